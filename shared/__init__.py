@@ -1,0 +1,1 @@
+"""The vocabulary both sides speak: changes, versions, values, envelopes. Imports neither side."""

@@ -1,0 +1,66 @@
+"""`Change`, the one noun of the system: what happened to one item, as both sides see it. Pure data.
+
+Values in `key`, `image` and `old` are *wire values* (see `shared.attribute_values`): JSON's own types where
+they are exact, tags elsewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from shared.version import encode_version
+
+WireValue = Any
+"""A JSON value, as `orjson` reads and writes it."""
+
+
+class Op(StrEnum):
+    """What a change does to the document; the values are those of the wire format."""
+
+    PUT = "put"
+    DELETE = "del"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The newest state of one item after one change (or after several that were coalesced).
+
+    Attributes:
+        table: name of the DynamoDB table.
+        stream: the stream's label (a timestamp); first half of the version.
+        sequence: the record's sequence number, decimal digits; second half of the version.
+        op: put or delete.
+        key: the item's key attributes.
+        at: when DynamoDB made the change, in milliseconds since the epoch (whole seconds in stream events).
+        event_id: the stream record's unique ``eventID``; ties log lines together.
+        image: the whole new item for a put, None for a delete.
+        ttl: the delete was a time-to-live expiry, not an application's.
+        fresh: a put that swallowed a creation or a deletion of the same item: what was there before is gone.
+        gone: names of top-level attributes that left the item with this change (or one it swallowed).
+        old: old values of the attributes named by `OLD_IMAGE_FIELDS`.
+        tagged: `key`, `image` or `old` hold at least one tag, so the reader has to walk them.
+    """
+
+    table: str
+    stream: str
+    sequence: str
+    op: Op
+    key: Mapping[str, WireValue]
+    at: int
+    event_id: str
+    image: Mapping[str, WireValue] | None = None
+    ttl: bool = False
+    fresh: bool = False
+    gone: frozenset[str] = frozenset()
+    old: Mapping[str, WireValue] = field(default_factory=dict)
+    tagged: bool = False
+
+    @property
+    def version(self) -> str:
+        """The change's place in the total order of its item, as a string that sorts.
+
+        Raises:
+            PoisonError: the stream label or the sequence number is malformed.
+        """
+        return encode_version(self.stream, self.sequence)

@@ -1,0 +1,211 @@
+"""The wire format: one SQS message = one envelope = the changes of one lane, oldest first. Pure.
+
+```json
+{"v":1,"table":"mytable","stream":"2020-04-30T17:47:21.395","changes":[
+  {"op":"put","key":{"id":3},"seq":"5123","at":1588166542000,"eid":"c086","doc":{"id":3,"Name":"John"}},
+  {"op":"del","key":{"id":4},"seq":"5124","at":1588166542000,"eid":"9f12","ttl":true}]}
+```
+
+Optional members of a change: ``ttl``, ``fresh``, ``gone``, ``old``, ``tags`` (see `shared.change.Change`). A
+change that does not fit a message travels alone with its ``changes`` array as base64(zlib(JSON)) under ``z``.
+
+What arrives is not trusted: sizes are bounded, and what cannot be read is data (`Rejected`) or one
+`PoisonError` for the whole message, never another exception.
+"""
+
+import base64
+import binascii
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.change import Change, Op
+from shared.errors import PoisonError
+from shared.version import encode_version
+
+VERSION = 1
+
+MAX_INFLATED_BYTES = 32 * 1024 * 1024
+"""More than any legal item needs: 400 KB of control characters are 2.4 MB of JSON."""
+
+# SQS refuses U+FFFE and U+FFFF (API reference, SendMessage: allowed characters); orjson writes them raw.
+# They can only stand inside JSON strings, so replacing the bytes is safe.
+_NONCHARACTERS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
+_PLAIN_FRAME = b',"changes":}'
+_LEAD_BYTES = b"\xef\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One entry of an envelope that is not a change.
+
+    Attributes:
+        encoded: the entry as it came, ready for `seal`.
+    """
+
+    table: str
+    stream: str
+    encoded: bytes
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A decoded message, oldest change first."""
+
+    table: str
+    stream: str
+    entries: Sequence[Change | Rejected]
+
+
+def encode_change(change: Change) -> bytes:
+    """Returns one change as a JSON object, safe for SQS.
+
+    Raises:
+        PoisonError: ``not-encodable``: a string is not valid Unicode (a lone surrogate).
+    """
+    fields: dict[str, Any] = {
+        "op": change.op.value,
+        "key": change.key,
+        "seq": change.sequence,
+        "at": change.at,
+        "eid": change.event_id,
+    }
+    if change.image is not None:
+        fields["doc"] = change.image
+    if change.ttl:
+        fields["ttl"] = True
+    if change.fresh:
+        fields["fresh"] = True
+    if change.gone:
+        fields["gone"] = sorted(change.gone)
+    if change.old:
+        fields["old"] = change.old
+    if change.tagged:
+        fields["tags"] = True
+    return _dumps(fields)
+
+
+def frame_size(table: str, stream: str) -> int:
+    """The bytes of a plain envelope of this table and stream without any change."""
+    return len(_head(table, stream)) + len(_PLAIN_FRAME) + len("[]")
+
+
+def seal(table: str, stream: str, encoded: Sequence[bytes], limit: int) -> str:
+    """Puts encoded changes of one table and stream into a message body, oldest first.
+
+    Plain JSON if that fits into `limit` bytes (the queue's `MaximumMessageSize`), compressed otherwise. The
+    result may still be too large: only the caller knows what to do then.
+    """
+    changes = b"[" + b",".join(encoded) + b"]"
+    head = _head(table, stream)
+    if len(head) + len(changes) + len(_PLAIN_FRAME) <= limit:
+        return b"".join([head, _PLAIN_FRAME[:-1], changes, b"}"]).decode()
+    return b"".join([head, b',"z":"', base64.b64encode(zlib.compress(changes)), b'"}']).decode()
+
+
+def decode(body: str) -> Envelope:
+    """Reads a message body.
+
+    Raises:
+        PoisonError: ``bad-envelope`` or ``unknown-version``: nothing of the message can be used.
+    """
+    try:
+        envelope = orjson.loads(body)
+    except (orjson.JSONDecodeError, RecursionError) as error:
+        raise PoisonError("bad-envelope", f"the message is not JSON: {error}") from error
+    if not isinstance(envelope, dict):
+        raise PoisonError("bad-envelope", "the message is not an envelope")
+    version = envelope.get("v")
+    if version != VERSION:
+        raise PoisonError(
+            "unknown-version", f"this writer reads envelopes of version 1, not {str(version)[:20]}"
+        )
+    table, stream = envelope.get("table"), envelope.get("stream")
+    if not (isinstance(table, str) and table and isinstance(stream, str) and stream):
+        raise PoisonError("bad-envelope", "the envelope names no table or no stream")
+    entries = _inflate(envelope["z"]) if "z" in envelope else envelope.get("changes")
+    if not isinstance(entries, list):
+        raise PoisonError("bad-envelope", "the envelope has no list of changes")
+    return Envelope(table, stream, [_decode_entry(table, stream, entry) for entry in entries])
+
+
+def _decode_entry(table: str, stream: str, entry: Any) -> Change | Rejected:
+    try:
+        return _decode_change(table, stream, entry)
+    except PoisonError as error:
+        return Rejected(table, stream, _dumps(entry), error.code, error.reason)
+
+
+def _decode_change(table: str, stream: str, entry: Any) -> Change:
+    if not isinstance(entry, dict):
+        raise PoisonError("bad-change", "a change is not an object")
+    get = entry.get
+    op, key, sequence, at, event_id, image = (
+        get("op"),
+        get("key"),
+        get("seq"),
+        get("at"),
+        get("eid"),
+        get("doc"),
+    )
+    if op == "put":
+        if not isinstance(image, dict):
+            raise PoisonError("bad-change", "a put has no document")
+    elif op != "del" or image is not None:
+        raise PoisonError("bad-change", "a change is neither a put nor a del")
+    if not (isinstance(key, dict) and key):
+        raise PoisonError("bad-change", "a change has no key")
+    if not (isinstance(sequence, str) and type(at) is int and isinstance(event_id, str)):
+        raise PoisonError("bad-change", "a change has no sequence number, time or event id")
+    encode_version(stream, sequence)  # refuses what could not be ordered
+    gone, old = get("gone", ()), get("old") or {}
+    if not (
+        isinstance(old, dict) and isinstance(gone, list | tuple) and all(isinstance(n, str) for n in gone)
+    ):
+        raise PoisonError("bad-change", "a change has malformed members 'gone' or 'old'")
+    return Change(
+        table=table,
+        stream=stream,
+        sequence=sequence,
+        op=Op.PUT if op == "put" else Op.DELETE,
+        key=key,
+        at=at,
+        event_id=event_id,
+        image=image,
+        ttl=get("ttl") is True,
+        fresh=get("fresh") is True,
+        gone=frozenset(gone),
+        old=old,
+        tagged=get("tags") is True,
+    )
+
+
+def _inflate(packed: Any) -> Any:
+    try:
+        stream = zlib.decompressobj()
+        inflated = stream.decompress(base64.b64decode(packed, validate=True), MAX_INFLATED_BYTES)
+        if not stream.eof:
+            raise PoisonError("bad-envelope", "the compressed changes are cut off or larger than 32 MiB")
+        return orjson.loads(inflated)
+    except (TypeError, ValueError, binascii.Error, zlib.error, RecursionError) as error:
+        raise PoisonError("bad-envelope", f"the compressed changes cannot be read: {error}") from error
+
+
+def _head(table: str, stream: str) -> bytes:
+    return b'{"v":1,"table":' + _dumps(table) + b',"stream":' + _dumps(stream)
+
+
+def _dumps(value: Any) -> bytes:
+    try:
+        encoded = orjson.dumps(value)
+    except (TypeError, RecursionError) as error:  # orjson.JSONEncodeError is a TypeError
+        raise PoisonError("not-encodable", f"a value cannot be written as JSON: {error}") from error
+    if _LEAD_BYTES in encoded:
+        for raw, escaped in _NONCHARACTERS:
+            encoded = encoded.replace(raw, escaped)
+    return encoded

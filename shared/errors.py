@@ -1,0 +1,26 @@
+"""The three kinds of failure. Every other error is a bug and may end the process.
+
+Drivers' errors are translated into these once, at the edge (`writer.sink`, `writer.inbox`,
+`producer_lambda.handler`), by type and code. Nothing here knows a driver.
+"""
+
+
+class PoisonError(Exception):
+    """One record that can never be applied; it is parked, its neighbours go on.
+
+    Attributes:
+        code: a short stable identifier of the reason, such as ``bad-envelope``; operators filter by it.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class TransientError(Exception):
+    """A server or the network is not there right now. Waiting helps; nothing is parked for it."""
+
+
+class FatalError(Exception):
+    """Only a person can help: wrong settings, refused credentials. Its text says what to do."""

@@ -1,0 +1,39 @@
+"""Item keys: their canonical form, and the lane (SQS message group) that keeps their order. Pure.
+
+All changes of a key travel in one lane, so SQS hands them out in order. Changing the number of lanes while
+messages are in the queue can put a key into two lanes for a while; then the version guard decides.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+_MAX_GROUP_NAME = 100  # of the 128 characters that SQS allows in a MessageGroupId
+_DIGEST_BYTES = 16
+
+
+def canonical_key(key: Mapping[str, Any]) -> bytes:
+    """Returns the key's wire values as JSON with sorted names: equal keys, equal bytes."""
+    return orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
+
+
+def lane_of(table: str, canonical: bytes, lanes: int) -> str:
+    """Returns the MessageGroupId of a key.
+
+    At most 128 alphanumeric or punctuation characters, as SQS demands (API reference, ``SendMessage``);
+    table names may be longer, so long ones are shortened and told apart by a digest.
+
+    Args:
+        table: the table's name.
+        canonical: the result of `canonical_key`.
+        lanes: the number of lanes; 0 gives every key a lane of its own.
+    """
+    name = table
+    if len(name) > _MAX_GROUP_NAME - 2 * _DIGEST_BYTES:
+        name = f"{name[:40]}~{hashlib.blake2b(table.encode(), digest_size=_DIGEST_BYTES).hexdigest()}"
+    if lanes == 0:
+        return f"{name}/{hashlib.blake2b(canonical, digest_size=_DIGEST_BYTES).hexdigest()}"
+    return f"{name}/{zlib.crc32(canonical) % lanes}"

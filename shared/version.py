@@ -1,0 +1,39 @@
+"""The total order of the changes to one item.
+
+A version is (stream label, sequence number). Within a stream, sequence numbers of one item grow; they are
+strings of 21 to 40 digits (more on emulators) and of different lengths, so they compare as integers, never
+as plain strings. A re-created table or re-enabled stream starts its numbers anew, but has a later label: the
+timestamp at the end of the stream's ARN.
+
+Sources: Amazon DynamoDB API reference, ``StreamRecord`` (SequenceNumber: 21 to 40 characters) and the
+example of ``DescribeStream``, whose parent and child shards have numbers of 23, 24 and 25 digits.
+"""
+
+from shared.errors import PoisonError
+
+BACKFILL = ""
+"""The version of an image that came from a scan: lower than that of any change."""
+
+_MAX_DIGITS = 99
+_SEPARATOR = " "  # sorts before every character a label can hold, so a label sorts before its extensions
+
+
+def encode_version(stream: str, sequence_number: str) -> str:
+    """Returns the version as one string that sorts (by code point) in the order of the changes.
+
+    Args:
+        stream: the stream label, such as ``2020-04-30T17:47:21.395``.
+        sequence_number: the digits of the record's ``SequenceNumber``.
+
+    Raises:
+        PoisonError: the sequence number is not 1 to 99 decimal digits, or the label is empty or holds a
+            character that would break the order.
+    """
+    if not (sequence_number.isascii() and sequence_number.isdigit()):
+        raise PoisonError("bad-version", f"the sequence number {sequence_number[:50]!r} is not a number")
+    digits = sequence_number.lstrip("0") or "0"
+    if len(digits) > _MAX_DIGITS:
+        raise PoisonError("bad-version", f"the sequence number has {len(digits)} digits, more than 99")
+    if not stream or min(stream) <= _SEPARATOR:
+        raise PoisonError("bad-version", f"the stream label {stream[:50]!r} is not a stream label")
+    return f"{stream}{_SEPARATOR}{len(digits):02d}{_SEPARATOR}{digits}"
