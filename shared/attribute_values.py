@@ -137,7 +137,7 @@ class _Encoder:
             if type(number) is dict:
                 self.tagged = True
             return number
-        if kind == "M" and isinstance(value, Mapping):
+        if kind == "M" and isinstance(value, dict):
             return self._map(value)
         if kind == "L" and isinstance(value, list):
             return [self.encode(element) for element in value]

@@ -1,4 +1,4 @@
-"""The one place where AWS clients are made.
+"""The one place where AWS clients are made and their errors are told apart.
 
 Region, credentials and endpoint come from the SDK's own variables (`AWS_ENDPOINT_URL` included).
 """
@@ -7,13 +7,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
+
+from shared.errors import FatalError, TransientError
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from types_aiobotocore_sqs import SQSClient
+
+AWS_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
+"""What a call of a client can raise; `translated` makes ours of it."""
+
+# Source: Amazon SQS API reference, "Common errors" and the errors of each action. A queue that is missing
+# or refused stays so until a person acts; everything else (throttling, 5xx, network) passes.
+_FATAL_CODES = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthFailure",
+        "InvalidAccessKeyId",
+        "InvalidAddress",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "OptInRequired",
+        "QueueDoesNotExist",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_NO_CONFIGURATION = (NoCredentialsError, NoRegionError, PartialCredentialsError, CredentialRetrievalError)
 
 
 def sqs_client(
@@ -35,3 +69,31 @@ def sqs_client(
         tcp_keepalive=True,
     )
     return get_session().create_client("sqs", config=config)
+
+
+def translated(error: Exception, doing: str) -> TransientError | FatalError:
+    """Returns the error of ours that an AWS error means, told apart by type and code.
+
+    Args:
+        error: one of `AWS_ERRORS`.
+        doing: what was tried, such as ``receiving from QUEUE_URL``.
+    """
+    if isinstance(error, ClientError):
+        code = error_code(error)
+        if code in _FATAL_CODES:
+            return FatalError(f"{doing}: AWS answered {code}: {_advice(code)}")
+        return TransientError(f"{doing}: AWS answered {code}")
+    if isinstance(error, _NO_CONFIGURATION):
+        return FatalError(f"{doing}: {error}")
+    return TransientError(f"{doing}: {type(error).__name__}: {error}")
+
+
+def error_code(error: ClientError) -> str:
+    """The code in an error response, such as ``AccessDenied``."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _advice(code: str) -> str:
+    if "Queue" in code or code == "InvalidAddress":
+        return "check the queue's URL, region and account"
+    return "check the credentials and the permissions of the role"

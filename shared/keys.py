@@ -11,13 +11,22 @@ from typing import Any
 
 import orjson
 
+from shared.errors import PoisonError
+
 _MAX_GROUP_NAME = 100  # of the 128 characters that SQS allows in a MessageGroupId
 _DIGEST_BYTES = 16
 
 
 def canonical_key(key: Mapping[str, Any]) -> bytes:
-    """Returns the key's wire values as JSON with sorted names: equal keys, equal bytes."""
-    return orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
+    """Returns the key's wire values as JSON with sorted names: equal keys, equal bytes.
+
+    Raises:
+        PoisonError: ``not-encodable``: a string is not valid Unicode (a lone surrogate).
+    """
+    try:
+        return orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, RecursionError) as error:  # orjson.JSONEncodeError is a TypeError
+        raise PoisonError("not-encodable", f"a key cannot be written as JSON: {error}") from error
 
 
 def lane_of(table: str, canonical: bytes, lanes: int) -> str:

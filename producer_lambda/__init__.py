@@ -1,0 +1,1 @@
+"""AWS Lambda: DynamoDB stream records → envelopes → SQS FIFO. Never talks to MongoDB."""

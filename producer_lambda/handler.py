@@ -1,0 +1,94 @@
+"""`lambda_handler`: wiring only. One event loop and one SQS client live across invocations.
+
+Nothing is read from the environment at import time; the first invocation does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Protocol
+
+from producer_lambda.forward import MAX_CALLS_IN_FLIGHT, Producer, Queue, Response
+from producer_lambda.settings import Settings
+from shared import logs
+from shared.aws import AWS_ERRORS, sqs_client, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from types_aiobotocore_sqs import SQSClient
+
+_ATTEMPTS = 2  # the SDK's own tries of one call; `forward` repeats with the invocation's time in view
+_READ_TIMEOUT = 10.0  # seconds
+
+
+class Context(Protocol):
+    """What is used of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the invocation."""
+        ...
+
+
+class _Runtime:
+    """The event loop and the producer of this execution environment."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        settings = Settings.read(environment)
+        logs.configure(settings.log_level)
+        self._runner = asyncio.Runner()
+        self._resources = AsyncExitStack()
+        try:
+            self._producer = self._runner.run(_open(settings, self._resources))
+        except BaseException:
+            self.close()
+            raise
+
+    def handle(self, event: Any, context: Context) -> Response:
+        return self._runner.run(
+            self._producer.forward(event, lambda: context.get_remaining_time_in_millis() / 1000)
+        )
+
+    def close(self) -> None:
+        self._runner.run(self._resources.aclose())
+        self._runner.close()
+
+
+async def _open(settings: Settings, resources: AsyncExitStack) -> Producer:
+    sqs = await resources.enter_async_context(
+        sqs_client(MAX_CALLS_IN_FLIGHT, attempts=_ATTEMPTS, read_timeout=_READ_TIMEOUT)
+    )
+    queue, dead_letters = await asyncio.gather(
+        _queue(sqs, settings.queue_url, "QUEUE_URL"),
+        _queue(sqs, settings.dead_letter_queue_url, "DEAD_LETTER_QUEUE_URL"),
+    )
+    return Producer(sqs, queue, dead_letters, settings)
+
+
+async def _queue(sqs: SQSClient, url: str, name: str) -> Queue:
+    try:
+        answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["MaximumMessageSize"])
+    except AWS_ERRORS as error:
+        raise translated(error, f"reading the attributes of {name}") from error
+    return Queue(url, int(answer["Attributes"]["MaximumMessageSize"]))
+
+
+_runtime: _Runtime | None = None
+
+
+def lambda_handler(event: Any, context: Context) -> Response:
+    """Forwards the change records of one stream event to the queue.
+
+    Returns:
+        The partial batch response: empty, or the lowest sequence number that is not surely forwarded.
+
+    Raises:
+        FatalError: settings, permissions or the stream itself are wrong; the text says what to do. Lambda
+            counts an error and retries the whole event, so nothing is lost.
+    """
+    global _runtime  # noqa: PLW0603 - Lambda keeps the module; this is where the client survives
+    if _runtime is None:
+        _runtime = _Runtime(os.environ)
+    return _runtime.handle(event, context)

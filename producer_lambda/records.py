@@ -1,0 +1,167 @@
+"""Lambda event → changes. Pure: a record that cannot be parsed is data (`Malformed`), not an exception.
+
+Source: Amazon DynamoDB API reference, ``Record`` and ``StreamRecord``; AWS Lambda developer guide, "Using
+AWS Lambda with Amazon DynamoDB" (the event, and base64 for binary values).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.attribute_values import encode_item
+from shared.change import Change, Op
+from shared.errors import FatalError, PoisonError
+from shared.keys import canonical_key
+from shared.version import encode_version
+
+_TTL_PRINCIPAL = "dynamodb.amazonaws.com"
+_YEAR_5138 = 10**11  # what is later than this, in seconds, is surely in another unit
+_WITHOUT_NEW_IMAGE = ("KEYS_ONLY", "OLD_IMAGE")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One record's change.
+
+    Attributes:
+        position: the record's index in the event.
+        change: what it says.
+        key: the item's canonical key.
+        created: the item did not exist before (an INSERT).
+    """
+
+    position: int
+    change: Change
+    key: bytes
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A record that cannot become a change, to be parked as it came.
+
+    Attributes:
+        record: the record as ASCII JSON.
+    """
+
+    position: int
+    code: str
+    reason: str
+    record: str
+    table: str
+    sequence: str
+
+
+def parse(event: Any, old_image_fields: frozenset[str] = frozenset()) -> list[Parsed | Malformed]:
+    """Reads a stream event, in order.
+
+    Args:
+        event: what Lambda hands to the handler.
+        old_image_fields: attributes whose old values travel with the change.
+
+    Raises:
+        FatalError: not a DynamoDB stream event, or a stream whose view type has no new image: nothing of it
+            could be replicated, and skipping it would be silence.
+    """
+    records = event.get("Records") if isinstance(event, dict) else None
+    if not isinstance(records, Sequence) or isinstance(records, str):
+        raise FatalError("the event is not one of a DynamoDB stream: it has no list of Records")
+    return [_parse_or_malformed(index, record, old_image_fields) for index, record in enumerate(records)]
+
+
+def _parse_or_malformed(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed | Malformed:
+    try:
+        return _parse(position, record, old_image_fields)
+    except PoisonError as error:
+        text = json.dumps(record, default=repr)
+        table, sequence = _identity(record)
+        return Malformed(position, error.code, error.reason, text, table, sequence)
+
+
+def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed:
+    if not isinstance(record, dict):
+        raise PoisonError("bad-record", "a record is not an object")
+    name, body = record.get("eventName"), record.get("dynamodb")
+    if name not in ("INSERT", "MODIFY", "REMOVE") or not isinstance(body, dict):
+        raise PoisonError(
+            "bad-record", f"a record of kind {str(name)[:20]!r} is not one of a DynamoDB stream"
+        )
+    table, stream = _stream_of(record.get("eventSourceARN"))
+    view = body.get("StreamViewType")
+    if view in _WITHOUT_NEW_IMAGE:
+        raise FatalError(
+            f"the stream of table {table} has view type {view}, which has no new images to replicate: "
+            "re-enable the stream with NEW_AND_OLD_IMAGES"
+        )
+    sequence, event_id = body.get("SequenceNumber"), record.get("eventID")
+    if not (isinstance(sequence, str) and isinstance(event_id, str)):
+        raise PoisonError("bad-record", "a record has no SequenceNumber or no eventID")
+    encode_version(stream, sequence)  # refuses what could not be ordered
+    key, key_tagged = _item(body, "Keys")
+    if not key:
+        raise PoisonError("bad-record", "a record has no Keys")
+    old = body.get("OldImage") or {}
+    if not isinstance(old, dict):
+        raise PoisonError("bad-record", "OldImage is not an object")
+    kept_old, old_tagged = encode_item({field: old[field] for field in old_image_fields if field in old})
+    image, image_tagged, gone = None, False, frozenset[str]()
+    if name != "REMOVE":
+        image, image_tagged = _item(body, "NewImage")
+        gone = frozenset(old.keys() - image.keys())
+    change = Change(
+        table=table,
+        stream=stream,
+        sequence=sequence,
+        op=Op.DELETE if image is None else Op.PUT,
+        key=key,
+        at=_milliseconds(body.get("ApproximateCreationDateTime")),
+        event_id=event_id,
+        image=image,
+        ttl=name == "REMOVE" and _is_time_to_live(record.get("userIdentity")),
+        gone=gone,
+        old=kept_old,
+        tagged=key_tagged or image_tagged or old_tagged,
+    )
+    return Parsed(position, change, canonical_key(key), created=name == "INSERT")
+
+
+def _item(body: Mapping[str, Any], name: str) -> tuple[dict[str, Any], bool]:
+    item = body.get(name)
+    if not isinstance(item, dict):
+        raise PoisonError("bad-record", f"a record has no {name}")
+    return encode_item(item)
+
+
+def _stream_of(arn: Any) -> tuple[str, str]:
+    """Table name and stream label of ``arn:aws:dynamodb:…:table/NAME/stream/LABEL``."""
+    parts = arn.split(":", 5)[-1].split("/") if isinstance(arn, str) else []
+    match parts:
+        case ["table", table, "stream", label] if table and label:
+            return table, label
+        case _:
+            raise PoisonError("bad-record", "a record's eventSourceARN is not that of a DynamoDB stream")
+
+
+def _milliseconds(seconds: Any) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < _YEAR_5138:
+        raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
+    return round(seconds * 1000)
+
+
+def _is_time_to_live(identity: Any) -> bool:
+    return isinstance(identity, dict) and identity.get("principalId") == _TTL_PRINCIPAL
+
+
+def _identity(record: Any) -> tuple[str, str]:
+    """Whatever can be told of a malformed record: table and sequence number, or empty."""
+    table, sequence = "", ""
+    if isinstance(record, dict):
+        try:
+            table, _ = _stream_of(record.get("eventSourceARN"))
+        except PoisonError:
+            table = ""
+        body = record.get("dynamodb")
+        if isinstance(body, dict) and isinstance(body.get("SequenceNumber"), str):
+            sequence = body["SequenceNumber"]
+    return table, sequence

@@ -1,0 +1,104 @@
+"""What is parked in the dead-letter queue, and how it reads there. Pure.
+
+A parked change is itself a valid envelope with that one change, so redriving it is sending its body again
+with a fresh deduplication id. What cannot be decoded is parked as it came. Why it was parked stands beside
+it in message attributes: `code`, `reason`, `table`, `key`, `sequence`, `message_id`.
+"""
+
+import base64
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+_MAX_TEXT = 1000
+_MAX_GROUP = 128
+_ROOM_FOR_ATTRIBUTES = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One parked message.
+
+    Attributes:
+        body: an envelope with one change, or what could not be decoded, as it came.
+        group: its message group; that of the message it came from.
+        code: short stable identifier of the reason, to filter by.
+        reason: a sentence for a person.
+        table: the DynamoDB table, if known.
+        key: the item's key, as JSON, if known.
+        sequence: the change's sequence number, if known.
+        message_id: the SQS message (or the stream record) it came from.
+    """
+
+    body: str
+    group: str
+    code: str
+    reason: str
+    table: str = ""
+    key: str = ""
+    sequence: str = ""
+    message_id: str = ""
+
+    def entry(self, entry_id: str, limit: int) -> dict[str, Any]:
+        """Returns the entry for `SendMessageBatch`.
+
+        The deduplication id is made from the content: parking twice within five minutes, after a crash or a
+        lost response, parks once. Attributes count towards the size of a message; if they do not fit beside
+        a body of maximal size, the body alone is parked.
+
+        Args:
+            entry_id: the id of the entry within the batch call.
+            limit: the dead-letter queue's `MaximumMessageSize`, bytes.
+        """
+        texts = {
+            "code": self.code,
+            "reason": self.reason,
+            "table": self.table,
+            "key": self.key,
+            "sequence": self.sequence,
+            "message_id": self.message_id,
+        }
+        attributes = {
+            name: {"DataType": "String", "StringValue": _printable(text)}
+            for name, text in texts.items()
+            if text
+        }
+        identity = f"{self.message_id}\n{self.key}\n{self.sequence}\n{self.body}"
+        entry: dict[str, Any] = {
+            "Id": entry_id,
+            "MessageBody": self.body,
+            "MessageGroupId": self.group[:_MAX_GROUP],
+            "MessageDeduplicationId": hashlib.sha256(identity.encode()).hexdigest(),
+            "MessageAttributes": attributes,
+        }
+        if entry_size(entry) > limit:
+            entry["MessageAttributes"] = {}
+        return entry
+
+
+def as_it_came(text: str, limit: int) -> str:
+    """Returns the body for something that is not an envelope: the text itself, or compressed if too long.
+
+    Args:
+        text: without characters that SQS refuses.
+        limit: the dead-letter queue's `MaximumMessageSize`, bytes.
+    """
+    octets = text.encode()
+    if len(octets) + _ROOM_FOR_ATTRIBUTES <= limit:
+        return text
+    return json.dumps({"zlib": base64.b64encode(zlib.compress(octets)).decode()})
+
+
+def entry_size(entry: dict[str, Any]) -> int:
+    """The bytes of an entry as SQS counts them: body, and names, types and values of attributes."""
+    attributes: dict[str, dict[str, str]] = entry.get("MessageAttributes", {})
+    return len(entry["MessageBody"].encode()) + sum(
+        len(name) + len(value["DataType"]) + len(value["StringValue"]) for name, value in attributes.items()
+    )
+
+
+def _printable(text: str) -> str:
+    """ASCII without control characters: SQS refuses some characters, and a log line is one line."""
+    return json.dumps(text[:_MAX_TEXT])[1:-1].replace('\\"', '"')[:_MAX_TEXT]
