@@ -1,0 +1,69 @@
+# What a person or CI runs here. `make` alone lists it.
+#
+# Two virtual environments, because the AWS emulator pins its own botocore:
+#   .venv        the project and its tools, from requirements/dev.txt
+#   .venv-stack  the emulator and mongod, from requirements/stack.txt
+# Each keeps a copy of the lock file that it was made from, and is made anew when the lock file differs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := $(wildcard shared producer_lambda writer ops local deploy bench tests)
+
+VENV := .venv/made-from.txt
+VENV_STACK := .venv-stack/made-from.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock package clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV) $(VENV_STACK) ## replicate the example on this machine until Ctrl-C (ONCE=1: verify and end; KEEP=1: keep data and logs)
+	@$(BIN)/python -m local run $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(KEEP)),--keep)
+
+test: $(VENV) $(VENV_STACK) ## run all tests (ARGS="-k name -x": arguments for pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV) ## check style, types, imports and templates
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict $(PACKAGES)
+	$(BIN)/lint-imports
+	$(BIN)/cfn-lint deploy/pipeline.yaml
+
+format: $(VENV) ## format the code and apply the linter's safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+package: $(VENV) ## build build/producer.zip, the Lambda's package for this machine's Python
+	@$(BIN)/python -m deploy.package build/producer.zip
+
+lock: .venv-lock/bin/uv ## resolve pyproject.toml and requirements/stack.in into the lock files (UPGRADE=1: to newer versions)
+	$(UV_COMPILE) pyproject.toml --extra producer -o requirements/producer.txt
+	$(UV_COMPILE) pyproject.toml --extra writer -o requirements/writer.txt
+	$(UV_COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
+
+clean: ## remove everything that was built, the virtual environments included
+	rm -rf .venv .venv-stack .venv-lock build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	$(if $(filter 1,$(UPGRADE)),--upgrade)
+
+$(VENV): requirements/dev.txt
+$(VENV_STACK): requirements/stack.txt
+
+%/made-from.txt:
+	@if cmp -s $< $@; then touch $@; exit 0; fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.13" >&2; exit 1; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	echo "Installing $< into $* ..." && \
+	$(PYTHON) -m venv --clear $* && \
+	$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< && \
+	cp $< $@
+
+.venv-lock/bin/uv:
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv

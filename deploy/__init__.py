@@ -1,0 +1,1 @@
+"""Deployment: the CloudFormation template and the package of the Lambda."""

@@ -1,0 +1,1 @@
+"""The embedded stack: everything the replicator needs, on one machine, without Docker."""

@@ -1,0 +1,177 @@
+"""A real `mongod` on this machine, as a replica set of one: what drivers and `w=majority` expect.
+
+It may be killed and started again on the same folder and port; the replica set is then the same one.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Self
+
+import pymongo
+from pymongo.errors import OperationFailure, PyMongoError
+
+from local import paths, ports
+from local.errors import StackError
+from local.process import Child, base_environment
+
+PREFERRED_PORT = 27017
+REPLICA_SET = "rs0"
+CACHE_GB = 0.5
+START_TIMEOUT_S = 60.0
+WHEEL_BINARY = paths.STACK_PACKAGES / "fiftyone" / "db" / "bin" / "mongod"
+# The server's error code for "this replica set has not been initiated yet".
+NOT_YET_INITIALIZED = 94
+
+
+def find_mongod(search_path: str | None = None, wheel: Path = WHEEL_BINARY) -> Path:
+    """The `mongod` to run: one on PATH, or else the one that came with the stack's packages.
+
+    Args:
+        search_path: Folders to search, as in PATH, which is the default.
+        wheel: The program that the package installs.
+
+    Raises:
+        StackError: There is none.
+    """
+    if found := shutil.which("mongod", path=search_path):
+        return Path(found)
+    if wheel.exists():
+        return wheel
+    raise StackError(
+        "There is no mongod on PATH, and the packaged one exists for Linux on x86-64 only. "
+        "Install MongoDB 6 or later, or set MONGODB_URI to one that may be written to."
+    )
+
+
+def mongod_version(binary: Path) -> str:
+    """The version of that program, for example "6.0.5".
+
+    Raises:
+        StackError: It does not run here; the message names what to install.
+    """
+    try:
+        # S603: a program of our own choice, no shell.
+        result = subprocess.run(  # noqa: S603
+            [binary, "--version"], capture_output=True, text=True, check=False, env=base_environment()
+        )
+    except OSError as error:
+        raise StackError(f"{binary} does not run on this machine: {error}") from error
+    if result.returncode != 0:
+        reason = result.stderr.strip() or f"exit status {result.returncode}"
+        advice = (
+            "It needs libcurl 4 and OpenSSL 3. On Debian and Ubuntu: apt-get install libcurl4 libssl3"
+            if "shared librar" in reason or "GLIBC" in reason or "OPENSSL" in reason
+            else "Install another MongoDB, or set MONGODB_URI."
+        )
+        raise StackError(f"{binary} does not run on this machine: {reason}\n{advice}")
+    first_line = result.stdout.partition("\n")[0]  # "db version v6.0.5"
+    return first_line.rpartition("v")[2].strip()
+
+
+class Mongod:
+    """One `mongod` with its folder and port."""
+
+    def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
+        """Start it.
+
+        Args:
+            folder: Existing folder for its data (in `mongod/`) and log.
+            binary: The program; found by itself if not given.
+
+        Raises:
+            StackError: There is no `mongod`, or it does not run here.
+        """
+        self._binary = binary or find_mongod()
+        self.version = mongod_version(self._binary)
+        self.log = folder / "mongod.log"
+        self._folder = folder
+        self._data = folder / "mongod"
+        self._data.mkdir(exist_ok=True)
+        self._lease = ports.free_port(PREFERRED_PORT)
+        self.address = f"{ports.HOST}:{self._lease.number}"
+        self.uri = f"mongodb://{self.address}/?replicaSet={REPLICA_SET}"
+        self.child = self._start()
+
+    def _start(self) -> Child:
+        command: list[str | Path] = [
+            *(self._binary, "--replSet", REPLICA_SET),
+            *("--bind_ip", ports.HOST, "--port", str(self._lease.number), "--nounixsocket"),
+            *("--dbpath", self._data, "--wiredTigerCacheSizeGB", str(CACHE_GB)),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        ]
+        return Child("MongoDB", command, environment=base_environment(), log=self.log, directory=self._folder)
+
+    def wait(self) -> None:
+        """Wait until it is a primary that takes writes; initiate the replica set the first time.
+
+        Raises:
+            StackError: It ended, or was not ready in a minute.
+        """
+        with pymongo.MongoClient[dict[str, Any]](
+            self.address, directConnection=True, serverSelectionTimeoutMS=1_000
+        ) as client:
+            self.child.wait_until(
+                lambda: _is_primary(client, self.address),
+                timeout_s=START_TIMEOUT_S,
+                what="MongoDB to become primary",
+            )
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.child.kill()
+
+    def restart(self) -> None:
+        """Start it again on the same data and port after it ended, and wait until it takes writes.
+
+        Raises:
+            StackError: It ended, or was not ready in a minute.
+        """
+        self.child = self._start()
+        self.wait()
+
+    def stop(self) -> None:
+        """End it in order."""
+        self.child.stop()
+        self._lease.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _is_primary(client: pymongo.MongoClient[dict[str, Any]], address: str) -> bool:
+    try:
+        if client.admin.command("hello").get("isWritablePrimary"):
+            return True
+        try:
+            client.admin.command("replSetGetStatus")
+        except OperationFailure as error:
+            if error.code != NOT_YET_INITIALIZED:
+                raise
+            members = [{"_id": 0, "host": address}]
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
+    except PyMongoError:  # not listening yet, or busy becoming primary: asked again
+        pass
+    return False
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may be shown."""
+    return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1:***@", uri)
+
+
+def check_reachable(uri: str) -> str:
+    """The version of the server behind a MongoDB URI.
+
+    Raises:
+        StackError: It cannot be reached, or refuses us. The message holds no part of the URI but its hosts.
+    """
+    try:
+        with pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5_000) as client:
+            return str(client.admin.command("buildInfo")["version"])
+    except PyMongoError as error:
+        raise StackError(f"The MongoDB of MONGODB_URI cannot be used: {error}") from error

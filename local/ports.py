@@ -1,0 +1,77 @@
+"""Ports of 127.0.0.1 that nobody else uses, neither a stranger's server nor another run of this stack.
+
+A look whether a port is free says nothing about the moment after. Two runs that start together would both
+find the well-known port free, and the second would take the first one's server for its own. So a port is
+leased: an exclusive lock on a file stands for it as long as this process lives, and the operating system
+drops the lock with the process.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class PortLease:
+    """A port of `HOST` that is ours until `release`."""
+
+    number: int
+    _lock: int
+
+    def release(self) -> None:
+        """Give the port back. Call it once, when its server is gone."""
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def free_port(preferred: int) -> PortLease:
+    """Lease the preferred port, or any free one where that is taken.
+
+    Args:
+        preferred: The port that people know this server by; 0 for none.
+    """
+    candidate = preferred
+    while True:
+        if lease := _lease(candidate):
+            return lease
+        candidate = 0
+
+
+def _lease(port: int) -> PortLease | None:
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections are still in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return None
+        number: int = probe.getsockname()[1]
+        if (lock := _lock(number)) is None:
+            return None
+    return PortLease(number, lock)
+
+
+def _lock(port: int) -> int | None:
+    """A descriptor that holds the port's lock (children do not inherit it), or None if another has it."""
+    path = Path(tempfile.gettempdir()) / f"replicator-port-{port}.lock"
+    with contextlib.ExitStack() as undo:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            undo.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # held by another run, or by another user's, whose file we may not open
+            return None
+        undo.pop_all()
+        return descriptor

@@ -1,0 +1,141 @@
+"""An AWS emulator and a MongoDB to work against, whoever started them.
+
+Nothing here knows about the pipeline. What the environment names is used as it is (a LocalStack-compatible
+endpoint through AWS_ENDPOINT_URL or LOCALSTACK_HOST, a MongoDB through MONGODB_URI), everything else is
+started here, in a folder of its own, and gone afterwards.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from localstack_client.config import get_service_endpoint  # type: ignore[import-untyped]  # it ships no types
+
+from local.emulator import ACCESS_KEY, REGION, Emulator
+from local.errors import StackError
+from local.mongod import Mongod, check_reachable
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
+
+
+class Stack:
+    """The two servers, running as long as its `with` block."""
+
+    endpoint_url: str
+    mongodb_uri: str
+    mongodb_version: str
+    folder: Path
+    """Data and logs of everything that runs here."""
+    emulator: Emulator | None
+    """None: the endpoint was there before us."""
+    mongod: Mongod | None
+    """None: the MongoDB was there before us."""
+
+    def __init__(self, *, keep: bool = False, embedded: bool = False) -> None:
+        """Choose what to start; nothing is started yet.
+
+        Args:
+            keep: Leave the folder behind.
+            embedded: Start both servers here, whatever the environment names.
+        """
+        self._keep = keep
+        self._resources = contextlib.ExitStack()
+        named = {} if embedded else dict(os.environ)
+        self._given_endpoint = bool(named.get("AWS_ENDPOINT_URL") or named.get("LOCALSTACK_HOST"))
+        self._given_uri = named.get("MONGODB_URI", "")
+
+    def __enter__(self) -> Self:
+        """Start what has to be started, and wait until both serve.
+
+        Raises:
+            StackError: One of them cannot be started or reached.
+        """
+        with contextlib.ExitStack() as resources:  # undone if a line below fails
+            self.folder = Path(tempfile.mkdtemp(prefix="replicator-"))
+            if not self._keep:
+                resources.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            # Both start before either is waited for.
+            self.mongod = None if self._given_uri else resources.enter_context(Mongod(self.folder))
+            self.emulator = None if self._given_endpoint else resources.enter_context(Emulator(self.folder))
+            self._find_mongodb()
+            self._find_endpoint()
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+    def _find_mongodb(self) -> None:
+        if self.mongod:
+            self.mongod.wait()
+            self.mongodb_uri, self.mongodb_version = self.mongod.uri, self.mongod.version
+        else:
+            self.mongodb_uri, self.mongodb_version = self._given_uri, check_reachable(self._given_uri)
+
+    def _find_endpoint(self) -> None:
+        if self.emulator:
+            self.emulator.wait()
+            self.endpoint_url = self.emulator.endpoint_url
+            return
+        # The two variables mean here what they mean to LocalStack's own client.
+        self.endpoint_url = get_service_endpoint("sqs")
+        try:
+            self.client("sqs").list_queues(MaxResults=1)
+        except (BotoCoreError, ClientError) as error:
+            raise StackError(
+                f"AWS_ENDPOINT_URL or LOCALSTACK_HOST names {self.endpoint_url}, but no AWS emulator can be "
+                f"used there: {error}\nStart it, or unset the variable to have one started here."
+            ) from error
+
+    def check(self) -> None:
+        """Do nothing if all servers that were started here live.
+
+        Raises:
+            StackError: One has ended.
+        """
+        for server in (self.mongod, self.emulator):
+            if server:
+                server.child.check()
+
+    def environment(self) -> dict[str, str]:
+        """The AWS_* variables that lead a child process to the emulator, and nowhere else."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @overload
+    def client(self, service: Literal["cloudformation"]) -> "CloudFormationClient": ...
+    @overload
+    def client(self, service: Literal["dynamodb"]) -> "DynamoDBClient": ...
+    @overload
+    def client(self, service: Literal["lambda"]) -> "LambdaClient": ...
+    @overload
+    def client(self, service: Literal["s3"]) -> "S3Client": ...
+    @overload
+    def client(self, service: Literal["sqs"]) -> "SQSClient": ...
+    def client(self, service: str) -> Any:
+        """A boto3 client of the emulator. Profiles, proxies and AWS_* of this process play no part."""
+        session = boto3.session.Session(
+            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=REGION
+        )
+        config = Config(proxies={}, s3={"addressing_style": "path"})
+        make: Any = session.client  # its overloads name every service as a literal
+        return make(service, endpoint_url=self.endpoint_url, config=config)
