@@ -23,7 +23,10 @@ def main() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:  # it died before the line above
         sys.exit(1)
-    os.execvp(command[0], command)  # noqa: S606 - a command line of our own, and no shell is wanted
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - a command line of our own, and no shell is wanted
+    except OSError as error:
+        sys.exit(f"{command[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -164,14 +164,14 @@ def without_password(uri: str) -> str:
     return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1:***@", uri)
 
 
-def check_reachable(uri: str) -> str:
+def check_reachable(uri: str, *, timeout_ms: int = 5_000) -> str:
     """The version of the server behind a MongoDB URI.
 
     Raises:
         StackError: It cannot be reached, or refuses us. The message holds no part of the URI but its hosts.
     """
     try:
-        with pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5_000) as client:
+        with pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=timeout_ms) as client:
             return str(client.admin.command("buildInfo")["version"])
     except PyMongoError as error:
         raise StackError(f"The MongoDB of MONGODB_URI cannot be used: {error}") from error

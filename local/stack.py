@@ -136,6 +136,10 @@ class Stack:
         session = boto3.session.Session(
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=REGION
         )
-        config = Config(proxies={}, s3={"addressing_style": "path"})
+        config = Config(
+            proxies={},
+            retries={"mode": "standard", "total_max_attempts": 3},
+            s3={"addressing_style": "path"},
+        )
         make: Any = session.client  # its overloads name every service as a literal
         return make(service, endpoint_url=self.endpoint_url, config=config)

@@ -1,0 +1,148 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.package import build
+from local.deployment import Deployment, delete, deploy
+from local.errors import StackError
+from local.process import wait_until
+from local.stack import Stack
+
+DAYS_14_IN_SECONDS = str(14 * 24 * 3600)
+MIB = str(1024 * 1024)
+
+IMPOSSIBLE = """
+Parameters:
+  CodeBucket: {Type: String}
+  CodeKey: {Type: String}
+  Runtime: {Type: String}
+  Architecture: {Type: String}
+Resources:
+  Misnamed:
+    Type: AWS::SQS::Queue
+    Properties: {QueueName: not-fifo, FifoQueue: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with Stack(embedded=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("package") / "producer.zip"
+    build(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def deployment(stack: Stack, package: Path) -> Deployment:
+    parameters = {
+        "CreateExampleTable": "true",
+        "VisibilityTimeout": "7",
+        "MaxReceiveCount": "3",
+        "Lanes": "8",
+    }
+    return deploy(stack, "first", package=package, parameters=parameters)
+
+
+def queue_attributes(stack: Stack, url: str) -> dict[str, str]:
+    attributes = stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    return {str(name): value for name, value in attributes.items()}
+
+
+def test_both_queues_take_every_item_and_keep_it_long(stack: Stack, deployment: Deployment) -> None:
+    """FIFO with high throughput, 1 MiB, 14 days: the defaults of CloudFormation would lose changes."""
+    for url in (deployment.queue_url, deployment.dead_letter_queue_url):
+        attributes = queue_attributes(stack, url)
+        assert attributes["FifoQueue"] == "true"
+        assert attributes["DeduplicationScope"] == "messageGroup"
+        assert attributes["FifoThroughputLimit"] == "perMessageGroupId"
+        assert attributes["ContentBasedDeduplication"] == "false"
+        assert attributes["MaximumMessageSize"] == MIB
+        assert attributes["MessageRetentionPeriod"] == DAYS_14_IN_SECONDS
+        assert attributes["SqsManagedSseEnabled"] == "true"
+        assert attributes["VisibilityTimeout"] == "7"
+
+
+def test_the_queues_know_each_other(stack: Stack, deployment: Deployment) -> None:
+    """The queue moves what nobody could process to its dead-letter queue, which takes it from there only."""
+    queue = queue_attributes(stack, deployment.queue_url)
+    dead_letters = queue_attributes(stack, deployment.dead_letter_queue_url)
+    redrive = json.loads(queue["RedrivePolicy"])
+    assert redrive["deadLetterTargetArn"] == dead_letters["QueueArn"]
+    assert int(redrive["maxReceiveCount"]) == 3
+    assert json.loads(dead_letters["RedriveAllowPolicy"]) == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [queue["QueueArn"]],
+    }
+
+
+def test_the_function_has_its_settings(stack: Stack, deployment: Deployment) -> None:
+    """The producer runs on its environment alone."""
+    configuration = stack.client("lambda").get_function_configuration(FunctionName=deployment.function_name)
+    assert configuration["Environment"]["Variables"] == {
+        "QUEUE_URL": deployment.queue_url,
+        "DEAD_LETTER_QUEUE_URL": deployment.dead_letter_queue_url,
+        "LANES": "8",
+        "LOG_LEVEL": "INFO",
+    }
+
+
+def test_the_stream_is_mapped_to_the_function(stack: Stack, deployment: Deployment) -> None:
+    """From the oldest record on, with partial failures reported."""
+    mapping = stack.client("lambda").get_event_source_mapping(UUID=deployment.stream_mapping_id)
+    assert mapping["EventSourceArn"] == deployment.stream_arn
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["BatchSize"] == 1000
+    table = stack.client("dynamodb").describe_table(TableName=deployment.table_name)["Table"]
+    assert table["LatestStreamArn"] == deployment.stream_arn
+    assert table["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+
+
+def test_the_packaged_function_forwards_a_change(stack: Stack, deployment: Deployment) -> None:
+    """The package works as the emulator runs it: a put becomes a message in the FIFO queue."""
+    stack.client("dynamodb").put_item(TableName=deployment.table_name, Item={"id": {"N": "1"}})
+    sqs = stack.client("sqs")
+    messages = wait_until(
+        lambda: sqs.receive_message(QueueUrl=deployment.queue_url, WaitTimeSeconds=1).get("Messages"),
+        timeout_s=30,
+        what="the message",
+    )
+    assert json.loads(messages[0]["Body"])["table"] == deployment.table_name
+
+
+def test_another_deployment_shares_nothing_with_the_first(
+    stack: Stack, deployment: Deployment, package: Path
+) -> None:
+    """Several deployments can live on one emulator, and one can be deleted without harm to the others."""
+    second = deploy(stack, "second", package=package, parameters={"TableStreamArn": deployment.stream_arn})
+    assert second.stream_arn == deployment.stream_arn
+    assert second.table_name == deployment.table_name
+    names = {deployment.queue_url, deployment.dead_letter_queue_url, deployment.function_name}
+    assert names.isdisjoint({second.queue_url, second.dead_letter_queue_url, second.function_name})
+    delete(stack, second)
+    functions = stack.client("lambda").list_functions()["Functions"]
+    assert [function["FunctionName"] for function in functions] == [deployment.function_name]
+
+
+def test_a_deployment_without_a_table_is_refused(stack: Stack, package: Path) -> None:
+    """Neither an example table nor a stream: the template's own rule is the reason."""
+    with pytest.raises(StackError, match="TableStreamArn"):
+        deploy(stack, "third", package=package)
+
+
+def test_the_reasons_of_a_failed_deployment_are_told(
+    stack: Stack, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not just that it failed: which resource, and why."""
+    template = tmp_path / "template.yaml"
+    template.write_text(IMPOSSIBLE)
+    monkeypatch.setattr("local.paths.TEMPLATE", template)
+    with pytest.raises(StackError, match=r"ROLLBACK(.|\n)*Misnamed: .*\.fifo"):
+        deploy(stack, "fourth", package=package)

@@ -1,0 +1,170 @@
+import importlib.metadata
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+from packaging.requirements import Requirement
+
+from deploy.package import PackageError, build, is_packaged, locked_requirements, main
+
+CLEAN_INTERPRETER = (sys.executable, "-I", "-S", "-c")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("package") / "producer.zip"
+    build(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def unpacked(package: Path) -> Path:
+    """The package as Lambda lays it out."""
+    folder = package.parent / "task"
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def run_clean(unpacked: Path, program: str) -> str:
+    """What a program prints in an interpreter that has the standard library and the package, nothing else."""
+    result = subprocess.run(  # noqa: S603 - a program of this test
+        [*CLEAN_INTERPRETER, f"import sys; sys.path.insert(0, {str(unpacked)!r})\n{program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"QUEUE_URL": "http://127.0.0.1:1/000000000000/a.fifo", "AWS_DEFAULT_REGION": "eu-west-1"},
+        cwd=unpacked,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_the_handler_can_be_imported_from_the_package_alone(unpacked: Path) -> None:
+    """Nothing that the producer imports was forgotten."""
+    program = "from producer_lambda.handler import lambda_handler; print(callable(lambda_handler))"
+    assert run_clean(unpacked, program) == "True"
+
+
+def test_an_sqs_client_can_be_made_from_the_package_alone(unpacked: Path) -> None:
+    """Enough of botocore's data was left in: service model, endpoints, retry rules."""
+    program = """
+import asyncio
+from aiobotocore.session import get_session
+
+async def main():
+    async with get_session().create_client("sqs") as client:
+        print(client.meta.endpoint_url, "SendMessageBatch" in client.meta.service_model.operation_names)
+
+asyncio.run(main())
+"""
+    assert run_clean(unpacked, program) == "https://sqs.eu-west-1.amazonaws.com True"
+
+
+def test_the_package_holds_what_it_needs_and_little_more(package: Path) -> None:
+    """A small package starts faster."""
+    with zipfile.ZipFile(package) as archive:
+        names = [PurePosixPath(name) for name in archive.namelist()]
+    assert PurePosixPath("producer_lambda/handler.py") in names
+    assert PurePosixPath("shared/envelope.py") in names
+    assert PurePosixPath("botocore/cacert.pem") in names
+    services = {
+        name.parts[2] for name in names if name.parts[:2] == ("botocore", "data") and len(name.parts) > 3
+    }
+    assert services == {"sqs"}
+    assert not [name for name in names if "__pycache__" in name.parts or name.suffix == ".pyc"]
+    assert not [name for name in names if name.parts[0].endswith(".dist-info") or ".." in name.parts]
+    assert not {name.parts[0] for name in names} & {"writer", "local", "boto3", "motor", "pymongo", "tests"}
+    assert package.stat().st_size < 10_000_000
+
+
+def test_the_same_code_gives_the_same_bytes(package: Path, tmp_path: Path) -> None:
+    """A deployment updates the function only when something changed."""
+    build(tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == package.read_bytes()
+
+
+def lock(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_lock_file_decides_and_its_markers_count(tmp_path: Path) -> None:
+    """Hashes and comments are no requirements; what does not apply here is left out."""
+    path = lock(
+        tmp_path / "lock.txt",
+        "orjson==3.13.0 \\",
+        "    --hash=sha256:00",
+        "    # via the project",
+        "ancient==1 ; python_full_version < '3.0' \\",
+        "    --hash=sha256:00",
+    )
+    assert [str(requirement) for requirement in locked_requirements(path)] == ["orjson==3.13.0"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("no-such-distribution==1", "is not installed"),
+        ("orjson==0.1", f"{importlib.metadata.version('orjson')} is installed"),
+    ],
+)
+def test_another_version_than_the_locked_one_is_refused(tmp_path: Path, line: str, reason: str) -> None:
+    """What is deployed is what was locked, or nothing is."""
+    with pytest.raises(PackageError, match=reason):
+        build(tmp_path / "package.zip", lock_file=lock(tmp_path / "lock.txt", line))
+    assert not (tmp_path / "package.zip").exists()
+
+
+class OneFile:
+    """A source whose distributions all bring the same path, each with its own content."""
+
+    def files(self, requirement: Requirement) -> Iterator[tuple[PurePosixPath, bytes]]:
+        yield PurePosixPath("common.py"), requirement.name.encode()
+
+
+def test_two_distributions_that_bring_different_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    """One would silently overwrite the other."""
+    lock_file = lock(tmp_path / "lock.txt", "one==1", "two==1")
+    with pytest.raises(PackageError, match=r"two brings another common\.py"):
+        build(tmp_path / "package.zip", lock_file=lock_file, source=OneFile())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "botocore/client.py",
+        "botocore/data/endpoints.json",
+        "botocore/data/sqs/2012-11-05/service-2.json.gz",
+        "orjson/orjson.cpython-311-x86_64-linux-gnu.so",
+    ],
+)
+def test_what_runs_is_packaged(path: str) -> None:
+    """Code, data and compiled modules."""
+    assert is_packaged(PurePosixPath(path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "botocore/data/ec2/2016-11-15/service-2.json.gz",
+        "orjson/__init__.pyi",
+        "orjson/__pycache__/__init__.cpython-311.pyc",
+        "orjson-3.13.0.dist-info/METADATA",
+        "../../../bin/jp.py",
+    ],
+)
+def test_what_does_not_run_is_left_out(path: str) -> None:
+    """Other services, types, bytecode, metadata, console scripts."""
+    assert not is_packaged(PurePosixPath(path))
+
+
+def test_the_command_names_the_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m deploy.package TARGET` makes the folder, writes the zip and says so."""
+    target = tmp_path / "build" / "producer.zip"
+    assert main([str(target)]) == 0
+    assert zipfile.is_zipfile(target)
+    assert str(target) in capsys.readouterr().out
