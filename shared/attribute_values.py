@@ -49,8 +49,8 @@ def encode_item(item: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         The attributes as wire values, and whether a tag occurs in them.
 
     Raises:
-        PoisonError: ``bad-attribute`` (not an AttributeValue), ``bad-number``, or ``bad-name``; the text
-            names the attribute.
+        PoisonError: ``bad-attribute`` (not an AttributeValue), ``bad-number`` or ``too-deep``; the text names
+            the attribute.
     """
     encoder = _Encoder()
     encode = encoder.encode

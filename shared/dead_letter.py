@@ -70,7 +70,7 @@ class DeadLetter:
             "Id": entry_id,
             "MessageBody": self.body,
             "MessageGroupId": self.group[:_MAX_GROUP],
-            "MessageDeduplicationId": hashlib.sha256(identity.encode()).hexdigest(),
+            "MessageDeduplicationId": hashlib.sha256(identity.encode(errors="backslashreplace")).hexdigest(),
             "MessageAttributes": attributes,
         }
         if entry_size(entry) > limit:

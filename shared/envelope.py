@@ -15,6 +15,7 @@ What arrives is not trusted: sizes are bounded, and what cannot be read is data 
 
 import base64
 import binascii
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,14 +29,18 @@ from shared.version import encode_version
 
 VERSION = 1
 
-MAX_INFLATED_BYTES = 32 * 1024 * 1024
-"""More than any legal item needs: 400 KB of control characters are 2.4 MB of JSON."""
+MAX_INFLATED_BYTES = 16 * 1024 * 1024
+"""More than a legal change needs: 400 KB of empty binaries are 4 MB of JSON, old values may double it."""
+
+MAX_CHANGES = 10_000
+"""What one Lambda invocation gets at most (AWS Lambda guide, `BatchSize`): a longer list is a bomb."""
 
 # SQS refuses U+FFFE and U+FFFF (API reference, SendMessage: allowed characters); orjson writes them raw.
 # They can only stand inside JSON strings, so replacing the bytes is safe.
 _NONCHARACTERS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 _PLAIN_FRAME = b',"changes":}'
 _LEAD_BYTES = b"\xef\xbf"
+_YEAR_5138 = 10**14  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +126,17 @@ def decode(body: str) -> Envelope:
     if not isinstance(envelope, dict):
         raise PoisonError("bad-envelope", "the message is not an envelope")
     version = envelope.get("v")
-    if version != VERSION:
-        raise PoisonError(
-            "unknown-version", f"this writer reads envelopes of version 1, not {str(version)[:20]}"
-        )
+    if type(version) is not int or version != VERSION:
+        shown = version if isinstance(version, int | float) else f"a {type(version).__name__}"
+        raise PoisonError("unknown-version", f"this writer reads envelopes of version 1, not {shown}")
     table, stream = envelope.get("table"), envelope.get("stream")
     if not (isinstance(table, str) and table and isinstance(stream, str) and stream):
         raise PoisonError("bad-envelope", "the envelope names no table or no stream")
     entries = _inflate(envelope["z"]) if "z" in envelope else envelope.get("changes")
     if not isinstance(entries, list):
         raise PoisonError("bad-envelope", "the envelope has no list of changes")
+    if len(entries) > MAX_CHANGES:
+        raise PoisonError("bad-envelope", f"the envelope has {len(entries)} changes, more than {MAX_CHANGES}")
     return Envelope(table, stream, [_decode_entry(table, stream, entry) for entry in entries])
 
 
@@ -138,7 +144,18 @@ def _decode_entry(table: str, stream: str, entry: Any) -> Change | Rejected:
     try:
         return _decode_change(table, stream, entry)
     except PoisonError as error:
-        return Rejected(table, stream, _dumps(entry), error.code, error.reason)
+        return Rejected(table, stream, _as_it_came(entry), error.code, error.reason)
+
+
+def _as_it_came(entry: Any) -> bytes:
+    try:
+        return _dumps(entry)
+    except PoisonError:  # orjson reads 1024 levels and writes 254
+        pass
+    try:
+        return json.dumps(entry, separators=(",", ":")).encode()
+    except RecursionError as error:
+        raise PoisonError("bad-envelope", "a change is nested too deep to be kept apart") from error
 
 
 def _decode_change(table: str, stream: str, entry: Any) -> Change:
@@ -160,10 +177,12 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
         raise PoisonError("bad-change", "a change is neither a put nor a del")
     if not (isinstance(key, dict) and key):
         raise PoisonError("bad-change", "a change has no key")
-    if not (isinstance(sequence, str) and type(at) is int and isinstance(event_id, str)):
+    if not (
+        isinstance(sequence, str) and type(at) is int and 0 <= at < _YEAR_5138 and isinstance(event_id, str)
+    ):
         raise PoisonError("bad-change", "a change has no sequence number, time or event id")
     encode_version(stream, sequence)  # refuses what could not be ordered
-    gone, old = get("gone", ()), get("old") or {}
+    gone, old = get("gone", ()), get("old", {})
     if not (
         isinstance(old, dict) and isinstance(gone, list | tuple) and all(isinstance(n, str) for n in gone)
     ):
@@ -190,7 +209,7 @@ def _inflate(packed: Any) -> Any:
         stream = zlib.decompressobj()
         inflated = stream.decompress(base64.b64decode(packed, validate=True), MAX_INFLATED_BYTES)
         if not stream.eof:
-            raise PoisonError("bad-envelope", "the compressed changes are cut off or larger than 32 MiB")
+            raise PoisonError("bad-envelope", "the compressed changes are cut off or larger than 16 MiB")
         return orjson.loads(inflated)
     except (TypeError, ValueError, binascii.Error, zlib.error, RecursionError) as error:
         raise PoisonError("bad-envelope", f"the compressed changes cannot be read: {error}") from error

@@ -26,14 +26,14 @@ def encode_version(stream: str, sequence_number: str) -> str:
         sequence_number: the digits of the record's ``SequenceNumber``.
 
     Raises:
-        PoisonError: the sequence number is not 1 to 99 decimal digits, or the label is empty or holds a
-            character that would break the order.
+        PoisonError: the sequence number is not 1 to 99 decimal digits, or the label does not begin like a
+            timestamp or holds a character that would break the order.
     """
     if not (sequence_number.isascii() and sequence_number.isdigit()):
         raise PoisonError("bad-version", f"the sequence number {sequence_number[:50]!r} is not a number")
     digits = sequence_number.lstrip("0") or "0"
     if len(digits) > _MAX_DIGITS:
         raise PoisonError("bad-version", f"the sequence number has {len(digits)} digits, more than 99")
-    if not stream or min(stream) <= _SEPARATOR:
+    if not stream[:1].isdigit() or min(stream) <= _SEPARATOR:  # a timestamp; never a "$path" for MongoDB
         raise PoisonError("bad-version", f"the stream label {stream[:50]!r} is not a stream label")
     return f"{stream}{_SEPARATOR}{len(digits):02d}{_SEPARATOR}{digits}"

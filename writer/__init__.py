@@ -1,0 +1,1 @@
+"""The asyncio service: SQS FIFO → MongoDB. Drains the queue in batches through a small pool."""

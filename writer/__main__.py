@@ -1,0 +1,126 @@
+"""`python -m writer`: the only composition root. Settings, signals, exit status.
+
+Exit status: 0 after a stop by signal, 1 if something only a person can mend stopped it, 2 if the settings are
+wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared import logs
+from shared.aws import sqs_client
+from shared.errors import FatalError, TransientError
+from writer.backoff import Backoff
+from writer.clock import SystemClock
+from writer.health import Health, Part
+from writer.inbox import WAIT_SECONDS, SqsInbox
+from writer.mapping import Replication, parse_replication
+from writer.service import Service
+from writer.settings import DRAIN_GRACE, Settings
+from writer.sink import MongoSink
+from writer.status import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = logging.getLogger("writer")
+
+_SDK_ATTEMPTS = 3  # tries of one SQS call by the SDK; the service repeats what still fails
+_READ_TIMEOUT = WAIT_SECONDS + 10.0  # seconds; a long poll answers later than any other call
+
+
+def main() -> int:
+    """Runs the writer until it is told to stop; returns the exit status."""
+    logs.configure("INFO")
+    try:
+        settings = Settings.read(os.environ)
+        replication = _read_replication(settings.replication_file)
+    except FatalError as error:
+        log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400 - a sentence, not a traceback
+        return 2
+    logs.configure(settings.log_level)
+    try:
+        asyncio.run(_run(settings, replication))
+    except Exception as error:
+        reasons = _fatal_reasons(error)
+        for reason in reasons:
+            log.error("stopped: this needs a person", extra={"reason": reason})  # noqa: TRY400 - likewise
+        if not reasons:
+            log.critical("stopped by an error of ours", exc_info=True)
+        return 1
+    return 0
+
+
+def _read_replication(path: str | None) -> Replication:
+    if path is None:
+        return Replication()
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FatalError(f"REPLICATION_FILE={path!r} cannot be read: {error}") from error
+    return parse_replication(text, path)
+
+
+async def _run(settings: Settings, replication: Replication) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    clock = SystemClock()
+    health = Health(clock)
+    # Each loop waits in at most one call, its lease in another one.
+    connections = 2 * settings.loops + 2
+    sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size)
+    try:
+        async with (
+            serve(settings.status_host, settings.status_port, health),
+            sqs_client(connections, attempts=_SDK_ATTEMPTS, read_timeout=_READ_TIMEOUT) as sqs,
+        ):
+            inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
+            if await _opened(inbox.open, Part.SQS, health, stop) and await _opened(
+                sink.open, Part.MONGODB, health, stop
+            ):
+                log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
+                service = Service(inbox, sink, replication, clock, health)
+                await service.run(settings.loops, stop, DRAIN_GRACE)
+    finally:
+        sink.close()
+    log.info("stopped")
+
+
+async def _opened(
+    action: Callable[[], Awaitable[None]], part: Part, health: Health, stop: asyncio.Event
+) -> bool:
+    """Waits for a part that may come later than we do; False if the stop came first."""
+    backoff = Backoff()
+    while not stop.is_set():
+        try:
+            await action()
+        except TransientError as error:
+            health.lost(part, str(error))
+        else:
+            health.found(part)
+            return True
+        try:
+            await asyncio.wait_for(stop.wait(), backoff.next())
+        except TimeoutError:
+            continue
+    return False
+
+
+def _fatal_reasons(error: BaseException) -> list[str]:
+    """The distinct texts of the `FatalError`s in an error or a group of errors."""
+    if isinstance(error, FatalError):
+        return [str(error)]
+    nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return list(dict.fromkeys(reason for part in nested for reason in _fatal_reasons(part)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Wire values → BSON values under a table's number policy. Pure: `bson` here is a codec, not a client.
+
+=============  =========================================================================================
+policy         numbers
+=============  =========================================================================================
+native         int32/int64 if integral and it fits; double if it round-trips exactly; Decimal128 up to 34
+               digits; a string beyond (35 to 38 digits)
+decimal128     like native, but every non-integer is Decimal128
+double         whatever is not an int64 becomes the nearest double: lossy, chosen
+=============  =========================================================================================
+
+Source: MongoDB manual, "BSON types" (Decimal128 has 34 digits and exponents -6143 to 6144).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from decimal import Context, Decimal, Inexact, Overflow
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from bson.decimal128 import Decimal128
+
+from shared.attribute_values import BINARY, BINARY_SET, MAP, NUMBER, NUMBER_SET, STRING_SET, encode_number
+from shared.errors import PoisonError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144, traps=[Inexact, Overflow])
+
+
+class Numbers(StrEnum):
+    """How DynamoDB numbers become BSON numbers."""
+
+    NATIVE = "native"
+    DECIMAL128 = "decimal128"
+    DOUBLE = "double"
+
+
+def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> dict[str, Any]:
+    """Returns an item's attributes (or its key) as BSON values, in a new dict.
+
+    Args:
+        wire: attribute name → wire value.
+        numbers: the table's policy.
+        tagged: whether a tag can occur; without tags, native values are those of JSON already.
+
+    Raises:
+        PoisonError: ``bad-value``: something looks like a tag but is malformed, or is nested too deep.
+    """
+    if not tagged and numbers is not Numbers.DECIMAL128:
+        return dict(wire)
+    try:
+        return {name: decode_value(value, numbers) for name, value in wire.items()}
+    except RecursionError as error:
+        raise PoisonError("too-deep", "the item is nested too deep") from error
+
+
+def decode_value(wire: Any, numbers: Numbers) -> Any:
+    """Returns one wire value as a BSON value. Raises as `decode_map`, and `RecursionError`."""
+    kind = type(wire)
+    if kind is dict:
+        if len(wire) == 1:
+            ((name, value),) = wire.items()
+            if name in _TAG_DECODERS:
+                return _TAG_DECODERS[name](value, numbers)
+        return {name: decode_value(value, numbers) for name, value in wire.items()}
+    if kind is list:
+        return [decode_value(element, numbers) for element in wire]
+    if kind is float and numbers is Numbers.DECIMAL128:
+        return _decimal(Decimal(repr(wire)))
+    return wire
+
+
+def _binary(value: Any, _: Numbers) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise PoisonError("bad-value", "a tagged binary value is not base64") from error
+
+
+def _number(value: Any, numbers: Numbers) -> Any:
+    if not isinstance(value, str):
+        raise PoisonError("bad-value", "a tagged number is not a text")
+    encode_number(value)  # refuses what is not a DynamoDB number
+    if numbers is Numbers.DOUBLE:
+        return float(value)
+    return _decimal(Decimal(value))
+
+
+def _decimal(number: Decimal) -> Decimal128 | str:
+    try:
+        return Decimal128(_DECIMAL128.create_decimal(number))
+    except (Inexact, Overflow):
+        return str(number)
+
+
+def _string_set(value: Any, _: Numbers) -> list[str]:
+    if not (isinstance(value, list) and all(isinstance(element, str) for element in value)):
+        raise PoisonError("bad-value", "a tagged string set is not a list of strings")
+    return value
+
+
+def _number_set(value: Any, numbers: Numbers) -> list[Any]:
+    if not isinstance(value, list):
+        raise PoisonError("bad-value", "a tagged number set is not a list")
+    return [decode_value(element, numbers) for element in value]
+
+
+def _binary_set(value: Any, numbers: Numbers) -> list[bytes]:
+    if not isinstance(value, list):
+        raise PoisonError("bad-value", "a tagged binary set is not a list")
+    return [_binary(element, numbers) for element in value]
+
+
+def _map(value: Any, numbers: Numbers) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise PoisonError("bad-value", "an escaped map is not a map")
+    return {name: decode_value(element, numbers) for name, element in value.items()}
+
+
+_TAG_DECODERS = {
+    BINARY: _binary,
+    NUMBER: _number,
+    STRING_SET: _string_set,
+    NUMBER_SET: _number_set,
+    BINARY_SET: _binary_set,
+    MAP: _map,
+}

@@ -1,0 +1,195 @@
+"""The SQS FIFO queue behind `writer.ports.Inbox`: receive, extend, release, delete, park.
+
+Law: translates AWS errors once; never decides what is acknowledged.
+
+Sources: Amazon SQS API reference for each action; developer guide, "Amazon SQS visibility timeout".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.aws import AWS_ERRORS, translated
+from shared.batches import MAX_ENTRIES, batches
+from shared.dead_letter import entry_size
+from shared.errors import FatalError, TransientError
+from writer.ports import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from types_aiobotocore_sqs import SQSClient
+    from types_aiobotocore_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+    from shared.dead_letter import DeadLetter
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 5
+"""Length of a long poll: an idle loop makes one request in this time, and a stop waits for it at most."""
+
+MIN_VISIBILITY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """What the queues say about themselves.
+
+    Attributes:
+        visibility: the queue's visibility timeout, seconds.
+        park_limit: `MaximumMessageSize` of the dead-letter queue, bytes.
+    """
+
+    visibility: int
+    park_limit: int
+
+
+def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> QueueFacts:
+    """Checks the attributes of both queues. Pure.
+
+    Raises:
+        FatalError: the pipeline could not keep its promises on them; the text names every reason.
+    """
+    problems = []
+    if queue.get("FifoQueue") != "true":
+        problems.append("QUEUE_URL is not a FIFO queue")
+    if dead_letters.get("FifoQueue") != "true":
+        problems.append("DEAD_LETTER_QUEUE_URL is not a FIFO queue")
+    visibility = int(queue["VisibilityTimeout"])
+    if visibility < MIN_VISIBILITY:
+        problems.append(f"the queue's VisibilityTimeout is {visibility} s, less than {MIN_VISIBILITY} s")
+    policy = json.loads(queue.get("RedrivePolicy") or "{}")
+    if not policy:
+        problems.append("the queue has no RedrivePolicy: what fails again and again would block its group")
+    elif policy.get("deadLetterTargetArn") != dead_letters["QueueArn"]:
+        problems.append("the queue's RedrivePolicy names another queue than DEAD_LETTER_QUEUE_URL")
+    if problems:
+        raise FatalError("; ".join(problems))
+    return QueueFacts(visibility, int(dead_letters["MaximumMessageSize"]))
+
+
+class SqsInbox:
+    """Receives from one FIFO queue, parks in its dead-letter queue."""
+
+    def __init__(self, sqs: SQSClient, queue_url: str, dead_letter_queue_url: str) -> None:
+        self._sqs = sqs
+        self._url = queue_url
+        self._dead_letter_url = dead_letter_queue_url
+        self._facts = QueueFacts(MIN_VISIBILITY, 0)
+
+    async def open(self) -> None:
+        """Reads and checks both queues; to be called before anything else.
+
+        Raises:
+            TransientError: SQS does not answer, yet.
+            FatalError: a queue is missing, refused, or not fit.
+        """
+        queue = await self._attributes(self._url, "QUEUE_URL")
+        dead_letters = await self._attributes(self._dead_letter_url, "DEAD_LETTER_QUEUE_URL")
+        self._facts = check_queues(queue, dead_letters)
+
+    @property
+    def visibility(self) -> float:
+        """See `writer.ports.Inbox`."""
+        return self._facts.visibility
+
+    @property
+    def park_limit(self) -> int:
+        """See `writer.ports.Inbox`."""
+        return self._facts.park_limit
+
+    async def receive(self) -> Sequence[Message]:
+        """See `writer.ports.Inbox`."""
+        try:
+            answer = await self._sqs.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=MAX_ENTRIES,
+                WaitTimeSeconds=WAIT_SECONDS,
+                MessageSystemAttributeNames=["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
+            )
+        except AWS_ERRORS as error:
+            raise translated(error, "receiving from QUEUE_URL") from error
+        return [
+            Message(
+                id=message["MessageId"],
+                receipt=message["ReceiptHandle"],
+                body=message["Body"],
+                group=message["Attributes"]["MessageGroupId"],
+                receives=int(message["Attributes"]["ApproximateReceiveCount"]),
+                sent_at=int(message["Attributes"]["SentTimestamp"]),
+            )
+            for message in answer.get("Messages", [])
+        ]
+
+    async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """See `writer.ports.Inbox`."""
+        return await self._change_visibility(messages, self._facts.visibility)
+
+    async def release(self, messages: Sequence[Message], delay: int) -> None:
+        """See `writer.ports.Inbox`."""
+        await self._change_visibility(messages, delay)
+
+    async def _change_visibility(self, messages: Sequence[Message], seconds: int) -> Sequence[Message]:
+        lost: list[Message] = []
+        for batch in batches(messages):
+            try:
+                answer = await self._sqs.change_message_visibility_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(index), "ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
+                        for index, message in enumerate(batch)
+                    ],
+                )
+            except AWS_ERRORS as error:
+                raise translated(error, "changing the visibility of messages") from error
+            failed = answer.get("Failed", [])
+            if any(not entry["SenderFault"] for entry in failed):
+                raise TransientError("SQS did not change the visibility of some messages")
+            lost += [batch[int(entry["Id"])] for entry in failed]
+        return lost
+
+    async def delete(self, messages: Sequence[Message]) -> None:
+        """See `writer.ports.Inbox`."""
+        for batch in batches(messages):
+            try:
+                answer = await self._sqs.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(index), "ReceiptHandle": message.receipt}
+                        for index, message in enumerate(batch)
+                    ],
+                )
+            except AWS_ERRORS as error:
+                raise translated(error, "deleting messages") from error
+            failed = answer.get("Failed", [])
+            if any(not entry["SenderFault"] for entry in failed):
+                raise TransientError("SQS did not delete some messages")
+            if failed:  # the lock was lost: they come again, and the guard recognises them
+                log.warning("messages were not deleted", extra={"codes": sorted({e["Code"] for e in failed})})
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        """See `writer.ports.Inbox`."""
+        limit = self._facts.park_limit
+        entries = [letter.entry("", limit) for letter in letters]
+        for batch in batches(entries, entry_size, limit):
+            numbered: list[Any] = [{**entry, "Id": str(index)} for index, entry in enumerate(batch)]
+            await self._send(numbered)
+
+    async def _send(self, entries: list[SendMessageBatchRequestEntryTypeDef]) -> None:
+        try:
+            answer = await self._sqs.send_message_batch(QueueUrl=self._dead_letter_url, Entries=entries)
+        except AWS_ERRORS as error:
+            raise translated(error, "parking in DEAD_LETTER_QUEUE_URL") from error
+        failed = answer.get("Failed", [])
+        if failed:
+            raise TransientError(f"parking in DEAD_LETTER_QUEUE_URL: SQS answered {failed[0]['Code']}")
+
+    async def _attributes(self, url: str, name: str) -> Mapping[str, str]:
+        try:
+            answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        except AWS_ERRORS as error:
+            raise translated(error, f"reading the attributes of {name}") from error
+        return {str(attribute): value for attribute, value in answer["Attributes"].items()}

@@ -1,0 +1,58 @@
+"""The lock on a batch of messages: kept by extending it, and known to have lapsed when it may have.
+
+Law: judged by our own monotonic clock, on the safe side. Another writer may hold the messages as soon as the
+visibility timeout ends, so a batch whose lock may have lapsed must not be written.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from shared.errors import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from writer.ports import Clock, Inbox, Message
+
+log = logging.getLogger(__name__)
+
+_SAFE_PART = 0.8  # of the visibility timeout: the rest is for clocks and for the way of the answer
+_BEATS = 4  # extensions per visibility timeout, so that one or two may fail
+
+
+class Lease:
+    """Holds the messages of one batch."""
+
+    def __init__(self, inbox: Inbox, messages: Sequence[Message], clock: Clock) -> None:
+        self._inbox = inbox
+        self._messages = messages
+        self._clock = clock
+        self._until = clock.monotonic() + inbox.visibility * _SAFE_PART
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether another writer may hold the messages by now."""
+        return self._clock.monotonic() >= self._until
+
+    async def keep(self) -> None:
+        """Extends the lock again and again until it is cancelled or lost. Run it as a task.
+
+        Raises:
+            FatalError: SQS refuses us.
+        """
+        visibility = self._inbox.visibility
+        while True:
+            await self._clock.sleep(visibility / _BEATS)
+            asked = self._clock.monotonic()
+            try:
+                lost = await self._inbox.extend(self._messages)
+            except TransientError as error:
+                log.warning("the lock could not be extended", extra={"reason": str(error)})
+                continue
+            if lost:
+                self._until = asked
+                log.warning("the lock was lost", extra={"messages": len(lost)})
+                return
+            self._until = asked + visibility * _SAFE_PART

@@ -1,0 +1,141 @@
+"""What the service needs of the outside: `Inbox`, `Sink`, `Clock`. Tiny, and ours; adapters wrap libraries.
+
+Law: an adapter raises only `TransientError` and `FatalError` (`shared.errors`); what concerns one record is
+a return value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.dead_letter import DeadLetter
+    from writer.plan import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received queue message, locked for us until its visibility timeout ends.
+
+    Attributes:
+        id: the SQS message id; the same at every delivery.
+        receipt: the receipt handle of this delivery.
+        group: its message group (lane).
+        receives: how often it was received, this time included.
+        sent_at: when it was sent, milliseconds since the epoch.
+    """
+
+    id: str
+    receipt: str
+    body: str
+    group: str
+    receives: int
+    sent_at: int
+
+
+class Inbox(Protocol):
+    """The queue."""
+
+    @property
+    def visibility(self) -> float:
+        """Seconds for which received messages are locked; `extend` locks them for as long again."""
+        ...
+
+    @property
+    def park_limit(self) -> int:
+        """Bytes that a parked message may have."""
+        ...
+
+    async def receive(self) -> Sequence[Message]:
+        """Waits a few seconds for messages; at most 10, of each group the oldest first."""
+        ...
+
+    async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Locks messages anew; returns those whose lock was lost already."""
+        ...
+
+    async def release(self, messages: Sequence[Message], delay: int) -> None:
+        """Makes messages visible again after `delay` seconds. Best effort: a lost lock is no error."""
+        ...
+
+    async def delete(self, messages: Sequence[Message]) -> None:
+        """Acknowledges messages. A lost lock is no error: what comes again is recognised."""
+        ...
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        """Puts letters into the dead-letter queue; returns when all of them surely are there."""
+        ...
+
+
+class FailureKind(StrEnum):
+    """What to do about a write that MongoDB refused."""
+
+    PERMANENT = "permanent"
+    """No retry can help: park it."""
+    HEALABLE = "healable"
+    """Another item's change may make it possible (a duplicate on another unique index): try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One write that MongoDB refused.
+
+    Attributes:
+        code: MongoDB's error code, or a word where it has none.
+        reason: MongoDB's message, without the document.
+    """
+
+    kind: FailureKind
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch of writes; all that is not in `failures` is durable (`w=majority`).
+
+    Attributes:
+        failures: index of the write → what went wrong.
+        inserted: documents that did not exist before.
+        modified: documents replaced.
+        deleted: documents removed.
+        stale: puts that changed nothing because the document or a tombstone was newer or the same.
+    """
+
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+    inserted: int = 0
+    modified: int = 0
+    deleted: int = 0
+    stale: int = 0
+
+
+class Sink(Protocol):
+    """The target database."""
+
+    async def apply(self, writes: Sequence[Write]) -> Outcome:
+        """Applies writes of different keys; may be repeated any number of times with the same effect."""
+        ...
+
+    async def ping(self) -> None:
+        """Returns when the database takes writes; raises like `apply` when it does not."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, injected so that tests need not wait."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+        ...

@@ -1,0 +1,235 @@
+"""The drain loops: receive → plan → apply → settle → again. Thin: decisions are `plan` and `settle`.
+
+Law: each loop holds at most one batch, so nothing is acknowledged early and back-pressure is free. "Stop
+taking" (the stop event) and "stop working" (cancellation, after the grace time) are two signals. What is in
+hand and not started when the stop comes is given back at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from shared.errors import TransientError
+from writer.backoff import Backoff
+from writer.health import Part
+from writer.lease import Lease
+from writer.plan import make_plan
+from writer.ports import Outcome
+from writer.settle import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from shared.dead_letter import DeadLetter
+    from writer.health import Health
+    from writer.mapping import Replication
+    from writer.plan import Plan
+    from writer.ports import Clock, Inbox, Message, Sink
+    from writer.settle import Settlement
+
+log = logging.getLogger(__name__)
+
+_HEAL_DELAY = 5
+"""Seconds until a batch is tried again whose failure another item's change may heal."""
+
+
+class Service:
+    """Drains one inbox into one sink."""
+
+    def __init__(
+        self, inbox: Inbox, sink: Sink, replication: Replication, clock: Clock, health: Health
+    ) -> None:
+        self._inbox = inbox
+        self._sink = sink
+        self._replication = replication
+        self._clock = clock
+        self._health = health
+
+    async def run(self, loops: int, stop: asyncio.Event, grace: float) -> None:
+        """Drains until `stop` is set and the work in hand is done.
+
+        Args:
+            loops: number of batches in hand at once.
+            stop: set it to stop receiving.
+            grace: seconds that work in hand may take after that; then it is cancelled, and SQS delivers the
+                messages again.
+
+        Raises:
+            ExceptionGroup: a loop died; the others were cancelled.
+        """
+        async with asyncio.TaskGroup() as group:
+            drains = [group.create_task(self._drain(stop), name=f"drain-{n}") for n in range(loops)]
+            await stop.wait()
+            log.info("draining: no more messages are received")
+            _, late = await asyncio.wait(drains, timeout=grace)
+            if late:
+                log.warning("work in hand did not end in time", extra={"loops": len(late), "grace": grace})
+            for task in late:
+                task.cancel()
+
+    async def _drain(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if Part.MONGODB in self._health.waits:
+                # Messages are better off in the queue than in our hands.
+                await self._until_done(self._sink.ping, Part.MONGODB, stop.is_set, stop)
+                continue
+            messages = await self._receive(stop)
+            if messages:
+                await self._handle(messages, stop)
+
+    async def _receive(self, stop: asyncio.Event) -> Sequence[Message]:
+        messages: Sequence[Message] = ()
+
+        async def receive() -> None:
+            nonlocal messages
+            messages = await self._inbox.receive()
+
+        await self._until_done(receive, Part.SQS, stop.is_set, stop)
+        return messages
+
+    async def _handle(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
+        lease = Lease(self._inbox, messages, self._clock)
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(lease.keep(), name="lease")
+            try:
+                if stop.is_set():
+                    await self._give_back(messages, "stopping")
+                else:
+                    await self._process(messages, lease, stop)
+            finally:
+                keeper.cancel()
+
+    async def _process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> None:
+        started = self._clock.monotonic()
+        plan = make_plan(messages, self._replication, self._inbox.park_limit)
+        planned = self._clock.monotonic()
+        outcome = await self._apply(plan, lease, stop)
+        if outcome is None:
+            await self._give_back(messages, "the lock may have lapsed" if lease.lapsed else "stopping")
+            return
+        applied = self._clock.monotonic()
+        settlement = settle(plan, outcome, self._inbox.park_limit)
+        await self._perform(settlement, lease, stop)
+        settled = self._clock.monotonic()
+        log.info(
+            "batch applied",
+            extra={
+                "messages": len(messages),
+                "changes": plan.changes,
+                "coalesced": plan.coalesced,
+                "inserted": outcome.inserted,
+                "modified": outcome.modified,
+                "deleted": outcome.deleted,
+                "stale": outcome.stale,
+                "parked": len(settlement.park),
+                "given_back": len(settlement.give_back),
+                "plan_ms": _milliseconds(planned - started),
+                "apply_ms": _milliseconds(applied - planned),
+                "settle_ms": _milliseconds(settled - applied),
+                "lag_ms": self._lag_ms(plan),
+            },
+        )
+
+    async def _apply(self, plan: Plan, lease: Lease, stop: asyncio.Event) -> Outcome | None:
+        """Repeats the same writes until they are applied; None if that must not or shall not go on."""
+        outcome: Outcome | None = None
+
+        async def apply() -> None:
+            nonlocal outcome
+            outcome = await self._sink.apply(plan.writes)
+
+        if not plan.writes:
+            return Outcome()
+        if lease.lapsed:
+            return None
+        await self._until_done(apply, Part.MONGODB, lambda: lease.lapsed, stop)
+        return outcome
+
+    async def _perform(self, settlement: Settlement, lease: Lease, stop: asyncio.Event) -> None:
+        """Parks, then acknowledges, then gives back. What is not done here is delivered again, harmlessly."""
+        if settlement.park:
+            if not await self._until_done(
+                lambda: self._inbox.park(settlement.park), Part.SQS, lambda: lease.lapsed, stop
+            ):
+                return
+            _log_parked(settlement.park)
+        if settlement.acknowledge:
+            await self._until_done(
+                lambda: self._inbox.delete(settlement.acknowledge), Part.SQS, lambda: lease.lapsed, stop
+            )
+        if settlement.give_back:
+            await self._release(settlement.give_back, _HEAL_DELAY)
+            log.warning("messages stay for a later try", extra={"messages": len(settlement.give_back)})
+
+    async def _give_back(self, messages: Sequence[Message], why: str) -> None:
+        await self._release(messages, 0)
+        log.info("messages given back", extra={"messages": len(messages), "reason": why})
+
+    async def _release(self, messages: Sequence[Message], delay: int) -> None:
+        try:
+            await self._inbox.release(messages, delay)
+        except TransientError as error:  # they become visible by themselves when the lock ends
+            log.warning("messages could not be released", extra={"reason": str(error)})
+
+    async def _until_done(
+        self,
+        action: Callable[[], Awaitable[None]],
+        part: Part,
+        give_up: Callable[[], bool],
+        stop: asyncio.Event,
+    ) -> bool:
+        """Tries again after transient errors, with backoff, and keeps `health` up to date.
+
+        Returns:
+            True when done; False when, after a failure and a pause, `give_up` said so or the stop had come.
+        """
+        backoff = Backoff()
+        while True:
+            try:
+                await action()
+            except TransientError as error:
+                self._health.lost(part, str(error))
+            else:
+                self._health.found(part)
+                return True
+            if await self._paused_until_stop(backoff.next(), stop) or give_up():
+                return False
+
+    async def _paused_until_stop(self, seconds: float, stop: asyncio.Event) -> bool:
+        """Sleeps; returns early, and True, when the stop comes."""
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            stopping.cancel()
+        return stop.is_set()
+
+    def _lag_ms(self, plan: Plan) -> int | None:
+        """Age of the oldest change that was written, now that it is acknowledged.
+
+        Stream records tell creation times in whole seconds only.
+        """
+        oldest = min((write.change.at for write in plan.writes), default=None)
+        return None if oldest is None else max(0, round(self._clock.now() * 1000) - oldest)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def _log_parked(letters: Sequence[DeadLetter]) -> None:
+    # Not the reason and not the key: they can quote the item. Both stand in the dead letter.
+    for letter in letters:
+        log.warning(
+            "a record was parked",
+            extra={
+                "code": letter.code,
+                "table": letter.table,
+                "sequence": letter.sequence,
+                "message_id": letter.message_id,
+            },
+        )

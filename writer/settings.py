@@ -1,0 +1,77 @@
+"""The writer's settings: one frozen object, made from an environment. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from shared.settings import LOG_LEVELS, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOPS_PER_CONNECTION = 2
+"""While one loop talks to SQS, another one uses the connection."""
+
+_ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside of the container
+
+DRAIN_GRACE = 20.0
+"""Seconds that work in hand may take after SIGTERM. Less than the 30 s after which ECS kills a task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `python -m writer` runs on.
+
+    Attributes:
+        queue_url: the FIFO queue.
+        dead_letter_queue_url: where poison is parked.
+        mongodb_uri: a secret; never printed.
+        mongodb_database: the target database.
+        replication_file: path of `replication.yaml`, or None.
+        pool_size: MongoDB connections.
+        status_host: the address on which `/healthz` and `/readyz` are served.
+        status_port: their port; 0: any free one, logged.
+        log_level: one of `shared.settings.LOG_LEVELS`.
+    """
+
+    queue_url: str
+    dead_letter_queue_url: str
+    mongodb_uri: str = field(repr=False)
+    mongodb_database: str
+    replication_file: str | None
+    pool_size: int
+    status_host: str
+    status_port: int
+    log_level: str
+
+    @property
+    def loops(self) -> int:
+        """Number of drain loops."""
+        return LOOPS_PER_CONNECTION * self.pool_size
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Reads and checks all settings.
+
+        Raises:
+            FatalError: something is missing or wrong; every mistake is named.
+        """
+        reader = Reader(environment)
+        settings = cls(
+            queue_url=reader.text("QUEUE_URL", "the URL of the FIFO queue"),
+            dead_letter_queue_url=reader.text("DEAD_LETTER_QUEUE_URL", "the URL of its dead-letter queue"),
+            mongodb_uri=reader.text("MONGODB_URI", "the connection string of the target"),
+            mongodb_database=reader.text("MONGODB_DATABASE", "the name of the target database"),
+            replication_file=reader.optional("REPLICATION_FILE"),
+            pool_size=reader.integer("POOL_SIZE", 4, 1, 100),
+            status_host=reader.text("STATUS_HOST", "an address of this machine", default=_ALL_INTERFACES),
+            status_port=reader.integer("STATUS_PORT", 8080, 0, 65535),
+            log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
+        )
+        if settings.mongodb_database in ("admin", "local", "config"):
+            reader.problem(f"MONGODB_DATABASE={settings.mongodb_database!r} belongs to MongoDB itself")
+        if any(character in settings.mongodb_database for character in '/\\. "$*<>:|?'):
+            reader.problem(f"MONGODB_DATABASE={settings.mongodb_database!r} has a character MongoDB refuses")
+        reader.finish()
+        return settings

@@ -1,0 +1,66 @@
+"""Plan + outcome → what to park, acknowledge and give back. Pure.
+
+Law: a message is acknowledged only if every change in it is durable in MongoDB, stale, or to be parked
+(parking comes first; if it fails, nothing is acknowledged). Within a message group nothing after a message
+that stays is acknowledged before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.errors import PoisonError
+from writer.plan import letter_of_change
+from writer.ports import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.dead_letter import DeadLetter
+    from writer.plan import Plan
+    from writer.ports import Message, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a batch ends.
+
+    Attributes:
+        park: letters for the dead-letter queue; to be parked before anything else.
+        acknowledge: messages to delete.
+        give_back: messages to make visible again, to be tried later.
+    """
+
+    park: Sequence[DeadLetter]
+    acknowledge: Sequence[Message]
+    give_back: Sequence[Message]
+
+
+def settle(plan: Plan, outcome: Outcome, park_limit: int) -> Settlement:
+    """Decides about every message of the plan.
+
+    Args:
+        plan: what was to be done.
+        outcome: what became of `plan.writes`.
+        park_limit: bytes that a parked message may have.
+    """
+    letters = [poison.letter for poison in plan.poison]
+    unsettled: set[int] = set()
+    for index, failure in outcome.failures.items():
+        write = plan.writes[index]
+        if failure.kind is FailureKind.HEALABLE:
+            unsettled |= write.messages
+        else:
+            error = PoisonError(f"mongodb-{failure.code}", failure.reason)
+            letters.append(letter_of_change(plan.messages[write.message], write.change, error, park_limit))
+    acknowledge: list[Message] = []
+    give_back: list[Message] = []
+    blocked: set[str] = set()
+    for index, message in enumerate(plan.messages):
+        if index in unsettled or message.group in blocked:
+            blocked.add(message.group)
+            give_back.append(message)
+        else:
+            acknowledge.append(message)
+    return Settlement(letters, acknowledge, give_back)

@@ -1,0 +1,307 @@
+"""Motor: the only file that imports it. Applies writes, tells MongoDB's errors apart once.
+
+Law: every put respects the tombstones (step 1 below, and 3; step 2, a lapsed lock, is the service's):
+
+1. puts older than their tombstone are not written; the guarded delete is issued again instead, because an
+   earlier try may have inserted the document and died;
+3. documents that the write inserted are checked against the tombstones once more, and removed if one is
+   newer: another writer may have finished the delete in between.
+
+Deletes write their tombstone first. Everything may be repeated any number of times.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bson.errors import InvalidDocument
+from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import DeleteOne, ReadPreference, UpdateOne
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    DocumentTooLarge,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+)
+from pymongo.write_concern import WriteConcern
+
+from shared.errors import FatalError, TransientError
+from writer.guard import (
+    TOMBSTONE_SECONDS,
+    TOMBSTONES,
+    delete_filter,
+    put_pipeline,
+    tombstone_id,
+    tombstone_pipeline,
+)
+from writer.mongo_errors import Meaning, meaning_of
+from writer.ports import Failure, FailureKind, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from motor.core import AgnosticClient, AgnosticCollection
+
+    from writer.plan import Write
+
+log = logging.getLogger(__name__)
+
+_SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
+
+_Operation = UpdateOne | DeleteOne
+_Indexed = tuple[int, _Operation]
+_Identity = tuple[str, Hashable]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Sums over the bulk writes of one batch."""
+
+    failures: dict[int, Failure] = field(default_factory=dict)
+    inserted: list[int] = field(default_factory=list)
+    modified: int = 0
+    matched: int = 0
+    deleted: int = 0
+
+
+class MongoSink:
+    """Writes to one database through a small, fixed pool of connections."""
+
+    def __init__(self, client: AgnosticClient[Any], database: str) -> None:
+        majority = WriteConcern(w="majority", wtimeout=_MAJORITY_MS)
+        # Whatever the URI says: a change is acknowledged only after a majority has it (P3), and tombstones
+        # are read where they are written.
+        self._client = client
+        self._database = client.get_database(
+            database, write_concern=majority, read_preference=ReadPreference.PRIMARY
+        )
+        self._tombstones = self._database[TOMBSTONES]
+
+    @classmethod
+    def connect(cls, uri: str, database: str, pool_size: int) -> MongoSink:
+        """Makes a sink; connects when it is first used.
+
+        Args:
+            uri: a MongoDB connection string.
+            database: name of the target database.
+            pool_size: the number of connections that carry operations.
+
+        Raises:
+            FatalError: the URI cannot be used; the text does not repeat it.
+        """
+        try:
+            client: AgnosticClient[Any] = AsyncIOMotorClient(
+                uri,
+                maxPoolSize=pool_size,
+                serverSelectionTimeoutMS=_SELECTION_MS,
+                connectTimeoutMS=_SELECTION_MS,
+                socketTimeoutMS=_SOCKET_MS,
+                appname="dynamodb-mongodb-replicator",
+            )
+        except (ConfigurationError, InvalidURI, ValueError) as error:
+            # The driver's text can quote the URI, and with it the password.
+            raise FatalError(
+                f"MONGODB_URI is not a usable connection string ({type(error).__name__}): "
+                "it looks like mongodb://user:password@host:27017/?replicaSet=rs0, and special characters "
+                "in user and password are percent-encoded"
+            ) from None
+        return cls(client, database)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    async def open(self) -> None:
+        """Makes sure that MongoDB answers as a writable primary, and that our index exists.
+
+        Raises:
+            TransientError: it does not, yet.
+            FatalError: it refuses us.
+        """
+        try:
+            await self._tombstones.create_index("at", expireAfterSeconds=TOMBSTONE_SECONDS)
+        except PyMongoError as error:
+            raise _translated(error) from error
+
+    async def ping(self) -> None:
+        """See `writer.ports.Sink.ping`; raises as `open`."""
+        try:
+            await self._database.command("ping")
+        except PyMongoError as error:
+            raise _translated(error) from error
+
+    async def apply(self, writes: Sequence[Write]) -> Outcome:
+        """See `writer.ports.Sink.apply`.
+
+        Raises:
+            TransientError: nothing can be said about the batch; apply it again.
+            FatalError: MongoDB refuses us.
+        """
+        try:
+            return await self._apply(writes)
+        except PyMongoError as error:
+            raise _translated(error) from error
+
+    async def _apply(self, writes: Sequence[Write]) -> Outcome:
+        tally = _Tally()
+        deletes = [write for write in writes if write.document is None]
+        puts = [write for write in writes if write.document is not None]
+        if deletes:
+            await self._write_tombstones(deletes)
+        buried = await self._newer_tombstones(puts)
+        by_collection: defaultdict[str, list[_Indexed]] = defaultdict(list)
+        for index, write in enumerate(writes):
+            operation = _operation(write, buried.get(_identity(write)))
+            by_collection[write.collection].append((index, operation))
+        for collection, operations in by_collection.items():
+            await self._bulk(self._database[collection], operations, tally)
+        await self._remove_buried([writes[index] for index in tally.inserted])
+        return Outcome(
+            failures=tally.failures,
+            inserted=len(tally.inserted),
+            modified=tally.modified,
+            deleted=tally.deleted,
+            stale=tally.matched - tally.modified + len(buried),
+        )
+
+    async def _write_tombstones(self, deletes: Sequence[Write]) -> None:
+        operations = []
+        for write in deletes:
+            identity = tombstone_id(write.collection, write.document_id)
+            pipeline = tombstone_pipeline(identity, write.version)
+            operations.append(UpdateOne({"_id": identity}, pipeline, upsert=True))
+        await self._tombstones.bulk_write(operations, ordered=False)
+
+    async def _newer_tombstones(self, puts: Sequence[Write]) -> dict[_Identity, str]:
+        """The versions of those puts' tombstones that are newer than the put."""
+        if not puts:
+            return {}
+        versions = {_identity(put): put.version for put in puts}
+        wanted = [tombstone_id(put.collection, put.document_id) for put in puts]
+        newer: dict[_Identity, str] = {}
+        async for tombstone in self._tombstones.find({"_id": {"$in": wanted}}, {"v": 1}):
+            identity = (tombstone["_id"]["c"], _hashable(tombstone["_id"]["k"]))
+            if tombstone["v"] > versions[identity]:
+                newer[identity] = tombstone["v"]
+        return newer
+
+    async def _remove_buried(self, inserted: Sequence[Write]) -> None:
+        """Step 3: removes what was just inserted although a newer tombstone exists by now."""
+        newer = await self._newer_tombstones(inserted)
+        for write in inserted:
+            version = newer.get(_identity(write))
+            if version is not None:
+                collection = self._database[write.collection]
+                await collection.delete_one(delete_filter(write.document_id, version))
+                log.info("removed what was deleted meanwhile", extra={"collection": write.collection})
+
+    async def _bulk(
+        self, collection: AgnosticCollection[Any], operations: Sequence[_Indexed], tally: _Tally
+    ) -> None:
+        """One unordered bulk write; split until the culprit stands alone if it fails as a whole."""
+        try:
+            result = await collection.bulk_write([operation for _, operation in operations], ordered=False)
+        except BulkWriteError as error:
+            _check_bulk_error(error.details)
+            for problem in error.details["writeErrors"]:
+                tally.failures[operations[problem["index"]][0]] = _failure(problem)
+            details = error.details
+        except (OperationFailure, InvalidDocument, DocumentTooLarge) as error:
+            if not _concerns_documents(error):
+                raise
+            if len(operations) == 1:
+                tally.failures[operations[0][0]] = _failure_of_all(error)
+                return
+            half = len(operations) // 2
+            await self._bulk(collection, operations[:half], tally)
+            await self._bulk(collection, operations[half:], tally)
+            return
+        else:
+            details = result.bulk_api_result
+        tally.inserted.extend(operations[upserted["index"]][0] for upserted in details["upserted"])
+        tally.matched += details["nMatched"]
+        tally.modified += details["nModified"]
+        tally.deleted += details["nRemoved"]
+
+
+def _operation(write: Write, newer_tombstone: str | None) -> _Operation:
+    if newer_tombstone is not None:
+        return DeleteOne(delete_filter(write.document_id, newer_tombstone))
+    if write.document is None:
+        return DeleteOne(delete_filter(write.document_id, write.version))
+    pipeline = put_pipeline(RawBSONDocument(write.document), write.version)
+    return UpdateOne({"_id": write.document_id}, pipeline, upsert=True)
+
+
+def _identity(write: Write) -> _Identity:
+    return write.collection, _hashable(write.document_id)
+
+
+def _hashable(document_id: Any) -> Hashable:
+    return tuple(document_id.items()) if isinstance(document_id, dict) else document_id
+
+
+def _check_bulk_error(details: Mapping[str, Any]) -> None:
+    """Raises if one of the errors concerns more than its own write, or passes if the batch is repeated."""
+    if details["writeConcernErrors"]:
+        raise TransientError("MongoDB did not confirm the write on a majority of its members")
+    for problem in details["writeErrors"]:
+        match meaning_of(problem["code"]):
+            case Meaning.TRANSIENT:
+                raise TransientError(f"MongoDB answered {problem['code']} to a write")
+            case Meaning.FATAL:
+                raise FatalError(_refusal(problem["code"]))
+            case Meaning.HEALABLE if problem.get("keyPattern") == {"_id": 1}:
+                # Two writers inserted the same document at once: now it is there, and the guard decides.
+                raise TransientError("another writer inserted the same document at the same time")
+            case _:
+                pass
+
+
+def _failure(problem: Mapping[str, Any]) -> Failure:
+    code = problem["code"]
+    healable = meaning_of(code) is Meaning.HEALABLE
+    kind = FailureKind.HEALABLE if healable else FailureKind.PERMANENT
+    return Failure(kind, str(code), str(problem.get("errmsg", "")))
+
+
+def _failure_of_all(error: Exception) -> Failure:
+    code = error.code if isinstance(error, OperationFailure) else type(error).__name__
+    return Failure(FailureKind.PERMANENT, str(code), str(error))
+
+
+def _translated(error: PyMongoError) -> TransientError | FatalError:
+    """The error of ours that a driver's error means, told apart by type and code.
+
+    An error that is neither is a bug of ours or a server newer than our table: it is transient, so that
+    nothing is lost and `/readyz` tells of it.
+    """
+    if isinstance(error, OperationFailure) and meaning_of(error.code) is Meaning.FATAL:
+        return FatalError(_refusal(error.code))
+    if isinstance(error, ConfigurationError):
+        return FatalError(f"MongoDB cannot be used with these settings: {error}")
+    code = f" {error.code}" if isinstance(error, OperationFailure) else ""
+    return TransientError(f"MongoDB: {type(error).__name__}{code}")
+
+
+def _concerns_documents(error: Exception) -> bool:
+    """Whether a bulk write that failed as a whole failed for one of its documents."""
+    if isinstance(error, OperationFailure):
+        return meaning_of(error.code) is Meaning.PERMANENT and not error.has_error_label(
+            "RetryableWriteError"
+        )
+    return isinstance(error, InvalidDocument | DocumentTooLarge)
+
+
+def _refusal(code: int | None) -> str:
+    return (
+        f"MongoDB refuses the writer (code {code}): check user, password and authSource in MONGODB_URI; "
+        "the user needs the role readWrite on MONGODB_DATABASE"
+    )

@@ -1,0 +1,65 @@
+"""The HTTP side of the writer: `/healthz` and `/readyz`. Reads state, changes none."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+from shared.errors import FatalError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from writer.health import Health
+
+log = logging.getLogger(__name__)
+
+_HEALTH: web.AppKey[Health] = web.AppKey("health")
+
+
+@asynccontextmanager
+async def serve(host: str, port: int, health: Health) -> AsyncIterator[None]:
+    """Serves the endpoints while the context is open.
+
+    `/healthz` is 200 as long as the process answers. `/readyz` is 200 if the queue and MongoDB answer, else
+    503; its body says what is waited for, why, and since when.
+
+    Raises:
+        FatalError: the address cannot be listened on.
+    """
+    app = web.Application()
+    app[_HEALTH] = health
+    app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise FatalError(f"STATUS_PORT={port} cannot be listened on: {error.strerror}") from error
+        log.info("status server listening", extra={"host": host, "port": runner.addresses[0][1]})
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return _json({"status": "alive"}, 200)
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    waits = request.app[_HEALTH].waits
+    waiting_for = {
+        part.value: {"reason": wait.reason, "since": round(wait.since, 3)} for part, wait in waits.items()
+    }
+    status = "waiting" if waiting_for else "ready"
+    return _json({"status": status, "waiting_for": waiting_for}, 503 if waiting_for else 200)
+
+
+def _json(content: object, status: int) -> web.Response:
+    return web.Response(body=orjson.dumps(content), content_type="application/json", status=status)
