@@ -1,0 +1,76 @@
+"""Servers for the tests, started only when the first test asks for them and stopped at the end by pid."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pymongo
+import pytest
+
+from local.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from types_boto3_sqs.literals import QueueAttributeNameType
+
+
+@dataclass(frozen=True)
+class Queues:
+    """A FIFO queue and its dead-letter queue, as the template makes them."""
+
+    url: str
+    dead_letter_url: str
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """An AWS emulator and a MongoDB: those that the environment names, or embedded ones on free ports.
+
+    Shared by the whole session: use names of your own, and do not stop its servers.
+    """
+    with Stack() as servers:
+        yield servers
+
+
+@pytest.fixture
+def aws_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leads the AWS clients that this process makes to the emulator, and nowhere else."""
+    for name, value in stack.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def unique() -> str:
+    """A word that no other test uses, for names of queues, tables and databases."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def database(stack: Stack, unique: str) -> Iterator[str]:
+    """The name of an empty database of this test's own; dropped afterwards."""
+    yield unique
+    with pymongo.MongoClient[dict[str, object]](stack.mongodb_uri) as client:
+        client.drop_database(unique)
+
+
+@pytest.fixture
+def queues(stack: Stack, unique: str) -> Iterator[Queues]:
+    """An empty FIFO queue (visibility timeout 30 s, 5 receives) with its dead-letter queue."""
+    sqs = stack.client("sqs")
+    common: dict[QueueAttributeNameType, str] = {
+        "FifoQueue": "true",
+        "MaximumMessageSize": "1048576",
+        "MessageRetentionPeriod": "1209600",
+    }
+    dead = sqs.create_queue(QueueName=f"{unique}-dead.fifo", Attributes=common)["QueueUrl"]
+    described = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+    policy = json.dumps({"deadLetterTargetArn": described["QueueArn"], "maxReceiveCount": 5})
+    common |= {"VisibilityTimeout": "30", "RedrivePolicy": policy}
+    url = sqs.create_queue(QueueName=f"{unique}.fifo", Attributes=common)["QueueUrl"]
+    yield Queues(url, dead)
+    sqs.delete_queue(QueueUrl=url)
+    sqs.delete_queue(QueueUrl=dead)
