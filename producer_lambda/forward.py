@@ -21,7 +21,7 @@ from shared.dead_letter import DeadLetter, as_it_came, entry_size
 from shared.errors import FatalError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -34,6 +34,7 @@ MAX_CALLS_IN_FLIGHT = 16
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds
 _RESERVE = 3.0  # seconds kept back for parking and answering
+_PASSING = ("kms", "throttl", "accessdenied", "overlimit")  # in codes, lower case
 
 
 class ItemFailure(TypedDict):
@@ -74,11 +75,20 @@ class _Refused:
 class Producer:
     """Forwards stream events to the queue."""
 
-    def __init__(self, sqs: SQSClient, queue: Queue, dead_letters: Queue, settings: Settings) -> None:
+    def __init__(
+        self,
+        sqs: SQSClient,
+        queue: Queue,
+        dead_letters: Queue,
+        settings: Settings,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._sqs = sqs
         self._queue = queue
         self._dead_letters = dead_letters
         self._settings = settings
+        self._sleep = sleep
         self._calls = asyncio.Semaphore(MAX_CALLS_IN_FLIGHT)
 
     async def forward(self, event: Any, remaining: Callable[[], float]) -> Response:
@@ -165,6 +175,10 @@ class Producer:
         """Parks letters; returns the positions of those that surely are."""
         limit = self._dead_letters.limit
         entries = [(position, letter.entry("", limit)) for position, letter in letters]
+        too_large = {position for position, entry in entries if entry_size(entry) > limit}
+        if too_large:
+            log.error("too large for DEAD_LETTER_QUEUE_URL: raise its MaximumMessageSize to 1048576")
+            entries = [pair for pair in entries if pair[0] not in too_large]
         parked: set[int] = set()
         for batch in batches(entries, lambda pair: entry_size(pair[1]), limit):
             numbered = [{**entry, "Id": str(index)} for index, (_, entry) in enumerate(batch)]
@@ -197,7 +211,7 @@ class Producer:
                     extra={"doing": doing, "entries": len(for_now), "code": for_now[0].code},
                 )
                 return permanent + for_now
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
             open_entries = [entries[refusal.index] for refusal in for_now]
 
@@ -214,14 +228,21 @@ class Producer:
                 _Refused(int(entry["Id"]), type(error).__name__, str(ours), permanent=False)
                 for entry in entries
             ]
-        return [
-            _Refused(
+        refused = {
+            entry["Id"]: _Refused(
                 int(entry["Id"]),
                 entry["Code"],
                 entry.get("Message", ""),
                 permanent=_is_permanent(entry["Code"], sender_fault=entry["SenderFault"]),
             )
             for entry in answer.get("Failed", [])
+        }
+        taken = {entry["Id"] for entry in answer.get("Successful", [])}
+        # Only what SQS says it took is surely in the queue: a proxy's empty answer is no success.
+        return [
+            refused.get(entry["Id"]) or _Refused(int(entry["Id"]), "NotAnswered", "", permanent=False)
+            for entry in entries
+            if entry["Id"] not in taken
         ]
 
     def _letter_of_malformed(self, record: Malformed) -> DeadLetter:
@@ -236,7 +257,9 @@ class Producer:
 
     def _letter_of_unsendable(self, unsendable: Unsendable) -> DeadLetter:
         change = unsendable.change
-        text = json.dumps({"key": change.key, "seq": change.sequence, "doc": change.image})
+        text = json.dumps(
+            {"op": change.op.value, "key": change.key, "seq": change.sequence, "doc": change.image}
+        )
         return DeadLetter(
             body=as_it_came(text, self._dead_letters.limit),
             group=f"{change.table[:80]}/malformed",
@@ -253,8 +276,9 @@ def _letter_of_message(message: Message, refused: _Refused) -> DeadLetter:
 
 
 def _is_permanent(code: str, *, sender_fault: bool) -> bool:
-    # Trouble with the queue's KMS key and throttling count as the sender's fault, but pass.
-    return sender_fault and not code.startswith("KMS") and "Throttl" not in code
+    # Trouble with the queue's KMS key, permissions and throttling count as the sender's fault, but pass.
+    # AWS's JSON protocol says KmsThrottled, its query protocol KMS.ThrottlingException.
+    return sender_fault and not any(word in code.lower() for word in _PASSING)
 
 
 def _response(event: Any, failed: set[int]) -> Response:

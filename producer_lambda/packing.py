@@ -5,7 +5,7 @@ the same whatever it carries. Within one event only the newest change of a key t
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from producer_lambda.records import Parsed
@@ -39,7 +39,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """A change that no message can carry.
+    """A change that no message can carry: not Unicode, or larger than the queue's limit even if compressed.
 
     Attributes:
         position: as in `Message`.
@@ -51,12 +51,21 @@ class Unsendable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A record's change, and its JSON."""
+
+    record: Parsed
+    octets: bytes
+
+
 def coalesce(parsed: Iterable[Parsed]) -> list[Parsed]:
     """Keeps the newest change of each item, in the order of the newest ones.
 
     A put that swallows a creation or a deletion becomes `fresh`, and the names in `gone` are united (less
     those that came back), so that merging the one put has the outcome of applying all of them. The result
-    has the lowest position of all it stands for.
+    has the lowest position of all it stands for, and the oldest of the old values: those are what the
+    document has, which has seen none of these changes.
     """
     newest: dict[tuple[str, bytes], Parsed] = {}
     for record in parsed:
@@ -71,13 +80,13 @@ def _swallow(first: Parsed, second: Parsed) -> Parsed:
     if first.change.version > second.change.version:
         first, second = second, first
     earlier, later = first.change, second.change
+    if earlier.old:
+        later = replace(later, old=earlier.old, tagged=later.tagged or earlier.tagged)
     if later.image is not None:
         later = replace(
             later,
             fresh=earlier.fresh or earlier.op is Op.DELETE or first.created,
             gone=(earlier.gone | later.gone) - later.image.keys(),
-            old=earlier.old or later.old,
-            tagged=later.tagged or bool(earlier.old and earlier.tagged),
         )
     return Parsed(
         position=min(first.position, second.position),
@@ -98,45 +107,52 @@ def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message
     Returns:
         Messages in the order in which those of one lane must be sent, and what fits no message.
     """
-    lanes_content: dict[tuple[str, str, str], list[tuple[int, bytes]]] = {}
+    lanes_content: dict[tuple[str, str, str], list[_Encoded]] = {}
     unsendable: list[Unsendable] = []
     for record in coalesce(parsed):
         change = record.change
         try:
-            encoded = encode_change(change)
+            octets = encode_change(change)
         except PoisonError as error:
             unsendable.append(Unsendable(record.position, change, error.code, error.reason))
             continue
         lane = (change.table, change.stream, lane_of(change.table, record.key, lanes))
-        lanes_content.setdefault(lane, []).append((record.position, encoded))
+        lanes_content.setdefault(lane, []).append(_Encoded(record, octets))
     messages: list[Message] = []
     for (table, stream, group), content in lanes_content.items():
-        messages.extend(_pack_lane(table, stream, group, content, limit))
+        for packed in _pack_lane(table, stream, content, limit):
+            message = _message(table, stream, group, packed, limit)
+            if message.size <= limit:
+                messages.append(message)
+                continue
+            (alone,) = packed  # several changes are only packed together where they fit
+            reason = f"even compressed the change makes a message of {message.size} bytes, more than {limit}"
+            unsendable.append(Unsendable(message.position, alone.record.change, "too-large", reason))
     return messages, unsendable
 
 
 def _pack_lane(
-    table: str, stream: str, group: str, content: Sequence[tuple[int, bytes]], limit: int
-) -> Iterable[Message]:
+    table: str, stream: str, content: Sequence[_Encoded], limit: int
+) -> Iterator[Sequence[_Encoded]]:
+    """Cuts a lane into what travels together."""
     room = min(TARGET_BYTES, limit) - frame_size(table, stream)
-    pending: list[tuple[int, bytes]] = []
+    pending: list[_Encoded] = []
     used = 0
-    for position, encoded in content:
-        if pending and used + len(encoded) + 1 > room:
-            yield _message(table, stream, group, pending, limit)
+    for encoded in content:
+        size = len(encoded.octets) + 1
+        if pending and used + size > room:
+            yield pending
             pending, used = [], 0
-        pending.append((position, encoded))
-        used += len(encoded) + 1
-    yield _message(table, stream, group, pending, limit)
+        pending.append(encoded)
+        used += size
+    yield pending
 
 
-def _message(
-    table: str, stream: str, group: str, content: Sequence[tuple[int, bytes]], limit: int
-) -> Message:
-    body = seal(table, stream, [encoded for _, encoded in content], limit)
+def _message(table: str, stream: str, group: str, content: Sequence[_Encoded], limit: int) -> Message:
+    body = seal(table, stream, [encoded.octets for encoded in content], limit)
     octets = body.encode()
     return Message(
-        position=min(position for position, _ in content),
+        position=min(encoded.record.position for encoded in content),
         group=group,
         deduplication_id=hashlib.sha256(octets).hexdigest(),
         body=body,

@@ -5,6 +5,7 @@ AWS Lambda with Amazon DynamoDB" (the event, and base64 for binary values).
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from shared.version import encode_version
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 _YEAR_5138 = 10**11  # what is later than this, in seconds, is surely in another unit
 _WITHOUT_NEW_IMAGE = ("KEYS_ONLY", "OLD_IMAGE")
+# Amazon DynamoDB developer guide, "Naming rules": what a table may be called; SQS is strict about group ids.
+_STREAM_RESOURCE = re.compile(r"table/([A-Za-z0-9_.-]{1,255})/stream/([!-.0-~]{1,100})").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,16 @@ def _parse_or_malformed(position: int, record: Any, old_image_fields: frozenset[
     try:
         return _parse(position, record, old_image_fields)
     except PoisonError as error:
-        text = json.dumps(record, default=repr)
         table, sequence = _identity(record)
+        text = _as_it_came(record, table, sequence)
         return Malformed(position, error.code, error.reason, text, table, sequence)
+
+
+def _as_it_came(record: Any, table: str, sequence: str) -> str:
+    try:
+        return json.dumps(record, default=repr)
+    except RecursionError:  # no JSON text holds such a record; it can still be told which one it was
+        return json.dumps({"table": table, "sequence": sequence, "record": "nested too deep to be written"})
 
 
 def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed:
@@ -84,9 +94,7 @@ def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Pars
         raise PoisonError("bad-record", "a record is not an object")
     name, body = record.get("eventName"), record.get("dynamodb")
     if name not in ("INSERT", "MODIFY", "REMOVE") or not isinstance(body, dict):
-        raise PoisonError(
-            "bad-record", f"a record of kind {str(name)[:20]!r} is not one of a DynamoDB stream"
-        )
+        raise PoisonError("bad-record", "a record is not an INSERT, MODIFY or REMOVE of a DynamoDB stream")
     table, stream = _stream_of(record.get("eventSourceARN"))
     view = body.get("StreamViewType")
     if view in _WITHOUT_NEW_IMAGE:
@@ -135,12 +143,10 @@ def _item(body: Mapping[str, Any], name: str) -> tuple[dict[str, Any], bool]:
 
 def _stream_of(arn: Any) -> tuple[str, str]:
     """Table name and stream label of ``arn:aws:dynamodb:…:table/NAME/stream/LABEL``."""
-    parts = arn.split(":", 5)[-1].split("/") if isinstance(arn, str) else []
-    match parts:
-        case ["table", table, "stream", label] if table and label:
-            return table, label
-        case _:
-            raise PoisonError("bad-record", "a record's eventSourceARN is not that of a DynamoDB stream")
+    resource = _STREAM_RESOURCE(arn.split(":", 5)[-1]) if isinstance(arn, str) else None
+    if not resource:
+        raise PoisonError("bad-record", "a record's eventSourceARN is not that of a DynamoDB stream")
+    return resource[1], resource[2]
 
 
 def _milliseconds(seconds: Any) -> int:
