@@ -1,0 +1,197 @@
+"""What is sent has the outcome of what happened (P1, P3), held against a model that knows nothing of packing.
+
+The model is a table: operations make legal records (an INSERT only where no item is), and a simulated
+document in merge mode sees either every change or only what was sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from producer_lambda.packing import TARGET_BYTES, Message, pack, waves
+from producer_lambda.records import Parsed, parse
+from shared.batches import MAX_ENTRIES
+from shared.change import Change, Op
+from shared.envelope import decode
+from tests.strategies import stream_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MIB = 1024 * 1024
+Image = dict[str, int]
+
+keys = st.integers(0, 5)
+images = st.dictionaries(st.sampled_from("abc"), st.integers(0, 3))
+operations = st.lists(st.tuples(keys, st.one_of(st.none(), images)), max_size=30)
+before = st.dictionaries(keys, images)
+lanes = st.sampled_from([0, 1, 2, 64])
+limits = st.sampled_from([700, 1500, MIB])
+
+
+@dataclass
+class Table:
+    """A table and its stream."""
+
+    items: dict[int, Image]
+    records: list[dict[str, Any]] = field(default_factory=list)
+    history: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+
+    def write(self, key: int, image: Image | None) -> None:
+        """Puts or deletes an item, as DynamoDB would."""
+        old = self.items.pop(key, None)
+        if old == image:  # no record for a write that changes nothing
+            if image is not None:
+                self.items[key] = image
+            return
+        name = "REMOVE" if image is None else "INSERT" if old is None else "MODIFY"
+        if image is not None:
+            self.items[key] = image
+        self.history[key].append((len(self.records), name))
+        self.records.append(
+            stream_record(
+                name,
+                10**20 + len(self.records),
+                key=attributes(key, {}),
+                new=None if image is None else attributes(key, image),
+                old=None if old is None else attributes(key, old),
+            )
+        )
+
+
+def attributes(key: int, image: Image) -> dict[str, dict[str, str]]:
+    return {"id": {"N": str(key)}} | {name: {"N": str(value)} for name, value in image.items()}
+
+
+def history(start: dict[int, Image], todo: list[tuple[int, Image | None]]) -> Table:
+    table = Table(dict(start))
+    for key, image in todo:
+        table.write(key, image)
+    return table
+
+
+def parsed(table: Table) -> list[Parsed]:
+    return [record for record in parse({"Records": table.records}) if isinstance(record, Parsed)]
+
+
+def carried(message: Message) -> list[Change]:
+    return [entry for entry in decode(message.body).entries if isinstance(entry, Change)]
+
+
+def merge(document: dict[str, Any] | None, change: Change) -> dict[str, Any] | None:
+    """A document in merge mode after one change: what applications added stays."""
+    if change.image is None:
+        return None
+    kept = {} if change.fresh or document is None else document
+    return {name: value for name, value in kept.items() if name not in change.gone} | dict(change.image)
+
+
+@given(before, operations, lanes, limits)
+@example({}, [(1, {"a": 1}), (1, None), (1, {"b": 1})], 64, MIB)
+@example({1: {"a": 1}}, [(1, None), (1, {"a": 2})], 64, MIB)
+@example({1: {"a": 1, "b": 1}}, [(1, {"a": 1}), (1, {"a": 2}), (1, {"b": 3, "a": 2})], 64, MIB)
+def test_one_newest_change_of_each_key_travels(
+    start: dict[int, Image], todo: list[tuple[int, Image | None]], lane_count: int, limit: int
+) -> None:
+    """Of each key exactly the newest change is sent, and it does to a document what all of them would do."""
+    table = history(start, todo)
+    everything = parsed(table)
+    messages, unsendable = pack(everything, lane_count, limit)
+    assert unsendable == []
+    sent = {change.key["id"]: change for message in messages for change in carried(message)}
+    assert sum(message.changes for message in messages) == len(sent)
+    assert sent.keys() == table.history.keys()
+    for key, change in sent.items():
+        newest, name = table.history[key][-1]
+        assert change.sequence == str(10**20 + newest)
+        assert change.op is (Op.DELETE if name == "REMOVE" else Op.PUT)
+        swallowed = [earlier for _, earlier in table.history[key][:-1]]
+        assert change.fresh == (name != "REMOVE" and bool({"INSERT", "REMOVE"} & set(swallowed)))
+        one = {"id": key, **start[key], "application": True} if key in start else None
+        other = dict(one) if one else None
+        for record in everything:
+            if record.change.key["id"] == key:
+                one = merge(one, record.change)
+        assert merge(other, change) == one
+
+
+@given(before, operations)
+def test_old_values_are_those_of_the_document(
+    start: dict[int, Image], todo: list[tuple[int, Image | None]]
+) -> None:
+    """Old values say where a document is now: those from before the first change, not of one in between."""
+    table = history(start, todo)
+    event = parse({"Records": table.records}, frozenset({"a"}))
+    messages, _ = pack((record for record in event if isinstance(record, Parsed)), 64, MIB)
+    for message in messages:
+        for change in carried(message):
+            key = change.key["id"]
+            if key in start and "a" in start[key]:
+                assert change.old == {"a": start[key]["a"]}
+
+
+@given(before, operations, lanes, limits)
+def test_messages(
+    start: dict[int, Image], todo: list[tuple[int, Image | None]], lane_count: int, limit: int
+) -> None:
+    """Lanes are in order, small, alike in every batch; each record is covered; ids are repeatable."""
+    table = history(start, todo)
+    everything = parsed(table)
+    messages, _ = pack(everything, lane_count, limit)
+    assert pack(everything, lane_count, limit)[0] == messages
+    assert len({message.deduplication_id for message in messages}) == len(messages)
+
+    covered: dict[int, int] = {}
+    lane_sequences: dict[str, list[int]] = defaultdict(list)
+    for message in messages:
+        body_bytes = len(message.body.encode())
+        assert message.size == body_bytes <= limit
+        assert message.changes == 1 or body_bytes <= min(TARGET_BYTES, limit)
+        assert is_group_id(message.group)
+        positions = []
+        for change in carried(message):
+            indexes = [index for index, _ in table.history[change.key["id"]]]
+            positions += indexes
+            covered |= dict.fromkeys(indexes, message.position)
+            lane_sequences[message.group].append(int(change.sequence))
+            (alone,), _ = pack([everything[indexes[0]]], lane_count, limit)
+            assert alone.group == message.group
+        assert message.position == min(positions)
+    assert covered.keys() == set(range(len(everything)))
+    assert all(position <= index for index, position in covered.items())
+    assert all(numbers == sorted(numbers) for numbers in lane_sequences.values())
+
+
+def is_group_id(text: str) -> bool:
+    return 1 <= len(text) <= 128 and all(0x21 <= ord(character) <= 0x7E for character in text)
+
+
+def message_of(index: int, group: int, size: int) -> Message:
+    return Message(index, f"lane/{group}", str(index), json.dumps(index), 1, size)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 1200)), max_size=60).map(
+        lambda pairs: [message_of(index, *pair) for index, pair in enumerate(pairs)]
+    )
+)
+def test_waves(messages: Sequence[Message]) -> None:
+    """Every message is sent once; a wave has one of a lane at most; calls keep to SQS's limits."""
+    limit = 1000
+    sent: dict[str, list[Message]] = defaultdict(list)
+    for wave in waves(messages, limit):
+        groups = [message.group for batch in wave for message in batch]
+        assert len(groups) == len(set(groups))
+        for batch in wave:
+            assert 1 <= len(batch) <= MAX_ENTRIES
+            assert len(batch) == 1 or sum(message.size for message in batch) <= limit
+            for message in batch:
+                sent[message.group].append(message)
+    by_lane = {group: [m for m in messages if m.group == group] for group in {m.group for m in messages}}
+    assert sent == by_lane
