@@ -47,7 +47,7 @@ lock: .venv-lock/bin/uv ## resolve pyproject.toml and requirements/stack.in into
 clean: ## remove everything that was built, the virtual environments included
 	rm -rf .venv .venv-stack .venv-lock build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
 
 $(VENV): requirements/dev.txt

@@ -117,7 +117,7 @@ def run(screen: Screen, *, once: bool, keep: bool, embedded: bool) -> None:
             with contextlib.suppress(Interrupted):
                 _watch(check)
         _ignore_signals()
-        screen.say("\nStopping …")
+        screen.say("\nStopping: the writer first, when it has finished what it holds …")
 
 
 def _deploy(stack: Stack, screen: Screen) -> Deployment:
@@ -141,7 +141,7 @@ def _show_commands(stack: Stack, deployment: Deployment, screen: Screen) -> None
     python = Path(sys.executable)
     if python.is_relative_to(paths.ROOT):
         python = python.relative_to(paths.ROOT)
-    screen.title("Replicating until Ctrl-C. In a second terminal, change the table:")
+    screen.title("Replicating until Ctrl-C. Change the table, from a second terminal in this folder:")
     screen.say()
     screen.command(f"export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}")
     screen.command(f"export AWS_DEFAULT_REGION={REGION} AWS_ENDPOINT_URL={stack.endpoint_url}")

@@ -38,7 +38,7 @@ class Screen:
 
     def fact(self, name: str, value: object) -> None:
         """Something worth knowing, under the step that it belongs to."""
-        self._line(INDENT, Text(f"{name:<14}", style="dim"), str(value))
+        self._line(INDENT, Text(f"{name:<15}", style="dim"), str(value))
 
     def command(self, text: str) -> None:
         """A command to try by hand."""

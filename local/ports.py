@@ -27,6 +27,7 @@ class PortLease:
 
     def release(self) -> None:
         """Give the port back. Call it once, when its server is gone."""
+        _lock_file(self.number).unlink(missing_ok=True)
         os.close(self._lock)
 
     def __enter__(self) -> Self:
@@ -63,14 +64,20 @@ def _lease(port: int) -> PortLease | None:
     return PortLease(number, lock)
 
 
+def _lock_file(port: int) -> Path:
+    return Path(tempfile.gettempdir()) / f"replicator-port-{port}.lock"
+
+
 def _lock(port: int) -> int | None:
     """A descriptor that holds the port's lock (children do not inherit it), or None if another has it."""
-    path = Path(tempfile.gettempdir()) / f"replicator-port-{port}.lock"
+    path = _lock_file(port)
     with contextlib.ExitStack() as undo:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             undo.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(descriptor), path.stat()):  # released between our two calls
+                return None
         except OSError:  # held by another run, or by another user's, whose file we may not open
             return None
         undo.pop_all()

@@ -1,6 +1,8 @@
 import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -34,8 +36,12 @@ def test_a_leased_port_is_not_given_twice(well_known: int) -> None:
 
 
 def test_a_released_port_is_given_again(well_known: int) -> None:
-    """A lease ends with `release`."""
-    free_port(well_known).release()
+    """A lease ends with `release`, and leaves no file behind."""
+    lock = Path(tempfile.gettempdir()) / f"replicator-port-{well_known}.lock"
+    lease = free_port(well_known)
+    assert lock.exists()
+    lease.release()
+    assert not lock.exists()
     with free_port(well_known) as lease:
         assert lease.number == well_known
 

@@ -65,13 +65,9 @@ def test_embedded_ignores_what_the_environment_names(monkeypatch: pytest.MonkeyP
         assert stack.client("sqs").create_queue(QueueName="here")["QueueUrl"].startswith(stack.endpoint_url)
 
 
-def test_a_named_endpoint_that_is_not_there_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_named_endpoint_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence names the variable, and what had been started is stopped again."""
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:1")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
     stack = Stack()
     with pytest.raises(StackError, match=r"LOCALSTACK_HOST names http://127\.0\.0\.1:1"):
         stack.__enter__()
@@ -80,10 +76,12 @@ def test_a_named_endpoint_that_is_not_there_is_an_error(
     assert not stack.folder.exists()
 
 
-def test_the_folder_is_kept_when_asked() -> None:
+def test_the_folder_is_kept_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """KEEP=1 leaves data and logs to look at."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with Stack(keep=True) as stack:
         folder = stack.folder
+    assert folder.parent == tmp_path
     assert (folder / "mongod.log").stat().st_size > 0
     assert (folder / "emulator.log").stat().st_size > 0
 

@@ -1,0 +1,152 @@
+"""The whole run, as a person starts it: real servers, the packaged Lambda, the writer as its own process."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pymongo
+import pytest
+from botocore.config import Config
+
+from local.paths import ROOT
+from local.process import wait_until
+
+END_TIMEOUT_S = 60
+
+
+class Run:
+    """One `python -m local run` whose output is read line by line."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        """Start it with none of the variables that would name servers, except the given ones."""
+        named = ("AWS_ENDPOINT_URL", "LOCALSTACK_HOST", "MONGODB_URI")
+        inherited = {name: value for name, value in os.environ.items() if name not in named}
+        self.process = subprocess.Popen(  # noqa: S603 - our own command line
+            [sys.executable, "-m", "local", "run", *arguments],
+            cwd=ROOT,
+            env=inherited | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        self.output = ""
+
+    def read_until(self, pattern: str) -> re.Match[str]:
+        """The first line from here on that matches, however long it takes to come."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.output += line
+            if match := re.search(pattern, line):
+                return match
+        raise AssertionError(f"no {pattern!r} in:\n{self.output}")
+
+    def end(self) -> int:
+        """Read the rest and return the exit status."""
+        assert self.process.stdout
+        self.output += self.process.stdout.read()
+        return self.process.wait(END_TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def started(*arguments: str, **environment: str) -> Iterator[Run]:
+    run = Run(*arguments, **environment)
+    try:
+        yield run
+    finally:
+        run.process.kill()
+        run.process.communicate()
+
+
+def processes_in(folder: Path) -> list[int]:
+    """The processes whose working directory is in a folder, as that of every server of a run is."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if Path(str(link.readlink()).removesuffix(" (deleted)")).is_relative_to(folder):
+                found.append(int(link.parent.name))
+    return found
+
+
+def test_once_verifies_the_example() -> None:
+    """The article's example, end to end: exit status 0, plain text in a pipe, nothing left behind."""
+    with started("--once") as run:
+        folder = Path(run.read_until(r"Data and logs +(\S+)")[1])
+        assert run.end() == 0, run.output
+    after_update = run.output.partition("Update item 2")[2]
+    assert re.search(r'1 +"John" +null +ISODate\("2020-04-29T13:22:08Z"\) +1', after_update)
+    assert re.search(r'2 +"Clare" +37 +2', after_update)
+    assert '"Tom"' not in run.output.partition("Delete item 3")[2]
+    assert "\x1b" not in run.output
+    assert not processes_in(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_it_goes_on_replicating_until_a_signal(signal_number: signal.Signals) -> None:
+    """After the example a put by hand arrives, and then everything stops in order."""
+    with started() as run:
+        uri = run.read_until(r"^ +MongoDB +(\S+)")[1]
+        endpoint = run.read_until(r"^ +AWS emulator +(\S+)")[1]
+        folder = Path(run.read_until(r"Data and logs +(\S+)")[1])
+        run.read_until("Replicating until Ctrl-C")
+        dynamodb = boto3.client(
+            "dynamodb",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}),
+        )
+        dynamodb.put_item(TableName="mytable", Item={"id": {"N": "4"}, "Name": {"S": "Ann"}})
+        with pymongo.MongoClient[dict[str, object]](uri) as client:
+            arrived = wait_until(
+                lambda: client.replicator.mytable.find_one({"_id": 4}), timeout_s=30, what="the item"
+            )
+        assert arrived["Name"] == "Ann"
+        run.process.send_signal(signal_number)
+        assert run.end() == 0, run.output
+    assert not processes_in(folder)
+    assert not folder.exists()
+
+
+def test_ctrl_c_before_the_example_is_verified_is_no_success() -> None:
+    """Exit status 130, as a shell expects, and everything that had been started is stopped."""
+    with started() as run:
+        folder = Path(run.read_until(r"Data and logs +(\S+)")[1])
+        run.process.send_signal(signal.SIGINT)
+        assert run.end() == 128 + signal.SIGINT, run.output
+    assert not processes_in(folder)
+    assert not folder.exists()
+
+
+def test_a_killed_run_leaves_no_process() -> None:
+    """The kill -9 of a run ends MongoDB, the emulator, its Lambda functions and the writer."""
+    with started() as run:
+        folder = Path(run.read_until(r"Data and logs +(\S+)")[1])
+        run.read_until("Replicating until Ctrl-C")
+        assert processes_in(folder)
+        run.process.kill()
+        wait_until(lambda: not processes_in(folder), timeout_s=20, what="the processes to end")
+    shutil.rmtree(folder)
+
+
+def test_a_failure_tells_its_reason() -> None:
+    """Exit status 1, and the sentence is the last thing on the screen."""
+    with started("--once", MONGODB_URI="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200") as run:
+        assert run.end() == 1
+    assert "Failed: The MongoDB of MONGODB_URI cannot be used" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_embedded_ignores_the_named_servers() -> None:
+    """`--stack embedded` verifies the example though the environment names servers that are not there."""
+    with started("--once", "--stack", "embedded", AWS_ENDPOINT_URL="http://127.0.0.1:1") as run:
+        assert run.end() == 0, run.output
