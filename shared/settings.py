@@ -3,11 +3,14 @@
 The environment is handed in; nothing is read at import time.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from shared.errors import FatalError
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}").fullmatch  # `int` reads 1_000 and other scripts' digits too
 
 
 class Reader:
@@ -33,11 +36,10 @@ class Reader:
         text = self._environment.get(name, "").strip()
         if not text:
             return default
-        try:
-            value = int(text)
-        except ValueError:
-            self._problems.append(f"{name}={text!r} is not a whole number")
+        if not _WHOLE_NUMBER(text):
+            self._problems.append(f"{name}={text[:50]!r} is not a whole number")
             return default
+        value = int(text)
         if not minimum <= value <= maximum:
             self._problems.append(f"{name}={value} is not between {minimum} and {maximum}")
             return default
