@@ -1,0 +1,166 @@
+"""Packing at its edges; tests/property holds it against a model."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from producer_lambda.packing import TARGET_BYTES, Message, pack, waves
+from producer_lambda.records import Parsed, parse
+from shared.change import Change
+from shared.envelope import decode
+from shared.keys import lane_of
+from tests.strategies import arn, stream_record
+
+MIB = 1024 * 1024
+ROME, OSLO, BERN = ({"id": {"N": "3"}, "city": {"S": city}} for city in ("rome", "oslo", "bern"))
+
+
+def parsed(*records: dict[str, Any], old: str = "") -> list[Parsed]:
+    event = parse({"Records": list(records)}, frozenset({old} - {""}))
+    assert all(isinstance(record, Parsed) for record in event)
+    return [record for record in event if isinstance(record, Parsed)]
+
+
+def item(key: int, **attributes: Any) -> dict[str, Any]:
+    return {"key": {"id": {"N": str(key)}}, "new": {"id": {"N": str(key)}, **attributes}}
+
+
+def only_change(records: list[Parsed]) -> Change:
+    (message,), unsendable = pack(records, 64, MIB)
+    assert not unsendable
+    (change,) = decode(message.body).entries
+    assert isinstance(change, Change)
+    return change
+
+
+def test_documented_message() -> None:
+    """The changes of a lane travel as one documented envelope, oldest first."""
+    (message,), unsendable = pack(parsed(stream_record("INSERT", 5, **item(3))), 1, MIB)
+    assert unsendable == []
+    assert message.group == "mytable/0"
+    assert message.changes == 1
+    assert json.loads(message.body)["changes"][0]["doc"] == {"id": 3}
+
+
+def test_events_put_together_by_hand() -> None:
+    """The newest version wins even where an event is not in order, and stands for both records."""
+    newer, older = stream_record("MODIFY", 10, new=ROME), stream_record("MODIFY", 9, new=OSLO)
+    (message,), _ = pack(parsed(stream_record("REMOVE", 1, key={"id": {"N": "9"}}), newer, older), 1, MIB)
+    assert message.position == 0
+    assert only_change(parsed(newer, older)).image == {"id": 3, "city": "rome"}
+
+
+def test_numbers_of_different_length() -> None:
+    """The newest change is that of the larger number, not of the larger string."""
+    change = only_change(parsed(stream_record("MODIFY", 10, new=ROME), stream_record("MODIFY", 9, new=OSLO)))
+    assert change.sequence == "10"
+
+
+@pytest.mark.parametrize("last", ["MODIFY", "REMOVE"])
+def test_old_values_of_a_moved_item(last: str) -> None:
+    """After Rome to Oslo to Bern (or deleted) the document is still in Rome: that is where to look for it."""
+    records = parsed(
+        stream_record("MODIFY", 1, new=OSLO, old=ROME),
+        stream_record(last, 2, new=BERN, old=OSLO),
+        old="city",
+    )
+    assert only_change(records).old == {"city": "rome"}
+
+
+def test_old_values_announce_their_tags() -> None:
+    """A tag in old values that came from a swallowed change is announced too."""
+    records = parsed(
+        stream_record("MODIFY", 1, old={"city": {"B": "AA=="}}), stream_record("REMOVE", 2), old="city"
+    )
+    assert only_change(records).tagged
+
+
+def test_two_tables_do_not_mix() -> None:
+    """The same key in two tables is two items, in envelopes and lanes of their own."""
+    messages, _ = pack(parsed(stream_record(), stream_record(eventSourceARN=arn("other"))), 64, MIB)
+    assert {decode(message.body).table for message in messages} == {"mytable", "other"}
+    assert len({message.group for message in messages}) == 2
+
+
+def test_a_lane_of_its_own_for_every_key() -> None:
+    """With LANES=0 no two keys wait for each other."""
+    messages, _ = pack(parsed(*(stream_record("INSERT", key, **item(key)) for key in range(500))), 0, MIB)
+    assert len({message.group for message in messages}) == len(messages) == 500
+
+
+def test_messages_of_about_the_target_size() -> None:
+    """Changes are packed up to 240 KiB, and a larger one travels alone."""
+    filler = {"a": {"S": "x" * 10_000}}
+    records = [stream_record("INSERT", key, **item(key, **filler)) for key in range(100)]
+    records.insert(50, stream_record("INSERT", 100, **item(100, a={"S": "y" * 300_000})))
+    messages, _ = pack(parsed(*records), 1, MIB)
+    assert [message.changes for message in messages] == [24, 24, 2, 1, 24, 24, 2]
+    assert all(message.size <= TARGET_BYTES for message in messages if message.changes > 1)
+
+
+def test_what_is_not_unicode_is_parked() -> None:
+    """A change that cannot be written does not touch its neighbours."""
+    records = parsed(
+        stream_record("INSERT", 1, **item(1)),
+        stream_record("INSERT", 2, **item(2, a={"S": "\ud800"})),
+        stream_record("INSERT", 3, **item(3)),
+    )
+    (message,), (unsendable,) = pack(records, 1, MIB)
+    assert message.changes == 2
+    assert (unsendable.position, unsendable.code) == (1, "not-encodable")
+
+
+def test_what_is_too_large_is_parked() -> None:
+    """A change that does not fit the queue's limit even compressed would be refused for ever: it is data."""
+    noise = random.Random(1).randbytes(400_000)  # noqa: S311 - repeatable, not secret
+    records = parsed(
+        stream_record("INSERT", 1, **item(1)),
+        stream_record("MODIFY", 2, **item(2)),
+        stream_record("MODIFY", 3, **item(2, a={"B": noise})),
+        stream_record("INSERT", 4, **item(4)),
+    )
+    messages, (unsendable,) = pack(records, 1, 256 * 1024)
+    assert sum(message.changes for message in messages) == 2
+    assert all(message.size <= 256 * 1024 for message in messages)
+    assert (unsendable.position, unsendable.code, unsendable.change.sequence) == (1, "too-large", "3")
+    assert pack(records, 1, MIB)[1] == []
+
+
+def test_compressed_if_it_fits_only_so() -> None:
+    """A change larger than the limit that compresses well is sent."""
+    (message,), unsendable = pack(
+        parsed(stream_record("INSERT", 1, **item(1, a={"S": "\0" * 300_000}))), 1, MIB
+    )
+    assert unsendable == []
+    assert message.size < 10_000
+    assert "z" in json.loads(message.body)
+
+
+def test_repeated_events_have_equal_ids() -> None:
+    """A retried batch is deduplicated by SQS; another change never is."""
+    first = pack(parsed(stream_record("MODIFY", 1, new=ROME)), 64, MIB)[0]
+    again = pack(parsed(stream_record("MODIFY", 1, new=ROME)), 64, MIB)[0]
+    later = pack(parsed(stream_record("MODIFY", 2, new=ROME)), 64, MIB)[0]
+    assert first == again
+    assert first[0].deduplication_id != later[0].deduplication_id
+    assert len(first[0].deduplication_id) == 64
+
+
+def test_lanes_are_those_of_the_key() -> None:
+    """The lane depends on table and key alone, so every batch agrees on it."""
+    (message,), _ = pack(parsed(stream_record("REMOVE", 1, key={"id": {"N": "1.0"}})), 64, MIB)
+    assert message.group == lane_of("mytable", b'{"id":1}', 64)
+
+
+def test_waves_keep_lanes_in_order() -> None:
+    """The first messages of all lanes go together, then the second ones; calls have at most ten."""
+    messages = [Message(index, f"g{index % 12}", str(index), "{}", 1, 2) for index in range(30)]
+    sent = [[[message.position for message in batch] for batch in wave] for wave in waves(messages, MIB)]
+    assert sent == [
+        [list(range(10)), [10, 11]],
+        [list(range(12, 22)), [22, 23]],
+        [list(range(24, 30))],
+    ]
+    assert waves([], MIB) == []
