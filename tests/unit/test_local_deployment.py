@@ -3,8 +3,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploy.package import build
+from local import paths
 from local.deployment import Deployment, delete, deploy
 from local.errors import StackError
 from local.process import wait_until
@@ -67,6 +69,18 @@ def test_both_queues_take_every_item_and_keep_it_long(stack: Stack, deployment: 
         assert attributes["MessageRetentionPeriod"] == DAYS_14_IN_SECONDS
         assert attributes["SqsManagedSseEnabled"] == "true"
         assert attributes["VisibilityTimeout"] == "7"
+
+
+def test_the_size_limit_does_not_hang_on_a_default() -> None:
+    """The emulator's default is 1 MiB, CloudFormation's on AWS is not: the template itself has to say it."""
+
+    class Loader(yaml.SafeLoader):
+        """Short forms of intrinsic functions are of no interest here."""
+
+    Loader.add_multi_constructor("!", lambda *_: None)
+    template = yaml.load(paths.TEMPLATE.read_text(), Loader)  # noqa: S506 - a safe loader
+    queues = [each for each in template["Resources"].values() if each["Type"] == "AWS::SQS::Queue"]
+    assert [queue["Properties"]["MaximumMessageSize"] for queue in queues] == [int(MIB), int(MIB)]
 
 
 def test_the_queues_know_each_other(stack: Stack, deployment: Deployment) -> None:

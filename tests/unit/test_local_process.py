@@ -21,7 +21,9 @@ import sys
 from pathlib import Path
 from local.process import Child
 folder = Path(sys.argv[1])
-child = Child("sleeper", ["sleep", "600"], environment={}, log=folder / "log", directory=folder)
+command = ["sh", "-c", "echo up; exec sleep 600"]
+child = Child("sleeper", command, environment={}, log=folder / "log", directory=folder)
+child.wait_until(child.log.read_text, timeout_s=10, what="the command")
 print(child.pid, flush=True)
 input()
 """
