@@ -74,6 +74,8 @@ def test_attributes_give_way_to_the_body() -> None:
     assert full.entry("0", 1024)["MessageAttributes"] == {}
     assert entry_size(full.entry("0", 1024)) == 1024
     assert full.entry("0", 2048)["MessageAttributes"].keys() == {"code", "reason"}
+    size = entry_size(full.entry("0", 2048))
+    assert entry_size(full.entry("0", size)) == size
 
 
 def test_size_counts_bytes_and_attributes() -> None:

@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from producer_lambda.forward import Producer, Queue
 from producer_lambda.settings import Settings
+from shared.dead_letter import as_it_came
 from shared.errors import FatalError, TransientError
-from tests.strategies import stream_record
+from tests.strategies import arn, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,12 +79,14 @@ class ScriptedSqs:
     def remaining(self) -> float:
         return self.seconds
 
-    async def forward(self, *records: Any, limit: int = MIB, dead_limit: int = MIB) -> Response:
+    async def forward(
+        self, *records: Any, limit: int = MIB, dead_limit: int = MIB, lanes: int = 2
+    ) -> Response:
         producer = Producer(
             cast("SQSClient", self),
             Queue(QUEUE, limit),
             Queue(DEAD, dead_limit),
-            Settings(QUEUE, DEAD, 2, frozenset(), "INFO"),
+            Settings(QUEUE, DEAD, lanes, frozenset(), "INFO"),
             sleep=self.sleep,
         )
         return await producer.forward({"Records": list(records)}, self.remaining)
@@ -207,7 +210,7 @@ def group_of(entry: dict[str, Any]) -> str:
 
 
 async def test_a_failed_lane_stops() -> None:
-    """After a lane's failure its later messages are never sent; the other goes on; the lowest number is told."""
+    """After a lane's failure its later messages are never sent; others go on; its number is told."""
     records = [insert(sequence, 200_000) for sequence in range(1, 13)]
     probe = ScriptedSqs()
     assert await probe.forward(*records) == OK
@@ -268,6 +271,18 @@ async def test_malformed_is_parked() -> None:
     attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
     assert attributes["code"] == "bad-record"
     assert (attributes["table"], attributes["sequence"]) == ("mytable", "5")
+    assert letter["MessageGroupId"] == "mytable/malformed"
+
+
+@pytest.mark.parametrize(
+    ("record", "group"),
+    [(None, "unknown/malformed"), (MALFORMED | {"eventSourceARN": arn("t" * 255)}, f"{'t' * 80}/malformed")],
+)
+async def test_letters_have_a_group(record: Any, group: str) -> None:
+    """Every letter has a group that SQS takes, whatever is known of its record."""
+    sqs = ScriptedSqs()
+    assert await sqs.forward(record) == OK
+    assert [entry["MessageGroupId"] for entry in sqs.taken[DEAD]] == [group]
 
 
 @pytest.mark.parametrize(
@@ -335,6 +350,19 @@ async def test_too_large_is_parked_or_reported() -> None:
     assert [entry["MessageAttributes"]["sequence"]["StringValue"] for entry in sqs.taken[DEAD]] == ["5"]
 
 
+async def test_a_letter_of_exactly_the_limit_is_parked() -> None:
+    """What just fits is parked, without its attributes."""
+    sqs = ScriptedSqs()
+    assert await sqs.forward(MALFORMED, dead_limit=100_000) == OK
+    body = sqs.taken[DEAD][0]["MessageBody"]
+    padded = MALFORMED | {"eventName": NOISE}
+    compressed = as_it_came(json.dumps(padded), 100_000)
+    assert len(compressed) > 100_000 > len(body)
+    sqs = ScriptedSqs()
+    assert await sqs.forward(padded, dead_limit=len(compressed)) == OK
+    assert [entry["MessageBody"] for entry in sqs.taken[DEAD]] == [compressed]
+
+
 @pytest.mark.parametrize(
     ("code", "advice"),
     [("AWS.SimpleQueueService.NonExistentQueue", "queue's URL"), ("AccessDenied", "permissions")],
@@ -348,6 +376,31 @@ async def test_fatal(queue: str, code: str, advice: str) -> None:
     with pytest.raises(FatalError, match=f"{name}: AWS answered {code}: .*{advice}"):
         await sqs.forward(insert(4), MALFORMED)
     assert sqs.pauses == []
+
+
+async def test_fatal_waits_for_the_other_calls() -> None:
+    """No call is left running when the invocation fails: what it sends would escape into the next one."""
+    fatal = ClientError({"Error": {"Code": "AccessDenied"}}, "SendMessageBatch")
+    sqs = ScriptedSqs(queue=[fatal, TimeoutError(), TimeoutError()])
+    with pytest.raises(FatalError):
+        await sqs.forward(*map(insert, range(1, 12)), lanes=0)
+    assert sqs.changes() == ["11"]
+
+
+async def test_logs_tell_success_from_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """One line an invocation, and errors only for what went wrong."""
+    caplog.set_level("DEBUG")
+    await ScriptedSqs().forward(insert(1), MALFORMED)
+    (line,) = caplog.records
+    assert (line.levelname, line.message) == ("INFO", "event forwarded")
+    counts = {name: line.__dict__[name] for name in ("records", "changes", "messages", "parked", "failed")}
+    assert counts == {"records": 2, "changes": 1, "messages": 1, "parked": 1, "failed": 0}
+    caplog.clear()
+    await ScriptedSqs(queue=[TimeoutError()] * 1000).forward(insert(1))
+    assert [(line.levelname, line.message) for line in caplog.records] == [
+        ("ERROR", "giving up for this invocation"),
+        ("INFO", "event forwarded in part"),
+    ]
 
 
 async def test_logs_hold_no_content(caplog: pytest.LogCaptureFixture) -> None:

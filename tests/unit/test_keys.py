@@ -1,5 +1,6 @@
 """Lanes: all changes of a key go one way, and SQS accepts its name."""
 
+import hashlib
 import re
 
 import pytest
@@ -81,3 +82,6 @@ def test_lanes_stay() -> None:
     key = canonical({"id": {"N": "3"}})
     assert lane_of("mytable", key, 64) == "mytable/7"
     assert lane_of("mytable", key, 0) == "mytable/b42282f360abdc92cbba8773b7d1d08e"
+    assert lane_of("t" * 68, key, 1) == f"{'t' * 68}/0"
+    digest = hashlib.blake2b(b"t" * 69, digest_size=16).hexdigest()
+    assert lane_of("t" * 69, key, 1) == f"{'t' * 40}~{digest}/0"

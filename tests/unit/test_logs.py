@@ -46,6 +46,15 @@ def test_one_object_a_line() -> None:
     }
 
 
+def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lambda and containers collect what is written there."""
+    logs.configure("INFO")
+    log.info("x")
+    out, err = capsys.readouterr()
+    assert json.loads(out)["message"] == "x"
+    assert err == ""
+
+
 def test_levels() -> None:
     """What is below the level is not written; names of levels are words."""
     stream = io.StringIO()

@@ -85,6 +85,7 @@ def test_remove() -> None:
     assert parsed.change.image is None
     assert parsed.change.gone == frozenset()
     assert not parsed.change.ttl
+    assert not parsed.change.tagged
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,10 @@ def test_other_arns_are_malformed(text: Any) -> None:
     assert malformed.code in {"bad-record", "bad-version"}
 
 
-@pytest.mark.parametrize(("seconds", "milliseconds"), [(0, 0), (1588166542, 1588166542000), (1.2345, 1234)])
+@pytest.mark.parametrize(
+    ("seconds", "milliseconds"),
+    [(0, 0), (1588166542, 1588166542000), (1.2345, 1234), (10**11 - 1, (10**11 - 1) * 1000)],
+)
 def test_time(seconds: float, milliseconds: int) -> None:
     """Seconds of the event are milliseconds of the change."""
     record = changed(stream_record(), "dynamodb", "ApproximateCreationDateTime", to=seconds)
@@ -212,6 +216,7 @@ MALFORMED: dict[str, Any] = {
     "time that is true": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=True),
     "time that is not a number": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=float("nan")),
     "time in milliseconds": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=1588166542000),
+    "time after 5138": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=10**11),
     "time before 1970": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=-1),
     "huge time": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=10**4000),
     "bytes": GOOD | {"dynamodb": GOOD["dynamodb"] | {"NewImage": {"a": {"S": b"x"}}}},

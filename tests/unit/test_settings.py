@@ -45,6 +45,7 @@ def test_every_mistake_is_named_at_once() -> None:
         "LOG_LEVEL='LOUD' is none of DEBUG, INFO, WARNING, ERROR",
     ):
         assert part in text
+    assert text.count(";") == 3  # and each of them once
 
 
 @pytest.mark.parametrize("lanes", ["-1", "100001", "1.5", "1e3", "1_000", "\u0661", "9" * 5000])

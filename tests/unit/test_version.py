@@ -29,6 +29,11 @@ def test_stored_form() -> None:
     assert encode_version(LABEL, "820400000000000001192334") == f"{LABEL} 24 820400000000000001192334"
 
 
+def test_longest_number() -> None:
+    """Two digits count the digits, so 99 of them can be ordered."""
+    assert encode_version(LABEL, "9" * 99) == f"{LABEL} 99 {'9' * 99}"
+
+
 def test_a_new_stream_begins_anew() -> None:
     """Changes of a re-enabled stream are newer than all of the one before, whatever their numbers."""
     assert encode_version("2020-05-01T00:00:00.000", "1") > encode_version(LABEL, "9" * 40)
