@@ -88,7 +88,9 @@ def as_it_came(text: str, limit: int) -> str:
     octets = text.encode()
     if len(octets) + _ROOM_FOR_ATTRIBUTES <= limit:
         return text
-    return json.dumps({"zlib": base64.b64encode(zlib.compress(octets)).decode()})
+    packed = json.dumps({"zlib": base64.b64encode(zlib.compress(octets)).decode()})
+    # What does not shrink was in a queue of this limit: it fits as it is, without attributes.
+    return packed if len(packed) < len(octets) else text
 
 
 def entry_size(entry: dict[str, Any]) -> int:
