@@ -5,6 +5,7 @@ Region, credentials and endpoint come from the SDK's own variables (`AWS_ENDPOIN
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -22,7 +23,7 @@ from botocore.exceptions import (
 from shared.errors import FatalError, TransientError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator
 
     from types_aiobotocore_sqs import SQSClient
 
@@ -50,16 +51,18 @@ _FATAL_CODES = frozenset(
 _NO_CONFIGURATION = (NoCredentialsError, NoRegionError, PartialCredentialsError, CredentialRetrievalError)
 
 
-def sqs_client(
-    connections: int, *, attempts: int, read_timeout: float
-) -> AbstractAsyncContextManager[SQSClient]:
-    """Returns a context manager that opens an SQS client.
+@asynccontextmanager
+async def sqs_client(connections: int, *, attempts: int, read_timeout: float) -> AsyncIterator[SQSClient]:
+    """Opens an SQS client.
 
     Args:
         connections: size of the connection pool; more than the number of calls in flight at once, or
             deletes starve behind long polls.
         attempts: tries of one call, the first included ("standard" retry mode: throttling, 5xx, network).
         read_timeout: seconds to wait for a response; longer than a long poll.
+
+    Raises:
+        FatalError: the SDK's settings are not enough, such as no region, or wrong.
     """
     config = AioConfig(
         max_pool_connections=connections,
@@ -68,7 +71,14 @@ def sqs_client(
         retries={"total_max_attempts": attempts, "mode": "standard"},
         tcp_keepalive=True,
     )
-    return get_session().create_client("sqs", config=config)
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(get_session().create_client("sqs", config=config))
+        except NoRegionError as error:
+            raise FatalError("the AWS SDK knows no region: set AWS_DEFAULT_REGION") from error
+        except (BotoCoreError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is not a URL
+            raise FatalError(f"the AWS SDK cannot be used with its AWS_* variables: {error}") from error
+        yield client
 
 
 def translated(error: Exception, doing: str) -> TransientError | FatalError:
