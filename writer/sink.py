@@ -18,6 +18,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bson.decimal128 import Decimal128
 from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -55,6 +56,8 @@ log = logging.getLogger(__name__)
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 
+_KEYS_PER_QUERY = 1_000  # keys have up to 3 KB, a query up to 16 MB
+
 _Operation = UpdateOne | DeleteOne
 _Indexed = tuple[int, _Operation]
 _Identity = tuple[str, Hashable]
@@ -62,9 +65,14 @@ _Identity = tuple[str, Hashable]
 
 @dataclass(slots=True)
 class _Tally:
-    """Sums over the bulk writes of one batch."""
+    """Sums over the bulk writes of one batch.
+
+    `unsure`: writes of a bulk that failed as a whole, perhaps after a part of it was done: what their
+    repetition finds may have been inserted by us a moment ago.
+    """
 
     failures: dict[int, Failure] = field(default_factory=dict)
+    unsure: set[int] = field(default_factory=set)
     inserted: list[int] = field(default_factory=list)
     modified: int = 0
     matched: int = 0
@@ -162,7 +170,8 @@ class MongoSink:
             by_collection[write.collection].append((index, operation))
         for collection, operations in by_collection.items():
             await self._bulk(self._database[collection], operations, tally)
-        await self._remove_buried([writes[index] for index in tally.inserted])
+        suspects = tally.unsure.union(tally.inserted)
+        await self._remove_buried([writes[index] for index in suspects if writes[index].document is not None])
         return Outcome(
             failures=tally.failures,
             inserted=len(tally.inserted),
@@ -181,15 +190,15 @@ class MongoSink:
 
     async def _newer_tombstones(self, puts: Sequence[Write]) -> dict[_Identity, str]:
         """The versions of those puts' tombstones that are newer than the put."""
-        if not puts:
-            return {}
         versions = {_identity(put): put.version for put in puts}
         wanted = [tombstone_id(put.collection, put.document_id) for put in puts]
         newer: dict[_Identity, str] = {}
-        async for tombstone in self._tombstones.find({"_id": {"$in": wanted}}, {"v": 1}):
-            identity = (tombstone["_id"]["c"], _hashable(tombstone["_id"]["k"]))
-            if tombstone["v"] > versions[identity]:
-                newer[identity] = tombstone["v"]
+        for start in range(0, len(wanted), _KEYS_PER_QUERY):
+            some = wanted[start : start + _KEYS_PER_QUERY]
+            async for tombstone in self._tombstones.find({"_id": {"$in": some}}, {"v": 1}):
+                identity = (tombstone["_id"]["c"], _hashable(tombstone["_id"]["k"]))
+                if tombstone["v"] > versions[identity]:
+                    newer[identity] = tombstone["v"]
         return newer
 
     async def _remove_buried(self, inserted: Sequence[Write]) -> None:
@@ -219,6 +228,7 @@ class MongoSink:
             if len(operations) == 1:
                 tally.failures[operations[0][0]] = _failure_of_all(error)
                 return
+            tally.unsure.update(index for index, _ in operations)
             half = len(operations) // 2
             await self._bulk(collection, operations[:half], tally)
             await self._bulk(collection, operations[half:], tally)
@@ -245,7 +255,10 @@ def _identity(write: Write) -> _Identity:
 
 
 def _hashable(document_id: Any) -> Hashable:
-    return tuple(document_id.items()) if isinstance(document_id, dict) else document_id
+    """Equal where MongoDB finds two `_id` equal: numbers by value, documents by the order of their fields."""
+    if isinstance(document_id, dict):
+        return tuple((name, _hashable(part)) for name, part in document_id.items())
+    return document_id.to_decimal() if isinstance(document_id, Decimal128) else document_id
 
 
 def _check_bulk_error(details: Mapping[str, Any]) -> None:
