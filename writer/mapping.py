@@ -6,6 +6,7 @@ The model is the one description of the file: reading, checking and applying it 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import yaml
@@ -13,6 +14,7 @@ from bson import encode as bson_encode
 from bson.errors import InvalidDocument
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shared.attribute_values import INT64_MAX, INT64_MIN
 from shared.errors import FatalError, PoisonError
 from shared.keys import canonical_key
 from writer.bson_values import Numbers, decode_map
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 - 64 * 1024
 """MongoDB's limit of 16 MiB (manual, "MongoDB limits and thresholds"), less room for what is around it."""
+
+_NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
+"""What the encoder raises at a value that BSON cannot hold."""
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,6 +47,15 @@ class FieldRule(BaseModel):
 
     default: Any = None
     convert: Conversion | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            bson_encode({"default": self.default})
+        except _NOT_BSON as error:
+            kind = type(self.default).__name__
+            raise ValueError(f"the default, a {kind}, is not a value that BSON can hold") from error
+        return self
 
     @property
     def has_default(self) -> bool:
@@ -69,10 +83,10 @@ class TableRule(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.collection is not None and (
-            self.collection == TOMBSTONES or self.collection.startswith("system.") or "$" in self.collection
-        ):
-            raise ValueError(f"the collection name {self.collection!r} is reserved")
+        if self.collection is not None and not _may_be_collection(self.collection):
+            raise ValueError(f"the collection name {self.collection!r} is reserved, or MongoDB refuses it")
+        if len(set(self.key)) < len(self.key):
+            raise ValueError(f"the key names {self.key[0]!r} twice")
         for name in self.fields:
             if name == METADATA_FIELD or name in self.key:
                 raise ValueError(f"the field {name!r} cannot have rules: it is a key attribute or reserved")
@@ -103,8 +117,36 @@ class Replication(BaseModel):
         """The rule of a table."""
         return self.tables.get(table, _DEFAULT_RULE)
 
+    def collection(self, table: str) -> str:
+        """The collection of a table.
+
+        Raises:
+            PoisonError: ``bad-collection``: the table is not in the file, and its name cannot be that of a
+                collection, or is that of another table's.
+        """
+        rule = self.tables.get(table)
+        if rule is not None and rule.collection is not None:
+            return rule.collection
+        if not _may_be_collection(table):
+            raise PoisonError(
+                "bad-collection", f"MongoDB has no collection {table!r}: name one in the mapping"
+            )
+        if rule is None and table in self._renamed:
+            raise PoisonError("bad-collection", f"the collection {table!r} is that of another table")
+        return table
+
+    @cached_property
+    def _renamed(self) -> frozenset[str]:
+        return frozenset(rule.collection for rule in self.tables.values() if rule.collection is not None)
+
 
 _DEFAULT_RULE = TableRule()
+
+
+def _may_be_collection(name: str) -> bool:
+    """Source: MongoDB manual, "Naming restrictions"; the driver refuses the names with dots."""
+    reserved = name == TOMBSTONES or name.startswith("system.")
+    return not (reserved or "$" in name or "\0" in name or ".." in name or name[0] == "." or name[-1] == ".")
 
 
 def parse_replication(text: str, source: str) -> Replication:
@@ -119,7 +161,7 @@ def parse_replication(text: str, source: str) -> Replication:
     """
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2020-13-45
         raise FatalError(f"{source} is not YAML: {error}") from error
     try:
         return Replication.model_validate(content if content is not None else {})
@@ -151,8 +193,9 @@ def locate(replication: Replication, change: Change) -> Target:
     `_id` is the value of a single key attribute, or a document of both for a composite key.
 
     Raises:
-        PoisonError: ``bad-key`` (not the attributes that the mapping names, more than two, or not of a type
-            that a key can have) or ``bad-value``.
+        PoisonError: ``bad-collection``, ``bad-key`` (not the attributes that the mapping names, more than
+            two, or not of a type that a key can have), ``not-bson`` (a name with NUL, an integer beyond
+            int64) or ``bad-value``.
     """
     rule = replication.rule(change.table)
     names = rule.key or tuple(sorted(change.key))
@@ -161,18 +204,33 @@ def locate(replication: Replication, change: Change) -> Target:
             "bad-key",
             f"the item's key is ({', '.join(sorted(change.key))}), but the mapping says ({', '.join(names)})",
         )
-    collection = rule.collection or change.table
-    key = decode_map(change.key, rule.numbers, tagged=change.tagged)
+    collection = replication.collection(change.table)
+    # Two keys must not become one `_id`: the lossy policy is for values only.
+    numbers = Numbers.NATIVE if rule.numbers is Numbers.DOUBLE else rule.numbers
+    key = decode_map(change.key, numbers, tagged=change.tagged)
     if any(isinstance(value, dict | list | bool) or value is None for value in key.values()):
         raise PoisonError("bad-key", "a key attribute is not a string, number or binary value")
+    if any(isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX for value in key.values()):
+        raise PoisonError("not-bson", "BSON cannot hold the key: an integer is beyond int64")
     if len(names) == 1:
         wire_id, document_id = change.key[names[0]], key[names[0]]
     else:
-        # MongoDB refuses fields with a leading $ inside _id (manual, "The _id Field").
-        fields = [f"_{name}" if name.startswith("$") else name for name in names]
+        if any("\0" in name for name in names):
+            raise PoisonError("not-bson", "BSON cannot hold the key: an attribute name holds a NUL character")
+        fields = [_inside_id(name, names) for name in names]
         wire_id = {field: change.key[name] for field, name in zip(fields, names, strict=True)}
         document_id = {field: key[name] for field, name in zip(fields, names, strict=True)}
     return Target(collection, document_id, (collection, canonical_key({"": wire_id})))
+
+
+def _inside_id(name: str, names: tuple[str, ...]) -> str:
+    """MongoDB refuses fields with a leading $ inside `_id` (manual, "The _id Field")."""
+    if not name.startswith("$"):
+        return name
+    field = f"_{name}"
+    while field in names:
+        field = f"_{field}"
+    return field
 
 
 def document_of(replication: Replication, change: Change, target: Target) -> bytes:
@@ -198,7 +256,7 @@ def document_of(replication: Replication, change: Change, target: Target) -> byt
     document = {"_id": target.document_id, **_freed_names(fields, metadata), METADATA_FIELD: metadata}
     try:
         encoded = bson_encode(document)
-    except (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError) as error:
+    except _NOT_BSON as error:
         # The driver's text can quote the document, which must not reach a log: only its kind is kept.
         raise PoisonError("not-bson", f"BSON cannot hold the item: {_why(error)}") from error
     if len(encoded) > MAX_DOCUMENT_BYTES:
