@@ -66,9 +66,14 @@ def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> Q
         problems.append("the queue has no RedrivePolicy: what fails again and again would block its group")
     elif policy.get("deadLetterTargetArn") != dead_letters["QueueArn"]:
         problems.append("the queue's RedrivePolicy names another queue than DEAD_LETTER_QUEUE_URL")
+    park_limit = int(dead_letters["MaximumMessageSize"])
+    if park_limit < int(queue["MaximumMessageSize"]):
+        problems.append(
+            "the dead-letter queue's MaximumMessageSize is less than the queue's: large poison would not fit"
+        )
     if problems:
         raise FatalError("; ".join(problems))
-    return QueueFacts(visibility, int(dead_letters["MaximumMessageSize"]))
+    return QueueFacts(visibility, park_limit)
 
 
 class SqsInbox:

@@ -15,6 +15,8 @@ LOOPS_PER_CONNECTION = 2
 
 _ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside of the container
 
+_MAX_DATABASE_BYTES = 63  # MongoDB manual, "MongoDB limits and thresholds"
+
 DRAIN_GRACE = 20.0
 """Seconds that work in hand may take after SIGTERM. Less than the 30 s after which ECS kills a task."""
 
@@ -73,5 +75,7 @@ class Settings:
             reader.problem(f"MONGODB_DATABASE={settings.mongodb_database!r} belongs to MongoDB itself")
         if any(character in settings.mongodb_database for character in '/\\. "$*<>:|?'):
             reader.problem(f"MONGODB_DATABASE={settings.mongodb_database!r} has a character MongoDB refuses")
+        if len(settings.mongodb_database.encode()) > _MAX_DATABASE_BYTES:
+            reader.problem(f"MONGODB_DATABASE has more than the {_MAX_DATABASE_BYTES} bytes MongoDB allows")
         reader.finish()
         return settings
