@@ -28,7 +28,7 @@ from writer.sink import MongoSink
 from writer.status import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 log = logging.getLogger("writer")
 
@@ -83,9 +83,7 @@ async def _run(settings: Settings, replication: Replication) -> None:
             sqs_client(connections, attempts=_SDK_ATTEMPTS, read_timeout=_READ_TIMEOUT) as sqs,
         ):
             inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
-            if await _opened(inbox.open, Part.SQS, health, stop) and await _opened(
-                sink.open, Part.MONGODB, health, stop
-            ):
+            if await _done_before(stop, _open(inbox, sink, health)):
                 log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
                 service = Service(inbox, sink, replication, clock, health)
                 await service.run(settings.loops, stop, DRAIN_GRACE)
@@ -94,24 +92,38 @@ async def _run(settings: Settings, replication: Replication) -> None:
     log.info("stopped")
 
 
-async def _opened(
-    action: Callable[[], Awaitable[None]], part: Part, health: Health, stop: asyncio.Event
-) -> bool:
-    """Waits for a part that may come later than we do; False if the stop came first."""
+async def _open(inbox: SqsInbox, sink: MongoSink, health: Health) -> None:
+    await _opened(inbox.open, Part.SQS, health)
+    await _opened(sink.open, Part.MONGODB, health)
+
+
+async def _opened(action: Callable[[], Awaitable[None]], part: Part, health: Health) -> None:
+    """Waits for a part that may come later than we do."""
     backoff = Backoff()
-    while not stop.is_set():
+    while True:
         try:
             await action()
         except TransientError as error:
             health.lost(part, str(error))
+            await asyncio.sleep(backoff.next())
         else:
             health.found(part)
-            return True
-        try:
-            await asyncio.wait_for(stop.wait(), backoff.next())
-        except TimeoutError:
-            continue
-    return False
+            return
+
+
+async def _done_before(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Runs `work` to its end, or cancels it when the stop comes; tells whether it ended."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return False
+        await working
+        return True
+    finally:
+        working.cancel()
+        stopping.cancel()
 
 
 def _fatal_reasons(error: BaseException) -> list[str]:
