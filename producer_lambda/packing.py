@@ -64,7 +64,7 @@ def coalesce(parsed: Iterable[Parsed]) -> list[Parsed]:
 
     A put that swallows a creation or a deletion becomes `fresh`, and the names in `gone` are united (less
     those that came back), so that merging the one put has the outcome of applying all of them. The result
-    has the lowest position of all it stands for, and the oldest of the old values: those are what the
+    has the lowest position of all it stands for, and the old values of the first: those are what the
     document has, which has seen none of these changes.
     """
     newest: dict[tuple[str, bytes], Parsed] = {}
@@ -80,8 +80,7 @@ def _swallow(first: Parsed, second: Parsed) -> Parsed:
     if first.change.version > second.change.version:
         first, second = second, first
     earlier, later = first.change, second.change
-    if earlier.old:
-        later = replace(later, old=earlier.old, tagged=later.tagged or earlier.tagged)
+    later = replace(later, old=earlier.old, tagged=later.tagged or (bool(earlier.old) and earlier.tagged))
     if later.image is not None:
         later = replace(
             later,

@@ -83,7 +83,7 @@ def encode_number(text: str) -> int | float | dict[str, str]:
 
 def _encode_decimal(number: Decimal, text: str) -> int | float | dict[str, str]:
     digits, exponent = number.as_tuple().digits, number.adjusted()
-    if number and (len(digits) > _MAX_DIGITS or not _MIN_EXPONENT <= exponent <= _MAX_EXPONENT):
+    if len(digits) > _MAX_DIGITS or not _MIN_EXPONENT <= exponent <= _MAX_EXPONENT:
         raise PoisonError("bad-number", f"{text[:60]!r} is outside of what a DynamoDB number can hold")
     if number == number.to_integral_value():
         integer = int(number)

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.attribute_values import INT64_MAX, INT64_MIN, encode_item, encode_number
+from shared.attribute_values import encode_item, encode_number
 from shared.errors import PoisonError
 from tests.strategies import AttributeValue, Item, items, json_values, number_texts
 
 WIDE = Context(prec=400)
+INT64_MIN, INT64_MAX = -9223372036854775808, 9223372036854775807
 SINGLE_TAGS = {"$b", "$n", "$ss", "$ns", "$bs", "$m"}
 
 
@@ -128,6 +129,7 @@ def test_lossless(item: Item) -> None:
 @example("999999999999999999")
 @example("1000000000000000000")
 @example("12345678901234.5")
+@example("900719925474099.3")
 @example("9.99E+125")
 @example("1E-130")
 @example("0.10000000000000001")

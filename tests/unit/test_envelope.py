@@ -25,7 +25,7 @@ CHANGES = [
 FULL = Change(
     *("mytable", LABEL, "1", Op.PUT, {"id": {"$b": "AA=="}}, 1, "e", {"id": {"$b": "AA=="}}),
     fresh=True,
-    gone=frozenset({"b", "a"}),
+    gone=frozenset("hgfedcba"),
     old={"shard": 7},
     tagged=True,
 )
@@ -41,8 +41,18 @@ def test_documented_body() -> None:
 def test_optional_members() -> None:
     """All members of a change travel, names that left the item in a repeatable order."""
     body = seal("mytable", LABEL, [encode_change(FULL)], MIB)
-    assert body.endswith('"fresh":true,"gone":["a","b"],"old":{"shard":7},"tags":true}]}')
+    assert body.endswith(
+        '"fresh":true,"gone":["a","b","c","d","e","f","g","h"],"old":{"shard":7},"tags":true}]}'
+    )
     assert decode(body).entries == [FULL]
+
+
+def test_as_many_changes_as_an_invocation_gets() -> None:
+    """10,000 entries are read, one by one; more are no message of ours."""
+    body = json.loads(DOCUMENTED) | {"changes": [0] * 10_000}
+    assert len(decode(json.dumps(body)).entries) == 10_000
+    with pytest.raises(PoisonError):
+        decode(json.dumps(body | {"changes": [0] * 10_001}))
 
 
 def test_unknown_members_are_ignored() -> None:
@@ -94,6 +104,8 @@ def test_unknown_version_is_poison(version: Any) -> None:
     with pytest.raises(PoisonError, match="this writer reads envelopes of version 1") as caught:
         decode(json.dumps(json.loads(DOCUMENTED) | {"v": version}))
     assert caught.value.code == "unknown-version"
+    shown = str(version) if isinstance(version, int | float) else f"a {type(version).__name__}"
+    assert str(caught.value).endswith(f"not {shown}")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +126,7 @@ def test_unknown_version_is_poison(version: Any) -> None:
         {"z": "ä"},
         {"z": "no base64"},
         {"z": base64.b64encode(b"not zlib").decode()},
+        {"z": base64.b64encode(zlib.compress(b"[]")).decode() + "\n"},
         {"z": base64.b64encode(zlib.compress(b"[1]")[:-2]).decode()},
         {"z": base64.b64encode(zlib.compress(b"[1")).decode()},
         {"z": base64.b64encode(zlib.compress(b"{}")).decode()},
@@ -141,6 +154,7 @@ def test_no_envelope_is_poison(body: str) -> None:
     [
         {"op": "PUT"},
         {"op": None},
+        {"op": "x", "doc": None},
         {"op": "del"},
         {"doc": None},
         {"doc": []},

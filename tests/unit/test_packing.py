@@ -69,12 +69,30 @@ def test_old_values_of_a_moved_item(last: str) -> None:
     assert only_change(records).old == {"city": "rome"}
 
 
-def test_old_values_announce_their_tags() -> None:
-    """A tag in old values that came from a swallowed change is announced too."""
-    records = parsed(
-        stream_record("MODIFY", 1, old={"city": {"B": "AA=="}}), stream_record("REMOVE", 2), old="city"
-    )
-    assert only_change(records).tagged
+TAGGED, PLAIN = {"city": {"B": "AA=="}}, {"city": {"S": ""}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "tagged"),
+    [
+        ({"old": TAGGED}, {"new": PLAIN}, True),
+        ({"old": PLAIN}, {"new": TAGGED}, True),
+        ({"old": PLAIN}, {"new": PLAIN}, False),
+        ({"new": TAGGED}, {"new": PLAIN}, False),
+    ],
+)
+def test_tags_of_what_travels_are_announced(
+    old: dict[str, Any], new: dict[str, Any], *, tagged: bool
+) -> None:
+    """A tag in the image or in old values of a swallowed change is announced, one left behind is not."""
+    records = parsed(stream_record("MODIFY", 1, **old), stream_record("MODIFY", 2, **new), old="city")
+    assert only_change(records).tagged is tagged
+
+
+def test_fresh_stays() -> None:
+    """Even in an event put together by hand, what was there before a deletion does not come back."""
+    records = parsed(stream_record("REMOVE", 1), stream_record("MODIFY", 2), stream_record("MODIFY", 3))
+    assert only_change(records).fresh
 
 
 def test_two_tables_do_not_mix() -> None:
@@ -130,11 +148,12 @@ def test_what_is_too_large_is_parked() -> None:
 
 def test_compressed_if_it_fits_only_so() -> None:
     """A change larger than the limit that compresses well is sent."""
-    (message,), unsendable = pack(
-        parsed(stream_record("INSERT", 1, **item(1, a={"S": "\0" * 300_000}))), 1, MIB
-    )
+    records = parsed(stream_record("INSERT", 1, **item(1, a={"S": "\0" * 300_000})))
+    (message,), unsendable = pack(records, 1, MIB)
     assert unsendable == []
     assert message.size < 10_000
+    assert pack(records, 1, message.size) == ([message], [])
+    assert pack(records, 1, message.size - 1)[0] == []
     assert "z" in json.loads(message.body)
 
 
