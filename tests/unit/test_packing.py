@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from producer_lambda.packing import TARGET_BYTES, Message, pack, waves
 from producer_lambda.records import Parsed, parse
 from shared.change import Change
-from shared.envelope import decode
+from shared.envelope import decode, encode_change
 from shared.keys import lane_of
 from tests.strategies import arn, stream_record
 
@@ -116,6 +117,21 @@ def test_messages_of_about_the_target_size() -> None:
     messages, _ = pack(parsed(*records), 1, MIB)
     assert [message.changes for message in messages] == [24, 24, 2, 1, 24, 24, 2]
     assert all(message.size <= TARGET_BYTES for message in messages if message.changes > 1)
+
+
+@pytest.mark.parametrize("limit", range(1000, 1200, 7))
+def test_messages_are_as_full_as_the_limit_allows(limit: int) -> None:
+    """Several changes are plain JSON within the limit, and one more would not have fitted."""
+    messages, _ = pack(
+        parsed(*(stream_record("INSERT", 100 + key, **item(key)) for key in range(60))), 1, limit
+    )
+    assert len(messages) > 5
+    for message, following in pairwise(messages):
+        assert message.size <= limit
+        assert "z" not in json.loads(message.body)
+        (first, *_) = decode(following.body).entries
+        assert isinstance(first, Change)
+        assert message.size + len(encode_change(first)) + 1 >= limit
 
 
 def test_what_is_not_unicode_is_parked() -> None:
