@@ -1,5 +1,7 @@
 """AWS errors are told apart by type and code, and the fatal ones say what to do."""
 
+import os
+
 import aiohttp
 import pytest
 from botocore.exceptions import (
@@ -11,7 +13,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from shared.aws import AWS_ERRORS, error_code, translated
+from shared.aws import AWS_ERRORS, error_code, sqs_client, translated
 from shared.errors import FatalError, TransientError
 
 DOING = "sending to QUEUE_URL"
@@ -79,3 +81,33 @@ def test_error_code() -> None:
     """The code of a response, or nothing."""
     assert error_code(answer("AccessDenied")) == "AccessDenied"
     assert error_code(ClientError({}, "x")) == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({}, "set AWS_DEFAULT_REGION"),
+        ({"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "no url"}, "AWS_\\* variables: .*no url"),
+        ({"AWS_DEFAULT_REGION": "eu-west-1", "AWS_PROFILE": "absent"}, "AWS_\\* variables: .*absent"),
+    ],
+    ids=["region", "endpoint", "profile"],
+)
+async def test_client_without_configuration(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
+    """Variables of the SDK that are missing or wrong are a sentence that says which."""
+    for name in (
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_PROFILE",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_SQS",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(FatalError, match=sentence):
+        async with sqs_client(1, attempts=1, read_timeout=1):
+            pass

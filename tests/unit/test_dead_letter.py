@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import zlib
 
 import pytest
@@ -93,3 +94,9 @@ def test_as_it_came() -> None:
     body = as_it_came(longer, limit)
     assert len(body.encode()) < limit
     assert zlib.decompress(base64.b64decode(json.loads(body)["zlib"])).decode() == longer
+
+
+def test_what_does_not_shrink_stays_as_it_came() -> None:
+    """Text that base64 would only make larger came through a queue of this limit, so it fits the next."""
+    noise = base64.b85encode(random.Random(1).randbytes(50 * KIB)).decode()  # noqa: S311 - repeatable, not secret
+    assert as_it_came(noise, 64 * KIB) == noise
