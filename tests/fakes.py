@@ -259,4 +259,5 @@ class FakeSink:
 
 def _version(document: dict[str, Any]) -> str:
     metadata = document.get("_ddb")
-    return str(metadata.get("v", "")) if isinstance(metadata, dict) else ""
+    version = metadata.get("v") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else ""

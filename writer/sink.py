@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 
+_OTHER_INDEX = 85  # IndexOptionsConflict
 _KEYS_PER_QUERY = 1_000  # keys have up to 3 KB, a query up to 16 MB
 
 _Operation = UpdateOne | DeleteOne
@@ -136,6 +137,10 @@ class MongoSink:
         try:
             await self._tombstones.create_index("at", expireAfterSeconds=TOMBSTONE_SECONDS)
         except PyMongoError as error:
+            if isinstance(error, OperationFailure) and error.code == _OTHER_INDEX:
+                raise FatalError(
+                    f"the collection {TOMBSTONES} has an index on 'at' with other options than ours: drop it"
+                ) from error
             raise _translated(error) from error
 
     async def ping(self) -> None:
