@@ -1,4 +1,4 @@
-"""`python -m local run`: the whole pipeline on this machine, shown at work. Exit statuses are made here only.
+"""`python -m local run`: the command line of the embedded stack. Exit statuses are made here only.
 
 0: the example was verified (with --once), or it was and the run was then ended by Ctrl-C or SIGTERM.
 1: something failed; the reason is the last thing printed.
@@ -6,35 +6,12 @@
 """
 
 import argparse
-import contextlib
 import signal
 import sys
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from collections.abc import Sequence
 
-from deploy.package import PackageError, build
-from local import example, paths
-from local.console import Screen
-from local.deployment import Deployment, delete, deploy
-from local.emulator import ACCESS_KEY, REGION
 from local.errors import StackError
-from local.mongod import without_password
-from local.process import POLL_INTERVAL_S
-from local.stack import Stack
-from local.writer_process import WriterProcess
-
-STACK_NAME: Final = "replicator"
-
-
-class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM. No `except Exception` on the way may take it for an error."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__()
-        self.signal_number = signal_number
+from local.interrupts import Interrupted, listen_to_signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,136 +28,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="start both servers here, even if AWS_ENDPOINT_URL, LOCALSTACK_HOST or MONGODB_URI is set",
     )
     options = parser.parse_args(arguments)
-    screen = Screen()
-    _listen_to_signals()
     try:
-        run(screen, once=options.once, keep=options.keep, embedded=options.stack == "embedded")
+        listen_to_signals()
+        return _run(once=options.once, keep=options.keep, embedded=options.stack == "embedded")
+    except Interrupted as interrupted:
+        sys.stdout.write(f"Stopped by {signal.Signals(interrupted.signal_number).name}.\n")
+        return 128 + interrupted.signal_number
+
+
+def _run(*, once: bool, keep: bool, embedded: bool) -> int:
+    # Imported now: it takes half a second, in which Ctrl-C would end in a traceback.
+    from deploy.package import PackageError  # noqa: PLC0415
+    from local.console import Screen  # noqa: PLC0415
+    from local.run import run  # noqa: PLC0415
+
+    screen = Screen()
+    try:
+        run(screen, once=once, keep=keep, embedded=embedded)
     except StackError as error:
         screen.failure(str(error), error.log.name if error.log else "", error.log_tail)
-        if not options.keep:
+        if not keep:
             screen.say("\nThe data and logs are removed; KEEP=1 keeps them.")
         return 1
     except PackageError as error:
         screen.failure(f"{error} `make run` installs what is missing.", "", "")
         return 1
-    except Interrupted as interrupted:
-        screen.say(f"Stopped by {signal.Signals(interrupted.signal_number).name}.")
-        return 128 + interrupted.signal_number
     screen.say("Stopped.")
     return 0
-
-
-def run(screen: Screen, *, once: bool, keep: bool, embedded: bool) -> None:
-    """Do everything, from nothing to a running pipeline, and undo it.
-
-    Args:
-        screen: Where to tell about it.
-        once: Return after the example; otherwise go on until a signal.
-        keep: Leave the folder with data and logs behind.
-        embedded: Start both servers here, whatever the environment names.
-
-    Raises:
-        StackError: Something does not work.
-        PackageError: The Lambda cannot be packaged.
-        Interrupted: A signal came before the example was verified.
-    """
-    began = time.monotonic()
-    screen.title("Replicating DynamoDB to MongoDB, all on this machine")
-    screen.say()
-    with contextlib.ExitStack() as resources:
-        stack = Stack(keep=keep, embedded=embedded)
-        with screen.step("Start MongoDB and the AWS emulator"):
-            resources.enter_context(stack)
-        screen.fact("MongoDB", f"{without_password(stack.mongodb_uri)} ({stack.mongodb_version})")
-        screen.fact("AWS emulator", stack.endpoint_url)
-        screen.fact("Data and logs", stack.folder)
-        deployment = _deploy(stack, screen)
-        if not stack.emulator:  # it lives on, so what we made on it must not
-            resources.callback(delete, stack, deployment)
-        writer = WriterProcess(stack, deployment, log=stack.folder / "writer.log")
-        with screen.step("Start the writer"):
-            resources.enter_context(writer)
-            writer.wait()
-        screen.fact("Status", f"{writer.status_url}/ (ready: {writer.status_url}/readyz)")
-        screen.fact("Log", writer.log)
-
-        def check() -> None:
-            stack.check()
-            writer.child.check()
-
-        screen.title(f"The example: table {deployment.table_name}, mapping {paths.REPLICATION_FILE.name}")
-        screen.say()
-        example.perform(stack, deployment, screen, check=check)
-        screen.say(f"\nAll as expected, {time.monotonic() - began:.1f} s after the start.")
-        if not once:
-            _show_commands(stack, deployment, screen)
-            with contextlib.suppress(Interrupted):
-                _watch(check)
-        _ignore_signals()
-        screen.say("\nStopping: the writer first, when it has finished what it holds …")
-
-
-def _deploy(stack: Stack, screen: Screen) -> Deployment:
-    package = stack.folder / "producer.zip"
-    with screen.step("Package the Lambda"):
-        build(package)
-    screen.fact("Package", f"{package} ({package.stat().st_size / 1e6:.1f} MB)")
-    parameters = {"CreateExampleTable": "true", "ExampleTableName": example.TABLE}
-    with screen.step(f"Deploy {paths.TEMPLATE.relative_to(paths.ROOT)} as the stack {STACK_NAME}"):
-        deployment = deploy(stack, STACK_NAME, package=package, parameters=parameters)
-    screen.fact("Queue", deployment.queue_url)
-    screen.fact("Dead letters", deployment.dead_letter_queue_url)
-    screen.fact("Lambda", deployment.function_name)
-    return deployment
-
-
-def _show_commands(stack: Stack, deployment: Deployment, screen: Screen) -> None:
-    """What to type in a second terminal."""
-    table, uri = deployment.table_name, without_password(stack.mongodb_uri)
-    item = '{"id": {"N": "4"}, "Name": {"S": "Ann"}, "created_at": {"N": "1588166549"}}'
-    python = Path(sys.executable)
-    if python.is_relative_to(paths.ROOT):
-        python = python.relative_to(paths.ROOT)
-    screen.title("Replicating until Ctrl-C. Change the table, from a second terminal in this folder:")
-    screen.say()
-    screen.command(f"export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}")
-    screen.command(f"export AWS_DEFAULT_REGION={REGION} AWS_ENDPOINT_URL={stack.endpoint_url}")
-    screen.command(f"aws dynamodb put-item --table-name {table} --item '{item}'")
-    screen.command(f"""aws dynamodb delete-item --table-name {table} --key '{{"id": {{"N": "4"}}}}'""")
-    screen.title("The same without the aws command:")
-    screen.say()
-    screen.command(
-        f'{python} -c \'import boto3; boto3.client("dynamodb").put_item(TableName="{table}", Item={item})\''
-    )
-    screen.title("And look at the collection:")
-    screen.say()
-    screen.command(f"mongosh '{uri}' --eval 'db.getSiblingDB(\"{example.DATABASE}\").{table}.find()'")
-    screen.command(
-        f"{python} -c 'import pymongo; "
-        f'print(*pymongo.MongoClient("{uri}").{example.DATABASE}.{table}.find(), sep="\\n")\''
-    )
-
-
-def _watch(check: Callable[[], None]) -> NoReturn:
-    while True:
-        check()
-        time.sleep(POLL_INTERVAL_S)
-
-
-def _listen_to_signals() -> None:
-    """Make Ctrl-C and SIGTERM one exception, once: what is undone then is not to be interrupted again."""
-
-    def interrupt(signal_number: int, _: FrameType | None) -> NoReturn:
-        _ignore_signals()
-        raise Interrupted(signal_number)
-
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
-
-
-def _ignore_signals() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

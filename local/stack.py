@@ -19,6 +19,7 @@ from localstack_client.config import get_service_endpoint  # type: ignore[import
 
 from local.emulator import ACCESS_KEY, REGION, Emulator
 from local.errors import StackError
+from local.interrupts import shield
 from local.mongod import Mongod, check_reachable
 
 if TYPE_CHECKING:
@@ -61,17 +62,23 @@ class Stack:
         Raises:
             StackError: One of them cannot be started or reached.
         """
-        with contextlib.ExitStack() as resources:  # undone if a line below fails
-            self.folder = Path(tempfile.mkdtemp(prefix="replicator-"))
-            if not self._keep:
-                resources.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            # Both start before either is waited for.
-            self.mongod = None if self._given_uri else resources.enter_context(Mongod(self.folder))
-            self.emulator = None if self._given_endpoint else resources.enter_context(Emulator(self.folder))
+        try:
+            with shield():
+                self._start()
             self._find_mongodb()
             self._find_endpoint()
-            self._resources = resources.pop_all()
+        except BaseException:
+            self._resources.close()
+            raise
         return self
+
+    def _start(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="replicator-"))
+        if not self._keep:
+            self._resources.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        # Both start before either is waited for.
+        self.mongod = None if self._given_uri else self._resources.enter_context(Mongod(self.folder))
+        self.emulator = None if self._given_endpoint else self._resources.enter_context(Emulator(self.folder))
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()

@@ -1,0 +1,126 @@
+"""The whole pipeline on this machine, step by step, from nothing to replicating, and undone in reverse."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+from deploy.package import build
+from local import example, paths
+from local.console import Screen
+from local.deployment import Deployment, delete, deploy
+from local.emulator import ACCESS_KEY, REGION
+from local.interrupts import Interrupted, ignore_signals, raise_if_requested, shield
+from local.mongod import without_password
+from local.process import POLL_INTERVAL_S
+from local.stack import Stack
+from local.writer_process import WriterProcess
+
+STACK_NAME: Final = "replicator"
+
+
+def run(screen: Screen, *, once: bool, keep: bool, embedded: bool) -> None:
+    """Do everything, from nothing to a running pipeline, and undo it.
+
+    Args:
+        screen: Where to tell about it.
+        once: Return after the example; otherwise go on until a signal.
+        keep: Leave the folder with data and logs behind.
+        embedded: Start both servers here, whatever the environment names.
+
+    Raises:
+        StackError: Something does not work.
+        PackageError: The Lambda cannot be packaged.
+        Interrupted: A signal came before the example was verified.
+    """
+    screen.title("Replicating DynamoDB to MongoDB, all on this machine")
+    screen.say()
+    with contextlib.ExitStack() as resources:
+        try:
+            _run(screen, resources, Stack(keep=keep, embedded=embedded), once=once)
+        finally:
+            ignore_signals()
+        screen.say("\nStopping: the writer first, when it has finished what it holds …")
+
+
+def _run(screen: Screen, resources: contextlib.ExitStack, stack: Stack, *, once: bool) -> None:
+    began = time.monotonic()
+    resources.push(stack)  # before it starts: there is no moment when it runs and nobody would stop it
+    with screen.step("Start MongoDB and the AWS emulator"):
+        stack.__enter__()
+    screen.fact("MongoDB", f"{without_password(stack.mongodb_uri)} ({stack.mongodb_version})")
+    screen.fact("AWS emulator", stack.endpoint_url)
+    screen.fact("Data and logs", stack.folder)
+    deployment = _deploy(screen, resources, stack)
+    with screen.step("Start the writer"):
+        with shield():
+            log = stack.folder / "writer.log"
+            writer = resources.enter_context(WriterProcess(stack, deployment, log=log))
+        writer.wait()
+    screen.fact("Status", f"{writer.status_url}/ (ready: {writer.status_url}/readyz)")
+    screen.fact("Log", writer.log)
+
+    def check() -> None:
+        raise_if_requested()
+        stack.check()
+        writer.child.check()
+
+    screen.title(f"The example: table {deployment.table_name}, mapping {paths.REPLICATION_FILE.name}")
+    screen.say()
+    example.perform(stack, deployment, screen, check=check)
+    screen.say(f"\nAll as expected, {time.monotonic() - began:.1f} s after the start.")
+    if not once:
+        _show_commands(stack, deployment, screen)
+        with contextlib.suppress(Interrupted):
+            _watch(check)
+
+
+def _deploy(screen: Screen, resources: contextlib.ExitStack, stack: Stack) -> Deployment:
+    package = stack.folder / "producer.zip"
+    with screen.step("Package the Lambda"):
+        build(package)
+    screen.fact("Package", f"{package} ({package.stat().st_size / 1e6:.1f} MB)")
+    parameters = {"CreateExampleTable": "true", "ExampleTableName": example.TABLE}
+    with screen.step(f"Deploy {paths.TEMPLATE.relative_to(paths.ROOT)} as the stack {STACK_NAME}"):
+        deployment = deploy(stack, STACK_NAME, package=package, parameters=parameters)
+    if not stack.emulator:  # it lives on after us, so what we made on it must not
+        resources.callback(delete, stack, deployment)
+    screen.fact("Queue", deployment.queue_url)
+    screen.fact("Dead letters", deployment.dead_letter_queue_url)
+    screen.fact("Lambda", deployment.function_name)
+    return deployment
+
+
+def _show_commands(stack: Stack, deployment: Deployment, screen: Screen) -> None:
+    """What to type in a second terminal."""
+    table, uri = deployment.table_name, without_password(stack.mongodb_uri)
+    item = '{"id": {"N": "4"}, "Name": {"S": "Ann"}, "created_at": {"N": "1588166549"}}'
+    python = Path(sys.executable)
+    if python.is_relative_to(paths.ROOT):
+        python = python.relative_to(paths.ROOT)
+    screen.title("Replicating until Ctrl-C. Change the table, from a second terminal in this folder:")
+    screen.say()
+    screen.command(f"export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}")
+    screen.command(f"export AWS_DEFAULT_REGION={REGION} AWS_ENDPOINT_URL={stack.endpoint_url}")
+    screen.command(f"aws dynamodb put-item --table-name {table} --item '{item}'")
+    screen.command(f"""aws dynamodb delete-item --table-name {table} --key '{{"id": {{"N": "4"}}}}'""")
+    screen.title("The same without the aws command:")
+    screen.say()
+    screen.command(
+        f'{python} -c \'import boto3; boto3.client("dynamodb").put_item(TableName="{table}", Item={item})\''
+    )
+    screen.title("And look at the collection:")
+    screen.say()
+    screen.command(f"mongosh '{uri}' --eval 'db.getSiblingDB(\"{example.DATABASE}\").{table}.find()'")
+    screen.command(
+        f"{python} -c 'import pymongo; "
+        f'print(*pymongo.MongoClient("{uri}").{example.DATABASE}.{table}.find(), sep="\\n")\''
+    )
+
+
+def _watch(check: Callable[[], None]) -> NoReturn:
+    while True:
+        check()
+        time.sleep(POLL_INTERVAL_S)
