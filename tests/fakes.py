@@ -99,6 +99,8 @@ class FakeInbox:
 
     def __init__(self, clock: FakeClock, visibility: float = 30.0, park_limit: int = 1024 * 1024) -> None:
         self.visibility = visibility
+        self.received_visibility = visibility
+        """For how long `receive` locks; `extend` locks for `visibility`."""
         self.park_limit = park_limit
         self.letters: list[DeadLetter] = []
         self.deleted: list[str] = []
@@ -138,7 +140,7 @@ class FakeInbox:
                 receives = stored.message.receives + 1
                 receipt = f"{stored.message.id}/{receives}"
                 stored.message = replace(stored.message, receives=receives, receipt=receipt)
-                stored.visible_at = self._clock.time + self.visibility
+                stored.visible_at = self._clock.time + self.received_visibility
                 taken.append(stored.message)
         return taken
 

@@ -1,0 +1,122 @@
+"""What only a real SQS API can show of the inbox: missing queues, an absent server, partial answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.aws import sqs_client
+from shared.errors import FatalError, TransientError
+from tests.contract.test_inbox_contract import letter
+from writer.inbox import SqsInbox
+from writer.ports import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from local.stack import Stack
+    from tests.conftest import Queues
+
+HELD = Message("id", "receipt", "body", "lane", 1, 0)
+ACTIONS: dict[str, Callable[[SqsInbox], Awaitable[object]]] = {
+    "open": lambda inbox: inbox.open(),
+    "receive": lambda inbox: inbox.receive(),
+    "extend": lambda inbox: inbox.extend([HELD]),
+    "release": lambda inbox: inbox.release([HELD], 0),
+    "delete": lambda inbox: inbox.delete([HELD]),
+    "park": lambda inbox: inbox.park([letter()]),
+}
+
+
+@pytest.mark.usefixtures("aws_environment")
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_a_missing_queue_needs_a_person(queues: Queues, action: str) -> None:
+    """Whatever is tried on it: fatal, and the sentence says what to check."""
+    missing = queues.url.replace(".fifo", "-missing.fifo")
+    dead = missing if action == "park" else queues.dead_letter_url
+    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+        with pytest.raises(FatalError, match="check the queue's URL"):
+            await ACTIONS[action](SqsInbox(client, missing, dead))
+
+
+@pytest.mark.usefixtures("aws_environment")
+async def test_the_missing_one_of_the_two_is_named(queues: Queues) -> None:
+    """By the name of the setting."""
+    missing = queues.url.replace(".fifo", "-missing.fifo")
+    async with sqs_client(2, attempts=1, read_timeout=15) as client:
+        with pytest.raises(FatalError, match=" QUEUE_URL"):
+            await SqsInbox(client, missing, queues.dead_letter_url).open()
+        with pytest.raises(FatalError, match=" DEAD_LETTER_QUEUE_URL"):
+            await SqsInbox(client, queues.url, missing).open()
+
+
+@pytest.mark.usefixtures("aws_environment")
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_an_absent_server_is_waited_for(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """Nothing listens there: transient, whatever is tried (P4)."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    async with sqs_client(2, attempts=1, read_timeout=1) as client:
+        with pytest.raises(TransientError):
+            await ACTIONS[action](SqsInbox(client, queues.url, queues.dead_letter_url))
+
+
+@pytest.mark.usefixtures("aws_environment")
+async def test_queues_that_do_not_fit_are_refused(stack: Stack, queues: Queues) -> None:
+    """Read from the queues themselves; all that is wrong is in one message."""
+    stack.client("sqs").set_queue_attributes(QueueUrl=queues.url, Attributes={"VisibilityTimeout": "2"})
+    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+        with pytest.raises(FatalError) as caught:
+            await SqsInbox(client, queues.url, queues.url).open()  # the queue as its own dead-letter queue
+    assert "VisibilityTimeout is 2 s" in str(caught.value)
+    assert "another queue than DEAD_LETTER_QUEUE_URL" in str(caught.value)
+
+
+@pytest.mark.usefixtures("aws_environment")
+async def test_open_reads_what_the_queues_say(queues: Queues) -> None:
+    """The visibility timeout and the size limit come from the queues, not from a setting."""
+    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+        inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
+        await inbox.open()
+        assert (inbox.visibility, inbox.park_limit) == (30, 1024 * 1024)
+
+
+class Answering:
+    """An SQS client that gives one answer to everything."""
+
+    def __init__(self, failed: list[dict[str, Any]]) -> None:
+        self._answer = {"Failed": failed, "Successful": []}
+
+    async def answer(self, **_: Any) -> dict[str, Any]:
+        return self._answer
+
+    change_message_visibility_batch = delete_message_batch = send_message_batch = answer
+
+
+def failed(*, ours: bool) -> list[dict[str, Any]]:
+    return [{"Id": "0", "SenderFault": ours, "Code": "SomeCode", "Message": "?"}]
+
+
+@pytest.mark.parametrize("action", ["extend", "release", "delete", "park"])
+async def test_a_failed_entry_of_a_batch_call_is_not_overlooked(action: str) -> None:
+    """The SDK does not retry entries, and the call itself succeeds: each must be looked at (P3)."""
+    client: Any = Answering(failed(ours=False))
+    with pytest.raises(TransientError):
+        await ACTIONS[action](SqsInbox(client, "queue", "dead"))
+
+
+@pytest.mark.parametrize("action", ["extend", "release", "delete"])
+async def test_an_entry_that_failed_by_our_fault_is_a_lost_lock(action: str) -> None:
+    """The receipt is not valid any more: another delivery decides, so it is no error here."""
+    client: Any = Answering(failed(ours=True))
+    result = await ACTIONS[action](SqsInbox(client, "queue", "dead"))
+    assert result == ([HELD] if action == "extend" else None)
+
+
+async def test_a_letter_that_is_refused_is_not_parked() -> None:
+    """Whoever's fault it is: as long as it is not surely there, nothing may be acknowledged (P3)."""
+    client: Any = Answering(failed(ours=True))
+    with pytest.raises(TransientError, match="SomeCode"):
+        await SqsInbox(client, "queue", "dead").park([letter()])
