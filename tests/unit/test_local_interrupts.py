@@ -29,18 +29,29 @@ def test_a_signal_becomes_an_exception(number: int) -> None:
 
 def test_a_shield_holds_it_back_to_its_end() -> None:
     """What is started in a shield is also noted; only then the exception comes."""
-    done = False
-    with pytest.raises(Interrupted), shield(), shield():
-        os.kill(os.getpid(), signal.SIGINT)
-        done = True
-    assert done
+    done = []
+
+    def start_and_note() -> None:
+        with shield():
+            with shield():
+                os.kill(os.getpid(), signal.SIGINT)
+            done.append("noted")
+
+    with pytest.raises(Interrupted):
+        start_and_note()
+    assert done == ["noted"]
 
 
 def test_an_exception_leaves_a_shield_as_it_is() -> None:
     """A failure inside a shield is not replaced by the interruption."""
-    with pytest.raises(KeyError), shield():
-        os.kill(os.getpid(), signal.SIGINT)
-        raise KeyError
+
+    def fail_to_start() -> None:
+        with shield():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_to_start()
 
 
 def test_a_swallowed_interruption_is_remembered() -> None:
