@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ class FakeClock:
             self.time = max(self.time, moment)
             wake.set_result(None)
             await settled()
-        self.time = end
+        self.time = max(self.time, end)
 
     def _pending(self) -> list[tuple[float, asyncio.Future[None]]]:
         self._sleepers = [sleeper for sleeper in self._sleepers if not sleeper[1].done()]
@@ -105,9 +106,12 @@ class FakeInbox:
         self.letters: list[DeadLetter] = []
         self.deleted: list[str] = []
         self.faults = Faults()
-        self._clock = clock
+        self.clock = clock
         self._stored: list[_Stored] = []
         self._sent = 0
+        self._arrival = asyncio.Event()
+        self.most_receives = 0
+        """The highest receive count that was handed out."""
 
     @property
     def bodies(self) -> list[str]:
@@ -121,16 +125,29 @@ class FakeInbox:
 
     def send(self, body: str, group: str = "lane") -> None:
         self._sent += 1
-        message = Message(f"id-{self._sent}", "", body, group, 0, round(self._clock.now() * 1000))
-        self._stored.append(_Stored(message, self._clock.time))
+        message = Message(f"id-{self._sent}", "", body, group, 0, round(self.clock.now() * 1000))
+        self._stored.append(_Stored(message, self.clock.time))
+        self._arrival.set()
 
     async def receive(self) -> Sequence[Message]:
         await self.faults.before("receive")
         if not (taken := self._take()):
-            await self._clock.sleep(LONG_POLL)
+            await self._long_poll()
             taken = self._take()
         await self.faults.point("after receive")
         return taken
+
+    async def _long_poll(self) -> None:
+        self._arrival.clear()
+        waits = [
+            asyncio.ensure_future(self.clock.sleep(LONG_POLL)),
+            asyncio.ensure_future(self._arrival.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _take(self) -> list[Message]:
         blocked = {stored.message.group for stored in self._stored if self._held(stored)}
@@ -138,14 +155,21 @@ class FakeInbox:
         for stored in self._stored:
             if stored.message.group not in blocked and len(taken) < 10:
                 receives = stored.message.receives + 1
+                self.most_receives = max(self.most_receives, receives)
                 receipt = f"{stored.message.id}/{receives}"
                 stored.message = replace(stored.message, receives=receives, receipt=receipt)
-                stored.visible_at = self._clock.time + self.received_visibility
+                stored.visible_at = self.clock.time + self.received_visibility
                 taken.append(stored.message)
         return taken
 
+    def lock_is_lost(self) -> None:
+        """Somebody else receives what is in flight: the receipts that were handed out are worth nothing."""
+        for stored in self._stored:
+            stored.message = replace(stored.message, receipt="somebody else's")
+            stored.visible_at = math.inf
+
     def _held(self, stored: _Stored) -> bool:
-        return stored.visible_at > self._clock.time
+        return stored.visible_at > self.clock.time
 
     def _hold(self, message: Message) -> _Stored | None:
         for stored in self._stored:
@@ -155,13 +179,13 @@ class FakeInbox:
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
         await self.faults.before("extend")
-        lost = self._set_visible_at(messages, self._clock.time + self.visibility)
+        lost = self._set_visible_at(messages, self.clock.time + self.visibility)
         await self.faults.point("after extend")
         return lost
 
     async def release(self, messages: Sequence[Message], delay: int) -> None:
         await self.faults.before("release")
-        self._set_visible_at(messages, self._clock.time + delay)
+        self._set_visible_at(messages, self.clock.time + delay)
         await self.faults.point("after release")
 
     def _set_visible_at(self, messages: Sequence[Message], moment: float) -> list[Message]:
