@@ -1,18 +1,11 @@
-"""Motor: the only file that imports it. Applies writes, tells MongoDB's errors apart once.
+"""Motor: the only file that imports it. Performs single operations, tells MongoDB's errors apart once.
 
-Law: every put respects the tombstones (step 1 below, and 3; step 2, a lapsed lock, is the service's):
-
-1. puts older than their tombstone are not written; the guarded delete is issued again instead, because an
-   earlier try may have inserted the document and died;
-3. documents that the write inserted are checked against the tombstones once more, and removed if one is
-   newer: another writer may have finished the delete in between.
-
-Deletes write their tombstone first. Everything may be repeated any number of times.
+Law: decides nothing. In which order operations protect deleted documents is `writer.apply`; what they look
+like is `writer.guard`; what an error code means is `writer.mongo_errors`.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -34,6 +27,7 @@ from pymongo.errors import (
 from pymongo.write_concern import WriteConcern
 
 from shared.errors import FatalError, TransientError
+from writer.apply import Written, apply
 from writer.guard import (
     TOMBSTONE_SECONDS,
     TOMBSTONES,
@@ -43,16 +37,16 @@ from writer.guard import (
     tombstone_pipeline,
 )
 from writer.mongo_errors import Meaning, meaning_of
-from writer.ports import Failure, FailureKind, Outcome
+from writer.ports import Failure, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from motor.core import AgnosticClient, AgnosticCollection
 
+    from writer.apply import Command
     from writer.plan import Write
-
-log = logging.getLogger(__name__)
+    from writer.ports import Outcome
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 
@@ -66,15 +60,15 @@ _Identity = tuple[str, Hashable]
 
 @dataclass(slots=True)
 class _Tally:
-    """Sums over the bulk writes of one batch.
+    """Sums over the bulk writes of one batch; indices are those of the commands.
 
-    `unsure`: writes of a bulk that failed as a whole, perhaps after a part of it was done: what their
+    `unsure`: commands of a bulk that failed as a whole, perhaps after a part of it was done: what their
     repetition finds may have been inserted by us a moment ago.
     """
 
     failures: dict[int, Failure] = field(default_factory=dict)
     unsure: set[int] = field(default_factory=set)
-    inserted: list[int] = field(default_factory=list)
+    inserted: set[int] = field(default_factory=set)
     modified: int = 0
     matched: int = 0
     deleted: int = 0
@@ -158,34 +152,12 @@ class MongoSink:
             FatalError: MongoDB refuses us.
         """
         try:
-            return await self._apply(writes)
+            return await apply(self, writes)
         except PyMongoError as error:
             raise _translated(error) from error
 
-    async def _apply(self, writes: Sequence[Write]) -> Outcome:
-        tally = _Tally()
-        deletes = [write for write in writes if write.document is None]
-        puts = [write for write in writes if write.document is not None]
-        if deletes:
-            await self._write_tombstones(deletes)
-        buried = await self._newer_tombstones(puts)
-        by_collection: defaultdict[str, list[_Indexed]] = defaultdict(list)
-        for index, write in enumerate(writes):
-            operation = _operation(write, buried.get(_identity(write)))
-            by_collection[write.collection].append((index, operation))
-        for collection, operations in by_collection.items():
-            await self._bulk(self._database[collection], operations, tally)
-        suspects = tally.unsure.union(tally.inserted)
-        await self._remove_buried([writes[index] for index in suspects if writes[index].document is not None])
-        return Outcome(
-            failures=tally.failures,
-            inserted=len(tally.inserted),
-            modified=tally.modified,
-            deleted=tally.deleted,
-            stale=tally.matched - tally.modified + len(buried),
-        )
-
-    async def _write_tombstones(self, deletes: Sequence[Write]) -> None:
+    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
+        """See `writer.apply.Store`."""
         operations = []
         for write in deletes:
             identity = tombstone_id(write.collection, write.document_id)
@@ -193,28 +165,35 @@ class MongoSink:
             operations.append(UpdateOne({"_id": identity}, pipeline, upsert=True))
         await self._tombstones.bulk_write(operations, ordered=False)
 
-    async def _newer_tombstones(self, puts: Sequence[Write]) -> dict[_Identity, str]:
-        """The versions of those puts' tombstones that are newer than the put."""
-        versions = {_identity(put): put.version for put in puts}
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+        """See `writer.apply.Store`."""
+        indices = {_identity(put): index for index, put in enumerate(puts)}
         wanted = [tombstone_id(put.collection, put.document_id) for put in puts]
-        newer: dict[_Identity, str] = {}
+        newer: dict[int, str] = {}
         for start in range(0, len(wanted), _KEYS_PER_QUERY):
             some = wanted[start : start + _KEYS_PER_QUERY]
             async for tombstone in self._tombstones.find({"_id": {"$in": some}}, {"v": 1}):
-                identity = (tombstone["_id"]["c"], _hashable(tombstone["_id"]["k"]))
-                if tombstone["v"] > versions[identity]:
-                    newer[identity] = tombstone["v"]
+                index = indices[tombstone["_id"]["c"], _hashable(tombstone["_id"]["k"])]
+                if tombstone["v"] > puts[index].version:
+                    newer[index] = tombstone["v"]
         return newer
 
-    async def _remove_buried(self, inserted: Sequence[Write]) -> None:
-        """Step 3: removes what was just inserted although a newer tombstone exists by now."""
-        newer = await self._newer_tombstones(inserted)
-        for write in inserted:
-            version = newer.get(_identity(write))
-            if version is not None:
-                collection = self._database[write.collection]
-                await collection.delete_one(delete_filter(write.document_id, version))
-                log.info("removed what was deleted meanwhile", extra={"collection": write.collection})
+    async def write(self, commands: Sequence[Command]) -> Written:
+        """See `writer.apply.Store`: one unordered bulk write per collection."""
+        by_collection: defaultdict[str, list[_Indexed]] = defaultdict(list)
+        for index, command in enumerate(commands):
+            by_collection[command.write.collection].append((index, _operation(command)))
+        tally = _Tally()
+        for collection, operations in by_collection.items():
+            await self._bulk(self._database[collection], operations, tally)
+        return Written(
+            failures=tally.failures,
+            inserted=frozenset(tally.inserted),
+            suspects=frozenset(index for index in tally.unsure if commands[index].delete_version is None),
+            modified=tally.modified,
+            matched=tally.matched,
+            deleted=tally.deleted,
+        )
 
     async def _bulk(
         self, collection: AgnosticCollection[Any], operations: Sequence[_Indexed], tally: _Tally
@@ -240,17 +219,16 @@ class MongoSink:
             return
         else:
             details = result.bulk_api_result
-        tally.inserted.extend(operations[upserted["index"]][0] for upserted in details["upserted"])
+        tally.inserted.update(operations[upserted["index"]][0] for upserted in details["upserted"])
         tally.matched += details["nMatched"]
         tally.modified += details["nModified"]
         tally.deleted += details["nRemoved"]
 
 
-def _operation(write: Write, newer_tombstone: str | None) -> _Operation:
-    if newer_tombstone is not None:
-        return DeleteOne(delete_filter(write.document_id, newer_tombstone))
-    if write.document is None:
-        return DeleteOne(delete_filter(write.document_id, write.version))
+def _operation(command: Command) -> _Operation:
+    write = command.write
+    if command.delete_version is not None or write.document is None:
+        return DeleteOne(delete_filter(write.document_id, command.delete_version or write.version))
     pipeline = put_pipeline(RawBSONDocument(write.document), write.version)
     return UpdateOne({"_id": write.document_id}, pipeline, upsert=True)
 
