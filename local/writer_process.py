@@ -45,6 +45,7 @@ class WriterProcess:
             "DEAD_LETTER_QUEUE_URL": deployment.dead_letter_queue_url,
             "MONGODB_URI": stack.mongodb_uri,
             "MONGODB_DATABASE": "replicator",
+            "STATUS_HOST": ports.HOST,
             "STATUS_PORT": "0",
             "LOG_LEVEL": "INFO",
             # Warnings of a development run belong in the log; buffered lines would hide the port.
