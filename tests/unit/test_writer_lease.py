@@ -1,0 +1,104 @@
+"""A lock is held as long as it is extended, and taken for lost before it can be."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.errors import FatalError, TransientError
+from tests.fakes import FakeClock, FakeInbox, settled
+from writer.lease import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+VISIBILITY = 40.0
+
+
+class Held:
+    """One message in flight, and its lease."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.inbox = FakeInbox(self.clock, VISIBILITY)
+        self.inbox.send("body")
+
+    async def take(self) -> None:
+        self.lease = Lease(self.inbox, await self.inbox.receive(), self.clock)
+        self.keeping = asyncio.create_task(self.lease.keep())
+        await settled()
+
+    @property
+    def locked(self) -> bool:
+        return self.inbox.in_flight == ["body"]
+
+
+@pytest.fixture
+async def held() -> AsyncIterator[Held]:
+    held = Held()
+    await held.take()
+    yield held
+    held.keeping.cancel()
+
+
+async def test_a_lease_is_kept_for_hours(held: Held) -> None:
+    """Long outages included; it never lapses in between."""
+    for _ in range(500):
+        await held.clock.advance(VISIBILITY / 2)
+        assert held.locked
+        assert not held.lease.lapsed
+
+
+async def test_a_lease_lapses_before_the_lock_ends(held: Held) -> None:
+    """Judged by our clock, on the safe side: lapsed first, visible to others later (P2)."""
+    held.inbox.faults.down = TransientError("503")
+    lapsed_at = None
+    while held.locked:
+        if held.lease.lapsed and lapsed_at is None:
+            lapsed_at = held.clock.time
+        await held.clock.advance(1)
+    assert lapsed_at is not None
+    assert held.clock.time - lapsed_at >= VISIBILITY * 0.2 - 1
+
+
+async def test_a_failed_extension_is_made_up_for(held: Held) -> None:
+    """One or two may fail without harm."""
+    held.inbox.faults.raises["extend"] = [TransientError("503")] * 2
+    for _ in range(8):
+        await held.clock.advance(VISIBILITY / 4)
+        assert not held.lease.lapsed
+        assert held.locked
+
+
+async def test_a_lost_lock_is_lapsed_at_once_and_no_longer_extended(held: Held) -> None:
+    """As soon as SQS says so; asking again would be of no use."""
+    held.inbox.lock_is_lost()
+    await held.clock.advance(VISIBILITY / 4)
+    assert held.lease.lapsed
+    assert held.keeping.done()
+    calls = held.inbox.faults.calls.count("extend")
+    await held.clock.advance(VISIBILITY * 2)
+    assert held.inbox.faults.calls.count("extend") == calls == 1
+    assert held.lease.lapsed
+
+
+async def test_the_time_counts_from_the_question(held: Held) -> None:
+    """An answer that took long is no reason to believe in a longer lock."""
+
+    async def slow(name: str) -> None:
+        if name == "after extend":
+            held.clock.time += VISIBILITY
+
+    held.inbox.faults.at_point = slow
+    await held.clock.advance(VISIBILITY / 4)
+    assert held.lease.lapsed
+
+
+async def test_a_refusal_ends_the_lease(held: Held) -> None:
+    """Only a person can help: it must be seen."""
+    held.inbox.faults.raises["extend"] = [FatalError("refused")]
+    await held.clock.advance(VISIBILITY / 4)
+    with pytest.raises(FatalError):
+        await held.keeping

@@ -1,0 +1,70 @@
+"""The writer's settings: everything wrong is said at once, nothing secret is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import FatalError
+from writer.settings import DRAIN_GRACE, Settings
+
+SECRET = "hunter2"
+GOOD = {
+    "QUEUE_URL": "https://sqs/q.fifo",
+    "DEAD_LETTER_QUEUE_URL": "https://sqs/d.fifo",
+    "MONGODB_URI": f"mongodb://u:{SECRET}@host/",
+    "MONGODB_DATABASE": "target",
+}
+ECS_KILLS_AFTER = 30
+
+
+def test_four_settings_are_enough() -> None:
+    """The defaults are those of the documentation."""
+    settings = Settings.read(GOOD)
+    assert (settings.pool_size, settings.loops, settings.status_port) == (4, 8, 8080)
+    assert (settings.replication_file, settings.log_level) == (None, "INFO")
+    assert DRAIN_GRACE < ECS_KILLS_AFTER
+
+
+def test_all_settings_are_read() -> None:
+    """Every one of them has an effect."""
+    settings = Settings.read(
+        {**GOOD, "REPLICATION_FILE": "r.yaml", "POOL_SIZE": "7", "STATUS_PORT": "0", "LOG_LEVEL": "debug"}
+    )
+    assert (settings.replication_file, settings.pool_size, settings.status_port) == ("r.yaml", 7, 0)
+    assert settings.log_level == "DEBUG"
+
+
+def test_nothing_set_names_everything() -> None:
+    """In one message, with what each is."""
+    with pytest.raises(FatalError) as caught:
+        Settings.read({})
+    for name in GOOD:
+        assert f"{name} is missing" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"POOL_SIZE": "0"}, "POOL_SIZE=0"),
+        ({"POOL_SIZE": "four"}, "POOL_SIZE='four'"),
+        ({"STATUS_PORT": "65536"}, "STATUS_PORT=65536"),
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL='LOUD'"),
+        ({"MONGODB_DATABASE": "admin"}, "MONGODB_DATABASE='admin'"),
+        ({"MONGODB_DATABASE": "a.b"}, "MONGODB_DATABASE='a.b'"),
+        ({"MONGODB_DATABASE": "a/b"}, "MONGODB_DATABASE='a/b'"),
+        ({"MONGODB_DATABASE": "é" * 32}, "MONGODB_DATABASE has more than the 63 bytes"),
+        ({"QUEUE_URL": "  "}, "QUEUE_URL is missing"),
+    ],
+)
+def test_each_mistake_is_named_beside_the_others(wrong: dict[str, str], named: str) -> None:
+    """The first mistake does not hide the second."""
+    with pytest.raises(FatalError) as caught:
+        Settings.read({**GOOD, "POOL_SIZE": "-1", "STATUS_PORT": "x", **wrong})
+    assert named in str(caught.value)
+    assert str(caught.value).count(";") >= 1
+    assert SECRET not in str(caught.value)
+
+
+def test_the_secret_is_not_shown() -> None:
+    """Not even when somebody logs the settings."""
+    assert SECRET not in repr(Settings.read(GOOD))
