@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-
+from typing import TYPE_CHECKING
 
 from tests.fakes import FakeClock
 from writer.health import Health, Part, Wait
