@@ -26,9 +26,11 @@ from writer.service import Service
 from writer.settings import DRAIN_GRACE, Settings
 from writer.sink import MongoSink
 from writer.status import serve
+from writer.stopping import done_before
+from writer.sweep import sweep_until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
 log = logging.getLogger("writer")
 
@@ -83,10 +85,13 @@ async def _run(settings: Settings, replication: Replication) -> None:
             sqs_client(connections, attempts=_SDK_ATTEMPTS, read_timeout=_READ_TIMEOUT) as sqs,
         ):
             inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
-            if await _done_before(stop, _open(inbox, sink, health)):
+            if await done_before(stop, _open(inbox, sink, health)):
                 log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
                 service = Service(inbox, sink, replication, clock, health)
-                await service.run(settings.loops, stop, DRAIN_GRACE)
+                async with asyncio.TaskGroup() as group:
+                    sweeper = group.create_task(sweep_until(stop, sink, clock), name="sweep")
+                    await service.run(settings.loops, stop, DRAIN_GRACE)
+                    sweeper.cancel()
     finally:
         sink.close()
     log.info("stopped")
@@ -109,21 +114,6 @@ async def _opened(action: Callable[[], Awaitable[None]], part: Part, health: Hea
         else:
             health.found(part)
             return
-
-
-async def _done_before(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
-    """Runs `work` to its end, or cancels it when the stop comes; tells whether it ended."""
-    working = asyncio.create_task(work)
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            return False
-        await working
-        return True
-    finally:
-        working.cancel()
-        stopping.cancel()
 
 
 def _fatal_reasons(error: BaseException) -> list[str]:

@@ -7,7 +7,10 @@ error, and field names with `$` or dots survive (`$literal`). See docs/decisions
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 METADATA_FIELD = "_ddb"
 """The field of each document that holds its version (`v`) and renamed attributes (`renamed`)."""
@@ -38,6 +41,38 @@ def tombstone_pipeline(identity: dict[str, Any], version: str) -> list[dict[str,
     """Writes a tombstone unless there is one of the same or a higher version."""
     tombstone = {"_id": {"$literal": identity}, "v": version, "at": "$$NOW"}
     return [_replace_if_older("$v", version, tombstone)]
+
+
+def outranked_pipeline(collection: str, since: datetime) -> list[dict[str, Any]]:
+    """Finds the tombstones since a time whose document is there in an older version of ours.
+
+    The join runs inside the database, on the index of `_id`; documents without a version are not ours.
+    """
+    version = f"${METADATA_FIELD}.v"
+    is_ours = {"$eq": [{"$type": version}, "string"]}
+    return [
+        {"$match": {"at": {"$gte": since}, "_id.c": collection}},
+        {
+            "$lookup": {
+                "from": collection,
+                "localField": "_id.k",
+                "foreignField": "_id",
+                "let": {"v": "$v"},
+                "pipeline": [
+                    {"$match": {"$expr": {"$and": [is_ours, {"$lt": [version, "$$v"]}]}}},
+                    {"$project": {"_id": 1}},
+                ],
+                "as": "outranked",
+            }
+        },
+        {"$match": {"outranked": {"$ne": []}}},
+        {"$project": {"v": 1}},
+    ]
+
+
+def outranked_filter(document_id: Any, version: str) -> dict[str, Any]:
+    """Matches the document if it is ours and older."""
+    return {"_id": document_id, f"{METADATA_FIELD}.v": {"$type": "string", "$lt": version}}
 
 
 def _replace_if_older(path: str, version: str, replacement: Any) -> dict[str, Any]:

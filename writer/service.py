@@ -18,6 +18,7 @@ from writer.lease import Lease
 from writer.plan import make_plan
 from writer.ports import Outcome
 from writer.settle import settle
+from writer.stopping import done_before
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 
 _HEAL_DELAY = 5
 """Seconds until a batch is tried again whose failure another item's change may heal."""
+
+_POLLS_END = 6
+"""Seconds until what a stopping loop gives back may be received: longer than a long poll. Before that, the
+polls of our other loops would receive it, give it back, and raise its receive count each time."""
 
 
 class Service:
@@ -95,7 +100,7 @@ class Service:
             keeper = group.create_task(lease.keep(), name="lease")
             try:
                 if stop.is_set():
-                    await self._give_back(messages, "stopping")
+                    await self._give_back(messages, "stopping", _POLLS_END)
                 else:
                     await self._process(messages, lease, stop)
             finally:
@@ -107,7 +112,10 @@ class Service:
         planned = self._clock.monotonic()
         outcome = await self._apply(plan, lease, stop)
         if outcome is None:
-            await self._give_back(messages, "the lock may have lapsed" if lease.lapsed else "stopping")
+            if lease.lapsed:
+                await self._give_back(messages, "the lock may have lapsed", 0)
+            else:
+                await self._give_back(messages, "stopping", _POLLS_END)
             return
         applied = self._clock.monotonic()
         settlement = settle(plan, outcome, self._inbox.park_limit)
@@ -163,8 +171,8 @@ class Service:
             await self._release(settlement.give_back, _HEAL_DELAY)
             log.warning("messages stay for a later try", extra={"messages": len(settlement.give_back)})
 
-    async def _give_back(self, messages: Sequence[Message], why: str) -> None:
-        await self._release(messages, 0)
+    async def _give_back(self, messages: Sequence[Message], why: str, delay: int) -> None:
+        await self._release(messages, delay)
         log.info("messages given back", extra={"messages": len(messages), "reason": why})
 
     async def _release(self, messages: Sequence[Message], delay: int) -> None:
@@ -194,19 +202,8 @@ class Service:
             else:
                 self._health.found(part)
                 return True
-            if await self._paused_until_stop(backoff.next(), stop) or give_up():
+            if not await done_before(stop, self._clock.sleep(backoff.next())) or give_up():
                 return False
-
-    async def _paused_until_stop(self, seconds: float, stop: asyncio.Event) -> bool:
-        """Sleeps; returns early, and True, when the stop comes."""
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            stopping.cancel()
-        return stop.is_set()
 
     def _lag_ms(self, plan: Plan) -> int | None:
         """Age of the oldest change that was written, now that it is acknowledged.

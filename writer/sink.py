@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bson.decimal128 import Decimal128
@@ -32,6 +33,8 @@ from writer.guard import (
     TOMBSTONE_SECONDS,
     TOMBSTONES,
     delete_filter,
+    outranked_filter,
+    outranked_pipeline,
     put_pipeline,
     tombstone_id,
     tombstone_pipeline,
@@ -194,6 +197,20 @@ class MongoSink:
             matched=tally.matched,
             deleted=tally.deleted,
         )
+
+    async def sweep(self, window: float) -> int:
+        """See `writer.sweep.Graveyard`."""
+        since = datetime.now(UTC) - timedelta(seconds=window)
+        try:
+            removed = 0
+            for collection in await self._tombstones.distinct("_id.c", {"at": {"$gte": since}}):
+                target = self._database[collection]
+                async for tombstone in self._tombstones.aggregate(outranked_pipeline(collection, since)):
+                    outranked = outranked_filter(tombstone["_id"]["k"], tombstone["v"])
+                    removed += (await target.delete_one(outranked)).deleted_count
+        except PyMongoError as error:
+            raise _translated(error) from error
+        return removed
 
     async def _bulk(
         self, collection: AgnosticCollection[Any], operations: Sequence[_Indexed], tally: _Tally

@@ -1,0 +1,149 @@
+"""The sweep: against MongoDB what it removes and what it leaves, on a fake clock when it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+
+from shared.errors import FatalError, TransientError
+from tests.builders import delete, put, write
+from tests.fakes import FakeClock, settled
+from writer.guard import TOMBSTONES
+from writer.sink import MongoSink
+from writer.sweep import INTERVAL, WINDOW, sweep_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.stack import Stack
+
+OLD, NEW = 10**21, 2 * 10**21
+
+
+@pytest.fixture
+def sink(stack: Stack, database: str) -> Iterator[MongoSink]:
+    sink = MongoSink.connect(stack.mongodb_uri, database, 4)
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def target(stack: Stack, database: str) -> Iterator[Any]:
+    """The database as its owner sees it."""
+    with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        yield client[database]
+
+
+def insert_late(target: Any, collection: str, document_id: Any, sequence: int) -> None:
+    """What a writer leaves that inserts and dies before it looks at the tombstones again."""
+    version = put(sequence).version
+    target[collection].insert_one({"_id": document_id, "_ddb": {"v": version}})
+
+
+async def test_a_document_that_a_tombstone_outranks_is_removed(sink: MongoSink, target: Any) -> None:
+    """A deleted item does not stay, in whatever collection, whatever its key."""
+    keys: list[Any] = [1, "text", b"\x00", 2.5, {"pk": "a", "sk": 1}]
+    for collection in ("items", "others"):
+        for key in keys:
+            await sink.apply([write(delete(NEW), key, collection)])
+            insert_late(target, collection, key, OLD)
+    assert await sink.sweep(WINDOW) == 2 * len(keys)
+    assert [target[name].count_documents({}) for name in ("items", "others")] == [0, 0]
+    assert await sink.sweep(WINDOW) == 0
+
+
+async def test_what_is_newer_or_not_ours_stays(sink: MongoSink, target: Any) -> None:
+    """An item that was put again stays, and so does what an application wrote itself."""
+    await sink.apply([write(delete(OLD, key)) for key in (1, 2, 3)])
+    await sink.apply([write(put(NEW, 1))])
+    foreign = [{"_id": 2, "theirs": True}, {"_id": 3, "_ddb": "theirs"}]
+    target["items"].insert_many(foreign)
+    assert await sink.sweep(WINDOW) == 0
+    assert {document["_id"] for document in target["items"].find()} == {1, 2, 3}
+
+
+async def test_tombstones_of_long_ago_are_left_alone(sink: MongoSink, target: Any) -> None:
+    """The work of a sweep is bounded by the deletes of its window."""
+    await sink.apply([write(delete(NEW))])
+    insert_late(target, "items", 1, OLD)
+    before = datetime.now(UTC) - timedelta(seconds=WINDOW + 60)
+    target[TOMBSTONES].update_many({}, {"$set": {"at": before}})
+    assert await sink.sweep(WINDOW) == 0
+    assert await sink.sweep(WINDOW + 120) == 1
+
+
+async def test_the_documents_are_found_by_their_index(sink: MongoSink, target: Any) -> None:
+    """A sweep does not scan the collection: its cost grows with the deletes, not with the data."""
+    target["items"].insert_many([{"_id": n, "_ddb": {"v": put(NEW).version}} for n in range(2000)])
+    await sink.apply([write(delete(OLD, 5000))])
+    before = target.command("serverStatus")["metrics"]["queryExecutor"]["scannedObjects"]
+    await sink.sweep(WINDOW)
+    after = target.command("serverStatus")["metrics"]["queryExecutor"]["scannedObjects"]
+    assert after - before < 1000
+
+
+class Graveyard:
+    """Counts sweeps; raises what it is told to."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.sweeps = 0
+        self.seconds = 0.0
+        self.raises: Exception | None = None
+
+    async def sweep(self, window: float) -> int:
+        assert window == WINDOW
+        self.sweeps += 1
+        if self.seconds:
+            await self.clock.sleep(self.seconds)
+        if self.raises:
+            raise self.raises
+        return 0
+
+
+async def test_it_sweeps_about_once_a_minute_whatever_fails() -> None:
+    """A sweep that could not be done is done a minute later; the stop ends it at once."""
+    clock, stop = FakeClock(), asyncio.Event()
+    graveyard = Graveyard(clock)
+    task = asyncio.create_task(sweep_until(stop, graveyard, clock))
+    await clock.advance(INTERVAL)
+    assert graveyard.sweeps == 1
+    graveyard.raises = TransientError("MongoDB: AutoReconnect")
+    await clock.advance(2 * INTERVAL)
+    assert graveyard.sweeps == 3
+    stop.set()
+    await settled()
+    assert task.done()
+    assert task.exception() is None
+
+
+async def test_a_long_sweep_is_followed_by_a_long_pause() -> None:
+    """Sweeping takes a small share of the time, however many deletes there are."""
+    clock, stop = FakeClock(), asyncio.Event()
+    graveyard = Graveyard(clock)
+    graveyard.seconds = 30.0
+    task = asyncio.create_task(sweep_until(stop, graveyard, clock))
+    await clock.advance(INTERVAL + graveyard.seconds)
+    assert graveyard.sweeps == 1
+    await clock.advance(9 * graveyard.seconds)
+    assert graveyard.sweeps == 1
+    await clock.advance(12 * graveyard.seconds)
+    assert graveyard.sweeps == 2
+    stop.set()
+    await clock.advance(graveyard.seconds)
+    await task
+
+
+async def test_a_refusal_ends_it() -> None:
+    """A side task that cannot do its work ends the writer, with the reason."""
+    clock, stop = FakeClock(), asyncio.Event()
+    graveyard = Graveyard(clock)
+    graveyard.raises = FatalError("MongoDB refuses the writer")
+    task = asyncio.create_task(sweep_until(stop, graveyard, clock))
+    await clock.advance(INTERVAL)
+    with pytest.raises(FatalError):
+        await task
