@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import bson
 
-from writer.ports import Failure, FailureKind, Message, Outcome
+from writer.apply import Written, apply
+from writer.ports import Failure, FailureKind, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from shared.dead_letter import DeadLetter
+    from writer.apply import Command
     from writer.plan import Write
+    from writer.ports import Outcome
 
 LONG_POLL = 5.0
 TURNS = 60  # more turns of the event loop than any chain of callbacks between two points in time
@@ -216,60 +219,85 @@ class FakeInbox:
         await self.faults.point("after park")
 
 
-class FakeSink:
-    """Documents and tombstones in dicts, under the guard that the real sink has."""
+class FakeStore:
+    """Documents and tombstones in dicts; each operation is atomic, as it is on the real database."""
 
     def __init__(self) -> None:
         self.documents: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self.tombstones: dict[tuple[str, str], str] = {}
         self.required: dict[str, str] = {}
         """By collection, a field that its validator demands."""
         self.unique: dict[str, str] = {}
         """By collection, a field with a unique index."""
-        self.faults = Faults()
-        self._tombstones: dict[tuple[str, str], str] = {}
+        self.at_point: Callable[[str], Awaitable[None]] | None = None
+        """Is awaited between any two operations."""
 
-    def all(self, collection: str) -> list[dict[str, Any]]:
-        return list(self.documents[collection].values())
+    async def _point(self, name: str) -> None:
+        if self.at_point is not None:
+            await self.at_point(name)
 
-    async def ping(self) -> None:
-        await self.faults.before("ping")
+    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
+        for write in deletes:
+            await self._point("write tombstone")
+            place = _place(write)
+            self.tombstones[place] = max(self.tombstones.get(place, ""), write.version)
 
-    async def apply(self, writes: Sequence[Write]) -> Outcome:
-        await self.faults.before("apply")
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+        await self._point("read tombstones")
+        versions = {index: self.tombstones.get(_place(write), "") for index, write in enumerate(puts)}
+        return {index: version for index, version in versions.items() if version > puts[index].version}
+
+    async def write(self, commands: Sequence[Command]) -> Written:
         failures: dict[int, Failure] = {}
-        counts = dict.fromkeys(("inserted", "modified", "deleted", "stale"), 0)
-        for index, write in enumerate(writes):
-            result = self._apply(write)
-            if isinstance(result, Failure):
-                failures[index] = result
-            else:
-                for count in result:
-                    counts[count] += 1
-        await self.faults.point("after apply")
-        return Outcome(failures, **counts)
+        inserted: set[int] = set()
+        modified = matched = deleted = 0
+        for index, command in enumerate(commands):
+            await self._point("write")
+            if command.delete_version is not None:
+                deleted += self._delete(command.write, command.delete_version)
+                continue
+            match self._put(command.write):
+                case Failure() as failure:
+                    failures[index] = failure
+                case "inserted":
+                    inserted.add(index)
+                case "modified":
+                    matched, modified = matched + 1, modified + 1
+                case _:
+                    matched += 1
+        await self._point("answer")
+        return Written(failures, frozenset(inserted), frozenset(), modified, matched, deleted)
 
-    def _apply(self, write: Write) -> Failure | Iterable[str]:
-        documents, key = self.documents[write.collection], repr(write.document_id)
-        tombstone = self._tombstones.get((write.collection, key), "")
-        if write.document is None:
-            self._tombstones[write.collection, key] = max(tombstone, write.version)
-            return self._remove(documents, key, write.version)
-        if tombstone > write.version:
-            return ("stale", *self._remove(documents, key, tombstone))
-        present = documents.get(key)
-        if present is not None and _version(present) >= write.version:
-            return ("stale",)
+    def _put(self, write: Write) -> Failure | str:
+        assert write.document is not None
+        collection, key = _place(write)
+        present = self.documents[collection].get(key)
+        if present is not None and not self.is_older(present, write.version):
+            return "stale"
         document = bson.decode(write.document)
-        if (failure := self._refused(write.collection, key, document)) is not None:
+        if (failure := self._refused(collection, key, document)) is not None:
             return failure
-        documents[key] = document
-        return ("inserted",) if present is None else ("modified",)
+        self.documents[collection][key] = document
+        return "inserted" if present is None else "modified"
 
-    def _remove(self, documents: dict[str, dict[str, Any]], key: str, version: str) -> Sequence[str]:
-        if key in documents and _version(documents[key]) <= version:
-            del documents[key]
-            return ("deleted",)
-        return ()
+    def is_older(self, present: dict[str, Any], version: str) -> bool:
+        """The guard of a put."""
+        return _version(present) < version
+
+    def _delete(self, write: Write, version: str) -> bool:
+        collection, key = _place(write)
+        present = self.documents[collection].get(key)
+        if present is None or _version(present) > version:
+            return False
+        del self.documents[collection][key]
+        return True
+
+    def sweep(self) -> None:
+        """What `writer.sweep` has done when it is through."""
+        for (collection, key), version in self.tombstones.items():
+            present = self.documents[collection].get(key)
+            if present is not None and "" < _version(present) < version:
+                del self.documents[collection][key]
 
     def _refused(self, collection: str, key: str, document: dict[str, Any]) -> Failure | None:
         if (name := self.required.get(collection)) and name not in document:
@@ -281,6 +309,42 @@ class FakeSink:
         ):
             return Failure(FailureKind.HEALABLE, "11000", "E11000 duplicate key error")
         return None
+
+
+class FakeSink:
+    """The real steps of `writer.apply` on a `FakeStore`."""
+
+    def __init__(self, store: FakeStore | None = None) -> None:
+        self.store = store or FakeStore()
+        self.faults = Faults()
+
+    @property
+    def documents(self) -> defaultdict[str, dict[str, dict[str, Any]]]:
+        return self.store.documents
+
+    @property
+    def required(self) -> dict[str, str]:
+        return self.store.required
+
+    @property
+    def unique(self) -> dict[str, str]:
+        return self.store.unique
+
+    def all(self, collection: str) -> list[dict[str, Any]]:
+        return list(self.documents[collection].values())
+
+    async def ping(self) -> None:
+        await self.faults.before("ping")
+
+    async def apply(self, writes: Sequence[Write]) -> Outcome:
+        await self.faults.before("apply")
+        outcome = await apply(self.store, writes)
+        await self.faults.point("after apply")
+        return outcome
+
+
+def _place(write: Write) -> tuple[str, str]:
+    return write.collection, repr(write.document_id)
 
 
 def _version(document: dict[str, Any]) -> str:
