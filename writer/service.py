@@ -102,11 +102,11 @@ class Service:
                 if stop.is_set():
                     await self._give_back(messages, "stopping", _POLLS_END)
                 else:
-                    await self._process(messages, lease, stop)
+                    await self.process(messages, lease, stop)
             finally:
                 keeper.cancel()
 
-    async def _process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> None:
+    async def process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> None:
         started = self._clock.monotonic()
         plan = make_plan(messages, self._replication, self._inbox.park_limit)
         planned = self._clock.monotonic()
