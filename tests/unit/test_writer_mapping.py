@@ -117,6 +117,7 @@ def milliseconds_of(value: Any, numbers: str = "native", unit: str = "epoch_seco
         (-2208988800, -2208988800000),
         (1.5, 1500),
         (0.0015, 2),
+        (0.0025, 2),
         (-0.25, -250),
         (1588166542.123, 1588166542123),
         ({"$n": "1588166542.1234567890123"}, 1588166542123),
@@ -271,6 +272,14 @@ def test_numbers() -> None:
         "id": 1, "i": 5, "l": 5000000000, "f": 12.75, "t": 0.1, "d": 12345678901234567890.5,
         "s": 1.2345678901234568, "n": [1.5, 2], "deep": {"x": [0.1]},
     }  # fmt: skip
+
+
+def test_fractions_without_any_tag_follow_the_policy_too() -> None:
+    """Most items are untagged, and are not walked without need."""
+    change = put_item(1, {"id": {"N": "1"}, "f": {"N": "0.1"}})
+    assert not change.tagged
+    assert fields(change)["f"] == 0.1
+    assert fields(change, "tables: {mytable: {numbers: decimal128}}")["f"] == Decimal128("0.1")
 
 
 def test_other_types() -> None:
