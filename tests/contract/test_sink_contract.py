@@ -169,6 +169,14 @@ async def test_a_put_that_is_older_than_its_tombstone_takes_back_what_it_left(wo
     assert (outcome.stale, outcome.deleted, outcome.inserted) == (1, 1, 0)
 
 
+async def test_a_buried_put_is_told_from_its_neighbours(world: World) -> None:
+    """Wherever it stands in a batch of deletions and other puts."""
+    await apply(world, delete(5, 3), put(1, 1))
+    outcome = await apply(world, delete(4, 1), put(4, 2, n=2), put(4, 3), put(4, 4, n=4))
+    assert state(world) == {2: 2, 4: 4}
+    assert (outcome.inserted, outcome.stale, outcome.deleted) == (2, 1, 1)
+
+
 async def test_a_put_that_is_newer_than_its_tombstone_is_written(world: World) -> None:
     """The item was created again, and a late duplicate of its deletion does no harm."""
     await apply(world, delete(5))
@@ -264,6 +272,20 @@ async def test_a_document_that_the_validator_refuses_fails_alone(world: World) -
     assert outcome.failures[1].reason
     assert outcome.inserted == 2
     assert state(world) == {1: 1, 3: 3}
+
+
+async def test_a_failure_is_told_by_its_place_in_the_batch(world: World) -> None:
+    """Whatever collections the batch goes to."""
+    world.require("items", "n")
+    batch = [
+        write(put(1, 1), collection="beside"),
+        write(put(1, 1, n=1)),
+        write(put(1, 2), collection="beside"),
+        write(put(1, 2)),
+    ]
+    outcome = await world.sink.apply(batch)
+    assert list(outcome.failures) == [3]
+    assert outcome.inserted == 3
 
 
 async def test_a_duplicate_on_another_unique_index_is_healable(world: World) -> None:

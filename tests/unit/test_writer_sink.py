@@ -51,8 +51,9 @@ class Database:
             raise self._error
 
     async def find(self, *_: object) -> AsyncIterator[Any]:
-        for nothing in ():
-            yield nothing
+        none: list[Any] = []
+        for tombstone in none:
+            yield tombstone
 
 
 async def applied(error: Exception, writes: int = 1) -> Outcome:
