@@ -106,6 +106,8 @@ class FakeInbox:
         self.received_visibility = visibility
         """For how long `receive` locks; `extend` locks for `visibility`."""
         self.park_limit = park_limit
+        self.most = 10
+        """Messages that one receive hands out; SQS may always hand out fewer."""
         self.letters: list[DeadLetter] = []
         self.deleted: list[str] = []
         self.faults = Faults()
@@ -156,7 +158,7 @@ class FakeInbox:
         blocked = {stored.message.group for stored in self._stored if self._held(stored)}
         taken: list[Message] = []
         for stored in self._stored:
-            if stored.message.group not in blocked and len(taken) < 10:
+            if stored.message.group not in blocked and len(taken) < self.most:
                 receives = stored.message.receives + 1
                 self.most_receives = max(self.most_receives, receives)
                 receipt = f"{stored.message.id}/{receives}"
@@ -164,6 +166,25 @@ class FakeInbox:
                 stored.visible_at = self.clock.time + self.received_visibility
                 taken.append(stored.message)
         return taken
+
+    def lapse(self, messages: Sequence[Message]) -> None:
+        """The visibility timeout of these messages ends, whoever holds them."""
+        identities = {message.id for message in messages}
+        for stored in self._stored:
+            if stored.message.id in identities:
+                stored.visible_at = self.clock.time
+
+    @property
+    def receivable(self) -> Sequence[str]:
+        """The ids of the messages that a receive could hand out now."""
+        blocked = {stored.message.group for stored in self._stored if self._held(stored)}
+        return [s.message.id for s in self._stored if s.message.group not in blocked]
+
+    def take_out(self, message_id: str) -> Message:
+        """Removes a message, as SQS does when it moves one to the dead-letter queue."""
+        (stored,) = [stored for stored in self._stored if stored.message.id == message_id]
+        self._stored.remove(stored)
+        return stored.message
 
     def lock_is_lost(self) -> None:
         """Somebody else receives what is in flight: the receipts that were handed out are worth nothing."""

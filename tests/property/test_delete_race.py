@@ -1,0 +1,304 @@
+"""Every way in which two writers can fight over the put and the delete of one item, searched to the end.
+
+Random tests find the deep interleavings rarely, so here all of them are tried: whenever a writer is about to
+touch the database or the queue, either may go on, freeze (its lock lapses without its noticing), or crash.
+The batch's way (`Service.process`), planning, settling and the apply steps are the real code; each step of
+`writer.apply` is then taken out, and the search must find how a deleted item stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import types
+from collections import Counter
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from tests.builders import TABLE, body_of, delete, put
+from tests.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
+from writer.apply import apply
+from writer.health import Health
+from writer.mapping import Replication
+from writer.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+
+    from shared.change import Change
+    from writer.apply import Command, Store, Written
+    from writer.lease import Lease
+    from writer.plan import Write
+    from writer.ports import Message, Outcome
+
+FIRST = 10**21
+WRITERS = (0, 1)
+Action = tuple[str, int]
+
+PUT, DELETE, PUT_AGAIN = put(FIRST, "a", n=1), delete(FIRST + 1, "a"), put(FIRST + 2, "a", n=2)
+CHANGES = {"put and delete": (PUT, DELETE), "put, delete and put": (PUT, DELETE, PUT_AGAIN)}
+
+
+@types.coroutine
+def let_others() -> Generator[str, None, None]:
+    """Where another writer may come in between."""
+    yield "operation"
+
+
+@dataclass
+class Holder:
+    """A writer with a message in hand; `saw`: what it learnt from the database so far.
+
+    `mends`: it began after a crash, so what the crash left must be mended when it ends.
+    """
+
+    messages: Sequence[Message]
+    way: Coroutine[Any, None, None]
+    mends: bool
+    saw: list[object] = field(default_factory=list)
+
+    def go_on(self) -> bool:
+        """Performs one operation; False when the batch is done."""
+        try:
+            while self.way.send(None) != "operation":
+                pass
+        except StopIteration:
+            return False
+        return True
+
+
+class NotedStore(FakeStore):
+    """Notes what its answers were."""
+
+    def __init__(self, note: Callable[[object], None]) -> None:
+        super().__init__()
+        self._note = note
+
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+        newer = await super().newer_tombstones(puts)
+        self._note(tuple(newer.items()))
+        return newer
+
+    async def write(self, commands: Sequence[Command]) -> Written:
+        written = await super().write(commands)
+        self._note(written.inserted)
+        return written
+
+
+class Race:
+    """The item's messages in one lane, two writers, and at most one freeze, one crash, one old message."""
+
+    def __init__(self, changes: Sequence[Change], sink_class: type[FakeSink], *, sweeps: bool) -> None:
+        clock = FakeClock()
+        self.inbox = FakeInbox(clock)
+        self.inbox.most = 1
+        self.inbox.faults.at_point = self._before_acknowledging
+        self.bodies = [body_of(change) for change in changes]
+        for body in self.bodies:
+            self.inbox.send(body)
+        self.changes = changes
+        self.store = NotedStore(self.learn)
+        self.store.at_point = self._operation
+        self.service = Service(self.inbox, sink_class(self.store), Replication(), clock, Health(clock))
+        self.holders: dict[int, Holder] = {}
+        self.left = Counter(freeze=1, crash=1, again=1)
+        self.running = 0
+        self.crashed = False
+        self.sweeps = sweeps
+        self.seen = ""
+
+    async def _operation(self, name: str) -> None:
+        self.learn(name)
+        await let_others()
+
+    def learn(self, what: object) -> None:
+        """The writer that is going on comes to know something that may decide what it does later."""
+        self.holders[self.running].saw.append(what)
+
+    async def _before_acknowledging(self, name: str) -> None:
+        if name == "before delete":
+            await self._operation(name)
+
+    @property
+    def version(self) -> str:
+        """Of the document; empty if there is none."""
+        documents = self.store.documents[TABLE]
+        return str(next(iter(documents.values()))["_ddb"]["v"]) if documents else ""
+
+    @property
+    def tombstone(self) -> str:
+        return self.store.tombstones.get((TABLE, repr("a")), "")
+
+    def actions(self) -> list[Action]:
+        """What can happen next."""
+        actions: list[Action] = [("go on", writer) for writer in self.holders]
+        actions += [("freeze", writer) for writer in self.holders if self.left["freeze"]]
+        actions += [("crash", writer) for writer in self.holders if self.left["crash"]]
+        if self.inbox.receivable and len(self.holders) < len(WRITERS):
+            actions.append(("receive", min(set(WRITERS) - self.holders.keys())))
+        if actions and self.left["again"]:
+            actions += [("again", number) for number in range(len(self.bodies))]
+        return actions
+
+    def do(self, action: Action) -> None:
+        """Lets it happen."""
+        match action:
+            case ("receive", writer):
+                self._receive(writer)
+            case ("go on", writer):
+                self.running = writer
+                if not self.holders[writer].go_on():
+                    mended = self.holders.pop(writer).mends
+                    self.crashed = self.crashed and not mended
+            case ("freeze", writer):
+                self.inbox.lapse(self.holders[writer].messages)
+            case ("crash", writer):
+                holder = self.holders.pop(writer)
+                holder.way.close()
+                self.inbox.lapse(holder.messages)
+                self.crashed = True
+            case ("again", number):
+                self.inbox.send(self.bodies[number])
+        self.left[action[0]] -= 1
+
+    def _receive(self, writer: int) -> None:
+        receiving = self.inbox.receive()
+        try:
+            while True:
+                receiving.send(None)
+        except StopIteration as received:
+            messages: Sequence[Message] = received.value
+        lease = cast("Lease", SimpleNamespace(lapsed=False))
+        way = self.service.process(messages, lease, asyncio.Event())
+        self.holders[writer] = Holder(messages, way, self.crashed)
+
+    def check(self) -> None:
+        """P2 at every moment, P1 at the end."""
+        assert not self.version or self.version >= self.seen, "the document went back in time"
+        self.seen = self.version
+        if not self.holders and not self.crashed and self.version:
+            assert self.version >= self.tombstone, "the deleted item came back"
+        if not self.holders and not self.inbox.bodies:
+            if self.sweeps:
+                self.store.sweep()
+            newest = self.changes[-1]
+            assert self.version == (newest.version if newest.image is not None else ""), "it did not converge"
+
+    def state(self) -> object:
+        """Equal for two histories whose futures are the same."""
+        return (
+            self.version,
+            self.tombstone,
+            tuple((body, body in self.inbox.in_flight) for body in self.inbox.bodies),
+            tuple(self.inbox.receivable),
+            tuple(
+                (writer, h.messages[0].receipt, tuple(h.saw)) for writer, h in sorted(self.holders.items())
+            ),
+            tuple(sorted(+self.left)),
+            self.crashed,
+        )
+
+    def close(self) -> None:
+        for holder in self.holders.values():
+            holder.way.close()
+
+
+def explore(start: Callable[[], Race]) -> int:
+    """Tries everything that can happen; returns how many states there are."""
+    known: set[object] = set()
+    paths: list[tuple[Action, ...]] = [()]
+    while paths:
+        path = paths.pop()
+        race = start()
+        try:
+            for action in path:
+                race.do(action)
+                race.check()
+            state = race.state()
+            if state not in known:
+                known.add(state)
+                paths += [(*path, action) for action in race.actions()]
+        finally:
+            race.close()
+    return len(known)
+
+
+class Partial:
+    """A store of one batch that leaves something out."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self.store = store
+        self.wrote = False
+        self.deletes: list[Write] = []
+
+    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
+        await self.store.write_tombstones(deletes)
+
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+        return await self.store.newer_tombstones(puts)
+
+    async def write(self, commands: Sequence[Command]) -> Written:
+        self.wrote = True
+        return await self.store.write(commands)
+
+
+class BlindBefore(Partial):
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+        return await super().newer_tombstones(puts) if self.wrote else {}
+
+
+class BlindAfterwards(Partial):
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+        return {} if self.wrote else await super().newer_tombstones(puts)
+
+
+class TombstonesLast(Partial):
+    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
+        self.deletes = list(deletes)
+
+    async def write(self, commands: Sequence[Command]) -> Written:
+        written = await super().write(commands)
+        await self.store.write_tombstones(self.deletes)
+        return written
+
+
+def sink_with(partial: type[Partial]) -> type[FakeSink]:
+    class PartialSink(FakeSink):
+        async def apply(self, writes: Sequence[Write]) -> Outcome:
+            store: Store = partial(self.store)
+            return await apply(store, writes)
+
+    return PartialSink
+
+
+@pytest.fixture(autouse=True)
+def _silence() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("changes", CHANGES)
+def test_whatever_two_writers_do_a_deleted_item_stays_deleted(changes: str) -> None:
+    """P1 and P2 in all interleavings with a freeze, a crash and an old message that comes again."""
+    states = explore(lambda: Race(CHANGES[changes], FakeSink, sweeps=True))
+    assert states > 1000
+
+
+MUTANTS: dict[str, tuple[type[FakeSink], bool]] = {
+    "tombstones after the delete": (sink_with(TombstonesLast), True),
+    "no look at the tombstones before the write": (sink_with(BlindBefore), True),
+    "no look at the tombstones after the write": (sink_with(BlindAfterwards), True),
+    "no sweep": (FakeSink, False),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_every_step_is_needed(mutant: str) -> None:
+    """Without the step there is a way in which a deleted item comes back."""
+    sink_class, sweeps = MUTANTS[mutant]
+    with pytest.raises(AssertionError, match=r"came back|did not converge"):
+        explore(lambda: Race(CHANGES["put and delete"], sink_class, sweeps=sweeps))
