@@ -1,28 +1,35 @@
 # What a person or CI runs here. `make` alone lists it.
 #
-# Two virtual environments, because the AWS emulator pins its own botocore:
-#   .venv        the project and its tools, from requirements/dev.txt
-#   .venv-stack  the emulator and mongod, from requirements/stack.txt
+# Virtual environments of their own, because each AWS emulator pins its own botocore:
+#   .venv             the project and its tools, from requirements/dev.txt
+#   .venv-stack       the embedded emulator and mongod, from requirements/stack.txt
+#   .venv-localstack  LocalStack, from requirements/localstack.txt (500 MB; made when it is first asked for)
 # Each keeps a copy of the lock file that it was made from, and is made anew when the lock file differs.
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := $(wildcard shared producer_lambda writer ops local deploy bench tests)
+PACKAGES := $(wildcard shared producer_lambda writer ops local deploy replicator_testing bench tests)
 
 VENV := .venv/made-from.txt
 VENV_STACK := .venv-stack/made-from.txt
+VENV_LOCALSTACK := .venv-localstack/made-from.txt
+# LocalStack, unless one is named that already runs.
+NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock package clean
+.PHONY: help run test test-localstack lint format lock package clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV) $(VENV_STACK) ## replicate the example on this machine until Ctrl-C (ONCE=1: verify and end; KEEP=1: keep data and logs)
-	@$(BIN)/python -m local run $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(KEEP)),--keep)
+run: $(VENV) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_LOCALSTACK)) ## replicate the example on this machine until Ctrl-C (ONCE=1: verify and end; KEEP=1: keep data and logs; STACK=localstack: on LocalStack)
+	@$(BIN)/python -m local run $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(KEEP)),--keep) $(if $(STACK),--stack $(STACK))
 
 test: $(VENV) $(VENV_STACK) ## run all tests (ARGS="-k name -x": arguments for pytest)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-localstack: $(VENV) $(VENV_STACK) $(NEEDED_FOR_LOCALSTACK) ## run the end-to-end tests on LocalStack: the one that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here
+	$(BIN)/python -m pytest tests/e2e --stack=localstack $(ARGS)
 
 lint: $(VENV) ## check style, types, imports and templates
 	$(BIN)/ruff check .
@@ -38,20 +45,22 @@ format: $(VENV) ## format the code and apply the linter's safe fixes
 package: $(VENV) ## build build/producer.zip, the Lambda's package for this machine's Python
 	@$(BIN)/python -m deploy.package build/producer.zip
 
-lock: .venv-lock/bin/uv ## resolve pyproject.toml and requirements/stack.in into the lock files (UPGRADE=1: to newer versions)
+lock: .venv-lock/bin/uv ## resolve pyproject.toml and requirements/*.in into the lock files (UPGRADE=1: to newer versions)
 	$(UV_COMPILE) pyproject.toml --extra producer -o requirements/producer.txt
 	$(UV_COMPILE) pyproject.toml --extra writer -o requirements/writer.txt
 	$(UV_COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
 	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
+	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
 
 clean: ## remove everything that was built, the virtual environments included
-	rm -rf .venv .venv-stack .venv-lock build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-stack .venv-localstack .venv-lock build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
 
 $(VENV): requirements/dev.txt
 $(VENV_STACK): requirements/stack.txt
+$(VENV_LOCALSTACK): requirements/localstack.txt
 
 %/made-from.txt:
 	@if cmp -s $< $@; then touch $@; exit 0; fi; \

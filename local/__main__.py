@@ -9,9 +9,13 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from local.errors import StackError
 from local.interrupts import Interrupted, listen_to_signals
+
+if TYPE_CHECKING:
+    from local.stack import StackKind
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,19 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run_parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs behind")
     run_parser.add_argument(
         "--stack",
-        choices=["embedded"],
-        help="start both servers here, even if AWS_ENDPOINT_URL, LOCALSTACK_HOST or MONGODB_URI is set",
+        choices=["embedded", "localstack"],
+        help="embedded: start both servers here, even if AWS_ENDPOINT_URL, LOCALSTACK_HOST or MONGODB_URI is "
+        "set; localstack: the LocalStack that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here",
     )
     options = parser.parse_args(arguments)
     try:
         listen_to_signals()
-        return _run(once=options.once, keep=options.keep, embedded=options.stack == "embedded")
+        return _run(once=options.once, keep=options.keep, kind=options.stack)
     except Interrupted as interrupted:
         sys.stdout.write(f"Stopped by {signal.Signals(interrupted.signal_number).name}.\n")
         return 128 + interrupted.signal_number
 
 
-def _run(*, once: bool, keep: bool, embedded: bool) -> int:
+def _run(*, once: bool, keep: bool, kind: "StackKind | None") -> int:
     # Imported now: it takes half a second, in which Ctrl-C would end in a traceback.
     from deploy.package import PackageError  # noqa: PLC0415
     from local.console import Screen  # noqa: PLC0415
@@ -44,7 +49,7 @@ def _run(*, once: bool, keep: bool, embedded: bool) -> int:
 
     screen = Screen()
     try:
-        run(screen, once=once, keep=keep, embedded=embedded)
+        run(screen, once=once, keep=keep, kind=kind)
     except StackError as error:
         screen.failure(str(error), error.log.name if error.log else "", error.log_tail)
         if not keep:

@@ -8,6 +8,7 @@ processes end when it does (they read their work from a pipe that it holds).
 import http.client
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from local import paths, ports
 from local.errors import StackError
@@ -18,6 +19,7 @@ REGION = "us-east-1"
 # LocalStack and its kin accept any credentials; these are the ones their manuals use.
 ACCESS_KEY = "test"
 START_TIMEOUT_S = 60.0
+READY_PATH = "/_ministack/ready"
 
 
 class Emulator:
@@ -71,10 +73,18 @@ class Emulator:
             StackError: It ended, or was not ready in a minute.
         """
         self.child.wait_until(
-            lambda: answers(ports.HOST, self._lease.number, "/_ministack/ready"),
+            lambda: answers(ports.HOST, self._lease.number, READY_PATH),
             timeout_s=START_TIMEOUT_S,
             what="the AWS emulator to be ready",
         )
+
+    def check(self) -> None:
+        """Do nothing if it lives.
+
+        Raises:
+            StackError: It has ended.
+        """
+        self.child.check()
 
     def stop(self) -> None:
         """End it, and with it the Lambda functions."""
@@ -86,6 +96,12 @@ class Emulator:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def is_ministack(endpoint_url: str) -> bool:
+    """Whether the emulator there is MiniStack, and not LocalStack or another."""
+    address = urlsplit(endpoint_url)
+    return address.scheme == "http" and answers(address.hostname or "", address.port or 80, READY_PATH)
 
 
 def answers(host: str, port: int, path: str) -> bool:

@@ -118,6 +118,14 @@ class Mongod:
                 what="MongoDB to become primary",
             )
 
+    def check(self) -> None:
+        """Do nothing if it lives.
+
+        Raises:
+            StackError: It has ended.
+        """
+        self.child.check()
+
     def kill(self) -> None:
         """End it as a crash would."""
         self.child.kill()

@@ -15,20 +15,20 @@ from local.emulator import ACCESS_KEY, REGION
 from local.interrupts import Interrupted, ignore_signals, raise_if_requested, shield
 from local.mongod import without_password
 from local.process import POLL_INTERVAL_S
-from local.stack import Stack
+from local.stack import Stack, StackKind
 from local.writer_process import WriterProcess
 
 STACK_NAME: Final = "replicator"
 
 
-def run(screen: Screen, *, once: bool, keep: bool, embedded: bool) -> None:
+def run(screen: Screen, *, once: bool, keep: bool, kind: StackKind | None) -> None:
     """Do everything, from nothing to a running pipeline, and undo it.
 
     Args:
         screen: Where to tell about it.
         once: Return after the example; otherwise go on until a signal.
         keep: Leave the folder with data and logs behind.
-        embedded: Start both servers here, whatever the environment names.
+        kind: What to run on; see `Stack`.
 
     Raises:
         StackError: Something does not work.
@@ -39,7 +39,7 @@ def run(screen: Screen, *, once: bool, keep: bool, embedded: bool) -> None:
     screen.say()
     with contextlib.ExitStack() as resources:
         try:
-            _run(screen, resources, Stack(keep=keep, embedded=embedded), once=once)
+            _run(screen, resources, Stack(kind, keep=keep), once=once)
         finally:
             ignore_signals()
         screen.say("\nStopping: the writer first, when it has finished what it holds …")

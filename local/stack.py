@@ -17,9 +17,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from localstack_client.config import get_service_endpoint  # type: ignore[import-untyped]  # it ships no types
 
-from local.emulator import ACCESS_KEY, REGION, Emulator
+from local.capabilities import LOCALSTACK, MINISTACK, Capabilities
+from local.dynamodb_local import prepare
+from local.emulator import ACCESS_KEY, REGION, Emulator, is_ministack
 from local.errors import StackError
 from local.interrupts import shield
+from local.localstack import LocalStack
 from local.mongod import Mongod, check_reachable
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
+
+StackKind = Literal["embedded", "localstack"]
 
 
 class Stack:
@@ -38,21 +43,25 @@ class Stack:
     mongodb_version: str
     folder: Path
     """Data and logs of everything that runs here."""
-    emulator: Emulator | None
+    emulator: Emulator | LocalStack | None
     """None: the endpoint was there before us."""
+    capabilities: Capabilities
+    """What the emulator can do."""
     mongod: Mongod | None
     """None: the MongoDB was there before us."""
 
-    def __init__(self, *, keep: bool = False, embedded: bool = False) -> None:
+    def __init__(self, kind: StackKind | None = None, *, keep: bool = False) -> None:
         """Choose what to start; nothing is started yet.
 
         Args:
+            kind: "embedded": start both servers here, whatever the environment names. "localstack": where it
+                names no endpoint, start LocalStack instead of the embedded emulator.
             keep: Leave the folder behind.
-            embedded: Start both servers here, whatever the environment names.
         """
+        self._kind = kind
         self._keep = keep
         self._resources = contextlib.ExitStack()
-        named = {} if embedded else dict(os.environ)
+        named = {} if kind == "embedded" else dict(os.environ)
         self._given_endpoint = bool(named.get("AWS_ENDPOINT_URL") or named.get("LOCALSTACK_HOST"))
         self._given_uri = named.get("MONGODB_URI", "")
 
@@ -62,6 +71,8 @@ class Stack:
         Raises:
             StackError: One of them cannot be started or reached.
         """
+        if self._kind == "localstack" and not self._given_endpoint:
+            prepare()  # here it may be interrupted, and nothing runs yet
         try:
             with shield():
                 self._start()
@@ -78,7 +89,11 @@ class Stack:
             self._resources.callback(shutil.rmtree, self.folder, ignore_errors=True)
         # Both start before either is waited for.
         self.mongod = None if self._given_uri else self._resources.enter_context(Mongod(self.folder))
-        self.emulator = None if self._given_endpoint else self._resources.enter_context(Emulator(self.folder))
+        self.emulator = None
+        if not self._given_endpoint:
+            is_localstack = self._kind == "localstack"
+            self.emulator = LocalStack(self.folder) if is_localstack else Emulator(self.folder)
+            self._resources.push(self.emulator)
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
@@ -94,6 +109,7 @@ class Stack:
         if self.emulator:
             self.emulator.wait()
             self.endpoint_url = self.emulator.endpoint_url
+            self.capabilities = LOCALSTACK if isinstance(self.emulator, LocalStack) else MINISTACK
             return
         # The two variables mean here what they mean to LocalStack's own client.
         self.endpoint_url = get_service_endpoint("sqs")
@@ -104,6 +120,7 @@ class Stack:
                 f"AWS_ENDPOINT_URL or LOCALSTACK_HOST names {self.endpoint_url}, but no AWS emulator can be "
                 f"used there: {error}\nStart it, or unset the variable to have one started here."
             ) from error
+        self.capabilities = MINISTACK if is_ministack(self.endpoint_url) else LOCALSTACK
 
     def check(self) -> None:
         """Do nothing if all servers that were started here live.
@@ -113,7 +130,7 @@ class Stack:
         """
         for server in (self.mongod, self.emulator):
             if server:
-                server.child.check()
+                server.check()
 
     def environment(self) -> dict[str, str]:
         """The AWS_* variables that lead a child process to the emulator, and nowhere else."""

@@ -30,7 +30,7 @@ Resources:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack(embedded=True) as running:
+    with Stack("embedded") as running:
         yield running
 
 

@@ -59,7 +59,7 @@ def test_embedded_ignores_what_the_environment_names(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("MONGODB_URI", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    with Stack(embedded=True) as stack:
+    with Stack("embedded") as stack:
         assert stack.emulator
         assert stack.environment()["AWS_ENDPOINT_URL"] == stack.emulator.endpoint_url
         assert stack.client("sqs").create_queue(QueueName="here")["QueueUrl"].startswith(stack.endpoint_url)

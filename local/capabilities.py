@@ -1,0 +1,24 @@
+"""What the AWS emulators can do of what the pipeline relies on, as seen (docs/decisions/0005 and 0007). Pure.
+
+A test that needs something says so, and where it cannot run the reason is reported: none is skipped silently.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """Each one is None where the emulator behaves as AWS does, and otherwise says how it does not."""
+
+    partial_batches: str | None = None
+    """A function behind a stream reports the records from which on to retry (`batchItemFailures`)."""
+    number_keys: str | None = None
+    """Numbers in keys are normalised: 1.50 and 1.5 are one item."""
+
+
+LOCALSTACK: Final = Capabilities()
+MINISTACK: Final = Capabilities(
+    partial_batches="MiniStack takes a batch whose function reports failures for done",
+    number_keys="MiniStack compares the keys of items as they are written",
+)

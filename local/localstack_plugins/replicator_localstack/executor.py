@@ -1,0 +1,237 @@
+"""Python functions of LocalStack's Lambda, each environment a process of this machine instead of a container.
+
+LAMBDA_RUNTIME_EXECUTOR=process chooses it, LAMBDA_PROCESS_PYTHON names the interpreter. A function gets
+what it gets on Lambda: its own package and the standard library, its environment variables, the context
+object, a time limit, and a new process after it ran into that limit or died. Layers, images, other languages,
+and the limits of memory and disk are not there.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from localstack import config
+from localstack.services.lambda_.invocation.executor_endpoint import StatusErrorException
+from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
+from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
+from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
+
+LOG = logging.getLogger(__name__)
+
+WORKER = Path(__file__).with_name("worker.py")
+PYTHON = os.environ["LAMBDA_PROCESS_PYTHON"]
+# Of LocalStack's own environment; everything else a function sees comes from its configuration.
+INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
+HOST = "127.0.0.1"
+INIT_TIMEOUT_S = 10.0  # Lambda's own limit for the initialisation of a function
+CHUNK = 1 << 16
+
+
+class FunctionProcess:
+    """One running worker: requests go to its standard input, replies and its log come by two other pipes."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        """Start it.
+
+        Args:
+            environment: All of its environment; LAMBDA_TASK_ROOT is the folder of the function's code.
+        """
+        replies, child_end = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - a command line of our own, no shell
+                # Neither the packages of LocalStack's environment nor user settings: as in Lambda.
+                [PYTHON, "-I", "-S", "-u", str(WORKER), str(child_end)],
+                cwd=environment["LAMBDA_TASK_ROOT"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(child_end,),
+                start_new_session=True,  # so that what the function starts is stopped with it
+            )
+        finally:
+            os.close(child_end)
+        assert self._process.stdin  # noqa: S101 - for the type checker
+        assert self._process.stdout  # noqa: S101 - likewise
+        self._requests = self._process.stdin
+        self._log = self._process.stdout
+        self._replies = open(replies, "rb", buffering=0)  # noqa: SIM115, PTH123 - closed in `stop`
+        os.set_blocking(self._log.fileno(), False)
+
+    @property
+    def running(self) -> bool:
+        """Whether it still lives."""
+        return self._process.poll() is None
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Hand it a request.
+
+        Raises:
+            BrokenPipeError: It has ended.
+        """
+        self._requests.write(json.dumps(request).encode() + b"\n")
+        self._requests.flush()
+
+    def receive(self, timeout_s: float) -> tuple[dict[str, Any] | None, str]:
+        """Its next reply, None if it ended or the time is over; and what it printed meanwhile."""
+        deadline = time.monotonic() + timeout_s
+        reply, log = b"", b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            selector.register(self._log, selectors.EVENT_READ)
+            while not reply.endswith(b"\n"):
+                ready = [key.fileobj for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
+                if not ready:
+                    break
+                if self._log in ready:
+                    if printed := self._printed():
+                        log += printed
+                    else:  # closed
+                        selector.unregister(self._log)
+                if self._replies in ready:
+                    if not (chunk := os.read(self._replies.fileno(), CHUNK)):
+                        break
+                    reply += chunk
+        # It flushes its output before it replies, so all of that is in the pipe by now.
+        while printed := self._printed():
+            log += printed
+        parsed = json.loads(reply) if reply.endswith(b"\n") else None
+        return parsed, log.decode("utf-8", "replace")
+
+    def _printed(self) -> bytes:
+        """What is in the pipe of its output; nothing if that is empty or closed."""
+        try:
+            return os.read(self._log.fileno(), CHUNK)
+        except BlockingIOError:
+            return b""
+
+    def stop(self) -> None:
+        """End it, and what it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._requests, self._log, self._replies):
+            with contextlib.suppress(BrokenPipeError):  # a request that it never read
+                pipe.close()
+
+
+class ProcessExecutor(RuntimeExecutor):
+    """One environment of a function. LocalStack hands it one invocation at a time."""
+
+    def __init__(self, id: str, function_version: FunctionVersion) -> None:  # noqa: A002 - LocalStack's name
+        super().__init__(id, function_version)
+        self._environment: dict[str, str] = {}
+        self._process: FunctionProcess | None = None
+        self._log = ""
+
+    def start(self, env_vars: dict[str, Any]) -> None:
+        """Start the process and import the function.
+
+        Raises:
+            StatusErrorException: The function could not be imported in ten seconds.
+        """
+        code = str(self.function_version.config.code.get_unzipped_code_location())
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        given = {name: str(value) for name, value in env_vars.items()}
+        self._environment = inherited | given | {"LAMBDA_TASK_ROOT": code}
+        self._process = self._spawn()
+
+    def _spawn(self) -> FunctionProcess:
+        process = FunctionProcess(self._environment)
+        hello, self._log = process.receive(INIT_TIMEOUT_S)
+        if hello != {"ready": True}:
+            process.stop()
+            error = hello or {
+                "errorType": "Runtime.ExitError",
+                "errorMessage": f"not initialised in {INIT_TIMEOUT_S:g} s, or exited",
+            }
+            LOG.warning("%s: %s", self.function_version.id.function_name, self._log)
+            raise StatusErrorException("Environment startup failed", payload=json.dumps(error).encode())
+        return process
+
+    def invoke(self, payload: dict[str, str]) -> InvocationResult:
+        """Run the function once, in a new process if the one before has ended."""
+        request_id, limit = payload["invoke-id"], self.function_version.config.timeout
+        if self._process is None or not self._process.running:
+            self.stop()
+            self._process = self._spawn()
+        began = time.monotonic()
+        self._process.send(
+            {
+                "request_id": request_id,
+                "arn": payload["invoked-function-arn"],
+                "event": payload["payload"],
+                "deadline": time.time() + limit,
+            }
+        )
+        reply, printed = self._process.receive(limit)
+        if reply is None:
+            reply = {"error": True, "payload": json.dumps(self._failure(request_id, limit))}
+            self.stop()
+        self._log = (
+            f"START RequestId: {request_id} Version: {self.function_version.id.qualifier}\n{printed}"
+            f"END RequestId: {request_id}\n"
+            f"REPORT RequestId: {request_id}\tDuration: {(time.monotonic() - began) * 1000:.2f} ms\n"
+        )
+        if reply["error"]:
+            LOG.warning("%s: %s%s", self.function_version.id.function_name, printed, reply["payload"])
+        return InvocationResult(request_id, reply["payload"].encode(), reply["error"], self._log)
+
+    def _failure(self, request_id: str, limit: float) -> dict[str, str]:
+        """Why there is no reply, in Lambda's words."""
+        if self._process and self._process.running:
+            reason = f"Task timed out after {limit:.2f} seconds"
+            return {
+                "errorType": "Sandbox.Timedout",
+                "errorMessage": f"RequestId: {request_id} Error: {reason}",
+            }
+        reason = "Runtime exited without providing a reason"
+        return {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {request_id} Error: {reason}"}
+
+    def stop(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process:
+            process.stop()
+
+    def get_logs(self) -> str:
+        """The log of the last invocation."""
+        return self._log
+
+    def get_address(self) -> str:
+        """See `RuntimeExecutor.get_address`."""
+        return HOST
+
+    def get_endpoint_from_executor(self) -> str:
+        """The host at which the function finds LocalStack."""
+        return HOST
+
+    def get_runtime_endpoint(self) -> str:
+        """See `RuntimeExecutor.get_runtime_endpoint`; replies come by a pipe, so nobody calls it."""
+        return f"http://{HOST}:{config.GATEWAY_LISTEN[0].port}/_localstack_lambda/{self.id}"
+
+    @classmethod
+    def prepare_version(cls, function_version: FunctionVersion) -> None:
+        """Unpack the function's code."""
+        function_version.config.code.prepare_for_execution()
+
+    @classmethod
+    def cleanup_version(cls, function_version: FunctionVersion) -> None:
+        """Nothing to do: LocalStack removes the code itself."""
+
+
+class ProcessExecutorPlugin(RuntimeExecutorPlugin):
+    """LAMBDA_RUNTIME_EXECUTOR=process."""
+
+    name = "process"
+
+    def load(self, *_: object, **__: object) -> type[ProcessExecutor]:
+        """See `Plugin.load`."""
+        return ProcessExecutor
