@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pymongo
 import pytest
 
-from local.stack import Stack
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from types_boto3_sqs.literals import QueueAttributeNameType
+
+    from local.stack import Stack
+
+pytest_plugins = ["replicator_testing.plugin"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,12 @@ class Queues:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def stack(replicator_stack: Stack) -> Stack:
     """An AWS emulator and a MongoDB: those that the environment names, or embedded ones on free ports.
 
     Shared by the whole session: use names of your own, and do not stop its servers.
     """
-    with Stack() as servers:
-        yield servers
+    return replicator_stack
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One deployed pipeline with one writer for all end-to-end tests; each test uses tables of its own."""
+"""One deployed pipeline with one writer for most end-to-end tests; each test uses tables of its own."""
 
 from __future__ import annotations
 
@@ -7,60 +7,58 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.package import build
-from local.deployment import delete, deploy
-from local.writer_process import WriterProcess
-from tests.pipeline import Pipeline
+from replicator_testing import Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from local.stack import Stack
 
 
-@pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Lambda's package."""
-    path = tmp_path_factory.mktemp("package") / "producer.zip"
-    build(path)
-    return path
+SECOND = "-second"
 
 
 @pytest.fixture(scope="session")
-def pipeline(stack: Stack, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """The pipeline of deploy/pipeline.yaml with a writer, on whatever stack the tests run on."""
-    suffix = uuid.uuid4().hex[:8]
-    deployment = deploy(
+def running_pipeline(
+    stack: Stack, replicator_package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pipeline]:
+    """The pipeline of deploy/pipeline.yaml with a writer, on whatever stack the tests run on.
+
+    Its mapping names the example table, and another one like it that nobody has made.
+    """
+    table = f"example-{uuid.uuid4().hex[:8]}"
+    rule = "{key: [id], fields: {age: {default: null}, created_at: {convert: epoch_seconds}}}"
+    mapping = f"tables:\n  {table}: {rule}\n  {table}{SECOND}: {rule}\n"
+    with Pipeline.start(
         stack,
-        f"e2e-{suffix}",
-        package=package,
-        parameters={"CreateExampleTable": "true", "VisibilityTimeout": "10"},
-    )
-    folder = tmp_path_factory.mktemp("writer")
-    mapping = folder / "replication.yaml"
-    mapping.write_text(
-        f"""
-tables:
-  {deployment.table_name}:
-    key: [id]
-    fields:
-      age: {{default: null}}
-      created_at: {{convert: epoch_seconds}}
-"""
-    )
-    database = f"e2e_{suffix}"
-    writer = WriterProcess(
-        stack,
-        deployment,
-        log=folder / "writer.log",
-        replication_file=mapping,
-        settings={"MONGODB_DATABASE": database},
-    )
-    with writer:
-        writer.wait()
-        pipeline = Pipeline(stack, deployment, writer, database)
+        tmp_path_factory.mktemp("pipeline"),
+        package=replicator_package,
+        mapping=mapping,
+        parameters={"ExampleTableName": table},
+    ) as pipeline:
         yield pipeline
-        pipeline.remove_tables()
-        assert writer.stop() == 0
-    delete(stack, deployment)
+
+
+@pytest.fixture
+def pipeline(running_pipeline: Pipeline) -> Iterator[Pipeline]:
+    """That pipeline; the tables that the test makes are removed after it, and the load of their streams."""
+    yield running_pipeline
+    running_pipeline.remove_tables()
+
+
+@pytest.fixture
+def second_table(pipeline: Pipeline) -> str:
+    """The other table that the mapping names; for one test."""
+    return pipeline.create_table(pipeline.table + SECOND, id="N")
+
+
+@pytest.fixture
+def needs(stack: Stack) -> Callable[[str], None]:
+    """`needs("number_keys")`: skips the test, with the reason, on an emulator that cannot do that."""
+
+    def check(capability: str) -> None:
+        if reason := getattr(stack.capabilities, capability):
+            pytest.skip(reason)
+
+    return check

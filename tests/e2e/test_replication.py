@@ -11,7 +11,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 if TYPE_CHECKING:
-    from tests.pipeline import Item, Pipeline
+    from replicator_testing import Item, Pipeline
 
 STREAM = "2020-04-30T17:47:21.395"
 

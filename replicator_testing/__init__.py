@@ -1,0 +1,9 @@
+"""Tests of a replication on real servers: for this project's own suite, and for those of its users.
+
+docs/testing.md says how a project uses it. The fixtures are in `replicator_testing.plugin`.
+"""
+
+from replicator_testing.pipeline import Item, Pipeline
+from replicator_testing.replicate import ParkedError, Replicate
+
+__all__ = ["Item", "ParkedError", "Pipeline", "Replicate"]
