@@ -80,4 +80,5 @@ def write(change: Change, document_id: Any = None, collection: str = "items") ->
     document = None
     if change.image is not None:
         document = bson.encode({"_id": identity, **change.image, "_ddb": {"v": change.version}})
-    return Write(collection, identity, change.version, document, change, 0, frozenset({0}))
+    place = (collection, bson.encode({"": identity}))
+    return Write(collection, identity, change.version, document, change, place, 0, frozenset({0}), 1)

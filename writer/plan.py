@@ -7,7 +7,9 @@ its writes may be done in any order.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from shared.change import Change, Op
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
     from writer.ports import Message
 
 
+Identity = tuple[str, bytes]
+Refusals = Mapping[tuple[Identity, str], PoisonError]
+"""Changes, by document and version, that MongoDB refused for good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One guarded write.
@@ -35,8 +42,10 @@ class Write:
         version: the change's version; only a document with a lower one is touched.
         document: the BSON of a put; None for a delete.
         change: the change behind it, for parking and logs.
+        identity: equal for equal (collection, `_id`).
         message: index of the message that carried the change.
         messages: indices of all messages whose changes it stands for, that one included.
+        changes: number of changes it stands for, the one it writes included.
     """
 
     collection: str
@@ -44,8 +53,10 @@ class Write:
     version: str
     document: bytes | None
     change: Change
+    identity: Identity
     message: int
     messages: frozenset[int]
+    changes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +91,19 @@ class _Candidates:
     changes: list[tuple[Change, int]] = field(default_factory=list)
 
 
-def make_plan(messages: Sequence[Message], replication: Replication, park_limit: int) -> Plan:
+def make_plan(
+    messages: Sequence[Message],
+    replication: Replication,
+    park_limit: int,
+    refusals: Refusals = MappingProxyType({}),
+) -> Plan:
     """Plans a batch.
 
     Args:
         messages: as received; within a group oldest first.
         replication: the mapping.
         park_limit: bytes that a parked message may have.
+        refusals: what an earlier plan of these messages brought to light; poison here.
     """
     documents: dict[tuple[str, bytes], _Candidates] = {}
     poison: list[Poison] = []
@@ -112,7 +129,7 @@ def make_plan(messages: Sequence[Message], replication: Replication, park_limit:
             candidates.changes.append((entry, index))
     writes = []
     for candidates in documents.values():
-        write, unfit = _newest_fit(replication, candidates)
+        write, unfit = _newest_fit(replication, candidates, refusals)
         poison.extend(
             Poison(index, letter_of_change(messages[index], change, error, park_limit))
             for change, index, error in unfit
@@ -123,7 +140,7 @@ def make_plan(messages: Sequence[Message], replication: Replication, park_limit:
 
 
 def _newest_fit(
-    replication: Replication, candidates: _Candidates
+    replication: Replication, candidates: _Candidates, refusals: Refusals
 ) -> tuple[Write | None, list[tuple[Change, int, PoisonError]]]:
     """The write of the newest change that can be applied, and the newer ones that cannot."""
     unfit: list[tuple[Change, int, PoisonError]] = []
@@ -132,7 +149,12 @@ def _newest_fit(
         changes = sorted(changes, key=lambda pair: pair[0].version)
     for position in range(len(changes) - 1, -1, -1):
         change, index = changes[position]
+        if unfit and change.version == unfit[-1][0].version:
+            continue  # the same change once more: parked already
+        refusal = refusals.get((candidates.target.identity, change.version)) if refusals else None
         try:
+            if refusal is not None:
+                raise refusal
             document = document_of(replication, change, candidates.target) if change.op is Op.PUT else None
         except PoisonError as error:
             unfit.append((change, index, error))
@@ -143,8 +165,10 @@ def _newest_fit(
             version=change.version,
             document=document,
             change=change,
+            identity=candidates.target.identity,
             message=index,
             messages=frozenset(source for _, source in changes[: position + 1]),
+            changes=position + 1,
         )
         return write, unfit
     return None, unfit

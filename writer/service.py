@@ -17,7 +17,7 @@ from writer.health import Part
 from writer.lease import Lease
 from writer.plan import make_plan
 from writer.ports import Outcome
-from writer.settle import settle
+from writer.settle import refusals_to_plan_again, settle
 from writer.stopping import done_before
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shared.dead_letter import DeadLetter
     from writer.health import Health
     from writer.mapping import Replication
-    from writer.plan import Plan
+    from writer.plan import Plan, Refusals
     from writer.ports import Clock, Inbox, Message, Sink
     from writer.settle import Settlement
 
@@ -107,10 +107,22 @@ class Service:
                 keeper.cancel()
 
     async def process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> None:
+        """The way of one batch, from its messages to their end.
+
+        Args:
+            messages: received together; within a group oldest first.
+            lease: the lock on them.
+            stop: ends the waiting for parts that are away.
+        """
         started = self._clock.monotonic()
         plan = make_plan(messages, self._replication, self._inbox.park_limit)
         planned = self._clock.monotonic()
         outcome = await self._apply(plan, lease, stop)
+        refusals: Refusals = {}
+        while outcome is not None and (found := refusals_to_plan_again(plan, outcome)):
+            refusals = {**refusals, **found}
+            plan = make_plan(messages, self._replication, self._inbox.park_limit, refusals)
+            outcome = await self._apply(plan, lease, stop)
         if outcome is None:
             if lease.lapsed:
                 await self._give_back(messages, "the lock may have lapsed", 0)

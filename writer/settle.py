@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.dead_letter import DeadLetter
-    from writer.plan import Plan
-    from writer.ports import Message, Outcome
+    from writer.plan import Plan, Refusals
+    from writer.ports import Failure, Message, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,19 @@ class Settlement:
     give_back: Sequence[Message]
 
 
+def refusals_to_plan_again(plan: Plan, outcome: Outcome) -> Refusals:
+    """Returns the refused changes behind which older ones of the same document wait.
+
+    One bad record parks one record: the batch is planned again without it, so that the newest change that
+    MongoDB takes is applied. Empty when there is nothing to plan again.
+    """
+    return {
+        (plan.writes[index].identity, plan.writes[index].version): _poison(failure)
+        for index, failure in outcome.failures.items()
+        if failure.kind is FailureKind.PERMANENT and plan.writes[index].changes > 1
+    }
+
+
 def settle(plan: Plan, outcome: Outcome, park_limit: int) -> Settlement:
     """Decides about every message of the plan.
 
@@ -52,8 +65,8 @@ def settle(plan: Plan, outcome: Outcome, park_limit: int) -> Settlement:
         if failure.kind is FailureKind.HEALABLE:
             unsettled |= write.messages
         else:
-            error = PoisonError(f"mongodb-{failure.code}", failure.reason)
-            letters.append(letter_of_change(plan.messages[write.message], write.change, error, park_limit))
+            message = plan.messages[write.message]
+            letters.append(letter_of_change(message, write.change, _poison(failure), park_limit))
     acknowledge: list[Message] = []
     give_back: list[Message] = []
     blocked: set[str] = set()
@@ -64,3 +77,7 @@ def settle(plan: Plan, outcome: Outcome, park_limit: int) -> Settlement:
         else:
             acknowledge.append(message)
     return Settlement(letters, acknowledge, give_back)
+
+
+def _poison(failure: Failure) -> PoisonError:
+    return PoisonError(f"mongodb-{failure.code}", failure.reason)

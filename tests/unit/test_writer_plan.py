@@ -325,7 +325,9 @@ def reference(batch: Batch) -> tuple[dict[int, Entry], Counter[tuple[int, str]]]
         if fit:
             written[key] = max(fit, key=lambda entry: entry.sequence)
         newest = written[key].sequence if fit else 0
-        parked.update((n, "not-bson") for n, e in ours if e.kind == "not-bson" and e.sequence > newest)
+        # A duplicate is the same change: it is parked once, from where it came last.
+        unfit = {e.sequence: n for n, e in ours if e.kind == "not-bson" and e.sequence > newest}
+        parked.update((n, "not-bson") for n in unfit.values())
     return written, parked
 
 
