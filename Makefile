@@ -29,7 +29,7 @@ test: $(VENV) $(VENV_STACK) ## run all tests (ARGS="-k name -x": arguments for p
 	$(BIN)/python -m pytest $(ARGS)
 
 test-localstack: $(VENV) $(VENV_STACK) $(NEEDED_FOR_LOCALSTACK) ## run the end-to-end tests on LocalStack: the one that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here
-	$(BIN)/python -m pytest tests/e2e --stack=localstack $(ARGS)
+	$(BIN)/python -m pytest tests/e2e tests/localstack --stack=localstack $(ARGS)
 
 lint: $(VENV) ## check style, types, imports and templates
 	$(BIN)/ruff check .

@@ -3,10 +3,11 @@ from pathlib import Path
 import pymongo
 import pytest
 
+from local.capabilities import MINISTACK
 from local.emulator import Emulator
 from local.errors import StackError
 from local.mongod import Mongod
-from local.stack import Stack
+from local.stack import Stack, StackKind
 
 NAMES = ("AWS_ENDPOINT_URL", "LOCALSTACK_HOST", "MONGODB_URI")
 
@@ -36,7 +37,10 @@ def test_two_stacks_live_beside_each_other_and_leave_nothing() -> None:
     assert not any(folder.exists() for folder in folders)
 
 
-def test_servers_that_the_environment_names_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [None, "localstack"])
+def test_servers_that_the_environment_names_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: StackKind | None
+) -> None:
     """Any LocalStack-compatible endpoint and any MongoDB serve; nothing is started or stopped beside them."""
     with Emulator(tmp_path) as emulator, Mongod(tmp_path) as mongod:
         emulator.wait()
@@ -46,8 +50,9 @@ def test_servers_that_the_environment_names_are_used(tmp_path: Path, monkeypatch
         for name, value in (("AWS_ENDPOINT_URL", emulator.endpoint_url), ("LOCALSTACK_HOST", host)):
             with monkeypatch.context() as patch:
                 patch.setenv(name, value)
-                with Stack() as stack:
+                with Stack(kind) as stack:
                     assert (stack.emulator, stack.mongod) == (None, None)
+                    assert stack.capabilities == MINISTACK  # by what it is, not by what was asked for
                     assert (stack.endpoint_url, stack.mongodb_uri) == (emulator.endpoint_url, mongod.uri)
                     assert stack.mongodb_version == mongod.version
         assert emulator.child.running

@@ -14,6 +14,7 @@ import selectors
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,17 @@ INIT_TIMEOUT_S = 10.0  # Lambda's own limit for the initialisation of a function
 CHUNK = 1 << 16
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What came back from a worker."""
+
+    reply: dict[str, Any] | None
+    """None: it ended, or the time was over."""
+    timed_out: bool
+    log: str
+    """What it printed meanwhile."""
+
+
 class FunctionProcess:
     """One running worker: requests go to its standard input, replies and its log come by two other pipes."""
 
@@ -47,7 +59,7 @@ class FunctionProcess:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a command line of our own, no shell
                 # Neither the packages of LocalStack's environment nor user settings: as in Lambda.
-                [PYTHON, "-I", "-S", "-u", str(WORKER), str(child_end)],
+                [PYTHON, "-I", "-S", "-B", "-u", str(WORKER), str(child_end)],
                 cwd=environment["LAMBDA_TASK_ROOT"],
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -79,16 +91,17 @@ class FunctionProcess:
         self._requests.write(json.dumps(request).encode() + b"\n")
         self._requests.flush()
 
-    def receive(self, timeout_s: float) -> tuple[dict[str, Any] | None, str]:
-        """Its next reply, None if it ended or the time is over; and what it printed meanwhile."""
+    def receive(self, timeout_s: float) -> Exchange:
+        """Wait for its next reply."""
         deadline = time.monotonic() + timeout_s
-        reply, log = b"", b""
+        reply, log, timed_out = b"", b"", False
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
             selector.register(self._log, selectors.EVENT_READ)
             while not reply.endswith(b"\n"):
                 ready = [key.fileobj for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
                 if not ready:
+                    timed_out = True
                     break
                 if self._log in ready:
                     if printed := self._printed():
@@ -103,7 +116,7 @@ class FunctionProcess:
         while printed := self._printed():
             log += printed
         parsed = json.loads(reply) if reply.endswith(b"\n") else None
-        return parsed, log.decode("utf-8", "replace")
+        return Exchange(parsed, timed_out, log.decode("utf-8", "replace"))
 
     def _printed(self) -> bytes:
         """What is in the pipe of its output; nothing if that is empty or closed."""
@@ -120,6 +133,14 @@ class FunctionProcess:
         for pipe in (self._requests, self._log, self._replies):
             with contextlib.suppress(BrokenPipeError):  # a request that it never read
                 pipe.close()
+
+
+# Why there is no reply, in Lambda's words.
+EXITED = {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited without providing a reason"}
+
+
+def _timed_out(limit: float) -> dict[str, str]:
+    return {"errorType": "Sandbox.Timedout", "errorMessage": f"Task timed out after {limit:.2f} seconds"}
 
 
 class ProcessExecutor(RuntimeExecutor):
@@ -145,14 +166,14 @@ class ProcessExecutor(RuntimeExecutor):
 
     def _spawn(self) -> FunctionProcess:
         process = FunctionProcess(self._environment)
-        hello, self._log = process.receive(INIT_TIMEOUT_S)
-        if hello != {"ready": True}:
+        hello = process.receive(INIT_TIMEOUT_S)
+        if hello.reply != {"ready": True}:
             process.stop()
-            error = hello or {
+            error = hello.reply or {
                 "errorType": "Runtime.ExitError",
                 "errorMessage": f"not initialised in {INIT_TIMEOUT_S:g} s, or exited",
             }
-            LOG.warning("%s: %s", self.function_version.id.function_name, self._log)
+            LOG.warning("%s: %s", self.function_version.id.function_name, hello.log)
             raise StatusErrorException("Environment startup failed", payload=json.dumps(error).encode())
         return process
 
@@ -171,29 +192,21 @@ class ProcessExecutor(RuntimeExecutor):
                 "deadline": time.time() + limit,
             }
         )
-        reply, printed = self._process.receive(limit)
+        came = self._process.receive(limit)
+        reply = came.reply
         if reply is None:
-            reply = {"error": True, "payload": json.dumps(self._failure(request_id, limit))}
             self.stop()
+            error = _timed_out(limit) if came.timed_out else EXITED
+            error = error | {"errorMessage": f"RequestId: {request_id} Error: {error['errorMessage']}"}
+            reply = {"error": True, "payload": json.dumps(error)}
         self._log = (
-            f"START RequestId: {request_id} Version: {self.function_version.id.qualifier}\n{printed}"
+            f"START RequestId: {request_id} Version: {self.function_version.id.qualifier}\n{came.log}"
             f"END RequestId: {request_id}\n"
             f"REPORT RequestId: {request_id}\tDuration: {(time.monotonic() - began) * 1000:.2f} ms\n"
         )
         if reply["error"]:
-            LOG.warning("%s: %s%s", self.function_version.id.function_name, printed, reply["payload"])
+            LOG.warning("%s: %s%s", self.function_version.id.function_name, came.log, reply["payload"])
         return InvocationResult(request_id, reply["payload"].encode(), reply["error"], self._log)
-
-    def _failure(self, request_id: str, limit: float) -> dict[str, str]:
-        """Why there is no reply, in Lambda's words."""
-        if self._process and self._process.running:
-            reason = f"Task timed out after {limit:.2f} seconds"
-            return {
-                "errorType": "Sandbox.Timedout",
-                "errorMessage": f"RequestId: {request_id} Error: {reason}",
-            }
-        reason = "Runtime exited without providing a reason"
-        return {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {request_id} Error: {reason}"}
 
     def stop(self) -> None:
         """End the process."""

@@ -1,6 +1,6 @@
 """Runs one Python handler as Lambda does: requests are JSON lines on standard input, replies go to a pipe.
 
-    python -I -S -u worker.py REPLY_DESCRIPTOR
+    python -I -S -B -u worker.py REPLY_DESCRIPTOR
 
 Run by path, standard library only. Standard output and error are the function's log. It ends when its input
 does, that is with LocalStack, however that ended.
