@@ -1,0 +1,59 @@
+"""The fixture that users' tests are made of: what it waits for, what it refuses, what it leaves behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from replicator_testing import ParkedError, Replicate
+from shared.errors import FatalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from replicator_testing.replicate import Pipelines
+
+MAPPING = "tables: {fruit: {collection: berries, key: [id], fields: {picked: {convert: epoch_seconds}}}}"
+
+
+def test_documents_come_in_the_order_of_the_items(replicate: Replicate) -> None:
+    """Not in that of their arrival or of `_id`; from the collection that the mapping names."""
+    documents = replicate([{"id": 2}, {"id": 1, "sweet": True}], table="fruit", mapping=MAPPING)
+    assert documents == [{"_id": 2, "id": 2}, {"_id": 1, "id": 1, "sweet": True}]
+
+
+def test_a_put_that_changes_nothing_is_not_waited_for(replicate: Replicate) -> None:
+    """DynamoDB makes no stream record for it: the document is there already."""
+    for _ in range(2):
+        assert replicate([{"id": 1}], table="fruit", mapping=MAPPING) == [{"_id": 1, "id": 1}]
+
+
+def test_the_items_are_gone_after_the_test(replicator_pipelines: Pipelines) -> None:
+    """From the table and from MongoDB, parked ones too; the pipeline goes on for the next test."""
+    replicate = Replicate(replicator_pipelines)
+    replicate([{"id": 1}], table="fruit", mapping=MAPPING)
+    with pytest.raises(ParkedError, match="bad-conversion"):
+        replicate([{"id": 2, "picked": "ripe"}], table="fruit", mapping=MAPPING)
+    replicate.clean_up()
+    pipeline = replicator_pipelines.get(MAPPING)
+    assert pipeline.documents("berries") == []
+    assert pipeline.stack.client("dynamodb").scan(TableName="fruit")["Items"] == []
+
+
+def test_what_cannot_work_is_refused_at_once(replicate: Replicate, tmp_path: Path) -> None:
+    """Nobody waits a minute for a document that cannot come."""
+    with pytest.raises(ValueError, match="two items have the same key"):
+        replicate([{"id": 1}, {"id": 1, "a": "b"}], table="fruit", mapping=MAPPING)
+    with pytest.raises(ValueError, match="the key of vegetables is not known"):
+        replicate([{"id": 1}], table="vegetables", mapping=MAPPING)
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("tables: {fruit: {kex: [id]}}")
+    with pytest.raises(FatalError, match=r"wrong\.yaml.*kex"):
+        replicate([{"id": 1}], table="fruit", mapping=wrong)
+
+
+def test_another_mapping_is_another_pipeline(replicate: Replicate) -> None:
+    """A table of the same name starts empty under it; the key may be given instead of a mapping."""
+    replicate([{"id": 1, "old": 1}], table="fruit", mapping=MAPPING)
+    assert replicate([{"id": 1}], table="fruit", key=["id"]) == [{"_id": 1, "id": 1}]
