@@ -35,9 +35,8 @@ log = logging.getLogger(__name__)
 _HEAL_DELAY = 5
 """Seconds until a batch is tried again whose failure another item's change may heal."""
 
-_POLLS_END = 6
-"""Seconds until what a stopping loop gives back may be received: longer than a long poll. Before that, the
-polls of our other loops would receive it, give it back, and raise its receive count each time."""
+_LONGEST_POLL = 6.0
+"""Seconds after which the polls that were under way when the stop came have surely ended."""
 
 
 class Service:
@@ -51,6 +50,9 @@ class Service:
         self._replication = replication
         self._clock = clock
         self._health = health
+        self._polls = 0
+        self._no_polls = asyncio.Event()
+        self._no_polls.set()
 
     async def run(self, loops: int, stop: asyncio.Event, grace: float) -> None:
         """Drains until `stop` is set and the work in hand is done.
@@ -89,7 +91,14 @@ class Service:
 
         async def receive() -> None:
             nonlocal messages
-            messages = await self._inbox.receive()
+            self._polls += 1
+            self._no_polls.clear()
+            try:
+                messages = await self._inbox.receive()
+            finally:
+                self._polls -= 1
+                if self._polls == 0:
+                    self._no_polls.set()
 
         await self._until_done(receive, Part.SQS, stop.is_set, stop)
         return messages
@@ -100,7 +109,7 @@ class Service:
             keeper = group.create_task(lease.keep(), name="lease")
             try:
                 if stop.is_set():
-                    await self._give_back(messages, "stopping", _POLLS_END)
+                    await self._give_back_stopping(messages)
                 else:
                     await self.process(messages, lease, stop)
             finally:
@@ -125,9 +134,9 @@ class Service:
             outcome = await self._apply(plan, lease, stop)
         if outcome is None:
             if lease.lapsed:
-                await self._give_back(messages, "the lock may have lapsed", 0)
+                await self._give_back(messages, "the lock may have lapsed")
             else:
-                await self._give_back(messages, "stopping", _POLLS_END)
+                await self._give_back_stopping(messages)
             return
         applied = self._clock.monotonic()
         settlement = settle(plan, outcome, self._inbox.park_limit)
@@ -183,8 +192,14 @@ class Service:
             await self._release(settlement.give_back, _HEAL_DELAY)
             log.warning("messages stay for a later try", extra={"messages": len(settlement.give_back)})
 
-    async def _give_back(self, messages: Sequence[Message], why: str, delay: int) -> None:
-        await self._release(messages, delay)
+    async def _give_back_stopping(self, messages: Sequence[Message]) -> None:
+        # Not before the polls of our other loops have ended: they would receive the messages, give them
+        # back, and raise their receive count each time.
+        await done_before(self._no_polls, self._clock.sleep(_LONGEST_POLL))
+        await self._give_back(messages, "stopping")
+
+    async def _give_back(self, messages: Sequence[Message], why: str) -> None:
+        await self._release(messages, 0)
         log.info("messages given back", extra={"messages": len(messages), "reason": why})
 
     async def _release(self, messages: Sequence[Message], delay: int) -> None:
