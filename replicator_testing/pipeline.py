@@ -81,14 +81,9 @@ class Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            status = self.writer.stop()
-        finally:
-            self._remove()
-        assert status == 0, f"the writer ended with {status}; see {self.writer.log}"
-
-    def _remove(self) -> None:
-        """The stack and MongoDB may live on, so nothing of ours may stay on them."""
+        # The stack and MongoDB may live on, so nothing of ours may stay on them. In an orderly end the writer would
+        # wait for its long polls, to save what is now removed.
+        self.writer.kill()
         self.remove_tables()
         delete(self.stack, self.deployment)
         sqs = self.stack.client("sqs")

@@ -38,6 +38,7 @@ def running_pipeline(
         parameters={"ExampleTableName": table},
     ) as pipeline:
         yield pipeline
+        assert pipeline.writer.stop() == 0
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from replicator_testing import ParkedError, Replicate
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from replicator_testing.replicate import Pipelines
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 MAPPING = "tables: {fruit: {collection: berries, key: [id], fields: {picked: {convert: epoch_seconds}}}}"
 
 
+@pytest.fixture
+def nothing_left(replicator_pipelines: Pipelines) -> Iterator[None]:
+    """To be used before `replicate`, so that it looks after that has cleaned up."""
+    yield
+    assert replicator_pipelines.get(MAPPING).documents("berries") == []
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_documents_come_in_the_order_of_the_items(replicate: Replicate) -> None:
     """Not in that of their arrival or of `_id`; from the collection that the mapping names."""
     documents = replicate([{"id": 2}, {"id": 1, "sweet": True}], table="fruit", mapping=MAPPING)
