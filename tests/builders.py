@@ -9,8 +9,8 @@ import bson
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.envelope import encode_change, seal
-from writer.plan import Write
 from writer.ports import Message
+from writer.write import Write
 
 TABLE, LABEL = "mytable", "2020-04-30T17:47:21.395"
 MIB = 1024 * 1024

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from shared.dead_letter import DeadLetter
     from writer.apply import Command
-    from writer.plan import Write
     from writer.ports import Outcome
+    from writer.write import Write
 
 LONG_POLL = 5.0
 TURNS = 60  # more turns of the event loop than any chain of callbacks between two points in time

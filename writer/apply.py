@@ -25,8 +25,8 @@ from writer.ports import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from writer.plan import Write
     from writer.ports import Failure
+    from writer.write import Write
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.change import Change, Op
 from shared.dead_letter import DeadLetter, as_it_came
@@ -18,6 +18,7 @@ from shared.envelope import decode, encode_change, seal
 from shared.errors import PoisonError
 from shared.keys import canonical_key
 from writer.mapping import document_of, locate
+from writer.write import Identity, Write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,36 +28,8 @@ if TYPE_CHECKING:
     from writer.ports import Message
 
 
-Identity = tuple[str, bytes]
 Refusals = Mapping[tuple[Identity, str], PoisonError]
 """Changes, by document and version, that MongoDB refused for good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One guarded write.
-
-    Attributes:
-        collection: where.
-        document_id: the `_id`, as a BSON value.
-        version: the change's version; only a document with a lower one is touched.
-        document: the BSON of a put; None for a delete.
-        change: the change behind it, for parking and logs.
-        identity: equal for equal (collection, `_id`).
-        message: index of the message that carried the change.
-        messages: indices of all messages whose changes it stands for, that one included.
-        changes: number of changes it stands for, the one it writes included.
-    """
-
-    collection: str
-    document_id: Any
-    version: str
-    document: bytes | None
-    change: Change
-    identity: Identity
-    message: int
-    messages: frozenset[int]
-    changes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
     from shared.dead_letter import DeadLetter
-    from writer.plan import Write
+    from writer.write import Write
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from motor.core import AgnosticClient, AgnosticCollection
 
     from writer.apply import Command
-    from writer.plan import Write
     from writer.ports import Outcome
+    from writer.write import Write
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
     from shared.change import Change
-    from writer.plan import Write
+    from writer.write import Write
 
 SECRET = "hunter2-do-not-log"
 Document = dict[str, Any]

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from shared.change import Change
     from writer.apply import Command, Store, Written
     from writer.lease import Lease
-    from writer.plan import Write
     from writer.ports import Message, Outcome
+    from writer.write import Write
 
 FIRST = 10**21
 WRITERS = (0, 1)

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
     from writer.lease import Lease
-    from writer.plan import Write
     from writer.ports import Message
     from writer.settle import Settlement
+    from writer.write import Write
 
 KEYS = ("a", "b", "c")
 LANES = 2
