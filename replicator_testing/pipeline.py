@@ -81,8 +81,8 @@ class Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The stack and MongoDB may live on, so nothing of ours may stay on them. In an orderly end the writer would
-        # wait for its long polls, to save what is now removed.
+        # The stack and MongoDB may live on, so nothing of ours may stay on them. In an orderly end the writer
+        # would wait for its long polls, to save what is now removed.
         self.writer.kill()
         self.remove_tables()
         delete(self.stack, self.deployment)

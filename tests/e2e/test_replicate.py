@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,8 @@ def test_what_cannot_work_is_refused_at_once(replicate: Replicate, tmp_path: Pat
 
 
 def test_another_mapping_is_another_pipeline(replicate: Replicate) -> None:
-    """A table of the same name starts empty under it; the key may be given instead of a mapping."""
-    replicate([{"id": 1, "old": 1}], table="fruit", mapping=MAPPING)
-    assert replicate([{"id": 1}], table="fruit", key=["id"]) == [{"_id": 1, "id": 1}]
+    """Its rules are no longer those of the one before; the key may be given instead of a mapping."""
+    [picked] = replicate([{"id": 1, "picked": 0}], table="fruit", mapping=MAPPING)
+    assert picked["picked"] == dt.datetime.fromtimestamp(0, dt.UTC)
+    [picked] = replicate([{"id": 1, "picked": 0}], table="fruit", key=["id"])
+    assert picked["picked"] == 0
