@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     StartWrapped = Callable[[str], Pipeline]
 
 HANDLER, GENUINE = "producer_lambda/handler.py", "producer_lambda/genuine_handler.py"
-# Notes the sequence numbers of each invocation, and lets `first` decide what becomes of the first one.
+# `first` decides what becomes of the first invocation with several records; from that one on, the sequence
+# numbers of each are noted.
 WRAPPER = """
 import json, os, tempfile
 from pathlib import Path
@@ -32,6 +33,8 @@ def lambda_handler(event, context):
     if event == "invocations":
         return [json.loads(line) for line in NOTES.read_text().splitlines()]
     is_first = not NOTES.exists()
+    if is_first and len(event["Records"]) < 2:
+        return genuine(event, context)
     with NOTES.open("a") as notes:
         notes.write(json.dumps([each["dynamodb"]["SequenceNumber"] for each in event["Records"]]) + "\\n")
     return first(event["Records"], context) if is_first else genuine(event, context)
@@ -107,7 +110,7 @@ def test_a_reported_failure_is_repeated_from_there(
     expected = changes(pipeline)
     pipeline.wait_for_documents(pipeline.table, expected)
     failed, repeated = pipeline.invoke("invocations")[:2]
-    assert repeated[0] == failed[len(failed) // 2]
+    assert repeated[0] == failed[len(failed) // 2] != failed[0]
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
