@@ -53,7 +53,7 @@ def deploy(
         StackError: CloudFormation refused it; the message has its reasons.
     """
     cloudformation = stack.client("cloudformation")
-    known = _upload(stack, f"{name}-code", package) | {
+    known = _upload(stack, _bucket(name), package) | {
         "Runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
     }
@@ -88,7 +88,7 @@ def deploy(
 
 
 def delete(stack: Stack, deployment: Deployment) -> None:
-    """Delete the pipeline with its example table, and wait until they are gone.
+    """Delete the pipeline with its example table and its package, and wait until they are gone.
 
     For an emulator that lives on after us. The queues may stay, as the template says: they may hold changes.
 
@@ -102,6 +102,14 @@ def delete(stack: Stack, deployment: Deployment) -> None:
         timeout_s=DELETE_TIMEOUT_S,
         what=f"the CloudFormation stack {deployment.name} to be deleted",
     )
+    s3, bucket = stack.client("s3"), _bucket(deployment.name)
+    for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+        s3.delete_object(Bucket=bucket, Key=each["Key"])
+    s3.delete_bucket(Bucket=bucket)
+
+
+def _bucket(name: str) -> str:
+    return f"{name}-code"
 
 
 def _upload(stack: Stack, bucket: str, package: Path) -> dict[str, str]:

@@ -143,6 +143,8 @@ def test_another_deployment_shares_nothing_with_the_first(
     delete(stack, second)
     functions = stack.client("lambda").list_functions()["Functions"]
     assert [function["FunctionName"] for function in functions] == [deployment.function_name]
+    buckets = stack.client("s3").list_buckets()["Buckets"]
+    assert [bucket["Name"] for bucket in buckets] == ["first-code"]
 
 
 def test_a_deployment_without_a_table_is_refused(stack: Stack, package: Path) -> None:
