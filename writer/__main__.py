@@ -30,7 +30,7 @@ from writer.stopping import done_before
 from writer.sweep import sweep_until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
 log = logging.getLogger("writer")
 
@@ -42,8 +42,7 @@ def main() -> int:
     """Runs the writer until it is told to stop; returns the exit status."""
     logs.configure("INFO")
     try:
-        settings = Settings.read(os.environ)
-        replication = _read_replication(settings.replication_file)
+        settings, replication = _read_all(os.environ)
     except FatalError as error:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400 - a sentence, not a traceback
         return 2
@@ -60,8 +59,21 @@ def main() -> int:
     return 0
 
 
+def _read_all(environment: Mapping[str, str]) -> tuple[Settings, Replication]:
+    """Reads the settings and the mapping; one `FatalError` names the mistakes of both."""
+    try:
+        settings = Settings.read(environment)
+    except FatalError as wrong_settings:
+        try:
+            _read_replication(environment.get("REPLICATION_FILE"))
+        except FatalError as wrong_mapping:
+            raise FatalError(f"{wrong_settings}; {wrong_mapping}") from wrong_mapping
+        raise
+    return settings, _read_replication(settings.replication_file)
+
+
 def _read_replication(path: str | None) -> Replication:
-    if path is None:
+    if not path:
         return Replication()
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -186,6 +186,17 @@ def test_a_wrong_replication_file_is_named(
     assert named in sentence(writer)
 
 
+def test_wrong_settings_and_a_wrong_replication_file_are_named_together(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Every mistake in one message: nobody mends them one start at a time."""
+    wrong = {"POOL_SIZE": "many", "REPLICATION_FILE": str(tmp_path / "none.yaml")}
+    writer = ended(tmp_path / "log", {**environment, **wrong})
+    assert writer.process.returncode == 2
+    assert "POOL_SIZE" in sentence(writer)
+    assert "none.yaml" in sentence(writer)
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
