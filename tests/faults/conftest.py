@@ -1,0 +1,110 @@
+"""The parts of the fault suite. Everything random comes from one seed, which is shown."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import secrets
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.dynamodb_local import DynamoDBLocal
+from local.errors import StackError
+from tests.faults.source import Source
+from tests.faults.stream_poller import end_execution_environment
+from tests.faults.world import Options, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from local.stack import Stack
+
+    MakeWorld = Callable[[Options], World]
+    DeployLambda = Callable[..., None]
+
+SEED = pytest.StashKey[str]()
+_DEFAULT_SOAK_SECONDS = 5.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses the seed: FAULTS_SEED, or a new one."""
+    config.stash[SEED] = os.environ.get("FAULTS_SEED") or secrets.token_hex(4)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str:
+    """Shows it."""
+    return f"fault suite: FAULTS_SEED={config.stash[SEED]}"
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
+    """The source of true stream records."""
+    try:
+        server = DynamoDBLocal(tmp_path_factory.mktemp("dynamodb"))
+    except StackError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(f"no source of true stream records: {error}")
+    with server:
+        server.wait()
+        yield Source(server)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """This test's own dice."""
+    seed = request.config.stash[SEED]
+    print(f"FAULTS_SEED={seed}")  # noqa: T201 - shown if the test fails
+    return random.Random(f"{seed} {request.node.nodeid}")  # noqa: S311 - reproducible
+
+
+@pytest.fixture
+def soak_seconds() -> float:
+    """How long a random scenario goes on."""
+    return float(os.environ.get("SOAK_SECONDS") or _DEFAULT_SOAK_SECONDS)
+
+
+@pytest.fixture
+def deploy_lambda(
+    aws_environment: None,  # noqa: ARG001 - needed for its effect
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[DeployLambda]:
+    """`deploy_lambda(queue_url, dead_letter_url, …)`: makes this process the environment of the Lambda."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def deploy(queue_url: str, dead_letter_url: str, endpoint_url: str | None = None) -> None:
+        settings = {
+            "QUEUE_URL": queue_url,
+            "DEAD_LETTER_QUEUE_URL": dead_letter_url,
+            "LANES": "16",
+            "LOG_LEVEL": "WARNING",
+        }
+        if endpoint_url:
+            settings["AWS_ENDPOINT_URL"] = endpoint_url
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("OLD_IMAGE_FIELDS", raising=False)
+
+    yield deploy
+    end_execution_environment()
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def make_world(
+    stack: Stack, dynamodb_local: Source, tmp_path: Path, rng: random.Random, deploy_lambda: DeployLambda
+) -> Iterator[MakeWorld]:
+    """`make_world(options)`: the world of this test, deployed."""
+    with ExitStack() as resources:
+
+        def make(options: Options) -> World:
+            world = resources.enter_context(World(stack, dynamodb_local, tmp_path, rng, options))
+            deploy_lambda(world.queue_url, world.dead_letter_url, world.endpoint_url)
+            return world
+
+        yield make

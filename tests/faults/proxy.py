@@ -1,0 +1,174 @@
+"""A TCP proxy on the loopback interface that breaks connections on command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Coroutine
+
+HOST = "127.0.0.1"
+_CHUNK = 65536
+_SECONDS = 10.0
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing sends RST
+
+
+class Proxy:
+    """Forwards connections to one address. A thread moves the data; commands may come from any other."""
+
+    def __init__(self, address: str, rng: random.Random) -> None:
+        """Start it.
+
+        Args:
+            address: `host:port` to forward to.
+            rng: Decides which answers are lost.
+        """
+        host, _, port = address.rpartition(":")
+        self._target = (host, int(port))
+        self._rng = rng
+        self._loss = 0.0
+        self._needle: bytes | None = None
+        self._caught = threading.Event()
+        self._lines: set[_Line] = set()
+        self._loop = asyncio.new_event_loop()
+        self._flow = asyncio.Event()
+        self._flow.set()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._thread.start()
+        self._server = self._run(asyncio.start_server(self._accept, HOST, 0))
+        self.address = f"{HOST}:{self._server.sockets[0].getsockname()[1]}"
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._lines)
+
+    def reset(self) -> None:
+        """Resets all connections (RST), whatever they carry."""
+        self._do(self._reset)
+
+    def stall(self) -> None:
+        """Moves no byte any more, in either direction, until `flow`."""
+        self._do(self._flow.clear)
+
+    def flow(self) -> None:
+        """Ends `stall` and `hold`: what was held back arrives."""
+        self._needle = None
+        self._do(self._flow.set)
+
+    def hold(self, needle: bytes) -> threading.Event:
+        """Lets everything through up to the first request that has `needle` in it, and stalls then.
+
+        Returns:
+            Set when that request is held.
+        """
+        self._caught.clear()
+        self._needle = needle
+        return self._caught
+
+    def lose_answers(self, probability: float) -> None:
+        """From now on resets a connection instead of delivering an answer: the request was carried out."""
+        self._loss = probability
+
+    def close(self) -> None:
+        """Ends it, and all connections."""
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_SECONDS)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)
+
+    def _do(self, action: Callable[[], object]) -> None:
+        async def act() -> None:
+            action()
+
+        self._run(act())
+
+    def _reset(self) -> None:
+        for line in list(self._lines):
+            line.reset()
+
+    async def _close(self) -> None:
+        self._server.close()
+        self._reset()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+        except OSError:  # the server is away, and the client shall see that
+            writer.transport.abort()
+            return
+        line = _Line(writer, server_writer)
+        self._lines.add(line)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, server_writer, line, self._stop_at_needle))
+                group.create_task(self._pump(server_reader, writer, line, self._is_lost))
+        finally:
+            self._lines.discard(line)
+            line.close()
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        line: _Line,
+        examine: Callable[[bytes], bool],
+    ) -> None:
+        """Moves data in one direction until one side ends, which ends the other."""
+        with contextlib.suppress(OSError):  # reset, by us or by one of the two
+            while data := await reader.read(_CHUNK):
+                is_lost = examine(data)
+                await self._flow.wait()
+                if is_lost:
+                    line.reset()
+                    return
+                writer.write(data)
+                await writer.drain()
+        line.close()
+
+    def _stop_at_needle(self, data: bytes) -> bool:
+        if self._needle is not None and self._needle in data:
+            self._needle = None
+            self._flow.clear()
+            self._caught.set()
+        return False
+
+    def _is_lost(self, _: bytes) -> bool:
+        return self._rng.random() < self._loss
+
+
+class _Line:
+    """Both ends of one connection."""
+
+    def __init__(self, *ends: asyncio.StreamWriter) -> None:
+        self._ends = ends
+
+    def close(self) -> None:
+        for end in self._ends:
+            end.close()
+
+    def reset(self) -> None:
+        for end in self._ends:
+            connection: socket.socket | None = end.get_extra_info("socket")
+            if connection is not None and not end.is_closing():
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            end.transport.abort()

@@ -1,0 +1,121 @@
+"""Three mongods as one replica set, whose primary can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Self
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from local.mongod import REPLICA_SET, START_TIMEOUT_S, Mongod
+from local.process import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MEMBERS = 3
+_ELECTION_MS = 1_000  # without a heartbeat, until the others elect a new primary
+_HEARTBEAT_MS = 250
+
+
+class Member(Mongod):
+    """One of several: up when it is primary or secondary, whichever."""
+
+    def wait(self) -> None:
+        """Wait until it takes part.
+
+        Raises:
+            StackError: It ended, or was not ready in a minute.
+        """
+        self.child.wait_until(
+            lambda: bool({"isWritablePrimary", "secondary"} & self.roles()),
+            timeout_s=START_TIMEOUT_S,
+            what=f"{self.address} to take part in the replica set",
+        )
+
+    def roles(self) -> set[str]:
+        """What it says it is; nothing if it does not answer."""
+        with self._client() as client:
+            try:
+                said = client.admin.command("hello")
+            except PyMongoError:
+                return set()
+        return {role for role in ("isWritablePrimary", "secondary") if said.get(role)}
+
+    def initiate(self, addresses: list[str]) -> None:
+        """Make a replica set of these members.
+
+        Raises:
+            StackError: It does not answer.
+        """
+        members = [{"_id": number, "host": address} for number, address in enumerate(addresses)]
+        settings = {"electionTimeoutMillis": _ELECTION_MS, "heartbeatIntervalMillis": _HEARTBEAT_MS}
+        config = {"_id": REPLICA_SET, "members": members, "settings": settings}
+        with self._client() as client:
+            self.child.wait_until(
+                lambda: _answers(client), timeout_s=START_TIMEOUT_S, what=f"{self.address} to answer"
+            )
+            client.admin.command("replSetInitiate", config)
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[pymongo.MongoClient[dict[str, Any]]]:
+        with pymongo.MongoClient[dict[str, Any]](
+            self.address, directConnection=True, serverSelectionTimeoutMS=1_000
+        ) as client:
+            yield client
+
+
+class ReplicaSet:
+    """The members, running as long as its `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start them all, and wait for a primary.
+
+        Args:
+            folder: Existing folder for their data and logs.
+        """
+        self._resources = contextlib.ExitStack()
+        self.members: list[Member] = []
+        try:
+            for number in range(MEMBERS):
+                own = folder / f"member-{number}"
+                own.mkdir()
+                self.members.append(self._resources.enter_context(Member(own)))
+            self.members[0].initiate([member.address for member in self.members])
+            for member in self.members:
+                member.wait()
+            self.primary()
+        except BaseException:
+            self._resources.close()
+            raise
+        addresses = ",".join(member.address for member in self.members)
+        self.uri = f"mongodb://{addresses}/?replicaSet={REPLICA_SET}"
+
+    def primary(self) -> Member:
+        """The member that takes writes, as soon as there is one.
+
+        Raises:
+            StackError: There was none in a minute.
+        """
+
+        def find() -> Member | None:
+            running = [member for member in self.members if member.child.running]
+            return next((member for member in running if "isWritablePrimary" in member.roles()), None)
+
+        return wait_until(find, timeout_s=START_TIMEOUT_S, what="a primary")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+
+def _answers(client: pymongo.MongoClient[dict[str, Any]]) -> bool:
+    try:
+        client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True

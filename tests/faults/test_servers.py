@@ -1,0 +1,93 @@
+"""MongoDB and SQS break, and come back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from local.mongod import Mongod
+from tests.faults.proxy import Proxy
+from tests.faults.replica_set import ReplicaSet
+from tests.faults.world import Options
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
+    from local.stack import Stack
+    from tests.faults.conftest import MakeWorld
+
+
+def test_killed_mongod(make_world: MakeWorld, tmp_path: Path, soak_seconds: float) -> None:
+    """MongoDB dies by kill -9 in the middle of writes, stays away for a while, and is started again.
+
+    No message is received a second time (P4): a second receive would park it.
+    """
+    with Mongod(tmp_path) as mongod:
+        mongod.wait()
+        world = make_world(Options(mongodb_uri=mongod.uri, receives=1))
+        for _ in range(2):
+            world.start_writer().wait()
+        world.begin()
+        deadline = time.monotonic() + soak_seconds
+        while time.monotonic() < deadline:
+            world.let_pass(world.rng.randint(100, 1500))
+            mongod.kill()
+            world.let_pass(world.rng.randint(0, 1500))
+            mongod.restart()
+        world.settle()
+        assert world.redriven == 0
+        assert world.watch.timeline.stale_inserts == []
+        world.close()
+
+
+def test_killed_primaries(make_world: MakeWorld, tmp_path: Path, soak_seconds: float) -> None:
+    """Of three members the primary dies while writers drain a backlog; another one goes on (P3, P4)."""
+    with ReplicaSet(tmp_path) as replica_set:
+        world = make_world(Options(mongodb_uri=replica_set.uri, receives=1))
+        world.begin()
+        world.let_pass(2_000)
+        for _ in range(2):
+            world.start_writer().wait()
+        deadline = time.monotonic() + soak_seconds
+        while time.monotonic() < deadline:
+            before = world.watch.timeline.events
+            goal = before + world.rng.randint(1, 500)
+            world.wait_for(lambda goal=goal: world.watch.timeline.events >= goal, "some writes")  # type: ignore[misc]
+            primary = replica_set.primary()
+            primary.kill()
+            replica_set.primary()
+            world.let_pass(world.rng.randint(0, 500))
+            primary.restart()
+        world.settle()
+        assert world.redriven == 0
+        assert world.watch.timeline.stale_inserts == []
+        world.close()
+
+
+def test_broken_connections_to_sqs(
+    make_world: MakeWorld, stack: Stack, rng: random.Random, soak_seconds: float
+) -> None:
+    """Connections to SQS are reset, stalled, or lose their answers, for Lambda and writers alike (P3, P4)."""
+    with Proxy(stack.endpoint_url.removeprefix("http://"), rng) as proxy:
+        world = make_world(Options(endpoint_url=f"http://{proxy.address}", visibility=5))
+        for _ in range(2):
+            world.start_writer().wait()
+        world.begin()
+        deadline = time.monotonic() + soak_seconds
+        while time.monotonic() < deadline:
+            world.let_pass(world.rng.randint(0, 500))
+            match world.rng.choice(["reset", "stall", "lose"]):
+                case "reset":
+                    proxy.reset()
+                case "stall":
+                    proxy.stall()
+                    world.let_pass(world.rng.randint(0, 500))
+                    proxy.reset()
+                    proxy.flow()
+                case _:
+                    proxy.lose_answers(world.rng.uniform(0.1, 0.6))
+                    world.let_pass(world.rng.randint(100, 1000))
+                    proxy.lose_answers(0)
+        world.settle()
+        world.close()

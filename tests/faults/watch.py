@@ -1,0 +1,184 @@
+"""A change stream on the target: of every document, which versions it had, in which order.
+
+Law: a document that is there only ever gets a higher version (P2). A document that comes back in a version
+below its tombstone is a *stale insert*: two writers held the key at once, and the re-check or the sweep has
+to remove it again. Whether any of those may be is the test's to say; none may stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+from pymongo.errors import ConnectionFailure, OperationFailure
+
+from tests.faults.oracle import METADATA_FIELD, frozen
+from writer.guard import TOMBSTONES
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from pymongo.change_stream import DatabaseChangeStream
+
+MARKS = "marks"
+_AWAIT_MS = 50
+
+
+@dataclass
+class _Document:
+    """One document's past: its version (None: it is not there), the highest one it had, its tombstone's."""
+
+    version: str | None = None
+    highest: str = ""
+    tombstone: str = ""
+
+
+@dataclass
+class Timeline:
+    """Judges events one by one. Pure.
+
+    Attributes:
+        events: how many changes of documents there were.
+        violations: what must never be, in words.
+        stale_inserts: documents that came back in a version below their tombstone.
+    """
+
+    events: int = 0
+    violations: list[str] = field(default_factory=list)
+    stale_inserts: list[str] = field(default_factory=list)
+    _documents: dict[Hashable, _Document] = field(default_factory=dict)
+
+    def wrote(self, collection: str, document_id: Any, version: str, *, inserted: bool) -> None:
+        """A document was inserted, or replaced."""
+        document = self._of(collection, document_id)
+        self.events += 1
+        told = f"{collection} {document_id!r}: {version}"
+        if not inserted and document.version is not None and version <= document.version:
+            self.violations.append(f"{told} replaced {document.version}")
+        if inserted and version < document.tombstone:
+            self.stale_inserts.append(f"{told} was inserted, deleted at {document.tombstone}")
+        elif inserted and version <= document.highest:
+            self.violations.append(
+                f"{told} was inserted after {document.highest}, and no tombstone forbids it"
+            )
+        document.version = version
+        document.highest = max(document.highest, version)
+
+    def deleted(self, collection: str, document_id: Any) -> None:
+        """A document was deleted."""
+        self.events += 1
+        document = self._of(collection, document_id)
+        if document.version is not None and document.tombstone < document.version:
+            self.violations.append(
+                f"{collection} {document_id!r}: {document.version} was deleted, but the tombstone is "
+                f"{document.tombstone or 'missing'}"
+            )
+        document.version = None
+
+    def buried(self, collection: str, document_id: Any, version: str) -> None:
+        """A tombstone was written."""
+        document = self._of(collection, document_id)
+        if version < document.tombstone:
+            self.violations.append(
+                f"{collection} {document_id!r}: tombstone {version} replaced {document.tombstone}"
+            )
+        document.tombstone = version
+
+    def back(self) -> list[str]:
+        """Deleted documents that are there."""
+        return [
+            f"{identity}: {document.version}, deleted at {document.tombstone}"
+            for identity, document in self._documents.items()
+            if document.version is not None and document.version < document.tombstone
+        ]
+
+    def _of(self, collection: str, document_id: Any) -> _Document:
+        return self._documents.setdefault((collection, frozen(document_id)), _Document())
+
+
+class Watch:
+    """Follows one database. Its steps are made by one thread."""
+
+    def __init__(self, uri: str, database: str, collections: Sequence[str]) -> None:
+        """Begin now.
+
+        Args:
+            uri: The MongoDB.
+            database: An empty database.
+            collections: Those that will be written; made here, so that each event has the whole document as
+                it was then.
+        """
+        self._client = pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=1_000)
+        self._database = self._client[database]
+        for name in (*collections, TOMBSTONES):
+            self._database.create_collection(name, changeStreamPreAndPostImages={"enabled": True})
+        self._start = self._database.command("ping")["operationTime"]
+        self._token: Mapping[str, Any] | None = None
+        self._stream: DatabaseChangeStream[dict[str, Any]] | None = None
+        self._marked = 0
+        self._seen_mark = 0
+        self.timeline = Timeline()
+
+    def step(self) -> bool:
+        """Takes one event, if there is one; an outage of MongoDB is waited out."""
+        try:
+            if self._stream is None:
+                self._stream = self._open()
+            event = self._stream.try_next()
+        except ConnectionFailure:
+            self._close_stream()
+            return False
+        except OperationFailure as error:
+            if not error.has_error_label("ResumableChangeStreamError"):
+                raise
+            self._close_stream()
+            return False
+        if event is not None:
+            self._note(event)
+        self._token = self._stream.resume_token
+        return event is not None
+
+    def mark(self) -> None:
+        """Writes something that `at_mark` recognises."""
+        self._marked += 1
+        self._database[MARKS].insert_one({"_id": self._marked})
+
+    def at_mark(self) -> bool:
+        """Whether everything before the last `mark` was seen."""
+        return self._seen_mark == self._marked
+
+    def close(self) -> None:
+        """Ends it."""
+        self._close_stream()
+        self._client.close()
+
+    def _open(self) -> DatabaseChangeStream[dict[str, Any]]:
+        # "required": exactly the document after this event, not the newest one.
+        begin: dict[str, Any] = (
+            {"resume_after": self._token} if self._token else {"start_at_operation_time": self._start}
+        )
+        return self._database.watch(full_document="required", max_await_time_ms=_AWAIT_MS, **begin)
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+
+    def _note(self, event: Mapping[str, Any]) -> None:
+        kind, collection = event["operationType"], event["ns"].get("coll", "")
+        if kind not in ("insert", "replace", "update", "delete"):
+            return
+        document_id = event["documentKey"]["_id"]
+        if kind == "delete":
+            if collection not in (MARKS, TOMBSTONES):
+                self.timeline.deleted(collection, document_id)
+            return
+        document = event["fullDocument"]
+        if collection == MARKS:
+            self._seen_mark = document_id
+        elif collection == TOMBSTONES:
+            self.timeline.buried(document_id["c"], document_id["k"], document["v"])
+        else:
+            version = document[METADATA_FIELD]["v"]
+            self.timeline.wrote(collection, document_id, version, inserted=kind == "insert")

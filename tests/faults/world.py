@@ -1,0 +1,336 @@
+"""One replication on real servers with everything that a test may break, and the judgement at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import pymongo
+
+from local.deployment import Deployment
+from local.errors import StackError
+from local.process import wait_until
+from local.writer_process import STOP_GRACE_S, WriterProcess
+from tests.faults.background import Background
+from tests.faults.oracle import Comparison, compare
+from tests.faults.stream_poller import (
+    Function,
+    LambdaFaults,
+    StreamPoller,
+    end_execution_environment,
+)
+from tests.faults.watch import Watch
+from tests.faults.workload import Workload
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from types_boto3_sqs.literals import QueueAttributeNameType
+
+    from local.stack import Stack
+    from tests.faults.source import Source
+
+SETTLE_SECONDS = 120.0
+_EXTEND_SECONDS = 60.0
+MAPPING = """
+tables:
+  {simple}: {{key: [id]}}
+  {composite}: {{key: [tenant, line]}}
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is special about a world.
+
+    Attributes:
+        mongodb_uri: The target, if not that of the stack.
+        endpoint_url: Where the Lambda and the writers find SQS, if not at the stack itself.
+        visibility: The queue's visibility timeout, seconds.
+        receives: The queue's maxReceiveCount.
+        refused: See `Workload`.
+    """
+
+    mongodb_uri: str | None = None
+    endpoint_url: str | None = None
+    visibility: int = 30
+    receives: int = 100
+    refused: float = 0.0
+
+
+def queues_only(queue_url: str, dead_letter_url: str) -> Deployment:
+    """As much of a deployment as a writer needs: here the test is the Lambda and its mapping."""
+    return Deployment(
+        name="faults",
+        queue_url=queue_url,
+        dead_letter_queue_url=dead_letter_url,
+        function_name="",
+        stream_mapping_id="",
+        table_name="",
+        stream_arn="",
+    )
+
+
+class World:
+    """Two tables, their streams, the Lambda, queues, writers, the target; gone at the end of its block."""
+
+    def __init__(
+        self, stack: Stack, source: Source, folder: Path, rng: random.Random, options: Options
+    ) -> None:
+        """Make the parts; nothing moves before `begin`.
+
+        Args:
+            stack: The SQS emulator, and the MongoDB if `options` names none.
+            source: DynamoDB Local.
+            folder: Existing folder of its own.
+            rng: Decides everything that is random here.
+            options: What is special.
+        """
+        self.rng = rng
+        self._stack = stack
+        self.source = source
+        self._folder = folder
+        self._resources = ExitStack()
+        self._sqs = stack.client("sqs")
+        self._visibility = options.visibility
+        self.mongodb_uri = options.mongodb_uri or stack.mongodb_uri
+        self.endpoint_url = options.endpoint_url or stack.endpoint_url
+        self._database = name = f"faults-{uuid.uuid4().hex[:12]}"
+        self.tables = (
+            source.create_table(f"{name}-simple", id="N"),
+            source.create_table(f"{name}-composite", tenant="S", line="B"),
+        )
+        for table in self.tables:
+            self._resources.callback(source.delete_table, table)
+        self._make_queues(name, options)
+        self._mapping = folder / "replication.yaml"
+        self._mapping.write_text(
+            MAPPING.format(simple=self.tables[0].name, composite=self.tables[1].name), encoding="utf-8"
+        )
+        self.client = self._resources.enter_context(
+            pymongo.MongoClient[dict[str, Any]](self.mongodb_uri, serverSelectionTimeoutMS=30_000)
+        )
+        self.target = self.client[name]
+        self._resources.callback(self.client.drop_database, name)
+        self.watch = Watch(self.mongodb_uri, name, [table.name for table in self.tables])
+        self.faults = LambdaFaults()
+        self.function = Function(rng, self.faults)
+        self._pollers = [StreamPoller(source.streams, table, self.function, rng) for table in self.tables]
+        self.workload = Workload(source.dynamodb, self.tables, rng, refused=options.refused)
+        self.writers: list[WriterProcess] = []
+        self._writers_started = 0
+        self._threads: list[Background] = []
+        self.redriven = 0
+
+    def _make_queues(self, name: str, options: Options) -> None:
+        common: dict[QueueAttributeNameType, str] = {"FifoQueue": "true", "MaximumMessageSize": "1048576"}
+        self.dead_letter_url = self._sqs.create_queue(QueueName=f"{name}-dead.fifo", Attributes=common)[
+            "QueueUrl"
+        ]
+        self._resources.callback(self._sqs.delete_queue, QueueUrl=self.dead_letter_url)
+        described = self._sqs.get_queue_attributes(QueueUrl=self.dead_letter_url, AttributeNames=["QueueArn"])
+        policy = {
+            "deadLetterTargetArn": described["Attributes"]["QueueArn"],
+            "maxReceiveCount": options.receives,
+        }
+        common |= {"VisibilityTimeout": str(options.visibility), "RedrivePolicy": json.dumps(policy)}
+        self.queue_url = self._sqs.create_queue(QueueName=f"{name}.fifo", Attributes=common)["QueueUrl"]
+        self._resources.callback(self._sqs.delete_queue, QueueUrl=self.queue_url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything that is here; again is no error."""
+        for poller in self._pollers:
+            poller.close()
+        for thread in self._threads:
+            thread.end()
+        for writer in self.writers:
+            writer.kill()
+        self.watch.close()
+        self._resources.close()
+
+    # What a test does
+
+    def begin(self, *, load: bool = True) -> None:
+        """Set watch, stream and (unless the test makes the changes) the workload going.
+
+        The environment of this process names the queue by now: it is the Lambda's.
+        """
+        self._threads += [
+            Background("watch", self.watch.step, finish=self.watch.close),
+            Background("stream", self._forward, finish=end_execution_environment),
+        ]
+        if load:
+            self._threads.append(Background("workload", self.workload.step, finish=lambda: None))
+
+    def start_writer(self, **settings: str) -> WriterProcess:
+        """Starts one more writer; `wait` for it, if it can be ready by now."""
+        self._writers_started += 1
+        writer = WriterProcess(
+            self._stack,
+            queues_only(self.queue_url, self.dead_letter_url),
+            log=self._folder / f"writer-{self._writers_started}.log",
+            replication_file=self._mapping,
+            settings={
+                "AWS_ENDPOINT_URL": self.endpoint_url,
+                "MONGODB_URI": self.mongodb_uri,
+                "MONGODB_DATABASE": self._database,
+                **settings,
+            },
+        )
+        self.writers.append(writer)
+        return writer
+
+    def kill(self, writer: WriterProcess) -> None:
+        """Kill -9."""
+        self.writers.remove(writer)
+        writer.kill()
+
+    def freeze(self, writer: WriterProcess) -> None:
+        """Stops the process as a suspended machine does: it notices nothing."""
+        os.kill(writer.child.pid, signal.SIGSTOP)
+
+    def thaw(self, writer: WriterProcess) -> None:
+        """Lets it go on."""
+        os.kill(writer.child.pid, signal.SIGCONT)
+
+    def wait_for(self, condition: Callable[[], Any], what: str, *, seconds: float = _EXTEND_SECONDS) -> Any:
+        """Waits; fails at once if a thread or a writer ends that nobody ended."""
+
+        def checked() -> Any:
+            self.check()
+            return condition()
+
+        return wait_until(checked, timeout_s=seconds, what=what)
+
+    def let_pass(self, changes: int) -> None:
+        """Waits until that many more changes were made to the tables."""
+        goal = self.workload.changes + changes
+        self.wait_for(lambda: self.workload.changes >= goal, f"{changes} more changes")
+
+    def check(self) -> None:
+        """Do nothing if all threads and writers live."""
+        for thread in self._threads:
+            thread.check()
+        for writer in self.writers:
+            writer.child.check()
+
+    def letters(self) -> int:
+        """How many dead letters there are."""
+        return self._messages(self.dead_letter_url)
+
+    # The end
+
+    def settle(self) -> None:
+        """Ends the workload, waits until everything has arrived, and judges. All faults are over by now."""
+        self._end_workload()
+        sentinel = f"after {self.workload.changes} changes"
+        self.workload.finish(sentinel)
+        self.wait_for(
+            lambda: all(sentinel in poller.sentinels for poller in self._pollers),
+            "the end of the streams",
+            seconds=SETTLE_SECONDS,
+        )
+        self._stop("stream")
+        self.wait_for(self._is_drained, "both queues to be empty", seconds=SETTLE_SECONDS)
+        # Where two writers held a key at once, the sweep may have something to do: once a minute.
+        last: list[Sequence[Comparison]] = []
+
+        def is_same() -> bool:
+            last[:] = [self.compare()]
+            return all(comparison.is_same for comparison in last[0])
+
+        try:
+            self.wait_for(is_same, "both sides to be the same", seconds=SETTLE_SECONDS)
+        except StackError as error:
+            raise AssertionError("\n".join([str(error), *map(str, last[0])])) from error
+        self._stop_writers()
+        assert all(comparison.is_same for comparison in self.compare())
+        self.watch.mark()
+        self.wait_for(self.watch.at_mark, "the change stream to come to its end")
+        self._stop("watch")
+        self._judge()
+
+    def compare(self) -> Sequence[Comparison]:
+        """Both sides, table by table."""
+        return [
+            compare(table, self.source.items(table), self.target[table.name].find()) for table in self.tables
+        ]
+
+    def _judge(self) -> None:
+        timeline = self.watch.timeline
+        print(  # noqa: T201 - shown if the test fails, or with -s
+            f"{self.workload.changes} changes, "
+            f"{sum(poller.forwarded for poller in self._pollers)} records in "
+            f"{self.function.invocations} invocations ({self.function.failures} failed), "
+            f"{self._writers_started} writers, {timeline.events} events in MongoDB, "
+            f"{len(timeline.stale_inserts)} stale inserts, {self.redriven} letters redriven"
+        )
+        assert timeline.violations == []
+        assert timeline.back() == []
+        assert timeline.events > 0
+
+    def _forward(self) -> bool:
+        moved = [poller.step() for poller in self._pollers]
+        return any(moved)
+
+    def _end_workload(self) -> None:
+        if any(thread.name == "workload" for thread in self._threads):
+            self._stop("workload")
+
+    def _stop(self, name: str) -> None:
+        (thread,) = (thread for thread in self._threads if thread.name == name)
+        self._threads.remove(thread)
+        thread.stop()
+
+    def _stop_writers(self) -> None:
+        writers, self.writers = self.writers, []
+        for writer in writers:  # all at once: each one ends when its long polls do
+            os.kill(writer.child.pid, signal.SIGTERM)
+        wait_until(
+            lambda: not any(writer.child.running for writer in writers),
+            timeout_s=STOP_GRACE_S,
+            what="the writers to end",
+        )
+        for writer in writers:
+            assert writer.stop() == 0, f"see {writer.log}"
+
+    def _is_drained(self) -> bool:
+        self.redrive()
+        return self._messages(self.queue_url) + self._messages(self.dead_letter_url) == 0
+
+    def redrive(self) -> None:
+        """Sends dead letters again, as they are, in their lanes."""
+        answer = self._sqs.receive_message(
+            QueueUrl=self.dead_letter_url,
+            MaxNumberOfMessages=10,
+            MessageSystemAttributeNames=["MessageGroupId"],
+        )
+        for letter in answer.get("Messages", []):
+            self.redriven += 1
+            self._sqs.send_message(
+                QueueUrl=self.queue_url,
+                MessageBody=letter["Body"],
+                MessageGroupId=letter["Attributes"]["MessageGroupId"],
+                MessageDeduplicationId=f"redriven-{self.redriven}",
+            )
+            self._sqs.delete_message(QueueUrl=self.dead_letter_url, ReceiptHandle=letter["ReceiptHandle"])
+
+    def _messages(self, url: str) -> int:
+        attributes: Mapping[Any, str] = self._sqs.get_queue_attributes(
+            QueueUrl=url,
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        return sum(int(number) for number in attributes.values())
