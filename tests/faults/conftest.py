@@ -40,6 +40,11 @@ def pytest_report_collectionfinish(config: pytest.Config) -> str:
     return f"fault suite: FAULTS_SEED={config.stash[SEED]}"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Lets aiohttp send a full batch of messages: to this process, which is the Lambda, its warning is an error."""
+    item.add_marker(pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"))
+
+
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
     """The source of true stream records."""
@@ -81,14 +86,14 @@ def deploy_lambda(
         settings = {
             "QUEUE_URL": queue_url,
             "DEAD_LETTER_QUEUE_URL": dead_letter_url,
-            "LANES": "16",
             "LOG_LEVEL": "WARNING",
         }
         if endpoint_url:
             settings["AWS_ENDPOINT_URL"] = endpoint_url
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.delenv("OLD_IMAGE_FIELDS", raising=False)
+        for name in ("LANES", "OLD_IMAGE_FIELDS"):
+            monkeypatch.delenv(name, raising=False)
 
     yield deploy
     end_execution_environment()

@@ -32,8 +32,7 @@ def test_everything_at_once(
         )
         faults = world.faults
         faults.fail, faults.forget, faults.cold, faults.repeat = 0.05, 0.05, 0.02, 0.3
-        for _ in range(3):
-            world.start_writer().wait()
+        world.start_writers(3)
         world.begin()
         strikes = (_kill_a_writer, _freeze_a_writer, _kill_the_primary, _break_sqs, _redrive)
         deadline = time.monotonic() + 2 * soak_seconds

@@ -18,8 +18,7 @@ def test_retried_lambda(make_world: MakeWorld, soak_seconds: float) -> None:
     world = make_world(Options())
     faults = world.faults
     faults.fail, faults.forget, faults.cold, faults.repeat = 0.2, 0.2, 0.1, 0.7
-    for _ in range(2):
-        world.start_writer().wait()
+    world.start_writers(2)
     world.begin()
     deadline = time.monotonic() + soak_seconds
     while time.monotonic() < deadline:
@@ -38,8 +37,7 @@ def test_redriven_dead_letters(make_world: MakeWorld, soak_seconds: float) -> No
     """
     world = make_world(Options(visibility=5, receives=1, refused=0.1))
     _refuse(world, {REFUSED: {"$exists": False}})
-    for _ in range(2):
-        world.start_writer().wait()
+    world.start_writers(2)
     world.begin()
     deadline = time.monotonic() + soak_seconds
     while time.monotonic() < deadline:

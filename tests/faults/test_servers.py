@@ -26,8 +26,7 @@ def test_killed_mongod(make_world: MakeWorld, tmp_path: Path, soak_seconds: floa
     with Mongod(tmp_path) as mongod:
         mongod.wait()
         world = make_world(Options(mongodb_uri=mongod.uri, receives=1))
-        for _ in range(2):
-            world.start_writer().wait()
+        world.start_writers(2)
         world.begin()
         deadline = time.monotonic() + soak_seconds
         while time.monotonic() < deadline:
@@ -47,8 +46,7 @@ def test_killed_primaries(make_world: MakeWorld, tmp_path: Path, soak_seconds: f
         world = make_world(Options(mongodb_uri=replica_set.uri, receives=1))
         world.begin()
         world.let_pass(2_000)
-        for _ in range(2):
-            world.start_writer().wait()
+        world.start_writers(2)
         deadline = time.monotonic() + soak_seconds
         while time.monotonic() < deadline:
             before = world.watch.timeline.events
@@ -71,8 +69,7 @@ def test_broken_connections_to_sqs(
     """Connections to SQS are reset, stalled, or lose their answers, for Lambda and writers alike (P3, P4)."""
     with Proxy(stack.endpoint_url.removeprefix("http://"), rng) as proxy:
         world = make_world(Options(endpoint_url=f"http://{proxy.address}", visibility=5))
-        for _ in range(2):
-            world.start_writer().wait()
+        world.start_writers(2)
         world.begin()
         deadline = time.monotonic() + soak_seconds
         while time.monotonic() < deadline:

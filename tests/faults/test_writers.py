@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 def test_killed_writers(make_world: MakeWorld, soak_seconds: float) -> None:
     """Of three writers, one after the other dies by kill -9 at a random moment: nothing is lost (P3)."""
     world = make_world(Options(visibility=5))
-    for _ in range(3):
-        world.start_writer()
+    world.start_writers(3)
     world.begin()
-    for writer in world.writers:
-        writer.wait()
     deadline = time.monotonic() + soak_seconds
     while time.monotonic() < deadline:
         world.let_pass(world.rng.randint(50, 500))

@@ -193,6 +193,12 @@ class World:
         self.writers.append(writer)
         return writer
 
+    def start_writers(self, number: int) -> None:
+        """Starts some, and waits until all of them are ready."""
+        writers = [self.start_writer() for _ in range(number)]
+        for writer in writers:
+            writer.wait()
+
     def kill(self, writer: WriterProcess) -> None:
         """Kill -9."""
         self.writers.remove(writer)

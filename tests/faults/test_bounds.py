@@ -1,0 +1,139 @@
+"""A large backlog costs neither memory nor connections (P7)."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+
+from local.process import wait_until
+from local.writer_process import WriterProcess
+from producer_lambda import handler
+from tests.faults.stream_poller import Deadline
+from tests.faults.world import queues_only
+from tests.strategies import arn
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+    from tests.conftest import Queues
+    from tests.faults.conftest import DeployLambda
+
+CHANGES = 300_000
+BATCH = 10_000  # what Lambda hands over at most
+KEYS = 100_000  # each of them changes three times
+POOL_SIZE = 4
+MONITORS = 2  # of the driver, per member: one waits for news, one measures the way
+FLAT_BYTES = 30 * 1024 * 1024
+SECONDS = 180.0
+TABLE = "bulk"
+
+
+@dataclass
+class Sampler:
+    """Looks at a writer again and again: how far it is, its memory, its connections."""
+
+    writer: WriterProcess
+    client: pymongo.MongoClient[dict[str, Any]]
+    samples: list[tuple[int, int]] = field(default_factory=list)
+    most_connections: int = 0
+    _changes: int = 0
+    _offset: int = 0
+
+    def done(self) -> bool:
+        """Takes a sample; tells whether the backlog is done."""
+        self.writer.child.check()
+        self._read_log()
+        self.samples.append((self._changes, self._resident_bytes()))
+        self.most_connections = max(self.most_connections, self._connections())
+        return self._changes >= CHANGES
+
+    def peak(self, begin: float, end: float) -> int:
+        """The most memory while that part of the backlog was drained."""
+        return max(size for changes, size in self.samples if begin * CHANGES <= changes <= end * CHANGES)
+
+    def _read_log(self) -> None:
+        with self.writer.log.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                self._changes += json.loads(line).get("changes", 0)
+
+    def _resident_bytes(self) -> int:
+        pages = int(Path(f"/proc/{self.writer.child.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def _connections(self) -> int:
+        """Those of the writer, busy or not, as MongoDB sees them."""
+        everything = {"$currentOp": {"allUsers": True, "idleConnections": True, "localOps": True}}
+        ours = {"$match": {"appName": "dynamodb-mongodb-replicator"}}
+        known = {"$group": {"_id": "$connectionId"}}
+        return len(list(self.client.admin.aggregate([everything, ours, known])))
+
+
+@pytest.fixture
+def backlog(queues: Queues, deploy_lambda: DeployLambda) -> Queues:
+    """A queue with all changes in it, put there by the Lambda."""
+    deploy_lambda(queues.url, queues.dead_letter_url)
+    for start in range(0, CHANGES, BATCH):
+        records = [_record(number) for number in range(start, start + BATCH)]
+        assert handler.lambda_handler({"Records": records}, Deadline(60.0)) == {"batchItemFailures": []}
+    return queues
+
+
+def test_memory_and_connections(stack: Stack, backlog: Queues, database: str, tmp_path: Path) -> None:
+    """Draining 300,000 changes, the writer needs as much memory at the end as at the beginning.
+
+    And never more connections than its pool and the driver's monitors.
+    """
+    with (
+        pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client,
+        WriterProcess(
+            stack,
+            queues_only(backlog.url, backlog.dead_letter_url),
+            log=tmp_path / "writer.log",
+            replication_file=None,
+            settings={
+                "MONGODB_URI": stack.mongodb_uri,
+                "MONGODB_DATABASE": database,
+                "POOL_SIZE": str(POOL_SIZE),
+            },
+        ) as writer,
+    ):
+        sampler = Sampler(writer, client)
+        wait_until(sampler.done, timeout_s=SECONDS, what="the backlog to be drained")
+        first, last = sampler.peak(0, 0.1), sampler.peak(0.9, 1)
+        print(f"{first >> 20} MiB, then {last >> 20} MiB; {sampler.most_connections} connections")  # noqa: T201
+        assert last - first <= FLAT_BYTES
+        assert POOL_SIZE <= sampler.most_connections <= POOL_SIZE + MONITORS
+        newest = client[database][TABLE].count_documents({"turn": CHANGES // KEYS - 1})
+        assert newest == client[database][TABLE].count_documents({}) == KEYS
+
+
+def _record(number: int) -> dict[str, Any]:
+    key = {"id": {"N": str(number % KEYS)}}
+    image = {
+        **key,
+        "turn": {"N": str(number // KEYS)},
+        "name": {"S": f"name of {number}"},
+        "tags": {"L": [{"S": "a"}, {"N": "12.75"}]},
+        "text": {"S": "x" * 100},
+    }
+    return {
+        "eventID": f"event-{number}",
+        "eventName": "INSERT" if number < KEYS else "MODIFY",
+        "eventSourceARN": arn(TABLE),
+        "dynamodb": {
+            "Keys": key,
+            "NewImage": image,
+            "SequenceNumber": f"{10**20 + number}",
+            "ApproximateCreationDateTime": 1588166542,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+    }
