@@ -41,7 +41,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> str:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Lets aiohttp send a full batch of messages: to this process, which is the Lambda, its warning is an error."""
+    """Lets aiohttp send a full batch of messages: here, where the Lambda runs, its warning is an error."""
     item.add_marker(pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"))
 
 
