@@ -122,10 +122,9 @@ def prepare() -> tuple[Path, Path]:
     Raises:
         StackError: Something is missing; the message says what to install.
     """
-    if not paths.LOCALSTACK_PYTHON.exists():
+    if not paths.STACK_PYTHON.exists():
         raise StackError(
-            f"There is no {paths.LOCALSTACK_PYTHON}: `make test-localstack` and `make run STACK=localstack` "
-            "build it from requirements/localstack.txt."
+            f"There is no {paths.STACK_PYTHON}: `make test` builds it from requirements/stack.txt."
         )
     return find_java(), install()
 
@@ -149,7 +148,7 @@ class DynamoDBLocal:
         self.endpoint_url = f"http://{ports.HOST}:{self.port}"
         self.child = Child(
             "DynamoDB Local",
-            [paths.LOCALSTACK_PYTHON, SERVER, program, ports.HOST, str(self.port)],
+            [paths.STACK_PYTHON, SERVER, program, ports.HOST, str(self.port)],
             environment=base_environment() | {"JAVA_HOME": str(java_home)},
             log=self.log,
             directory=folder,

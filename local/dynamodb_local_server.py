@@ -1,4 +1,4 @@
-"""DynamoDB Local in this process, bound to one address. Run by path, with the Python of .venv-localstack.
+"""DynamoDB Local in this process, bound to one address. Run by path, with the Python of .venv-stack.
 
     python dynamodb_local_server.py FOLDER HOST PORT
 

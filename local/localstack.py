@@ -11,10 +11,24 @@ from typing import Final, Self
 from local import paths, ports
 from local.dynamodb_local import DynamoDBLocal
 from local.emulator import ACCESS_KEY, PREFERRED_PORT, REGION, answers
+from local.errors import StackError
 from local.process import Child, base_environment
 
 START_TIMEOUT_S: Final = 90.0
 PLUGINS: Final = Path(__file__).with_name("localstack_plugins")
+
+
+def check_environment() -> None:
+    """Does nothing if LocalStack's packages are there.
+
+    Raises:
+        StackError: They are not; the message says what makes them.
+    """
+    if not paths.LOCALSTACK_PYTHON.exists():
+        raise StackError(
+            f"There is no {paths.LOCALSTACK_PYTHON}: `make test-localstack` and `make run STACK=localstack` "
+            "build it from requirements/localstack.txt."
+        )
 
 
 class LocalStack:

@@ -22,7 +22,7 @@ from local.dynamodb_local import prepare
 from local.emulator import ACCESS_KEY, REGION, Emulator, is_ministack
 from local.errors import StackError
 from local.interrupts import shield
-from local.localstack import LocalStack
+from local.localstack import LocalStack, check_environment
 from local.mongod import Mongod, check_reachable
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Stack:
             StackError: One of them cannot be started or reached.
         """
         if self._kind == "localstack" and not self._given_endpoint:
+            check_environment()
             prepare()  # here it may be interrupted, and nothing runs yet
         try:
             with shield():

@@ -10,6 +10,7 @@ import pytest
 from local import dynamodb_local, paths
 from local.dynamodb_local import find_java, install, prepare, unpack
 from local.errors import StackError
+from local.localstack import check_environment
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +76,12 @@ def test_no_npm_is_told_with_what_to_install(tmp_path: Path, monkeypatch: pytest
 
 def test_no_environment_is_told_with_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person who calls pytest without make learns what make would have done."""
+    monkeypatch.setattr(paths, "STACK_PYTHON", tmp_path / "python")
+    with pytest.raises(StackError, match="make test"):
+        prepare()
     monkeypatch.setattr(paths, "LOCALSTACK_PYTHON", tmp_path / "python")
     with pytest.raises(StackError, match="make test-localstack"):
-        prepare()
+        check_environment()
 
 
 def test_what_npm_cannot_fetch_is_told_in_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
