@@ -33,6 +33,7 @@ class Proxy:
         self._target = (host, int(port))
         self._rng = rng
         self._loss = 0.0
+        self._refusing = False
         self._needle: bytes | None = None
         self._caught = threading.Event()
         self._lines: set[_Line] = set()
@@ -49,6 +50,11 @@ class Proxy:
         """How many are open."""
         return len(self._lines)
 
+    def refuse(self) -> None:
+        """Resets all connections, and new ones at once, until `flow`."""
+        self._refusing = True
+        self.reset()
+
     def reset(self) -> None:
         """Resets all connections (RST), whatever they carry."""
         self._do(self._reset)
@@ -58,8 +64,9 @@ class Proxy:
         self._do(self._flow.clear)
 
     def flow(self) -> None:
-        """Ends `stall` and `hold`: what was held back arrives."""
+        """Ends `stall`, `hold` and `refuse`; what was held back arrives."""
         self._needle = None
+        self._refusing = False
         self._do(self._flow.set)
 
     def hold(self, needle: bytes) -> threading.Event:
@@ -111,6 +118,9 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            _Line(writer).reset()
+            return
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._target)
         except OSError:  # the server is away, and the client shall see that
@@ -165,6 +175,11 @@ class _Line:
     def close(self) -> None:
         for end in self._ends:
             end.close()
+
+    def refuse(self) -> None:
+        """Resets all connections, and new ones at once, until `flow`."""
+        self._refusing = True
+        self.reset()
 
     def reset(self) -> None:
         for end in self._ends:

@@ -70,13 +70,20 @@ class Deadline:
 
 
 class Function:
-    """The real Lambda function. Its settings are the environment of this process."""
+    """The real Lambda function. Its settings are the environment of this process.
+
+    Attributes:
+        invocations: how many there were.
+        failures: how many of them failed.
+        partial: how many reported records that could not be sent.
+    """
 
     def __init__(self, rng: random.Random, faults: LambdaFaults) -> None:
         self._rng = rng
         self.faults = faults
         self.invocations = 0
         self.failures = 0
+        self.partial = 0
 
     def invoke(self, event: dict[str, Any]) -> Response:
         """Invokes it; a failure is one that Lambda would retry.
@@ -96,6 +103,7 @@ class Function:
         except (InvocationError, TransientError) as error:
             self.failures += 1
             raise InvocationError from error
+        self.partial += bool(response["batchItemFailures"])
         return response
 
     def _happens(self, probability: float) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from local.emulator import answers
 from local.mongod import Mongod
 from tests.faults.proxy import Proxy
 from tests.faults.replica_set import ReplicaSet
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local.stack import Stack
+    from local.writer_process import WriterProcess
     from tests.faults.conftest import MakeWorld
 
 
@@ -28,6 +31,13 @@ def test_killed_mongod(make_world: MakeWorld, tmp_path: Path, soak_seconds: floa
         world = make_world(Options(mongodb_uri=mongod.uri, receives=1))
         world.start_writers(2)
         world.begin()
+        world.let_pass(world.rng.randint(100, 1500))
+        mongod.kill()
+        # Longer than the driver hides it: they have batches in hand, and say so.
+        world.wait_for(
+            lambda: not any(_is_ready(writer) for writer in world.writers), "the writers to notice"
+        )
+        mongod.restart()
         deadline = time.monotonic() + soak_seconds
         while time.monotonic() < deadline:
             world.let_pass(world.rng.randint(100, 1500))
@@ -71,6 +81,10 @@ def test_broken_connections_to_sqs(
         world = make_world(Options(endpoint_url=f"http://{proxy.address}", visibility=5))
         world.start_writers(2)
         world.begin()
+        world.let_pass(world.rng.randint(0, 500))
+        proxy.refuse()
+        world.wait_for(lambda: world.function.partial, "an invocation that gives up")
+        proxy.flow()
         deadline = time.monotonic() + soak_seconds
         while time.monotonic() < deadline:
             world.let_pass(world.rng.randint(0, 500))
@@ -88,3 +102,8 @@ def test_broken_connections_to_sqs(
                     proxy.lose_answers(0)
         world.settle()
         world.close()
+
+
+def _is_ready(writer: WriterProcess) -> bool:
+    address = urlsplit(writer.status_url)
+    return answers(address.hostname or "", address.port or 0, "/readyz")

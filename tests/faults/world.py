@@ -232,6 +232,10 @@ class World:
         for writer in self.writers:
             writer.child.check()
 
+    def backlog(self) -> int:
+        """How many messages are in the queue, those in flight included."""
+        return self._messages(self.queue_url)
+
     def letters(self) -> int:
         """How many dead letters there are."""
         return self._messages(self.dead_letter_url)
@@ -311,7 +315,7 @@ class World:
 
     def _is_drained(self) -> bool:
         self.redrive()
-        return self._messages(self.queue_url) + self._messages(self.dead_letter_url) == 0
+        return self.backlog() + self.letters() == 0
 
     def redrive(self) -> None:
         """Sends dead letters again, as they are, in their lanes."""
