@@ -109,7 +109,7 @@ def make_world(
 
         def make(options: Options) -> World:
             world = resources.enter_context(World(stack, dynamodb_local, tmp_path, rng, options))
-            deploy_lambda(world.queue_url, world.dead_letter_url, world.endpoint_url)
+            deploy_lambda(world.queues.url, world.queues.dead_letter_url, world.endpoint_url)
             return world
 
         yield make

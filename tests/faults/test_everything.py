@@ -25,11 +25,15 @@ def test_everything_at_once(
     with (
         ReplicaSet(tmp_path) as replica_set,
         Proxy(stack.endpoint_url.removeprefix("http://"), rng) as proxy,
+        make_world(
+            Options(
+                mongodb_uri=replica_set.uri,
+                endpoint_url=f"http://{proxy.address}",
+                visibility=5,
+                receives=3,
+            )
+        ) as world,
     ):
-        endpoint = f"http://{proxy.address}"
-        world = make_world(
-            Options(mongodb_uri=replica_set.uri, endpoint_url=endpoint, visibility=5, receives=3)
-        )
         faults = world.faults
         faults.fail, faults.forget, faults.cold, faults.repeat = 0.05, 0.05, 0.02, 0.3
         world.start_writers(3)
@@ -40,7 +44,6 @@ def test_everything_at_once(
             world.let_pass(world.rng.randint(0, 500))
             world.rng.choice(strikes)(world, replica_set, proxy)
         world.settle()
-        world.close()
 
 
 def _kill_a_writer(world: World, _: ReplicaSet, __: Proxy) -> None:
@@ -70,4 +73,4 @@ def _break_sqs(world: World, _: ReplicaSet, proxy: Proxy) -> None:
 
 
 def _redrive(world: World, _: ReplicaSet, __: Proxy) -> None:
-    world.redrive()
+    world.queues.redrive()

@@ -25,7 +25,7 @@ def test_retried_lambda(make_world: MakeWorld, soak_seconds: float) -> None:
         world.let_pass(500)
     world.settle()
     assert world.function.failures > 0
-    assert world.redriven == 0
+    assert world.queues.redriven == 0
     assert world.watch.timeline.stale_inserts == []
 
 
@@ -45,11 +45,11 @@ def test_redriven_dead_letters(make_world: MakeWorld, soak_seconds: float) -> No
         world.kill(world.rng.choice(world.writers))
         world.start_writer()
         for _ in range(world.rng.randrange(5)):
-            world.redrive()
-    world.wait_for(lambda: world.letters() > 20, "a number of dead letters")
+            world.queues.redrive()
+    world.wait_for(lambda: world.queues.letters() > 20, "a number of dead letters")
     _refuse(world, {})
     world.settle()
-    assert world.redriven > 20
+    assert world.queues.redriven > 20
     assert world.watch.timeline.stale_inserts == []
 
 

@@ -28,32 +28,33 @@ def test_killed_mongod(make_world: MakeWorld, tmp_path: Path, soak_seconds: floa
     """
     with Mongod(tmp_path) as mongod:
         mongod.wait()
-        world = make_world(Options(mongodb_uri=mongod.uri, receives=1))
-        world.start_writers(2)
-        world.begin()
-        world.let_pass(world.rng.randint(100, 1500))
-        mongod.kill()
-        # Longer than the driver hides it: they have batches in hand, and say so.
-        world.wait_for(
-            lambda: not any(_is_ready(writer) for writer in world.writers), "the writers to notice"
-        )
-        mongod.restart()
-        deadline = time.monotonic() + soak_seconds
-        while time.monotonic() < deadline:
+        with make_world(Options(mongodb_uri=mongod.uri, receives=1)) as world:
+            world.start_writers(2)
+            world.begin()
             world.let_pass(world.rng.randint(100, 1500))
             mongod.kill()
-            world.let_pass(world.rng.randint(0, 1500))
+            # Longer than the driver hides it: they have batches in hand, and say so.
+            world.wait_for(
+                lambda: not any(_is_ready(writer) for writer in world.writers), "the writers to notice"
+            )
             mongod.restart()
-        world.settle()
-        assert world.redriven == 0
-        assert world.watch.timeline.stale_inserts == []
-        world.close()
+            deadline = time.monotonic() + soak_seconds
+            while time.monotonic() < deadline:
+                world.let_pass(world.rng.randint(100, 1500))
+                mongod.kill()
+                world.let_pass(world.rng.randint(0, 1500))
+                mongod.restart()
+            world.settle()
+            assert world.queues.redriven == 0
+            assert world.watch.timeline.stale_inserts == []
 
 
 def test_killed_primaries(make_world: MakeWorld, tmp_path: Path, soak_seconds: float) -> None:
     """Of three members the primary dies while writers drain a backlog; another one goes on (P3, P4)."""
-    with ReplicaSet(tmp_path) as replica_set:
-        world = make_world(Options(mongodb_uri=replica_set.uri, receives=1))
+    with (
+        ReplicaSet(tmp_path) as replica_set,
+        make_world(Options(mongodb_uri=replica_set.uri, receives=1)) as world,
+    ):
         world.begin()
         world.let_pass(2_000)
         world.start_writers(2)
@@ -68,17 +69,18 @@ def test_killed_primaries(make_world: MakeWorld, tmp_path: Path, soak_seconds: f
             world.let_pass(world.rng.randint(0, 500))
             primary.restart()
         world.settle()
-        assert world.redriven == 0
+        assert world.queues.redriven == 0
         assert world.watch.timeline.stale_inserts == []
-        world.close()
 
 
 def test_broken_connections_to_sqs(
     make_world: MakeWorld, stack: Stack, rng: random.Random, soak_seconds: float
 ) -> None:
     """Connections to SQS are reset, stalled, or lose their answers, for Lambda and writers alike (P3, P4)."""
-    with Proxy(stack.endpoint_url.removeprefix("http://"), rng) as proxy:
-        world = make_world(Options(endpoint_url=f"http://{proxy.address}", visibility=5))
+    with (
+        Proxy(stack.endpoint_url.removeprefix("http://"), rng) as proxy,
+        make_world(Options(endpoint_url=f"http://{proxy.address}", visibility=5)) as world,
+    ):
         world.start_writers(2)
         world.begin()
         world.let_pass(world.rng.randint(0, 500))
@@ -101,7 +103,6 @@ def test_broken_connections_to_sqs(
                     world.let_pass(world.rng.randint(100, 1000))
                     proxy.lose_answers(0)
         world.settle()
-        world.close()
 
 
 def _is_ready(writer: WriterProcess) -> bool:

@@ -57,7 +57,7 @@ def test_a_frozen_writer_inserts_after_the_delete(make_world: MakeWorld, then: s
         for _ in range(1 if then == "wakes" else 3):  # of several, one sweeps soon
             world.start_writer()
         world.wait_for(world.target[TOMBSTONES].find_one, "another writer to do the delete")
-        world.wait_for(lambda: world.backlog() == 0, "the other writer to be done")
+        world.wait_for(lambda: world.queues.backlog() == 0, "the other writer to be done")
         assert target.find_one() is None
         proxy.flow()
         world.wait_for(target.find_one, "the late insert to arrive")

@@ -1,0 +1,109 @@
+"""The judges of the fault suite can tell: each kind of damage is seen, and what is right passes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.faults.oracle import compare
+from tests.faults.source import Table
+from tests.faults.stream_poller import as_in_lambda
+from tests.faults.watch import Timeline
+
+TABLE = Table("items", ("id",), "stream")
+ITEM = {"id": {"N": "1"}, "n": {"N": "1.5"}, "_id": {"S": "theirs"}}
+DOCUMENT = {"_id": 1, "id": 1, "n": 1.5, "_id_": "theirs", "_ddb": {"v": "v"}}
+
+
+def test_a_right_past() -> None:
+    """Created, replaced, deleted, created again: no complaint."""
+    timeline = Timeline()
+    timeline.wrote("items", 1, "1", inserted=True)
+    timeline.wrote("items", 1, "2", inserted=False)
+    timeline.buried("items", 1, "3")
+    timeline.deleted("items", 1)
+    timeline.wrote("items", 1, "4", inserted=True)
+    assert (timeline.violations, timeline.stale_inserts, timeline.back()) == ([], [], [])
+    assert timeline.events == 4
+
+
+def test_a_document_that_goes_back() -> None:
+    """An older version, or the same one again, must not replace a document, nor come after it was deleted."""
+    for version in ("1", "2"):
+        timeline = Timeline()
+        timeline.wrote("items", 1, "2", inserted=True)
+        timeline.wrote("items", 1, version, inserted=False)
+        assert len(timeline.violations) == 1
+    timeline = Timeline()
+    timeline.buried("items", 1, "2")
+    timeline.wrote("items", 1, "3", inserted=True)
+    timeline.deleted("items", 1)  # no tombstone forbids the next one
+    timeline.wrote("items", 1, "3", inserted=True)
+    assert len(timeline.violations) == 2
+
+
+def test_a_tombstone_that_goes_back() -> None:
+    """The higher version has to win."""
+    timeline = Timeline()
+    timeline.buried("items", 1, "2")
+    timeline.buried("items", 1, "1")
+    assert len(timeline.violations) == 1
+
+
+def test_a_deleted_document_that_comes_back() -> None:
+    """It is told, and whether it stayed."""
+    timeline = Timeline()
+    timeline.buried("items", 1, "2")
+    timeline.wrote("items", 1, "1", inserted=True)
+    assert timeline.violations == []
+    assert len(timeline.stale_inserts) == len(timeline.back()) == 1
+    timeline.deleted("items", 1)
+    assert timeline.back() == []
+    assert timeline.violations == []
+
+
+@pytest.mark.parametrize(
+    ("documents", "found"),
+    [
+        ([DOCUMENT], (1, 0, 0, 0)),
+        ([], (0, 1, 0, 0)),
+        ([{**DOCUMENT, "n": 1.25}], (0, 0, 1, 0)),
+        ([{**DOCUMENT, "id": 1.0}], (0, 0, 1, 0)),
+        ([{name: value for name, value in DOCUMENT.items() if name != "_ddb"}], (0, 0, 1, 0)),
+        ([DOCUMENT, {"_id": 2, "id": 2}], (1, 0, 0, 1)),
+    ],
+    ids=["right", "missing", "another value", "another type", "no metadata", "extra"],
+)
+def test_comparison(documents: list[dict[str, Any]], found: tuple[int, ...]) -> None:
+    """Missing, different and extra are told apart; types count."""
+    result = compare(TABLE, [ITEM], documents)
+    assert (result.equal, len(result.missing), len(result.different), len(result.extra)) == found
+    assert result.is_same == (found == (1, 0, 0, 0))
+
+
+def test_records_as_lambda_gets_them() -> None:
+    """Binary values as text at every depth, times in seconds, the identity in lower case."""
+    image = {"id": {"N": "1"}, "m": {"M": {"l": {"L": [{"B": b"a"}, {"BS": [b"b"]}]}}}}
+    record = {
+        "eventName": "REMOVE",
+        "userIdentity": {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"},
+        "dynamodb": {
+            "Keys": {"id": {"B": b"k"}},
+            "OldImage": image,
+            "SequenceNumber": "1",
+            "ApproximateCreationDateTime": datetime(2026, 1, 1, tzinfo=UTC),
+        },
+    }
+    assert as_in_lambda(record, "arn") == {
+        "eventName": "REMOVE",
+        "eventSourceARN": "arn",
+        "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"},
+        "dynamodb": {
+            "Keys": {"id": {"B": "aw=="}},
+            "OldImage": {"id": {"N": "1"}, "m": {"M": {"l": {"L": [{"B": "YQ=="}, {"BS": ["Yg=="]}]}}}},
+            "SequenceNumber": "1",
+            "ApproximateCreationDateTime": 1767225600.0,
+        },
+    }
