@@ -17,7 +17,7 @@ VENV_LOCALSTACK := .venv-localstack/made-from.txt
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-localstack test-faults lint format lock package clean
+.PHONY: help run test test-localstack test-faults soak lint format lock package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,11 @@ test: $(VENV) $(VENV_STACK) ## run all tests (ARGS="-k name -x": arguments for p
 test-localstack: $(VENV) $(VENV_STACK) $(NEEDED_FOR_LOCALSTACK) ## run the end-to-end tests on LocalStack: the one that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here
 	$(BIN)/python -m pytest tests/e2e tests/localstack --stack=localstack $(ARGS)
 
-test-faults: $(VENV) $(VENV_STACK) ## run the fault suite: kill -9, cut connections, frozen writers, old messages (SOAK_SECONDS=600: longer; FAULTS_SEED=…: repeat a run)
+test-faults: $(VENV) $(VENV_STACK) ## run the fault suite: kill -9, cut connections, frozen writers, old messages (FAULTS_SEED=…: repeat a run)
 	$(BIN)/python -m pytest tests/faults $(ARGS)
+
+soak: $(VENV) $(VENV_STACK) ## run the fault suite for longer (SECONDS=600: of each random scenario; FAULTS_SEED=…: repeat a run)
+	SOAK_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint: $(VENV) ## check style, types, imports and templates
 	$(BIN)/ruff check .
