@@ -5,12 +5,13 @@ the same whatever it carries. Within one event only the newest change of a key t
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from producer_lambda.records import Parsed
 from shared.batches import batches
-from shared.change import Change, Op
+from shared.change import Change
 from shared.envelope import encode_change, frame_size, seal
 from shared.errors import PoisonError
 from shared.keys import lane_of
@@ -60,39 +61,50 @@ class _Encoded:
 
 
 def coalesce(parsed: Iterable[Parsed]) -> list[Parsed]:
-    """Keeps the newest change of each item, in the order of the newest ones.
+    """Lets a put stand for the puts of the same item before it, in the order of the newest ones.
 
-    A put that swallows a creation or a deletion becomes `fresh`, and the names in `gone` are united (less
-    those that came back), so that merging the one put has the outcome of applying all of them. The result
-    has the lowest position of all it stands for, and the old values of the first: those are what the
-    document has, which has seen none of these changes.
+    Only puts, and only those that the writer needs not see one by one, whatever its mapping says: deletes all
+    travel (they may mark the document, or mean another thing if they are expiries, and what is kept is the
+    image before them), and so does a put that changed one of its old values (the document may be where the
+    old ones say). The names in `gone` are united, less those that came back. The result has the lowest
+    position of all it stands for.
     """
-    newest: dict[tuple[str, bytes], Parsed] = {}
+    newest: dict[tuple[str, bytes, int], Parsed] = {}
+    runs: Counter[tuple[str, bytes]] = Counter()
     for record in parsed:
-        identity = (record.change.table, record.key)
-        earlier = newest.pop(identity, None)
-        newest[identity] = record if earlier is None else _swallow(earlier, record)
+        item = (record.change.table, record.key)
+        earlier = newest.get((*item, runs[item]))
+        both = record if earlier is None else _swallow(earlier, record)
+        if both is None:
+            runs[item] += 1
+        else:
+            newest.pop((*item, runs[item]), None)  # to the end: the order is that of the newest ones
+        newest[*item, runs[item]] = both or record
     return list(newest.values())
 
 
-def _swallow(first: Parsed, second: Parsed) -> Parsed:
+def _swallow(first: Parsed, second: Parsed) -> Parsed | None:
+    """One record that stands for both, or None if both must travel."""
     # A shard keeps the order of an item; an event that was put together by hand may not.
     if first.change.version > second.change.version:
         first, second = second, first
     earlier, later = first.change, second.change
-    later = replace(later, old=earlier.old, tagged=later.tagged or (bool(earlier.old) and earlier.tagged))
-    if later.image is not None:
-        later = replace(
-            later,
-            fresh=earlier.fresh or earlier.op is Op.DELETE or first.created,
-            gone=(earlier.gone | later.gone) - later.image.keys(),
-        )
+    if earlier.image is None or later.image is None or _moves(earlier, later):
+        return None
     return Parsed(
         position=min(first.position, second.position),
-        change=later,
+        change=replace(later, gone=(earlier.gone | later.gone) - later.image.keys()),
         key=second.key,
-        created=first.created or second.created,
     )
+
+
+def _moves(earlier: Change, later: Change) -> bool:
+    """Whether the first of two puts changed one of its old values; those of a new item are not known."""
+    old, image = earlier.old, earlier.image or {}
+    if old is None:
+        return False
+    names = old.keys() | (later.old or {}).keys()
+    return any((name in old, old.get(name)) != (name in image, image.get(name)) for name in names)
 
 
 def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message], list[Unsendable]]:

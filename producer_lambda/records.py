@@ -31,13 +31,11 @@ class Parsed:
         position: the record's index in the event.
         change: what it says.
         key: the item's canonical key.
-        created: the item did not exist before (an INSERT).
     """
 
     position: int
     change: Change
     key: bytes
-    created: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +90,8 @@ def _as_it_came(record: Any, table: str, sequence: str) -> str:
 def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed:
     if not isinstance(record, dict):
         raise PoisonError("bad-record", "a record is not an object")
-    name, body = record.get("eventName"), record.get("dynamodb")
-    if name not in ("INSERT", "MODIFY", "REMOVE") or not isinstance(body, dict):
+    event, body = record.get("eventName"), record.get("dynamodb")
+    if event not in ("INSERT", "MODIFY", "REMOVE") or not isinstance(body, dict):
         raise PoisonError("bad-record", "a record is not an INSERT, MODIFY or REMOVE of a DynamoDB stream")
     table, stream = _stream_of(record.get("eventSourceARN"))
     view = body.get("StreamViewType")
@@ -109,14 +107,16 @@ def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Pars
     key, key_tagged = _item(body, "Keys")
     if not key:
         raise PoisonError("bad-record", "a record has no Keys")
-    old = body.get("OldImage") or {}
-    if not isinstance(old, dict):
+    old_image = body.get("OldImage")
+    if not isinstance(old_image, dict | None):
         raise PoisonError("bad-record", "OldImage is not an object")
-    kept_old, old_tagged = encode_item({field: old[field] for field in old_image_fields if field in old})
+    old, old_tagged = None, False
+    if old_image and old_image_fields:
+        old, old_tagged = encode_item({name: old_image[name] for name in old_image_fields & old_image.keys()})
     image, image_tagged, gone = None, False, frozenset[str]()
-    if name != "REMOVE":
+    if event != "REMOVE":
         image, image_tagged = _item(body, "NewImage")
-        gone = frozenset(old.keys() - image.keys())
+        gone = frozenset((old_image or {}).keys() - image.keys())
     change = Change(
         table=table,
         stream=stream,
@@ -126,12 +126,12 @@ def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Pars
         at=_milliseconds(body.get("ApproximateCreationDateTime")),
         event_id=event_id,
         image=image,
-        ttl=name == "REMOVE" and _is_time_to_live(record.get("userIdentity")),
+        ttl=event == "REMOVE" and _is_time_to_live(record.get("userIdentity")),
         gone=gone,
-        old=kept_old,
+        old=old,
         tagged=key_tagged or image_tagged or old_tagged,
     )
-    return Parsed(position, change, canonical_key(key), created=name == "INSERT")
+    return Parsed(position, change, canonical_key(key))
 
 
 def _item(body: Mapping[str, Any], name: str) -> tuple[dict[str, Any], bool]:

@@ -5,7 +5,7 @@ they are exact, tags elsewhere.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -36,9 +36,9 @@ class Change:
         event_id: the stream record's unique ``eventID``; ties log lines together.
         image: the whole new item for a put, None for a delete.
         ttl: the delete was a time-to-live expiry, not an application's.
-        fresh: a put that swallowed a creation or a deletion of the same item: what was there before is gone.
         gone: names of top-level attributes that left the item with this change (or one it swallowed).
-        old: old values of the attributes named by `OLD_IMAGE_FIELDS`.
+        old: of the attributes named by `OLD_IMAGE_FIELDS` those that the item had before; None if its old
+            image is not known (a new item, or a stream without old images).
         tagged: `key`, `image` or `old` hold at least one tag, so the reader has to walk them.
     """
 
@@ -51,9 +51,8 @@ class Change:
     event_id: str
     image: Mapping[str, WireValue] | None = None
     ttl: bool = False
-    fresh: bool = False
     gone: frozenset[str] = frozenset()
-    old: Mapping[str, WireValue] = field(default_factory=dict)
+    old: Mapping[str, WireValue] | None = None
     tagged: bool = False
 
     @property

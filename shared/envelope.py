@@ -6,8 +6,8 @@
   {"op":"del","key":{"id":4},"seq":"5124","at":1588166542000,"eid":"9f12","ttl":true}]}
 ```
 
-Optional members of a change: ``ttl``, ``fresh``, ``gone``, ``old``, ``tags`` (see `shared.change.Change`). A
-change that does not fit a message travels alone with its ``changes`` array as base64(zlib(JSON)) under ``z``.
+Optional members of a change: ``ttl``, ``gone``, ``old``, ``tags`` (see `shared.change.Change`). A change that
+does not fit a message travels alone with its ``changes`` array as base64(zlib(JSON)) under ``z``.
 
 What arrives is not trusted: sizes are bounded, and what cannot be read is data (`Rejected`) or one
 `PoisonError` for the whole message, never another exception.
@@ -84,11 +84,9 @@ def encode_change(change: Change) -> bytes:
         fields["doc"] = change.image
     if change.ttl:
         fields["ttl"] = True
-    if change.fresh:
-        fields["fresh"] = True
     if change.gone:
         fields["gone"] = sorted(change.gone)
-    if change.old:
+    if change.old is not None:
         fields["old"] = change.old
     if change.tagged:
         fields["tags"] = True
@@ -182,9 +180,11 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
     ):
         raise PoisonError("bad-change", "a change has no sequence number, time or event id")
     encode_version(stream, sequence)  # refuses what could not be ordered
-    gone, old = get("gone", ()), get("old", {})
+    gone, old = get("gone", ()), get("old")
     if not (
-        isinstance(old, dict) and isinstance(gone, list | tuple) and all(isinstance(n, str) for n in gone)
+        isinstance(old, dict | None)
+        and isinstance(gone, list | tuple)
+        and all(isinstance(name, str) for name in gone)
     ):
         raise PoisonError("bad-change", "a change has malformed members 'gone' or 'old'")
     return Change(
@@ -197,7 +197,6 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
         event_id=event_id,
         image=image,
         ttl=get("ttl") is True,
-        fresh=get("fresh") is True,
         gone=frozenset(gone),
         old=old,
         tagged=get("tags") is True,

@@ -121,7 +121,9 @@ def nested(levels: int, kind: str = "L") -> AttributeValue:
 def changes(draw: st.DrawFn, table: str = TABLE, stream: str = LABEL) -> Change:
     """Any change that the producer can make."""
     key, key_tagged = encode_item(draw(keys))
-    old, old_tagged = encode_item(draw(st.one_of(st.just({}), items)))
+    old, old_tagged = None, False
+    if draw(st.booleans()):
+        old, old_tagged = encode_item(draw(items))
     image, image_tagged = None, False
     if op_is_put := draw(st.booleans()):
         image, image_tagged = encode_item(draw(items))
@@ -135,7 +137,6 @@ def changes(draw: st.DrawFn, table: str = TABLE, stream: str = LABEL) -> Change:
         event_id=draw(strings),
         image=image,
         ttl=not op_is_put and draw(st.booleans()),
-        fresh=op_is_put and draw(st.booleans()),
         gone=draw(st.frozensets(names, max_size=3)) if op_is_put else frozenset(),
         old=old,
         tagged=key_tagged or old_tagged or image_tagged,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import example, given
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from producer_lambda.packing import TARGET_BYTES, Message, pack, waves
 from producer_lambda.records import Parsed, parse
 from shared.batches import MAX_ENTRIES
-from shared.change import Change, Op
+from shared.change import Change
 from shared.envelope import decode
 from tests.strategies import stream_record
 
@@ -84,56 +85,108 @@ def carried(message: Message) -> list[Change]:
     return [entry for entry in decode(message.body).entries if isinstance(entry, Change)]
 
 
-def merge(document: dict[str, Any] | None, change: Change) -> dict[str, Any] | None:
-    """A document in merge mode after one change: what applications added stays."""
-    if change.image is None:
-        return None
-    kept = {} if change.fresh or document is None else document
-    return {name: value for name, value in kept.items() if name not in change.gone} | dict(change.image)
+@dataclass
+class Replica:
+    """One document under any mapping, given the changes one by one: fields, or None; and its mark."""
+
+    mapping: str
+    fields: Image | None
+    marked: bool = False
+
+    def take(self, change: Change) -> None:
+        mode, deletes = self.mapping.split()
+        if change.image is not None:
+            names = change.gone | change.image.keys()
+            kept = (self.fields or {}) if mode == "merge" else {}
+            others = {name: value for name, value in kept.items() if name not in names}
+            self.fields, self.marked = others | dict(change.image), False
+        elif deletes == "delete":
+            self.fields = None
+        elif deletes == "mark":
+            self.marked = True
 
 
-@given(before, operations, lanes, limits)
-@example({}, [(1, {"a": 1}), (1, None), (1, {"b": 1})], 64, MIB)
-@example({1: {"a": 1}}, [(1, None), (1, {"a": 2})], 64, MIB)
-@example({1: {"a": 1, "b": 1}}, [(1, {"a": 1}), (1, {"a": 2}), (1, {"b": 3, "a": 2})], 64, MIB)
-def test_one_newest_change_of_each_key_travels(
-    start: dict[int, Image], todo: list[tuple[int, Image | None]], lane_count: int, limit: int
+MAPPINGS = [f"{mode} {deletes}" for mode in ("replace", "merge") for deletes in ("delete", "mark", "keep")]
+
+
+@given(before, operations, lanes, st.sampled_from(MAPPINGS))
+@example({}, [(1, {"a": 1}), (1, None), (1, {"b": 1})], 64, "merge delete")
+@example({1: {"a": 1}}, [(1, None), (1, {"a": 2})], 64, "merge delete")
+@example({1: {"a": 1, "b": 1}}, [(1, {"a": 1}), (1, {"a": 2}), (1, {"b": 3, "a": 2})], 64, "merge delete")
+@example({}, [(1, {"a": 1}), (1, None)], 64, "replace keep")
+def test_what_travels_does_what_happened(
+    start: dict[int, Image], todo: list[tuple[int, Image | None]], lane_count: int, mapping: str
 ) -> None:
-    """Of each key exactly the newest change is sent, and it does to a document what all of them would do."""
+    """Under every mapping the changes that are sent do to a document what all of them would do."""
     table = history(start, todo)
     everything = parsed(table)
-    messages, unsendable = pack(everything, lane_count, limit)
+    messages, unsendable = pack(everything, lane_count, MIB)
     assert unsendable == []
-    sent = {change.key["id"]: change for message in messages for change in carried(message)}
-    assert sum(message.changes for message in messages) == len(sent)
+    sent = defaultdict(list)
+    for message in messages:
+        for change in carried(message):
+            sent[change.key["id"]].append(change)
     assert sent.keys() == table.history.keys()
-    for key, change in sent.items():
-        newest, name = table.history[key][-1]
-        assert change.sequence == str(10**20 + newest)
-        assert change.op is (Op.DELETE if name == "REMOVE" else Op.PUT)
-        swallowed = [earlier for _, earlier in table.history[key][:-1]]
-        assert change.fresh == (name != "REMOVE" and bool({"INSERT", "REMOVE"} & set(swallowed)))
+    for key, changes in sent.items():
         one = {"id": key, **start[key], "application": True} if key in start else None
-        other = dict(one) if one else None
+        all_of_them, those_sent = (Replica(mapping, dict(one) if one else None) for _ in range(2))
         for record in everything:
             if record.change.key["id"] == key:
-                one = merge(one, record.change)
-        assert merge(other, change) == one
+                all_of_them.take(record.change)
+        for change in changes:
+            those_sent.take(change)
+        assert those_sent == all_of_them
 
 
 @given(before, operations)
-def test_old_values_are_those_of_the_document(
+def test_of_successive_puts_one_travels(
     start: dict[int, Image], todo: list[tuple[int, Image | None]]
 ) -> None:
-    """Old values say where a document is now: those from before the first change, not of one in between."""
+    """All deletions travel, and of the puts between two of them the newest."""
     table = history(start, todo)
-    event = parse({"Records": table.records}, frozenset({"a"}))
-    messages, _ = pack((record for record in event if isinstance(record, Parsed)), 64, MIB)
-    for message in messages:
-        for change in carried(message):
-            key = change.key["id"]
-            known = start.get(key, {})
-            assert change.old == ({"a": known["a"]} if "a" in known else {})
+    messages, _ = pack(parsed(table), 64, MIB)
+    sent = sorted(int(change.sequence) - 10**20 for message in messages for change in carried(message))
+    expected = []
+    for records in table.history.values():
+        for (index, name), (_, following) in pairwise([*records, (0, "REMOVE")]):
+            if name == "REMOVE" or following == "REMOVE":
+                expected.append(index)
+    assert sent == sorted(expected)
+
+
+@given(before, operations, st.data())
+def test_whatever_was_applied_before_no_old_place_is_left(
+    start: dict[int, Image], todo: list[tuple[int, Image | None]], data: st.DataObject
+) -> None:
+    """With old values, a document leaves the places where it was, however many changes came before in vain.
+
+    A batch that Lambda repeats may be packed anew when a part of it was applied already.
+    """
+    table = history(start, todo)
+    event = [
+        record for record in parse({"Records": table.records}, frozenset({"a"})) if isinstance(record, Parsed)
+    ]
+    messages, _ = pack(event, 64, MIB)
+    sent = sorted(
+        (change for message in messages for change in carried(message)), key=lambda change: change.version
+    )
+    for key in table.history:
+        done = data.draw(st.integers(0, len(event)))
+        places = {start[key].get("a")} if key in start else set()
+        version = ""
+        for change in (record.change for record in event[:done] if record.change.key["id"] == key):
+            places, version = place_after(change), change.version
+        for change in (change for change in sent if change.key["id"] == key):
+            if change.old is not None:
+                places.discard(change.old.get("a"))
+            if change.version >= version:
+                places |= place_after(change)
+        assert places == ({table.items[key].get("a")} if key in table.items else set())
+
+
+def place_after(change: Change) -> set[Any]:
+    """Where the document is after a change: by its attribute `a`."""
+    return set() if change.image is None else {change.image.get("a")}
 
 
 @given(before, operations, lanes, limits)
@@ -157,7 +210,7 @@ def test_messages(
         assert is_group_id(message.group)
         positions = []
         for change in carried(message):
-            indexes = [index for index, _ in table.history[change.key["id"]]]
+            indexes = stood_for(table, change)
             positions += indexes
             covered |= dict.fromkeys(indexes, message.position)
             lane_sequences[message.group].append(int(change.sequence))
@@ -167,6 +220,20 @@ def test_messages(
     assert covered.keys() == set(range(len(everything)))
     assert all(position <= index for index, position in covered.items())
     assert all(numbers == sorted(numbers) for numbers in lane_sequences.values())
+
+
+def stood_for(table: Table, change: Change) -> list[int]:
+    """The records that a change stands for: itself, and the puts right before it."""
+    newest = int(change.sequence) - 10**20
+    found: list[int] = []
+    for index, name in table.history[change.key["id"]]:
+        if name == "REMOVE":
+            found = [index] if index == newest else []
+        else:
+            found.append(index)
+        if index == newest:
+            break
+    return found
 
 
 def is_group_id(text: str) -> bool:

@@ -45,7 +45,7 @@ def changed(record: dict[str, Any], *path: str, **to: Any) -> dict[str, Any]:
 
 
 def test_insert() -> None:
-    """A creation is a put of the new image, and known to be one."""
+    """A creation is a put of the new image."""
     parsed = one(stream_record("INSERT", 5123, key=KEY, new=JOHN))
     assert parsed == Parsed(
         0,
@@ -60,7 +60,6 @@ def test_insert() -> None:
             image={"id": 3, "Name": "John"},
         ),
         b'{"id":3}',
-        created=True,
     )
 
 
@@ -69,7 +68,6 @@ def test_modify() -> None:
     parsed = one(stream_record("MODIFY", key=KEY, new=JOHN, old=JOHN_AND_AGE))
     assert parsed.change.image == {"id": 3, "Name": "John"}
     assert parsed.change.gone == {"age"}
-    assert not parsed.created
 
 
 def test_modify_without_old_image() -> None:
@@ -112,7 +110,9 @@ def test_old_values_on_request() -> None:
         change = one(stream_record(name, key=KEY, old=old), "age", "b", "absent").change
         assert change.old == {"age": 33, "b": {"$b": "AA=="}}
         assert change.tagged
-    assert one(stream_record("MODIFY", key=KEY, old=old)).change.old == {}
+    assert one(stream_record("MODIFY", key=KEY, old=old)).change.old is None
+    assert one(stream_record("MODIFY", key=KEY, old=old), "absent").change.old == {}
+    assert one(stream_record("INSERT", key=KEY), "age").change.old is None
 
 
 @pytest.mark.parametrize(
