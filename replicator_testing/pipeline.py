@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import sys
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -255,7 +257,7 @@ def _start_writer(
         deployment,
         log=folder / "writer.log",
         replication_file=file,
-        settings={"MONGODB_DATABASE": database},
+        settings={"MONGODB_DATABASE": database, "PYTHONPATH": _importable()},
     )
     try:
         writer.wait()
@@ -263,3 +265,8 @@ def _start_writer(
         writer.kill()
         raise
     return writer
+
+
+def _importable() -> str:
+    """Where the tests find their modules: hooks are found there, too."""
+    return os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109 - as Python means it

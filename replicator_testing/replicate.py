@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from boto3.dynamodb.types import TypeSerializer
 
-from replicator_testing.pipeline import METADATA_FIELD, Item, Pipeline
+from replicator_testing.pipeline import Item, Pipeline
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
-from writer.mapping import locate, parse_replication
+from writer.guard import TOMBSTONES, tombstone_id
+from writer.hooks import load_hooks
+from writer.mapping import locate
+from writer.replication import Deletes, parse_replication
+from writer.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pymongo.database import Database
+
     from local.stack import Stack
+    from writer.rules import Table
+    from writer.write import Target
 
 Document = dict[str, Any]
 _serialize = TypeSerializer().serialize
@@ -60,7 +68,8 @@ class Pipelines:
             (mapping.read_text(), mapping.name) if isinstance(mapping, Path) else (mapping, "mapping")
         )
         if self.running is None or text != self._mapping:
-            parse_replication(text, source)  # its mistakes are better told here than by a writer that ends
+            # Its mistakes are better told here than by a writer that ends.
+            load_hooks(parse_replication(text, source))
             self.close()
             self._started += 1
             folder = self._folder / str(self._started)
@@ -102,7 +111,8 @@ class Replicate:
             key: Names of the key attributes; by default those of the mapping's `key` for the table.
 
         Returns:
-            The documents in the order of the items, without the metadata field.
+            The documents in the order of the items, without the metadata field; an empty one for an item that
+            a hook does not want.
 
         Raises:
             ParkedError: A record was parked.
@@ -111,43 +121,68 @@ class Replicate:
         """
         pipeline = self._pipelines.get(mapping)
         replication = parse_replication(pipeline.replication_file.read_text(), "mapping")
-        names = tuple(key) or replication.rule(table).key
+        rules = Rules(replication, load_hooks(replication), pipeline.database).table(table)
+        names = tuple(key) or rules.rule.key
         if not names:
             raise ValueError(f"the key of {table} is not known: name it in the mapping, or give key=[...]")
         raw: list[Item] = [{name: _serialize(value) for name, value in item.items()} for item in items]
-        ids = [locate(replication, _as_change(table, item, names)).document_id for item in raw]
+        targets = [locate(rules, _as_change(table, item, names)) for item in raw]
+        ids = [target.document_id for target in targets]
         if any(each in ids[:position] for position, each in enumerate(ids)):
             raise ValueError("two items have the same key: replicate them one after the other")
         if not pipeline.has_table(table):
             pipeline.create_table(table, **{name: next(iter(raw[0][name])) for name in names})
         with pymongo.MongoClient[Document](pipeline.stack.mongodb_uri, tz_aware=True) as client:
-            collection = client[pipeline.database][replication.collection(table)]
-            versions = [_version(collection.find_one({"_id": each})) for each in ids]
+            documents = [_Replica(client[rules.database or pipeline.database], target) for target in targets]
+            versions = [document.version() for document in documents]
             for position, item in enumerate(raw):
                 if _put(pipeline, table, item) == item:
                     versions[position] = ""  # no stream record: what is there already is what arrives
                 item_key = {name: item[name] for name in names}
-                self._put.append(_Put(pipeline, table, item_key, collection.name, ids[position]))
+                self._put.append(_Put(pipeline, rules, item_key, targets[position]))
 
             def arrived() -> bool:
                 if letters := pipeline.dead_letters():
                     raise ParkedError(
                         "\n".join(f"{each.get('code')}: {each.get('reason')}" for each in letters)
                     )
-                now = [_version(collection.find_one({"_id": each})) for each in ids]
+                now = [document.version() for document in documents]
                 return all(new > old for new, old in zip(now, versions, strict=True))
 
             pipeline.wait_until(arrived, bool)
-            documents = [collection.find_one({"_id": each}) or {} for each in ids]
-        return [{name: value for name, value in each.items() if name != METADATA_FIELD} for each in documents]
+            return [document.content() for document in documents]
 
     def clean_up(self) -> None:
-        """Deletes the items again, and waits until their documents are gone."""
+        """Deletes the items again, and waits until their documents are gone, whatever the mapping says."""
         deleted = [each for each in self._put if each.pipeline is self._pipelines.running]
         for each in deleted:
-            each.pipeline.stack.client("dynamodb").delete_item(TableName=each.table, Key=each.key)
+            each.delete_item()
         for each in deleted:
-            each.pipeline.wait_until(each.documents, lambda number: number == 0)
+            each.delete_document()
+
+
+@dataclass(frozen=True)
+class _Replica:
+    """A document as the test finds it."""
+
+    database: Database[Document]
+    target: Target
+
+    def find(self) -> Document | None:
+        """The document, if it is there."""
+        return self.database[self.target.collection].find_one({"_id": self.target.document_id})
+
+    def version(self) -> str:
+        """Its version, or that of its removal; an empty text, which sorts before all, if there is none."""
+        document = self.find()
+        tombstone = self.database[TOMBSTONES].find_one({"_id": tombstone_id(self.target)}) or {}
+        version = str(document[self.target.metadata_field]["v"]) if document else ""
+        return max(version, str(tombstone.get("v", "")))
+
+    def content(self) -> Document:
+        """The document without its metadata; empty if it is not there."""
+        document = self.find() or {}
+        return {name: value for name, value in document.items() if name != self.target.metadata_field}
 
 
 @dataclass(frozen=True)
@@ -155,27 +190,33 @@ class _Put:
     """An item that is there because of a test."""
 
     pipeline: Pipeline
-    table: str
+    rules: Table
     key: Item
-    collection: str
-    document_id: Any
+    target: Target
 
-    def documents(self) -> int:
-        """How many documents stand for it."""
+    def delete_item(self) -> None:
+        """Deletes the item."""
+        self.pipeline.stack.client("dynamodb").delete_item(TableName=self.rules.name, Key=self.key)
+
+    def delete_document(self) -> None:
+        """Waits until replication has removed the document, or removes it where the mapping keeps it."""
         with pymongo.MongoClient[Document](self.pipeline.stack.mongodb_uri) as client:
-            collection = client[self.pipeline.database][self.collection]
-            return collection.count_documents({"_id": self.document_id})
+            document = _Replica(client[self.rules.database or self.pipeline.database], self.target)
+            if self.rules.rule.deletes is Deletes.DELETE:
+                self.pipeline.wait_until(document.find, lambda found: found is None)
+                return
+            if self.rules.rule.deletes is Deletes.MARK:
+                self.pipeline.wait_until(
+                    document.find,
+                    lambda found: found is None or "deleted" in found[self.target.metadata_field],
+                )
+            document.database[self.target.collection].delete_one({"_id": self.target.document_id})
 
 
 def _put(pipeline: Pipeline, table: str, item: Item) -> Item | None:
     """Puts an item and returns the one that was there."""
     answer = pipeline.stack.client("dynamodb").put_item(TableName=table, Item=item, ReturnValues="ALL_OLD")
     return answer.get("Attributes")
-
-
-def _version(document: Document | None) -> str:
-    """The version of a document; an empty text, which sorts before all, if there is none."""
-    return str(document[METADATA_FIELD]["v"]) if document else ""
 
 
 def _as_change(table: str, item: Item, names: Sequence[str]) -> Change:

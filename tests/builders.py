@@ -9,8 +9,9 @@ import bson
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.envelope import encode_change, seal
+from writer.guard import METADATA_FIELD
 from writer.ports import Message
-from writer.write import Write
+from writer.write import Removal, Target, Write
 
 TABLE, LABEL = "mytable", "2020-04-30T17:47:21.395"
 MIB = 1024 * 1024
@@ -74,11 +75,23 @@ def message(*changes: Change, body: str | None = None, number: int = 0, group: s
     return Message(f"message-{number}", f"receipt-{number}", text, group, 1, 1588166542000)
 
 
-def write(change: Change, document_id: Any = None, collection: str = "items") -> Write:
-    """The guarded write of a change, with the image as it is; by default `_id` is the key attribute `id`."""
+def target(document_id: Any, collection: str = "items", database: str = "") -> Target:
+    """The document with that `_id`."""
+    identity = (database, collection, bson.encode({"": document_id}))
+    return Target(database, collection, document_id, identity, METADATA_FIELD)
+
+
+def write(change: Change, document_id: Any = None, collection: str = "items", **other: Any) -> Write:
+    """The guarded write of a change, with the image as it is; by default `_id` is the key attribute `id`.
+
+    `other` are further members of the write.
+    """
     identity = change.key["id"] if document_id is None else document_id
-    document = None
+    document, removals = None, []
     if change.image is not None:
-        document = bson.encode({"_id": identity, **change.image, "_ddb": {"v": change.version}})
-    place = (collection, bson.encode({"": identity}))
-    return Write(collection, identity, change.version, document, change, place, 0, frozenset({0}), 1)
+        document = bson.encode({"_id": identity, **change.image, METADATA_FIELD: {"v": change.version}})
+    else:
+        removals = [Removal({}, change.version)]
+    found = target(identity, collection, other.pop("database", ""))
+    members = {"removals": removals, "document": document, **other}
+    return Write(found, change, 0, frozenset({0}), 1, **members)

@@ -6,11 +6,12 @@ import asyncio
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import bson
 
-from writer.apply import Written, apply
+from writer.apply import Tombstone, Written, apply
 from writer.ports import Failure, FailureKind, Message
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from shared.dead_letter import DeadLetter
     from writer.apply import Command
     from writer.ports import Outcome
-    from writer.write import Write
+    from writer.write import Mark, Write
+
+Place = tuple[str, str]
 
 LONG_POLL = 5.0
 TURNS = 60  # more turns of the event loop than any chain of callbacks between two points in time
@@ -245,7 +248,7 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.documents: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-        self.tombstones: dict[tuple[str, str], str] = {}
+        self.tombstones: dict[Place, Tombstone] = {}
         self.required: dict[str, str] = {}
         """By collection, a field that its validator demands."""
         self.unique: dict[str, str] = {}
@@ -257,16 +260,23 @@ class FakeStore:
         if self.at_point is not None:
             await self.at_point(name)
 
-    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
-        for write in deletes:
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
+        for write, news in tombstones:
             await self._point("write tombstone")
-            place = _place(write)
-            self.tombstones[place] = max(self.tombstones.get(place, ""), write.version)
+            there = self.tombstones.get(_place(write), Tombstone())
+            mark = max((there.mark, news.mark), key=lambda mark: mark.version if mark else "")
+            self.tombstones[_place(write)] = Tombstone(max(there.removed, news.removed), mark)
 
-    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         await self._point("read tombstones")
-        versions = {index: self.tombstones.get(_place(write), "") for index, write in enumerate(puts)}
-        return {index: version for index, version in versions.items() if version > puts[index].version}
+        newer = {}
+        for index, put in enumerate(puts):
+            there = self.tombstones.get(_place(put), Tombstone())
+            removed = there.removed if there.removed > put.version else ""
+            mark = there.mark if there.mark and there.mark.version > put.version else None
+            if removed or mark:
+                newer[index] = Tombstone(removed, mark)
+        return newer
 
     async def write(self, commands: Sequence[Command]) -> Written:
         failures: dict[int, Failure] = {}
@@ -274,32 +284,48 @@ class FakeStore:
         modified = matched = deleted = 0
         for index, command in enumerate(commands):
             await self._point("write")
-            if command.delete_version is not None:
-                deleted += self._delete(command.write, command.delete_version)
+            if command.removal is not None:
+                deleted += self._delete(command.write, command.removal.version)
                 continue
-            match self._put(command.write):
+            match self._update(command):
                 case Failure() as failure:
                     failures[index] = failure
                 case "inserted":
                     inserted.add(index)
                 case "modified":
                     matched, modified = matched + 1, modified + 1
-                case _:
+                case "stale":
                     matched += 1
         await self._point("answer")
         return Written(failures, frozenset(inserted), frozenset(), modified, matched, deleted)
 
-    def _put(self, write: Write) -> Failure | str:
-        assert write.document is not None
-        collection, key = _place(write)
-        present = self.documents[collection].get(key)
-        if present is not None and not self.is_older(present, write.version):
+    def _update(self, command: Command) -> Failure | str:
+        collection, key = _place(command.write)
+        before = self.documents[collection].get(key)
+        after = self._put(command.write, before) if command.puts else before
+        if after is not None and command.mark is not None:
+            after = _marked(after, command.mark)
+        if after is None:
+            return "absent"
+        if after == before:
             return "stale"
-        document = bson.decode(write.document)
-        if (failure := self._refused(collection, key, document)) is not None:
+        if (failure := self._refused(collection, key, after)) is not None:
             return failure
-        self.documents[collection][key] = document
-        return "inserted" if present is None else "modified"
+        self.documents[collection][key] = after
+        return "inserted" if before is None else "modified"
+
+    def _put(self, write: Write, before: dict[str, Any] | None) -> dict[str, Any]:
+        assert write.document is not None
+        if before is not None and not self.is_older(before, write.version):
+            return before
+        document = bson.decode(write.document)
+        if write.merge is not None and before is not None and _version(before) >= write.merge.reset:
+            left = {*_metadata(before).get("names", ()), *write.merge.unset} - {*write.merge.names}
+            document = {name: value for name, value in before.items() if name not in left} | document
+        deleted = _metadata(before).get("deleted", {})
+        if write.keeps_marks and deleted.get("v", "") > write.version:
+            document["_ddb"] = {**document["_ddb"], "deleted": deleted}
+        return document
 
     def is_older(self, present: dict[str, Any], version: str) -> bool:
         """The guard of a put."""
@@ -315,10 +341,14 @@ class FakeStore:
 
     def sweep(self) -> None:
         """What `writer.sweep` has done when it is through."""
-        for (collection, key), version in self.tombstones.items():
+        for (collection, key), tombstone in self.tombstones.items():
             present = self.documents[collection].get(key)
-            if present is not None and "" < _version(present) < version:
+            if present is None or not _version(present):
+                continue
+            if _version(present) < tombstone.removed:
                 del self.documents[collection][key]
+            elif tombstone.mark:
+                self.documents[collection][key] = _marked(present, tombstone.mark)
 
     def _refused(self, collection: str, key: str, document: dict[str, Any]) -> Failure | None:
         if (name := self.required.get(collection)) and name not in document:
@@ -364,11 +394,23 @@ class FakeSink:
         return outcome
 
 
-def _place(write: Write) -> tuple[str, str]:
-    return write.collection, repr(write.document_id)
+def _place(write: Write) -> Place:
+    return write.target.collection, repr(write.target.document_id)
+
+
+def _marked(document: dict[str, Any], mark: Mark) -> dict[str, Any]:
+    deleted = _metadata(document).get("deleted", {}).get("v", "")
+    if max(_version(document), deleted) >= mark.version:
+        return document
+    at = datetime.fromtimestamp(mark.at / 1000, UTC).replace(tzinfo=None)
+    return {**document, "_ddb": {**_metadata(document), "deleted": {"v": mark.version, "at": at}}}
+
+
+def _metadata(document: dict[str, Any] | None) -> dict[str, Any]:
+    metadata = (document or {}).get("_ddb")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _version(document: dict[str, Any]) -> str:
-    metadata = document.get("_ddb")
-    version = metadata.get("v") if isinstance(metadata, dict) else None
+    version = _metadata(document).get("v")
     return version if isinstance(version, str) else ""

@@ -20,8 +20,10 @@ from shared.errors import FatalError, TransientError
 from writer.backoff import Backoff
 from writer.clock import SystemClock
 from writer.health import Health, Part
+from writer.hooks import load_hooks
 from writer.inbox import WAIT_SECONDS, SqsInbox
-from writer.mapping import Replication, parse_replication
+from writer.replication import Replication, parse_replication
+from writer.rules import Rules
 from writer.service import Service
 from writer.settings import DRAIN_GRACE, Settings
 from writer.sink import MongoSink
@@ -30,7 +32,7 @@ from writer.stopping import done_before
 from writer.sweep import sweep_until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 log = logging.getLogger("writer")
 
@@ -43,12 +45,13 @@ def main() -> int:
     logs.configure("INFO")
     try:
         settings, replication = _read_all(os.environ)
+        rules = Rules(replication, load_hooks(replication), settings.mongodb_database)
     except FatalError as error:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400 - a sentence, not a traceback
         return 2
     logs.configure(settings.log_level)
     try:
-        asyncio.run(_run(settings, replication))
+        asyncio.run(_run(settings, rules, replication.databases))
     except Exception as error:
         reasons = _fatal_reasons(error)
         for reason in reasons:
@@ -82,7 +85,7 @@ def _read_replication(path: str | None) -> Replication:
     return parse_replication(text, path)
 
 
-async def _run(settings: Settings, replication: Replication) -> None:
+async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -90,7 +93,7 @@ async def _run(settings: Settings, replication: Replication) -> None:
     health = Health(clock)
     # Each loop waits in at most one call, its lease in another one.
     connections = 2 * settings.loops + 2
-    sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size)
+    sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
     try:
         async with (
             serve(settings.status_host, settings.status_port, health),
@@ -99,7 +102,7 @@ async def _run(settings: Settings, replication: Replication) -> None:
             inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
             if await done_before(stop, _open(inbox, sink, health)):
                 log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
-                service = Service(inbox, sink, replication, clock, health)
+                service = Service(inbox, sink, rules, clock, health)
                 async with asyncio.TaskGroup() as group:
                     sweeper = group.create_task(sweep_until(stop, sink, clock), name="sweep")
                     await service.run(settings.loops, stop, DRAIN_GRACE)

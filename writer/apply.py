@@ -11,6 +11,9 @@ and every put respects them. Each step closes one way in which a deleted documen
    newer: another writer may have finished the delete in between;
 4. a sweep (`writer.sweep`) removes what a writer inserted that died before step 3.
 
+Deletes that leave the document, marked, go the same way: where others remove, they mark. A document that
+moves to another shard leaves its old place first, and a tombstone, so that no older put brings it back there.
+
 Every call may fail half-way, and everything may be repeated any number of times.
 """
 
@@ -21,14 +24,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from writer.ports import Outcome
+from writer.write import Removal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from writer.ports import Failure
-    from writer.write import Write
+    from writer.write import Mark, Write
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is known to have been deleted.
+
+    Attributes:
+        removed: version of the newest removal; empty: none.
+        mark: the newest deletion that leaves the document.
+    """
+
+    removed: str = ""
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +53,16 @@ class Command:
     """One guarded operation on one document.
 
     Attributes:
-        write: the write behind it.
-        delete_version: None: put `write.document`. Else: delete the document unless its version is higher.
+        write: the write behind it: which document, and what is put.
+        removal: remove the document instead of putting it.
+        mark: mark the document, after the put if there is one.
+        puts: whether `write.document` is put.
     """
 
     write: Write
-    delete_version: str | None
+    removal: Removal | None = None
+    mark: Mark | None = None
+    puts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +73,8 @@ class Written:
         failures: commands that the database refused.
         inserted: puts that inserted a document.
         suspects: puts of which it is not known whether they inserted.
-        modified: documents replaced.
-        matched: documents that puts found, replaced or not.
+        modified: documents replaced or marked.
+        matched: documents that puts and marks found, changed or not.
         deleted: documents removed.
     """
 
@@ -68,16 +89,16 @@ class Written:
 class Store(Protocol):
     """The single operations on the database; each is durable (`w=majority`) when it returns."""
 
-    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
-        """Writes the tombstones of deletes; of two for one document that of the higher version stays."""
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
+        """Writes the tombstones of writes; of two for one document the higher versions stay."""
         ...
 
-    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
-        """Returns the versions of those tombstones that are newer than their put, by the put's index."""
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
+        """Returns those tombstones in which something is newer than their put, by the put's index."""
         ...
 
     async def write(self, commands: Sequence[Command]) -> Written:
-        """Performs commands on different documents, in any order, each atomically."""
+        """Performs commands on different documents (or places), in any order, each atomically."""
         ...
 
 
@@ -88,30 +109,73 @@ async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
         store: the database.
         writes: no document occurs twice.
     """
+    tombstones = list(_tombstones(writes))
+    if tombstones:
+        await store.write_tombstones(tombstones)
     puts = [index for index, write in enumerate(writes) if write.document is not None]
-    deletes = [write for write in writes if write.document is None]
-    if deletes:
-        await store.write_tombstones(deletes)
     found = await store.newer_tombstones([writes[index] for index in puts]) if puts else {}
-    buried = {puts[position]: version for position, version in found.items()}
-    commands = [
-        Command(write, write.version if write.document is None else buried.get(index))
-        for index, write in enumerate(writes)
-    ]
+    newer = {puts[position]: tombstone for position, tombstone in found.items()}
+    deleted = await _leave_old_places(store, writes)
+    commands, owners = [], []
+    for index, write in enumerate(writes):
+        for command in _commands(write, newer.get(index)):
+            commands.append(command)
+            owners.append(index)
     written = await store.write(commands)
-    await _remove_buried(store, [writes[index] for index in sorted(written.inserted | written.suspects)])
+    new = [commands[index].write for index in sorted(written.inserted | written.suspects)]
+    await _remove_buried(store, new)
+    stopped = sum(command.removal is not None and command.write.document is not None for command in commands)
     return Outcome(
-        failures=written.failures,
+        failures={owners[index]: failure for index, failure in written.failures.items()},
         inserted=len(written.inserted),
         modified=written.modified,
-        deleted=written.deleted,
-        stale=written.matched - written.modified + len(buried),
+        deleted=written.deleted + deleted,
+        stale=written.matched - written.modified + stopped,
     )
+
+
+def _tombstones(writes: Sequence[Write]) -> Iterator[tuple[Write, Tombstone]]:
+    for write in writes:
+        if write.removals or write.mark:
+            removed = max((removal.version for removal in write.removals), default="")
+            yield write, Tombstone(removed, write.mark)
+
+
+def _commands(write: Write, newer: Tombstone | None) -> Iterator[Command]:
+    """What is done to the place where the document belongs."""
+    if write.document is None:
+        if write.mark is not None:
+            yield Command(write, mark=write.mark)
+        else:
+            for removal in write.removals:
+                yield Command(write, removal=removal)
+    elif newer is not None and newer.removed > write.version:
+        yield Command(write, removal=Removal(write.shard, newer.removed))
+    else:
+        yield Command(write, mark=newer.mark if newer else None, puts=True)
+
+
+async def _leave_old_places(store: Store, writes: Sequence[Write]) -> int:
+    """Removes what must be gone before the document is put or marked; returns how many documents were."""
+    commands = [
+        Command(write, removal=removal)
+        for write in writes
+        if write.document is not None or write.mark is not None
+        for removal in write.removals
+    ]
+    return (await store.write(commands)).deleted if commands else 0
 
 
 async def _remove_buried(store: Store, inserted: Sequence[Write]) -> None:
     """Step 3."""
     found = await store.newer_tombstones(inserted) if inserted else {}
-    if found:
-        await store.write([Command(inserted[index], version) for index, version in found.items()])
-        log.info("removed what was deleted meanwhile", extra={"documents": len(found)})
+    commands = []
+    for index, tombstone in found.items():
+        write = inserted[index]
+        if tombstone.removed > write.version:
+            commands.append(Command(write, removal=Removal(write.shard, tombstone.removed)))
+        else:
+            commands.append(Command(write, mark=tombstone.mark))
+    if commands:
+        await store.write(commands)
+        log.info("removed or marked what was deleted meanwhile", extra={"documents": len(commands)})

@@ -70,7 +70,7 @@ def decode_value(wire: Any, numbers: Numbers) -> Any:
     if kind is list:
         return [decode_value(element, numbers) for element in wire]
     if kind is float and numbers is Numbers.DECIMAL128:
-        return _decimal(Decimal(repr(wire)))
+        return decimal_or_text(Decimal(repr(wire)))
     return wire
 
 
@@ -87,14 +87,21 @@ def _number(value: Any, numbers: Numbers) -> Any:
     encode_number(value)  # refuses what is not a DynamoDB number
     if numbers is Numbers.DOUBLE:
         return float(value)
-    return _decimal(Decimal(value))
+    return decimal_or_text(Decimal(value))
 
 
-def _decimal(number: Decimal) -> Decimal128 | str:
+def decimal128(number: Decimal) -> Decimal128 | None:
+    """The number as a Decimal128, or None if that cannot hold it exactly."""
     try:
         return Decimal128(_DECIMAL128.create_decimal(number))
     except (Inexact, Overflow):
-        return str(number)
+        return None
+
+
+def decimal_or_text(number: Decimal) -> Decimal128 | str:
+    """The number as a Decimal128, or as a text if that cannot hold it exactly."""
+    decimal = decimal128(number)
+    return str(number) if decimal is None else decimal
 
 
 def _string_set(value: Any, _: Numbers) -> list[str]:

@@ -1,19 +1,26 @@
 """The MongoDB expressions that keep a document from going back in time. Pure.
 
-Every put is an update with a pipeline and an equality filter on `_id`: if the document's version is lower,
-the whole document is replaced, else it stays as it is. So a stale put is matched but not modified, never an
-error, and field names with `$` or dots survive (`$literal`). See docs/decisions/0002-guard-by-pipeline.md.
+Every put is an update with a pipeline and an equality filter: if the document's version is lower, it is
+replaced (or merged into), else it stays as it is. So a stale put is matched but not modified, never an error,
+and field names with `$` or dots survive (`$literal`). See docs/decisions/0002-guard-by-pipeline.md.
+
+A document holds in its metadata field: `v`, the version of its image; `renamed`, attributes with another
+name; `names`, the fields that replication wrote (in merge mode); `deleted` with `v` and `at`, if the item was
+deleted and the document stays.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
+
+    from writer.write import Mark, Merge, Shard, Target
 
 METADATA_FIELD = "_ddb"
-"""The field of each document that holds its version (`v`) and renamed attributes (`renamed`)."""
+"""The default name of the metadata field."""
 
 TOMBSTONES = "_replicator_tombstones"
 """Collection of the target database: what was deleted, and at which version."""
@@ -21,60 +28,162 @@ TOMBSTONES = "_replicator_tombstones"
 TOMBSTONE_SECONDS = 30 * 24 * 3600
 """A message can live 14 days in the queue and 14 more in the dead-letter queue."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-def put_pipeline(document: Any, version: str) -> list[dict[str, Any]]:
-    """Replaces the document unless its version is the same or higher."""
-    return [_replace_if_older(f"${METADATA_FIELD}.v", version, {"$literal": document})]
+Pipeline = list[dict[str, Any]]
 
 
-def delete_filter(document_id: Any, version: str) -> dict[str, Any]:
+def document_filter(target: Target, shard: Shard) -> dict[str, Any]:
+    """Matches the document, whatever its version. Equalities only: an upsert may follow."""
+    return {"_id": target.document_id, **shard}
+
+
+def put_pipeline(
+    target: Target,
+    version: str,
+    document: Any,
+    *,
+    merge: Merge | None = None,
+    keeps_marks: bool = False,
+) -> Pipeline:
+    """Replaces the document, or merges into it, unless its version is the same or higher.
+
+    Args:
+        target: the document.
+        version: that of the image.
+        document: the image as a document, metadata included.
+        merge: None: replace it as a whole.
+        keeps_marks: leave the mark of a deletion that is newer than the image.
+    """
+    image: Any = {"$literal": document}
+    if merge is not None:
+        image = {"$mergeObjects": [_what_stays(target, merge), image]}
+    if keeps_marks:
+        # The image has metadata of its own, so the mark is looked up in what was there before.
+        mark = {"deleted": f"${target.metadata_field}.deleted"}
+        is_later = {"$gt": [f"${target.metadata_field}.deleted.v", version]}
+        kept = {"$cond": [is_later, mark, {}]}
+        metadata = {"$mergeObjects": ["$$image." + target.metadata_field, kept]}
+        marked = {"$mergeObjects": ["$$image", {target.metadata_field: metadata}]}
+        image = {"$let": {"vars": {"image": image}, "in": marked}}
+    return [_if_older(f"{target.metadata_field}.v", version, image)]
+
+
+def mark_stage(target: Target, mark: Mark) -> dict[str, Any]:
+    """Marks the document as deleted, unless it, or a mark that it has, is newer."""
+    field = target.metadata_field
+    metadata = {"$mergeObjects": [f"${field}", {"deleted": {"v": mark.version, "at": _date(mark.at)}}]}
+    is_older = {
+        "$and": [_is_older(f"{field}.v", mark.version), _is_older(f"{field}.deleted.v", mark.version)]
+    }
+    return {"$replaceWith": {"$cond": [is_older, {"$mergeObjects": ["$$ROOT", {field: metadata}]}, "$$ROOT"]}}
+
+
+def removal_filter(target: Target, shard: Shard, version: str) -> dict[str, Any]:
     """Matches the document unless its version is higher; one without a version (not ours) matches."""
-    return {"_id": document_id, f"{METADATA_FIELD}.v": {"$not": {"$gt": version}}}
+    return {**document_filter(target, shard), f"{target.metadata_field}.v": {"$not": {"$gt": version}}}
 
 
-def tombstone_id(collection: str, document_id: Any) -> dict[str, Any]:
+def tombstone_id(target: Target) -> dict[str, Any]:
     """The `_id` of the tombstone of one document."""
-    return {"c": collection, "k": document_id}
+    return {"c": target.collection, "k": target.document_id}
 
 
-def tombstone_pipeline(identity: dict[str, Any], version: str) -> list[dict[str, Any]]:
-    """Writes a tombstone unless there is one of the same or a higher version."""
-    tombstone = {"_id": {"$literal": identity}, "v": version, "at": "$$NOW"}
-    return [_replace_if_older("$v", version, tombstone)]
+def tombstone_pipeline(target: Target, removed: str, mark: Mark | None) -> Pipeline:
+    """Writes a tombstone; of two for one document the higher versions stay.
+
+    A tombstone has `v`, the version of the newest removal (a document that is not newer must not be there),
+    `marked` with `v` and `at`, the newest deletion that leaves the document, and `f`, the metadata field.
+
+    Args:
+        target: the document.
+        removed: version of a removal; empty: none.
+        mark: a deletion that leaves the document.
+    """
+    stages = []
+    if removed:
+        stages.append(_tombstone_stage("v", removed, {"v": removed}, target))
+    if mark is not None:
+        marked = {"marked": {"v": mark.version, "at": _date(mark.at)}}
+        stages.append(_tombstone_stage("marked.v", mark.version, marked, target))
+    return stages
 
 
-def outranked_pipeline(collection: str, since: datetime) -> list[dict[str, Any]]:
-    """Finds the tombstones since a time whose document is there in an older version of ours.
+def outranked_pipeline(collection: str, metadata_field: str, since: datetime) -> Pipeline:
+    """Finds the tombstones since a time whose document is there in an older version of ours, or unmarked.
 
     The join runs inside the database, on the index of `_id`; documents without a version are not ours.
     """
-    version = f"${METADATA_FIELD}.v"
+    version, deleted = f"${metadata_field}.v", f"${metadata_field}.deleted.v"
     is_ours = {"$eq": [{"$type": version}, "string"]}
+    is_to_go = {"$lt": [version, "$$v"]}
+    is_to_be_marked = {"$and": [{"$lt": [version, "$$m"]}, {"$lt": [{"$ifNull": [deleted, ""]}, "$$m"]}]}
     return [
-        {"$match": {"at": {"$gte": since}, "_id.c": collection}},
+        {"$match": {"at": {"$gte": since}, "_id.c": collection, "f": metadata_field}},
         {
             "$lookup": {
                 "from": collection,
                 "localField": "_id.k",
                 "foreignField": "_id",
-                "let": {"v": "$v"},
+                "let": {"v": {"$ifNull": ["$v", ""]}, "m": {"$ifNull": ["$marked.v", ""]}},
                 "pipeline": [
-                    {"$match": {"$expr": {"$and": [is_ours, {"$lt": [version, "$$v"]}]}}},
+                    {"$match": {"$expr": {"$and": [is_ours, {"$or": [is_to_go, is_to_be_marked]}]}}},
                     {"$project": {"_id": 1}},
                 ],
                 "as": "outranked",
             }
         },
         {"$match": {"outranked": {"$ne": []}}},
-        {"$project": {"v": 1}},
+        {"$project": {"v": 1, "marked": 1}},
     ]
 
 
-def outranked_filter(document_id: Any, version: str) -> dict[str, Any]:
+def outranked_filter(target: Target, version: str) -> dict[str, Any]:
     """Matches the document if it is ours and older."""
-    return {"_id": document_id, f"{METADATA_FIELD}.v": {"$type": "string", "$lt": version}}
+    return {"_id": target.document_id, f"{target.metadata_field}.v": {"$type": "string", "$lt": version}}
 
 
-def _replace_if_older(path: str, version: str, replacement: Any) -> dict[str, Any]:
-    is_older = {"$lt": [{"$ifNull": [path, ""]}, version]}
-    return {"$replaceWith": {"$cond": [is_older, replacement, "$$ROOT"]}}
+def _what_stays(target: Target, merge: Merge) -> dict[str, Any]:
+    """Of the document that is there, the fields that replication did not write."""
+    written = {"$ifNull": [f"${target.metadata_field}.names", []]}
+    left: dict[str, Any] = {
+        "$setDifference": [{"$concatArrays": [written, _literals(merge.unset)]}, _literals(merge.names)]
+    }
+    others = {
+        "$arrayToObject": {
+            "$filter": {
+                "input": {"$objectToArray": "$$ROOT"},
+                "as": "field",
+                "cond": {"$not": [{"$in": ["$$field.k", "$$left"]}]},
+            }
+        }
+    }
+    # Nearly always nothing left: then the document need not be taken apart.
+    kept: dict[str, Any] = {
+        "$let": {"vars": {"left": left}, "in": {"$cond": [{"$eq": ["$$left", []]}, "$$ROOT", others]}}
+    }
+    if merge.reset:
+        return {"$cond": [_is_older(f"{target.metadata_field}.v", merge.reset), {}, kept]}
+    return kept
+
+
+def _literals(names: Sequence[str]) -> dict[str, Any]:
+    return {"$literal": list(names)}
+
+
+def _tombstone_stage(path: str, version: str, news: dict[str, Any], target: Target) -> dict[str, Any]:
+    return _if_older(
+        path, version, {"$mergeObjects": ["$$ROOT", {**news, "at": "$$NOW", "f": target.metadata_field}]}
+    )
+
+
+def _if_older(path: str, version: str, replacement: Any) -> dict[str, Any]:
+    return {"$replaceWith": {"$cond": [_is_older(path, version), replacement, "$$ROOT"]}}
+
+
+def _is_older(path: str, version: str) -> dict[str, Any]:
+    return {"$lt": [{"$ifNull": [f"${path}", ""]}, version]}
+
+
+def _date(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -1,35 +1,32 @@
 """Messages → plan: at most one write per document, and what can never be applied as data. Pure.
 
-Of several changes of one document only the newest is written; a change that cannot become a document gives
-way to the next older one, and goes to the dead-letter queue alone. No document occurs twice in a plan, so
-its writes may be done in any order.
+Of several changes of one document one write has the outcome of all (`writer.fold`); a change that cannot
+become a document goes to the dead-letter queue alone. No document occurs twice in a plan, so its writes may
+be done in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from shared.change import Change, Op
+from shared.change import Change
 from shared.dead_letter import DeadLetter, as_it_came
 from shared.envelope import decode, encode_change, seal
 from shared.errors import PoisonError
 from shared.keys import canonical_key
-from writer.mapping import document_of, locate
-from writer.write import Identity, Write
+from writer.fold import Candidates, fold
+from writer.mapping import locate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.envelope import Rejected
-    from writer.mapping import Replication, Target
+    from writer.fold import Refusals
     from writer.ports import Message
-
-
-Refusals = Mapping[tuple[Identity, str], PoisonError]
-"""Changes, by document and version, that MongoDB refused for good."""
+    from writer.rules import Rules
+    from writer.write import Identity, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,8 @@ class Plan:
 
     Attributes:
         changes: how many changes the messages carried, poison included.
-        coalesced: how many of them a newer change of the same document stands for.
+        coalesced: how many of them need no write of their own: another change of the same document stands for
+            them, or they are deletions that the mapping does not replicate.
     """
 
     messages: Sequence[Message]
@@ -56,17 +54,9 @@ class Plan:
     coalesced: int
 
 
-@dataclass(slots=True)
-class _Candidates:
-    """The changes of one document, each with the index of its message."""
-
-    target: Target
-    changes: list[tuple[Change, int]] = field(default_factory=list)
-
-
 def make_plan(
     messages: Sequence[Message],
-    replication: Replication,
+    rules: Rules,
     park_limit: int,
     refusals: Refusals = MappingProxyType({}),
 ) -> Plan:
@@ -74,11 +64,11 @@ def make_plan(
 
     Args:
         messages: as received; within a group oldest first.
-        replication: the mapping.
+        rules: of all tables.
         park_limit: bytes that a parked message may have.
         refusals: what an earlier plan of these messages brought to light; poison here.
     """
-    documents: dict[tuple[str, bytes], _Candidates] = {}
+    documents: dict[Identity, Candidates] = {}
     poison: list[Poison] = []
     count = 0
     for index, message in enumerate(messages):
@@ -94,15 +84,16 @@ def make_plan(
                 poison.append(Poison(index, _letter_of_rejected(message, entry, park_limit)))
                 continue
             try:
-                target = locate(replication, entry)
+                table = rules.table(entry.table)
+                target = locate(table, entry)
             except PoisonError as error:
                 poison.append(Poison(index, letter_of_change(message, entry, error, park_limit)))
                 continue
-            candidates = documents.setdefault(target.identity, _Candidates(target))
+            candidates = documents.setdefault(target.identity, Candidates(table, target))
             candidates.changes.append((entry, index))
     writes = []
     for candidates in documents.values():
-        write, unfit = _newest_fit(replication, candidates, refusals)
+        write, unfit = fold(candidates, refusals)
         poison.extend(
             Poison(index, letter_of_change(messages[index], change, error, park_limit))
             for change, index, error in unfit
@@ -110,41 +101,6 @@ def make_plan(
         if write is not None:
             writes.append(write)
     return Plan(messages, writes, poison, count, count - len(writes) - len(poison))
-
-
-def _newest_fit(
-    replication: Replication, candidates: _Candidates, refusals: Refusals
-) -> tuple[Write | None, list[tuple[Change, int, PoisonError]]]:
-    """The write of the newest change that can be applied, and the newer ones that cannot."""
-    unfit: list[tuple[Change, int, PoisonError]] = []
-    changes = candidates.changes
-    if len(changes) > 1:
-        changes = sorted(changes, key=lambda pair: pair[0].version)
-    for position in range(len(changes) - 1, -1, -1):
-        change, index = changes[position]
-        if unfit and change.version == unfit[-1][0].version:
-            continue  # the same change once more: parked already
-        refusal = refusals.get((candidates.target.identity, change.version)) if refusals else None
-        try:
-            if refusal is not None:
-                raise refusal
-            document = document_of(replication, change, candidates.target) if change.op is Op.PUT else None
-        except PoisonError as error:
-            unfit.append((change, index, error))
-            continue
-        write = Write(
-            collection=candidates.target.collection,
-            document_id=candidates.target.document_id,
-            version=change.version,
-            document=document,
-            change=change,
-            identity=candidates.target.identity,
-            message=index,
-            messages=frozenset(source for _, source in changes[: position + 1]),
-            changes=position + 1,
-        )
-        return write, unfit
-    return None, unfit
 
 
 def letter_of_change(message: Message, change: Change, error: PoisonError, park_limit: int) -> DeadLetter:

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from shared.dead_letter import DeadLetter
+    from writer.fold import Refusals
     from writer.health import Health
-    from writer.mapping import Replication
-    from writer.plan import Plan, Refusals
+    from writer.plan import Plan
     from writer.ports import Clock, Inbox, Message, Sink
+    from writer.rules import Rules
     from writer.settle import Settlement
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,10 @@ _LONGEST_POLL = 6.0
 class Service:
     """Drains one inbox into one sink."""
 
-    def __init__(
-        self, inbox: Inbox, sink: Sink, replication: Replication, clock: Clock, health: Health
-    ) -> None:
+    def __init__(self, inbox: Inbox, sink: Sink, rules: Rules, clock: Clock, health: Health) -> None:
         self._inbox = inbox
         self._sink = sink
-        self._replication = replication
+        self._rules = rules
         self._clock = clock
         self._health = health
         self._polls = 0
@@ -124,13 +123,13 @@ class Service:
             stop: ends the waiting for parts that are away.
         """
         started = self._clock.monotonic()
-        plan = make_plan(messages, self._replication, self._inbox.park_limit)
+        plan = make_plan(messages, self._rules, self._inbox.park_limit)
         planned = self._clock.monotonic()
         outcome = await self._apply(plan, lease, stop)
         refusals: Refusals = {}
         while outcome is not None and (found := refusals_to_plan_again(plan, outcome)):
             refusals = {**refusals, **found}
-            plan = make_plan(messages, self._replication, self._inbox.park_limit, refusals)
+            plan = make_plan(messages, self._rules, self._inbox.park_limit, refusals)
             outcome = await self._apply(plan, lease, stop)
         if outcome is None:
             if lease.lapsed:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from shared.settings import LOG_LEVELS, Reader
+from writer.names import database_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +15,6 @@ LOOPS_PER_CONNECTION = 2
 """While one loop talks to SQS, another one uses the connection."""
 
 _ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside of the container
-
-_MAX_DATABASE_BYTES = 63  # MongoDB manual, "MongoDB limits and thresholds"
 
 DRAIN_GRACE = 20.0
 """Seconds that work in hand may take after SIGTERM. Less than the 30 s after which ECS kills a task."""
@@ -71,11 +70,7 @@ class Settings:
             status_port=reader.integer("STATUS_PORT", 8080, 0, 65535),
             log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         )
-        if settings.mongodb_database in ("admin", "local", "config"):
-            reader.problem(f"MONGODB_DATABASE={settings.mongodb_database!r} belongs to MongoDB itself")
-        if any(character in settings.mongodb_database for character in '/\\. "$*<>:|?'):
-            reader.problem(f"MONGODB_DATABASE={settings.mongodb_database!r} has a character MongoDB refuses")
-        if len(settings.mongodb_database.encode()) > _MAX_DATABASE_BYTES:
-            reader.problem(f"MONGODB_DATABASE has more than the {_MAX_DATABASE_BYTES} bytes MongoDB allows")
+        if settings.mongodb_database and (problem := database_problem(settings.mongodb_database)):
+            reader.problem(f"MONGODB_DATABASE={settings.mongodb_database!r} {problem}")
         reader.finish()
         return settings

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.dead_letter import DeadLetter
-    from writer.plan import Plan, Refusals
+    from writer.fold import Refusals
+    from writer.plan import Plan
     from writer.ports import Failure, Message, Outcome
 
 

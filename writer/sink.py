@@ -28,24 +28,27 @@ from pymongo.errors import (
 from pymongo.write_concern import WriteConcern
 
 from shared.errors import FatalError, TransientError
-from writer.apply import Written, apply
+from writer.apply import Tombstone, Written, apply
 from writer.guard import (
     TOMBSTONE_SECONDS,
     TOMBSTONES,
-    delete_filter,
+    document_filter,
+    mark_stage,
     outranked_filter,
     outranked_pipeline,
     put_pipeline,
+    removal_filter,
     tombstone_id,
     tombstone_pipeline,
 )
 from writer.mongo_errors import Meaning, meaning_of
 from writer.ports import Failure, FailureKind
+from writer.write import Mark, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from motor.core import AgnosticClient, AgnosticCollection
+    from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
 
     from writer.apply import Command
     from writer.ports import Outcome
@@ -59,6 +62,7 @@ _KEYS_PER_QUERY = 1_000  # keys have up to 3 KB, a query up to 16 MB
 _Operation = UpdateOne | DeleteOne
 _Indexed = tuple[int, _Operation]
 _Identity = tuple[str, Hashable]
+_Place = tuple[str, str]  # database and collection
 
 
 @dataclass(slots=True)
@@ -78,26 +82,33 @@ class _Tally:
 
 
 class MongoSink:
-    """Writes to one database through a small, fixed pool of connections."""
+    """Writes through a small, fixed pool of connections."""
 
-    def __init__(self, client: AgnosticClient[Any], database: str) -> None:
-        majority = WriteConcern(w="majority", wtimeout=_MAJORITY_MS)
-        # Whatever the URI says: a change is acknowledged only after a majority has it (P3), and tombstones
-        # are read where they are written.
+    def __init__(
+        self, client: AgnosticClient[Any], database: str, databases: Iterable[str] = frozenset()
+    ) -> None:
+        """Wraps a client.
+
+        Args:
+            client: closed by `close`.
+            database: the database of tables that name none.
+            databases: the others that the mapping names.
+        """
         self._client = client
-        self._database = client.get_database(
-            database, write_concern=majority, read_preference=ReadPreference.PRIMARY
-        )
-        self._tombstones = self._database[TOMBSTONES]
+        self._default = database
+        self._names = {database, *databases}
 
     @classmethod
-    def connect(cls, uri: str, database: str, pool_size: int) -> MongoSink:
+    def connect(
+        cls, uri: str, database: str, pool_size: int, databases: Iterable[str] = frozenset()
+    ) -> MongoSink:
         """Makes a sink; connects when it is first used.
 
         Args:
             uri: a MongoDB connection string.
-            database: name of the target database.
+            database: see `__init__`.
             pool_size: the number of connections that carry operations.
+            databases: see `__init__`.
 
         Raises:
             FatalError: the URI cannot be used; the text does not repeat it.
@@ -118,21 +129,22 @@ class MongoSink:
                 "it looks like mongodb://user:password@host:27017/?replicaSet=rs0, and special characters "
                 "in user and password are percent-encoded"
             ) from None
-        return cls(client, database)
+        return cls(client, database, databases)
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
 
     async def open(self) -> None:
-        """Makes sure that MongoDB answers as a writable primary, and that our index exists.
+        """Makes sure that MongoDB answers as a writable primary, and that our indexes exist.
 
         Raises:
             TransientError: it does not, yet.
             FatalError: it refuses us.
         """
         try:
-            await self._tombstones.create_index("at", expireAfterSeconds=TOMBSTONE_SECONDS)
+            for name in self._names:
+                await self._tombstones(name).create_index("at", expireAfterSeconds=TOMBSTONE_SECONDS)
         except PyMongoError as error:
             if isinstance(error, OperationFailure) and error.code == _OTHER_INDEX:
                 raise FatalError(
@@ -143,7 +155,7 @@ class MongoSink:
     async def ping(self) -> None:
         """See `writer.ports.Sink.ping`; raises as `open`."""
         try:
-            await self._database.command("ping")
+            await self._database("").command("ping")
         except PyMongoError as error:
             raise _translated(error) from error
 
@@ -159,40 +171,47 @@ class MongoSink:
         except PyMongoError as error:
             raise _translated(error) from error
 
-    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
         """See `writer.apply.Store`."""
-        operations = []
-        for write in deletes:
-            identity = tombstone_id(write.collection, write.document_id)
-            pipeline = tombstone_pipeline(identity, write.version)
-            operations.append(UpdateOne({"_id": identity}, pipeline, upsert=True))
-        await self._tombstones.bulk_write(operations, ordered=False)
+        by_database: defaultdict[str, list[UpdateOne]] = defaultdict(list)
+        for write, tombstone in tombstones:
+            pipeline = tombstone_pipeline(write.target, tombstone.removed, tombstone.mark)
+            operation = UpdateOne({"_id": tombstone_id(write.target)}, pipeline, upsert=True)
+            by_database[write.target.database].append(operation)
+        for database, operations in by_database.items():
+            await self._tombstones(database).bulk_write(operations, ordered=False)
 
-    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         """See `writer.apply.Store`."""
-        indices = {_identity(put): index for index, put in enumerate(puts)}
-        wanted = [tombstone_id(put.collection, put.document_id) for put in puts]
-        newer: dict[int, str] = {}
-        for start in range(0, len(wanted), _KEYS_PER_QUERY):
-            some = wanted[start : start + _KEYS_PER_QUERY]
-            async for tombstone in self._tombstones.find({"_id": {"$in": some}}, {"v": 1}):
-                index = indices[tombstone["_id"]["c"], _hashable(tombstone["_id"]["k"])]
-                if tombstone["v"] > puts[index].version:
-                    newer[index] = tombstone["v"]
+        by_database: defaultdict[str, dict[_Identity, int]] = defaultdict(dict)
+        for index, put in enumerate(puts):
+            identity = put.target.collection, _hashable(put.target.document_id)
+            by_database[put.target.database][identity] = index
+        newer: dict[int, Tombstone] = {}
+        for database, indices in by_database.items():
+            wanted = [tombstone_id(puts[index].target) for index in indices.values()]
+            for start in range(0, len(wanted), _KEYS_PER_QUERY):
+                some = wanted[start : start + _KEYS_PER_QUERY]
+                async for found in self._tombstones(database).find({"_id": {"$in": some}}):
+                    index = indices[found["_id"]["c"], _hashable(found["_id"]["k"])]
+                    tombstone = _tombstone(found, puts[index].version)
+                    if tombstone != Tombstone():
+                        newer[index] = tombstone
         return newer
 
     async def write(self, commands: Sequence[Command]) -> Written:
         """See `writer.apply.Store`: one unordered bulk write per collection."""
-        by_collection: defaultdict[str, list[_Indexed]] = defaultdict(list)
+        by_place: defaultdict[_Place, list[_Indexed]] = defaultdict(list)
         for index, command in enumerate(commands):
-            by_collection[command.write.collection].append((index, _operation(command)))
+            target = command.write.target
+            by_place[target.database, target.collection].append((index, _operation(command)))
         tally = _Tally()
-        for collection, operations in by_collection.items():
-            await self._bulk(self._database[collection], operations, tally)
+        for (database, collection), operations in by_place.items():
+            await self._bulk(self._database(database)[collection], operations, tally)
         return Written(
             failures=tally.failures,
             inserted=frozenset(tally.inserted),
-            suspects=frozenset(index for index in tally.unsure if commands[index].delete_version is None),
+            suspects=frozenset(index for index in tally.unsure if commands[index].puts),
             modified=tally.modified,
             matched=tally.matched,
             deleted=tally.deleted,
@@ -202,15 +221,39 @@ class MongoSink:
         """See `writer.sweep.Graveyard`."""
         since = datetime.now(UTC) - timedelta(seconds=window)
         try:
-            removed = 0
-            for collection in await self._tombstones.distinct("_id.c", {"at": {"$gte": since}}):
-                target = self._database[collection]
-                async for tombstone in self._tombstones.aggregate(outranked_pipeline(collection, since)):
-                    outranked = outranked_filter(tombstone["_id"]["k"], tombstone["v"])
-                    removed += (await target.delete_one(outranked)).deleted_count
+            return sum([await self._sweep(name, since) for name in self._names])
         except PyMongoError as error:
             raise _translated(error) from error
-        return removed
+
+    async def _sweep(self, database: str, since: datetime) -> int:
+        tombstones, mended = self._tombstones(database), 0
+        kinds = {"_id": {"c": "$_id.c", "f": "$f"}}
+        groups: list[dict[str, Any]] = [{"$match": {"at": {"$gte": since}}}, {"$group": kinds}]
+        async for group in tombstones.aggregate(groups):
+            collection, metadata_field = group["_id"]["c"], group["_id"]["f"]
+            documents = self._database(database)[collection]
+            pipeline = outranked_pipeline(collection, metadata_field, since)
+            async for found in tombstones.aggregate(pipeline):
+                target = Target(database, collection, found["_id"]["k"], ("", "", b""), metadata_field)
+                tombstone = _tombstone(found, "")
+                if tombstone.removed:
+                    outranked = outranked_filter(target, tombstone.removed)
+                    mended += (await documents.delete_one(outranked)).deleted_count
+                if tombstone.mark:
+                    stages = [mark_stage(target, tombstone.mark)]
+                    mended += (await documents.update_one(document_filter(target, {}), stages)).modified_count
+        return mended
+
+    def _database(self, name: str) -> AgnosticDatabase[Any]:
+        # Whatever the URI says: a change is acknowledged only after a majority has it (P3), and tombstones
+        # are read where they are written.
+        majority = WriteConcern(w="majority", wtimeout=_MAJORITY_MS)
+        return self._client.get_database(
+            name or self._default, write_concern=majority, read_preference=ReadPreference.PRIMARY
+        )
+
+    def _tombstones(self, database: str) -> AgnosticCollection[Any]:
+        return self._database(database)[TOMBSTONES]
 
     async def _bulk(
         self, collection: AgnosticCollection[Any], operations: Sequence[_Indexed], tally: _Tally
@@ -244,14 +287,27 @@ class MongoSink:
 
 def _operation(command: Command) -> _Operation:
     write = command.write
-    if command.delete_version is not None or write.document is None:
-        return DeleteOne(delete_filter(write.document_id, command.delete_version or write.version))
-    pipeline = put_pipeline(RawBSONDocument(write.document), write.version)
-    return UpdateOne({"_id": write.document_id}, pipeline, upsert=True)
+    if command.removal is not None:
+        return DeleteOne(removal_filter(write.target, command.removal.shard, command.removal.version))
+    stages = []
+    if command.puts and write.document is not None:
+        image = RawBSONDocument(write.document)
+        stages = put_pipeline(
+            write.target, write.version, image, merge=write.merge, keeps_marks=write.keeps_marks
+        )
+    if command.mark is not None:
+        stages.append(mark_stage(write.target, command.mark))
+    return UpdateOne(document_filter(write.target, write.shard), stages, upsert=command.puts)
 
 
-def _identity(write: Write) -> _Identity:
-    return write.collection, _hashable(write.document_id)
+def _tombstone(found: Mapping[str, Any], version: str) -> Tombstone:
+    """What of a tombstone is newer than a version."""
+    removed, marked = found.get("v", ""), found.get("marked")
+    mark = None
+    if marked is not None and marked["v"] > version:
+        at = round(marked["at"].replace(tzinfo=UTC).timestamp() * 1000)
+        mark = Mark(marked["v"], at)
+    return Tombstone(removed if removed > version else "", mark)
 
 
 def _hashable(document_id: Any) -> Hashable:
@@ -271,11 +327,16 @@ def _check_bulk_error(details: Mapping[str, Any]) -> None:
                 raise TransientError(f"MongoDB answered {problem['code']} to a write")
             case Meaning.FATAL:
                 raise FatalError(_refusal(problem["code"]))
-            case Meaning.HEALABLE if problem.get("keyPattern") == {"_id": 1}:
+            case Meaning.HEALABLE if problem.get("keyPattern") == {"_id": 1} and _is_by_id(problem):
                 # Two writers inserted the same document at once: now it is there, and the guard decides.
+                # With a shard key in the filter it may also be there under another value of that key.
                 raise TransientError("another writer inserted the same document at the same time")
             case _:
                 pass
+
+
+def _is_by_id(problem: Mapping[str, Any]) -> bool:
+    return len(problem.get("op", {}).get("q", ())) <= 1
 
 
 def _failure(problem: Mapping[str, Any]) -> Failure:

@@ -2,38 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.change import Change
 
-Identity = tuple[str, bytes]
-"""Collection and canonical key: equal for equal documents."""
+Identity = tuple[str, str, bytes]
+"""Database, collection and canonical key: equal for equal documents."""
+
+Shard = Mapping[str, Any]
+"""Where a document is in a sharded collection: the values of the shard key's fields by their paths, which
+stand in filters beside `_id`. Empty: `_id` alone finds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a change goes.
+
+    Attributes:
+        database: name of the database; empty: that of the settings.
+        collection: name of the collection.
+        document_id: the `_id`, as a BSON value.
+        identity: equal for equal documents, for grouping.
+        metadata_field: name of the field with the document's version.
+    """
+
+    database: str
+    collection: str
+    document_id: Any
+    identity: Identity
+    metadata_field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """How a put leaves alone what applications added to the document.
+
+    Attributes:
+        unset: names of fields that leave the document, beside those that an earlier put wrote.
+        names: names of the fields that this put writes.
+        reset: version of a deletion that this put stands for, too: nothing of an older document stays.
+    """
+
+    unset: Sequence[str]
+    names: Sequence[str]
+    reset: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The item is deleted, and its document stays, marked.
+
+    Attributes:
+        version: version of the deletion.
+        at: its time, milliseconds since the epoch.
+    """
+
+    version: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The document leaves a place, unless its version is higher.
+
+    Attributes:
+        version: of the deletion, or of the change that moved the document to another shard.
+    """
+
+    shard: Shard
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One guarded write.
+    """What is done to one document, guarded: removals first, then a put, then a mark; each may be missing.
 
     Attributes:
-        collection: where.
-        document_id: the `_id`, as a BSON value.
-        version: the change's version; only a document with a lower one is touched.
-        document: the BSON of a put; None for a delete.
+        target: which document.
         change: the change behind it, for parking and logs.
-        identity: equal for equal (collection, `_id`).
         message: index of the message that carried the change.
         messages: indices of all messages whose changes it stands for, that one included.
         changes: number of changes it stands for, the one it writes included.
+        removals: see there; alone: the item was deleted.
+        document: the BSON of a put, or None.
+        merge: how the put keeps what is not its own; None: the document is replaced as a whole.
+        keeps_marks: documents here can have marks, which a put leaves where the deletion was later.
+        mark: the item was deleted after all that, and its document stays.
+        shard: where the document is, or will be.
     """
 
-    collection: str
-    document_id: Any
-    version: str
-    document: bytes | None
+    target: Target
     change: Change
-    identity: Identity
     message: int
     messages: frozenset[int]
     changes: int
+    removals: Sequence[Removal] = ()
+    document: bytes | None = None
+    merge: Merge | None = None
+    keeps_marks: bool = False
+    mark: Mark | None = None
+    shard: Shard = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """That of the change; of a put, only a document with a lower one is touched."""
+        return self.change.version
+
+    @property
+    def identity(self) -> Identity:
+        """Equal for equal documents."""
+        return self.target.identity

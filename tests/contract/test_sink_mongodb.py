@@ -17,8 +17,8 @@ from pymongo.monitoring import CommandListener, ConnectionPoolListener
 
 from local.mongod import Mongod
 from shared.errors import FatalError, TransientError
-from tests.builders import delete, put, write
-from writer.guard import TOMBSTONES, delete_filter, tombstone_id
+from tests.builders import delete, put, target, write
+from writer.guard import TOMBSTONES, removal_filter, tombstone_id, tombstone_pipeline
 from writer.ports import FailureKind, Outcome
 from writer.sink import MongoSink
 
@@ -88,8 +88,10 @@ def watched_sink(uri: str, database: str, spy: Spy) -> Iterator[MongoSink]:
 def deleted_by_another_writer(database: Any, change: Change) -> None:
     """All that another writer does for a deletion, in one moment."""
     key = change.key["id"]
-    database[TOMBSTONES].insert_one({"_id": tombstone_id("items", key), "v": change.version})
-    database["items"].delete_one(delete_filter(key, change.version))
+    where = target(key)
+    pipeline = tombstone_pipeline(where, change.version, None)
+    database[TOMBSTONES].update_one({"_id": tombstone_id(where)}, pipeline, upsert=True)
+    database["items"].delete_one(removal_filter(where, {}, change.version))
 
 
 async def test_tombstones_expire(stack: Stack, database: str, mongodb: pymongo.MongoClient[Document]) -> None:

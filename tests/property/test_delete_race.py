@@ -20,9 +20,9 @@ import pytest
 
 from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
-from writer.apply import apply
+from writer.apply import Tombstone, apply
 from writer.health import Health
-from writer.mapping import Replication
+from writer.rules import Rules
 from writer.service import Service
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class NotedStore(FakeStore):
         super().__init__()
         self._note = note
 
-    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         newer = await super().newer_tombstones(puts)
         self._note(tuple(newer.items()))
         return newer
@@ -102,7 +102,7 @@ class Race:
         self.changes = changes
         self.store = NotedStore(self.learn)
         self.store.at_point = self._operation
-        self.service = Service(self.inbox, sink_class(self.store), Replication(), clock, Health(clock))
+        self.service = Service(self.inbox, sink_class(self.store), Rules(), clock, Health(clock))
         self.holders: dict[int, Holder] = {}
         self.left = Counter(freeze=1, crash=1, again=1)
         self.running = 0
@@ -130,7 +130,7 @@ class Race:
 
     @property
     def tombstone(self) -> str:
-        return self.store.tombstones.get((TABLE, repr("a")), "")
+        return self.store.tombstones.get((TABLE, repr("a")), Tombstone()).removed
 
     def actions(self) -> list[Action]:
         """What can happen next."""
@@ -232,12 +232,12 @@ class Partial:
     def __init__(self, store: FakeStore) -> None:
         self.store = store
         self.wrote = False
-        self.deletes: list[Write] = []
+        self.late: list[tuple[Write, Tombstone]] = []
 
-    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
-        await self.store.write_tombstones(deletes)
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
+        await self.store.write_tombstones(tombstones)
 
-    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         return await self.store.newer_tombstones(puts)
 
     async def write(self, commands: Sequence[Command]) -> Written:
@@ -246,22 +246,22 @@ class Partial:
 
 
 class BlindBefore(Partial):
-    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         return await super().newer_tombstones(puts) if self.wrote else {}
 
 
 class BlindAfterwards(Partial):
-    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, str]:
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         return {} if self.wrote else await super().newer_tombstones(puts)
 
 
 class TombstonesLast(Partial):
-    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
-        self.deletes = list(deletes)
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
+        self.late = list(tombstones)
 
     async def write(self, commands: Sequence[Command]) -> Written:
         written = await super().write(commands)
-        await self.store.write_tombstones(self.deletes)
+        await self.store.write_tombstones(self.late)
         return written
 
 

@@ -35,8 +35,9 @@ from shared.envelope import decode
 from shared.errors import PoisonError
 from tests.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
 from tests.strategies import TABLE, stream_record
+from writer.apply import Tombstone
 from writer.health import Health
-from writer.mapping import Replication
+from writer.rules import Rules
 from writer.service import Service
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Model(RuleBasedStateMachine):
         self.store.at_point = self._operation
         self.stop = asyncio.Event()
         sink, health = self.sink_class(self.store), Health(self.clock)
-        self.service = self.service_class(self.inbox, sink, Replication(), self.clock, health)
+        self.service = self.service_class(self.inbox, sink, Rules(), self.clock, health)
         self.sqs = ModelSqs(self.inbox)
         self.runner = asyncio.Runner()
         configuration = Settings("queue", "dead", LANES, frozenset(), "ERROR")
@@ -212,7 +213,7 @@ class Model(RuleBasedStateMachine):
         return {document["_id"]: document for document in self.store.documents[TABLE].values()}
 
     def _tombstone(self, key: str) -> str:
-        return self.store.tombstones.get((TABLE, repr(key)), "")
+        return self.store.tombstones.get((TABLE, repr(key)), Tombstone()).removed
 
     @invariant()
     def no_document_goes_back_in_time(self) -> None:
@@ -400,7 +401,7 @@ class Unguarded(FakeStore):
 
 
 class WithoutTombstones(FakeStore):
-    async def write_tombstones(self, deletes: Sequence[Write]) -> None:
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
         pass
 
 

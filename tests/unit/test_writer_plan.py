@@ -17,8 +17,9 @@ from shared.change import Change, Op
 from shared.envelope import decode, seal
 from shared.errors import PoisonError
 from tests.builders import LABEL, MIB, TABLE, body_of, delete, message, put
-from writer.mapping import parse_replication
 from writer.plan import letter_of_change, make_plan
+from writer.replication import parse_replication
+from writer.rules import Rules
 
 if TYPE_CHECKING:
     from writer.plan import Plan
@@ -28,13 +29,13 @@ EARLIER = "2019-01-01T00:00:00.000"
 
 
 def plan(*messages: Any, replication: str = "") -> Plan:
-    return make_plan(messages, parse_replication(replication, "replication.yaml"), MIB)
+    return make_plan(messages, Rules(parse_replication(replication, "replication.yaml")), MIB)
 
 
 def versions(made: Plan) -> dict[Any, str]:
     """What is written: key → sequence number, negative for a deletion."""
     return {
-        write.document_id: ("-" if write.document is None else "") + write.change.sequence
+        write.target.document_id: ("-" if write.document is None else "") + write.change.sequence
         for write in made.writes
     }
 
@@ -77,7 +78,7 @@ def test_documents_of_different_tables_and_key_types_are_different() -> None:
         message(put(1, 1), put(1, "1"), put(1, {"id": {"$b": "MQ=="}})), message(put(1, 1, table="other"))
     )
     assert len(made.writes) == 4
-    assert {write.collection for write in made.writes} == {TABLE, "other"}
+    assert {write.target.collection for write in made.writes} == {TABLE, "other"}
 
 
 POISON = {
@@ -170,7 +171,7 @@ def test_a_table_whose_name_no_collection_can_have_is_poison(table: str) -> None
 def test_a_table_with_such_a_name_is_replicated_under_another() -> None:
     """The mapping is the way out that the reason names."""
     made = plan(message(put(1, table="a..b")), replication="tables: {a..b: {collection: ab}}")
-    assert [write.collection for write in made.writes] == ["ab"]
+    assert [write.target.collection for write in made.writes] == ["ab"]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,6 @@ def test_a_letter_keeps_every_member_of_its_change() -> None:
         5,
         "e",
         {"id": 1, "b": {"$b": "AA=="}},
-        fresh=True,
         gone=frozenset({"x", "y"}),
         old={"o": 1},
         tagged=True,
@@ -349,7 +349,7 @@ def test_a_plan_is_what_the_reference_says(batch: Batch) -> None:
     assert Counter((poison.message, poison.letter.code) for poison in made.poison) == parked
     assert sums_up(made)
     for write in made.writes:
-        newest = written[write.document_id]
+        newest = written[write.target.document_id]
         carried = {
             n
             for n, one in enumerate(batch)

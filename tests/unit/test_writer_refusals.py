@@ -9,7 +9,7 @@ from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink
 from writer.health import Health
 from writer.lease import Lease
-from writer.mapping import Replication
+from writer.rules import Rules
 from writer.service import Service
 
 BASE = 10**21
@@ -25,7 +25,7 @@ class Batch:
             self.inbox.send(body)
         self.sink = FakeSink()
         self.sink.required[TABLE] = "n"
-        self.service = Service(self.inbox, self.sink, Replication(), self.clock, Health(self.clock))
+        self.service = Service(self.inbox, self.sink, Rules(), self.clock, Health(self.clock))
 
     async def go(self) -> None:
         messages = await self.inbox.receive()

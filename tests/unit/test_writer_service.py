@@ -17,7 +17,7 @@ from shared.errors import FatalError, PoisonError, TransientError
 from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink, settled
 from writer.health import Health, Part
-from writer.mapping import Replication
+from writer.rules import Rules
 from writer.service import Service
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Writer:
         self.task: asyncio.Task[None] | None = None
 
     def start(self, loops: int = 1, grace: float = 60.0) -> asyncio.Task[None]:
-        service = Service(self.inbox, self.sink, Replication(), self.clock, self.health)
+        service = Service(self.inbox, self.sink, Rules(), self.clock, self.health)
         self.task = asyncio.create_task(service.run(loops, self.stop, grace))
         return self.task
 

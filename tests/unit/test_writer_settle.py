@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from shared.envelope import decode
 from tests.builders import MIB, delete, message, put
-from writer.mapping import Replication
 from writer.plan import make_plan
 from writer.ports import Failure, FailureKind, Outcome
+from writer.rules import Rules
 from writer.settle import settle
 
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ HEALABLE = Failure(FailureKind.HEALABLE, "11000", "E11000 duplicate key")
 
 
 def plan(*messages: Message) -> Plan:
-    return make_plan(messages, Replication(), MIB)
+    return make_plan(messages, Rules(), MIB)
 
 
 def failing(made: Plan, failures: dict[int, Failure]) -> Outcome:
     """An outcome in which the writes of these keys failed."""
     return Outcome(
         {
-            index: failures[write.document_id]
+            index: failures[write.target.document_id]
             for index, write in enumerate(made.writes)
-            if write.document_id in failures
+            if write.target.document_id in failures
         }
     )
 
@@ -118,7 +118,7 @@ def test_the_law_of_settling(
     if garbage < len(messages):
         messages[garbage] = replace(messages[garbage], body="garbage")
         rows[garbage] = []
-    made = make_plan(messages, Replication(), MIB)
+    made = make_plan(messages, Rules(), MIB)
     failures = {key: fate for key, fate in enumerate(fates, start=1) if fate}
     settlement = settle(made, failing(made, failures), MIB)
 

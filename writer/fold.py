@@ -1,0 +1,177 @@
+"""Several changes of one document → one write with the outcome of applying them one after the other. Pure.
+
+A change that cannot become a document gives way: what is left has the outcome that it would have alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from shared.change import Change, Op
+from shared.errors import PoisonError
+from writer.mapping import image_of, old_place
+from writer.replication import Deletes
+from writer.write import Identity, Mark, Removal, Write
+
+if TYPE_CHECKING:
+    from writer.mapping import Image
+    from writer.rules import Table
+    from writer.write import Merge, Shard, Target
+
+Refusals = Mapping[tuple[Identity, str], PoisonError]
+"""Changes, by document and version, that MongoDB refused for good."""
+
+Unfit = list[tuple[Change, int, PoisonError]]
+"""Changes that cannot be applied, each with the index of its message."""
+
+
+@dataclass(slots=True)
+class Candidates:
+    """The changes of one document, each with the index of its message."""
+
+    table: Table
+    target: Target
+    changes: list[tuple[Change, int]] = field(default_factory=list)
+
+
+def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfit]:
+    """Finds the write of some changes.
+
+    The newest put is what the document shall hold. A newer deletion that leaves the document marks it; one
+    that removes it, or a put that the hook does not want, makes older changes of no interest.
+
+    Returns:
+        The write (None: there is nothing to write), and the changes that cannot be applied.
+    """
+    changes = candidates.changes
+    if len(changes) > 1:
+        changes = sorted(changes, key=lambda pair: pair[0].version)[::-1]  # of equal ones the last comes first
+    outcome = _Outcome(candidates.table, candidates.target)
+    unfit: Unfit = []
+    for change, message in changes:
+        if outcome.is_known:
+            outcome.take_older(change)
+            outcome.covered.append(message)
+            continue
+        if unfit and change.version == unfit[-1][0].version:
+            continue  # the same change once more: parked already
+        try:
+            if refusals and (refusal := refusals.get((candidates.target.identity, change.version))):
+                raise refusal
+            outcome.take(change, message)
+        except PoisonError as error:
+            unfit.append((change, message, error))
+        else:
+            outcome.covered.append(message)
+    return outcome.write(), unfit
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What becomes of the document; changes are taken newest first.
+
+    Attributes:
+        change: the newest change that is to be written, and `message` the index of its message.
+        image: what is put.
+        removal: the deletion that ends the search for a put.
+        left: places that the document left.
+        gone: attributes that left the item.
+        reset: the newest removal before the put.
+        covered: indices of the messages whose changes are seen to.
+    """
+
+    table: Table
+    target: Target
+    change: Change | None = None
+    message: int = 0
+    image: Image | None = None
+    mark: Mark | None = None
+    removal: Removal | None = None
+    left: list[Removal] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    reset: str = ""
+    covered: list[int] = field(default_factory=list)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what the document shall hold."""
+        return self.image is not None or self.removal is not None
+
+    def take(self, change: Change, message: int) -> None:
+        """Takes the next older change.
+
+        Raises:
+            PoisonError: it cannot be applied; nothing of it is taken.
+        """
+        place = old_place(self.table, change)
+        if change.op is Op.PUT:
+            self.image = image_of(self.table, change, self.target)
+            removes, marks = self.image is None, False
+        else:
+            effect = self.table.effect(change)
+            if effect is Deletes.KEEP:
+                return
+            removes, marks = effect is Deletes.DELETE, effect is Deletes.MARK
+        if removes:
+            self.removal = Removal(place or {}, change.version)
+        else:
+            self._leave(place, change)
+        if self.image is not None or self.mark is None:
+            self.change, self.message = change, message
+        if marks and self.mark is None:
+            self.mark = Mark(change.version, change.at)
+        self.gone |= change.gone
+
+    def take_older(self, change: Change) -> None:
+        """Takes a change that something newer stands for."""
+        try:
+            place = old_place(self.table, change)
+        except PoisonError:
+            place = None  # as it is never written, the document is not there either
+        if change.op is Op.DELETE and self.table.effect(change) is Deletes.DELETE:
+            self.reset = self.reset or change.version
+            self._leave(place or {}, change)
+        else:
+            self._leave(place, change)
+        if not self.reset:
+            self.gone |= change.gone
+
+    def write(self) -> Write | None:
+        """The write of it all; None if there is nothing to do."""
+        if self.change is None:
+            return None
+        shard = self._shard()
+        removals = [] if self.removal is None else [self.removal]
+        removals += [removal for removal in self.left if removal.shard != shard]
+        return Write(
+            target=self.target,
+            change=self.change,
+            message=self.message,
+            messages=frozenset(self.covered),
+            changes=len(self.covered),
+            removals=removals,
+            document=None if self.image is None else self.image.document,
+            merge=self._merge(),
+            keeps_marks=self.image is not None and self.table.can_mark,
+            mark=self.mark,
+            shard=shard,
+        )
+
+    def _leave(self, place: Shard | None, change: Change) -> None:
+        if self.table.rule.shard_key and place is not None:
+            self.left.append(Removal(place, change.version))
+
+    def _shard(self) -> Shard:
+        if self.image is not None:
+            return self.image.shard
+        if self.removal is not None:
+            return self.removal.shard
+        return self.left[0].shard if self.left else {}
+
+    def _merge(self) -> Merge | None:
+        if self.image is None or self.image.merge is None:
+            return None
+        gone = sorted({self.table.fields.renamed(name) for name in self.gone})
+        return replace(self.image.merge, unset=gone, reset=self.reset)

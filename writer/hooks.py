@@ -1,0 +1,95 @@
+"""Hooks: Python functions of the user's that have the last word on a document.
+
+    def hook(document: dict[str, Any], change: Change) -> dict[str, Any] | None
+
+The document has the fields as they would be written, without `_id` and metadata; the hook may change it and
+return it, return another one, or return None: the item is not replicated, and a document of it is removed. A
+hook may be called more than once for a change, and holds up the writer while it works: it computes, it does
+not wait. What it raises parks the record.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import FatalError, PoisonError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.change import Change
+    from writer.replication import Replication
+
+Document = dict[str, Any]
+Hook = Callable[[Document, Any], Document | None]
+
+
+def load_hooks(replication: Replication) -> Mapping[str, Hook]:
+    """Imports the hooks that a mapping names.
+
+    Returns:
+        The functions, by what stands in the file.
+
+    Raises:
+        FatalError: one cannot be imported, or cannot be called with a document and a change.
+    """
+    hooks = {}
+    for table, rule in replication.tables.items():
+        if rule.hook is not None and rule.hook not in hooks:
+            try:
+                hooks[rule.hook] = _load(rule.hook)
+            except Exception as error:
+                raise FatalError(f"the hook {rule.hook!r} of table {table!r}: {_why(error)}") from error
+    return hooks
+
+
+def call(hook: Hook, document: Document, change: Change) -> Document | None:
+    """Lets a hook work on a copy of the document.
+
+    Raises:
+        PoisonError: ``hook-failed``: it raised, or returned something else than a document without `_id`.
+    """
+    try:
+        result = hook(copy.deepcopy(document), change)
+    except Exception as error:
+        raise PoisonError(
+            "hook-failed", f"the hook raised {type(error).__name__}: {str(error)[:500]}"
+        ) from error
+    if result is None:
+        return None
+    if not isinstance(result, dict) or not all(isinstance(name, str) for name in result):
+        raise PoisonError(
+            "hook-failed", f"the hook returned a {type(result).__name__}, not a document or None"
+        )
+    if "_id" in result:
+        raise PoisonError("hook-failed", "the hook returned an _id: that is made of the item's key")
+    return result
+
+
+class _NoHookError(Exception):
+    """Something that is not a hook; the text says why."""
+
+
+def _load(name: str) -> Hook:
+    module_name, _, function_name = name.partition(":")
+    module = importlib.import_module(module_name)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise _NoHookError(f"the module has no function {function_name}")
+    if inspect.iscoroutinefunction(function):
+        raise _NoHookError("it is async; a hook computes, it does not wait")
+    try:
+        inspect.signature(function).bind({}, None)
+    except TypeError as error:
+        raise _NoHookError(f"it is not called with a document and a change: {error}") from error
+    except ValueError:  # some callables do not tell their signature
+        pass
+    return function  # type: ignore[no-any-return]
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, _NoHookError) else f"{type(error).__name__}: {error}"

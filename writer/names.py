@@ -1,0 +1,47 @@
+"""What MongoDB allows as a name. Pure; each function says what is wrong with one, or None.
+
+Source: MongoDB manual, "MongoDB limits and thresholds", "Naming restrictions".
+"""
+
+from __future__ import annotations
+
+from writer.guard import TOMBSTONES
+
+_MAX_DATABASE_BYTES = 63
+_NOT_IN_DATABASES = '/\\. "$*<>:|?\0'
+_OWN_DATABASES = ("admin", "local", "config")
+
+
+def database_problem(name: str) -> str | None:
+    """Checks the name of a database."""
+    if not name:
+        return "is empty"
+    if name in _OWN_DATABASES:
+        return "belongs to MongoDB itself"
+    if any(character in name for character in _NOT_IN_DATABASES):
+        return "has a character MongoDB refuses"
+    if len(name.encode()) > _MAX_DATABASE_BYTES:
+        return f"has more than the {_MAX_DATABASE_BYTES} bytes MongoDB allows"
+    return None
+
+
+def collection_problem(name: str) -> str | None:
+    """Checks the name of a collection; the driver refuses some that the server would take."""
+    if not name:
+        return "is empty"
+    if name == TOMBSTONES or name.startswith("system."):
+        return "is reserved"
+    if "$" in name or "\0" in name or ".." in name or name[0] == "." or name[-1] == ".":
+        return "is one that MongoDB refuses"
+    return None
+
+
+def field_problem(name: str) -> str | None:
+    """Checks the name of a field that replication makes up (those of attributes are taken as they are)."""
+    if not name:
+        return "is empty"
+    if name == "_id":
+        return "is the document's key"
+    if name.startswith("$") or "." in name or "\0" in name:
+        return "begins with $, or holds a dot or NUL"
+    return None

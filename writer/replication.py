@@ -1,0 +1,330 @@
+"""`replication.yaml`: the model of the file, and reading it. Pure.
+
+The model is the one description of the file: reading, checking, its JSON Schema and the rules that changes go
+by (`writer.rules`) all come from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+from bson import encode as bson_encode
+from bson.errors import InvalidDocument
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from shared.errors import FatalError
+from writer.bson_values import Numbers
+from writer.conversions import Conversion  # noqa: TC001 - the model needs it
+from writer.fields import parse_path
+from writer.guard import METADATA_FIELD
+from writer.names import collection_problem, database_problem, field_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_core import ErrorDetails
+
+NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
+"""What the encoder raises at a value that BSON cannot hold."""
+
+WILDCARD = "*"
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Mode(StrEnum):
+    """How a put meets a document that is there."""
+
+    REPLACE = "replace"
+    MERGE = "merge"
+
+
+class Deletes(StrEnum):
+    """What a deletion does to the document."""
+
+    DELETE = "delete"
+    MARK = "mark"
+    KEEP = "keep"
+
+
+class FieldRule(BaseModel):
+    """What happens to one field."""
+
+    model_config = _STRICT
+
+    default: Any = None
+    """The value where the item has no such attribute; given as `null`, the field becomes null."""
+
+    rename: str | None = Field(default=None, min_length=1)
+    """Another name for the field, in the same place."""
+
+    drop: bool = False
+    """Leave the field out."""
+
+    convert: Conversion | None = None
+    """A conversion of its value; of the elements, if it is a list or a set."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.drop and self.model_fields_set - {"drop"}:
+            raise ValueError("a field that is dropped has no other rules")
+        if self.rename is not None and (problem := field_problem(self.rename)):
+            raise ValueError(f"the new name {self.rename!r} {problem}")
+        try:
+            bson_encode({"default": self.default})
+        except NOT_BSON as error:
+            kind = type(self.default).__name__
+            raise ValueError(f"the default, a {kind}, is not a value that BSON can hold") from error
+        return self
+
+    @property
+    def has_default(self) -> bool:
+        """Tells a default of null from no default."""
+        return "default" in self.model_fields_set
+
+
+class TableRule(BaseModel):
+    """How the items of one table, or of all tables whose names fit a pattern, become documents."""
+
+    model_config = _STRICT
+
+    database: str | None = None
+    """The target database; by default the one in the writer's settings."""
+
+    collection: str | None = None
+    """The target collection; by default that of the table's name. In a pattern's entry, its one `*` stands
+    for what the pattern's `*` stands for."""
+
+    key: tuple[str, ...] = Field(default=(), max_length=2)
+    """The key attributes in the order that they have in a composite `_id`; by default by name. It cannot
+    change once documents are there."""
+
+    numbers: Numbers = Numbers.NATIVE
+    """What numbers become: `native` (integers, doubles where they are exact, decimals elsewhere),
+    `decimal128` (every non-integer a decimal), `double` (every non-integer a double, lossy)."""
+
+    mode: Mode = Mode.REPLACE
+    """`replace`: the document is a mirror of the item. `merge`: fields that applications added to it stay."""
+
+    deletes: Deletes = Deletes.DELETE
+    """What a deletion does: `delete` the document, `mark` it in the metadata field, or `keep` it as it is."""
+
+    ttl_deletes: Deletes | None = None
+    """The same for items that expired by their time to live; by default as `deletes`."""
+
+    shard_key: tuple[str, ...] = ()
+    """Fields of the collection's shard key, as paths of the document. Not needed if that is `_id`."""
+
+    metadata_field: str = METADATA_FIELD
+    """The field that holds the version of the document. It cannot change once documents are there."""
+
+    id_attribute: str | None = None
+    """The name of the field for an attribute called `_id`, which is not the document's `_id`; by default
+    `_id_`."""
+
+    include: tuple[str, ...] = ()
+    """If given, only these attributes are replicated (paths; a path stands for all that is below it)."""
+
+    exclude: tuple[str, ...] = ()
+    """Attributes that are not replicated (paths)."""
+
+    fields: dict[str, FieldRule] = Field(default_factory=dict)
+    """Rules for single fields, by their paths: names joined by dots; a dot in a name is written `\\.`."""
+
+    hook: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+    """`module:function`, a Python function `(document, change) -> document | None` that has the last word."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        problems = [*self._name_problems(), *self._path_problems(), *self._shard_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @field_validator("collection")
+    @classmethod
+    def _check_collection(cls, collection: str | None) -> str | None:
+        if collection is not None and (problem := collection_problem(collection.replace(WILDCARD, "x"))):
+            raise ValueError(f"the collection name {collection!r} {problem}")
+        return collection
+
+    def _name_problems(self) -> Iterator[str]:
+        if self.database is not None and (problem := database_problem(self.database)):
+            yield f"the database name {self.database!r} {problem}"
+        for name in (self.metadata_field, self.id_attribute):
+            if name is not None and (problem := field_problem(name)):
+                yield f"the field name {name!r} {problem}"
+        if self.id_attribute == self.metadata_field:
+            yield f"id_attribute and metadata_field are both {self.metadata_field!r}"
+        if len(set(self.key)) < len(self.key):
+            yield f"the key names {self.key[0]!r} twice"
+
+    def _path_problems(self) -> Iterator[str]:
+        targets: dict[tuple[str, ...], str] = {}
+        for text in (*self.fields, *self.include, *self.exclude):
+            path, problem = _read_path(text)
+            if problem:
+                yield problem
+            if text in self.fields and path:
+                target = (*path[:-1], self.fields[text].rename or path[-1])
+                if target in targets:
+                    yield f"the fields {targets[target]!r} and {text!r} both become {target[-1]!r}"
+                targets[target] = text
+                if target == (self.metadata_field,):
+                    yield f"the field {text!r} cannot become {target[0]!r}: that holds the metadata"
+        for text in self.exclude:
+            if text in self.fields:
+                yield f"the field {text!r} is excluded, and has rules"
+        if self.include and self.exclude:
+            yield "give either include or exclude, not both"
+
+    def _shard_problems(self) -> Iterator[str]:
+        for path in self.shard_key:
+            names = path.split(".")
+            if names[0] == "_id":
+                yield f"shard_key names {path!r}: a shard key of _id needs no entry"
+            elif any(field_problem(name) for name in names):
+                yield f"shard_key {path!r} is not a path that MongoDB takes"
+
+
+class Replication(BaseModel):
+    """The whole file."""
+
+    model_config = _STRICT
+
+    tables: dict[str, TableRule] = Field(default_factory=dict)
+    """By the name of the DynamoDB table, or a pattern: the beginning of names and `*`, or `*` alone. The
+    exact name comes first, then the longest beginning. Tables without an entry go by the defaults."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        owners: dict[tuple[str | None, str], str] = {}
+        for table, rule in self.tables.items():
+            if (problem := _pattern_problem(table, rule)) is not None:
+                raise ValueError(problem)
+            place = (rule.database, rule.collection or table)
+            if place in owners:
+                raise ValueError(
+                    f"the tables {owners[place]!r} and {table!r} both go to the collection {place[1]!r}: "
+                    "their versions cannot be compared, so each needs one of its own"
+                )
+            owners[place] = table
+        self._check_patterns()
+        return self
+
+    def _check_patterns(self) -> None:
+        """Two patterns must not be able to send two tables to one collection."""
+        moving = [name for name in self.patterns if self.tables[name].collection is not None]
+        for one, other in itertools.combinations(moving, 2):
+            first, second = self.tables[one], self.tables[other]
+            if first.database == second.database and _overlap(
+                first.collection or "", second.collection or ""
+            ):
+                raise ValueError(
+                    f"the patterns {one!r} and {other!r} can send two tables to one collection: give them "
+                    "different databases, or collections with different beginnings"
+                )
+
+    @cached_property
+    def patterns(self) -> tuple[str, ...]:
+        """The keys of `tables` that are patterns, in the order in which they are tried."""
+        found = (table for table in self.tables if table.endswith(WILDCARD))
+        return tuple(sorted(found, key=len, reverse=True))
+
+    @property
+    def databases(self) -> frozenset[str]:
+        """The databases that are named."""
+        return frozenset(rule.database for rule in self.tables.values() if rule.database is not None)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether a name can fit both of two patterns."""
+    (before, _, after), (front, _, end) = one.partition(WILDCARD), other.partition(WILDCARD)
+    beginnings = before.startswith(front) or front.startswith(before)
+    return beginnings and (after.endswith(end) or end.endswith(after))
+
+
+def _read_path(text: str) -> tuple[tuple[str, ...], str | None]:
+    try:
+        return parse_path(text), None
+    except ValueError as error:
+        return (), f"the path {text!r} {error}"
+
+
+def _pattern_problem(table: str, rule: TableRule) -> str | None:
+    stars = (rule.collection or "").count(WILDCARD)
+    if not table.endswith(WILDCARD):
+        if WILDCARD in table:
+            return f"the table name {table!r} has a * that is not at its end"
+        return f"the collection of the table {table!r} has a *, which only patterns have" if stars else None
+    if WILDCARD in table[:-1]:
+        return f"the pattern {table!r} has more than one *"
+    if rule.collection is not None and stars != 1:
+        return f"the pattern {table!r} goes to the collection {rule.collection!r}: it needs exactly one *"
+    return None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice: YAML's own loader forgets the first one."""
+
+
+def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, str) and key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{key!r} is there twice", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+
+
+def parse_replication(text: str, source: str) -> Replication:
+    """Reads the text of a `replication.yaml`.
+
+    Args:
+        text: the file's content.
+        source: its name, for messages.
+
+    Raises:
+        FatalError: not YAML, or not of the model; the text names each place and what is allowed there.
+    """
+    try:
+        content = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:  # ValueError: a date like 2020-13-45
+        raise FatalError(f"{source} is not YAML: {error}") from error
+    try:
+        return Replication.model_validate(content if content is not None else {})
+    except ValidationError as error:
+        problems = (_told(problem) for problem in error.errors(include_url=False))
+        raise FatalError(f"{source}: {'; '.join(problems)}") from error
+
+
+def _told(problem: ErrorDetails) -> str:
+    place = [str(part) for part in problem["loc"]]
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}
+        model = models.get(len(place), FieldRule)
+        known = sorted(model.model_fields)
+        close = difflib.get_close_matches(place[-1], known, n=1)
+        guess = f" (did you mean {close[0]}?)" if close else ""
+        message = f"there is no such setting{guess}; there are {', '.join(known)}"
+    elif problem["type"] == "string_pattern_mismatch" and place[-1] == "hook":
+        message = "a hook is written as module:function"
+    return f"{'.'.join(place) or 'the file'}: {message}"
