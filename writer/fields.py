@@ -7,43 +7,19 @@ Paths go into maps and, as MongoDB's own do, through lists: `lines.price` is the
 from __future__ import annotations
 
 import copy
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import PoisonError
 from writer.conversions import convert
+from writer.paths import parse_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from writer.bson_values import Numbers
+    from writer.paths import Path
     from writer.replication import FieldRule
-
-Path = tuple[str, ...]
-
-_PART = re.compile(r"(?:\\[.\\]|[^.\\])+")
-
-
-def parse_path(text: str) -> Path:
-    r"""Splits `address.since` into names; a dot or backslash in a name is written `\.` or `\\`.
-
-    Raises:
-        ValueError: a name is empty, or a backslash stands alone; the text continues "the path …".
-    """
-    parts = []
-    position = 0
-    while True:
-        part = _PART.match(text, position)
-        if part is None:
-            raise ValueError("has an empty name, or a backslash before neither a dot nor a backslash")
-        parts.append(re.sub(r"\\(.)", r"\1", part[0]))
-        position = part.end()
-        if position == len(text):
-            return tuple(parts)
-        if text[position] != ".":
-            raise ValueError("has a backslash before neither a dot nor a backslash")
-        position += 1
 
 
 @dataclass(slots=True)

@@ -47,7 +47,9 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
     """
     changes = candidates.changes
     if len(changes) > 1:
-        changes = sorted(changes, key=lambda pair: pair[0].version)[::-1]  # of equal ones the last comes first
+        changes = sorted(changes, key=lambda pair: pair[0].version)[
+            ::-1
+        ]  # of equal ones the last comes first
     outcome = _Outcome(candidates.table, candidates.target)
     unfit: Unfit = []
     for change, message in changes:

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from shared.errors import FatalError
 from writer.bson_values import Numbers
 from writer.conversions import Conversion  # noqa: TC001 - the model needs it
-from writer.fields import parse_path
 from writer.guard import METADATA_FIELD
 from writer.names import collection_problem, database_problem, field_problem
+from writer.paths import parse_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
