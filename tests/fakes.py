@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.dead_letter import DeadLetter
     from writer.apply import Command
     from writer.ports import Outcome
-    from writer.write import Mark, Write
+    from writer.write import Mark, Removal, Write
 
 Place = tuple[str, str]
 
@@ -285,7 +285,7 @@ class FakeStore:
         for index, command in enumerate(commands):
             await self._point("write")
             if command.removal is not None:
-                deleted += self._delete(command.write, command.removal.version)
+                deleted += self._delete(command.write, command.removal)
                 continue
             match self._update(command):
                 case Failure() as failure:
@@ -301,6 +301,7 @@ class FakeStore:
 
     def _update(self, command: Command) -> Failure | str:
         collection, key = _place(command.write)
+        key = self._find(command.write, command.write.shard) or f"{key}{dict(command.write.shard) or ''}"
         before = self.documents[collection].get(key)
         after = self._put(command.write, before) if command.puts else before
         if after is not None and command.mark is not None:
@@ -313,6 +314,16 @@ class FakeStore:
             return failure
         self.documents[collection][key] = after
         return "inserted" if before is None else "modified"
+
+    def _find(self, write: Write, shard: Mapping[str, Any]) -> str | None:
+        """The document, where the shard key says; there may be one with that `_id` on another shard."""
+        collection, _ = _place(write)
+        for key, document in self.documents[collection].items():
+            if repr(document["_id"]) == repr(write.target.document_id) and all(
+                document.get(path) == value for path, value in shard.items()
+            ):
+                return key
+        return None
 
     def _put(self, write: Write, before: dict[str, Any] | None) -> dict[str, Any]:
         assert write.document is not None
@@ -331,10 +342,13 @@ class FakeStore:
         """The guard of a put."""
         return _version(present) < version
 
-    def _delete(self, write: Write, version: str) -> bool:
-        collection, key = _place(write)
-        present = self.documents[collection].get(key)
-        if present is None or _version(present) > version:
+    def _delete(self, write: Write, removal: Removal) -> bool:
+        collection, _ = _place(write)
+        key = self._find(write, removal.shard)
+        if key is None:
+            return False
+        version = _version(self.documents[collection][key])
+        if version > removal.version or (version == removal.version and not removal.same):
             return False
         del self.documents[collection][key]
         return True
@@ -395,7 +409,9 @@ class FakeSink:
 
 
 def _place(write: Write) -> Place:
-    return write.target.collection, repr(write.target.document_id)
+    target = write.target
+    collection = f"{target.database}/{target.collection}" if target.database else target.collection
+    return collection, repr(target.document_id)
 
 
 def _marked(document: dict[str, Any], mark: Mark) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def _commands(write: Write, newer: Tombstone | None) -> Iterator[Command]:
             for removal in write.removals:
                 yield Command(write, removal=removal)
     elif newer is not None and newer.removed > write.version:
-        yield Command(write, removal=Removal(write.shard, newer.removed))
+        yield Command(write, removal=Removal(write.shard, newer.removed, same=False))
     else:
         yield Command(write, mark=newer.mark if newer else None, puts=True)
 
@@ -173,7 +173,8 @@ async def _remove_buried(store: Store, inserted: Sequence[Write]) -> None:
     for index, tombstone in found.items():
         write = inserted[index]
         if tombstone.removed > write.version:
-            commands.append(Command(write, removal=Removal(write.shard, tombstone.removed)))
+            removal = Removal(write.shard, tombstone.removed, same=False)
+            commands.append(Command(write, removal=removal))
         else:
             commands.append(Command(write, mark=tombstone.mark))
     if commands:

@@ -107,7 +107,7 @@ class _Outcome:
         Raises:
             PoisonError: it cannot be applied; nothing of it is taken.
         """
-        place = old_place(self.table, change)
+        place = self._place_before(change)
         if change.op is Op.PUT:
             self.image = image_of(self.table, change, self.target)
             removes, marks = self.image is None, False
@@ -128,10 +128,7 @@ class _Outcome:
 
     def take_older(self, change: Change) -> None:
         """Takes a change that something newer stands for."""
-        try:
-            place = old_place(self.table, change)
-        except PoisonError:
-            place = None  # as it is never written, the document is not there either
+        place = self._place_before(change)
         if change.op is Op.DELETE and self.table.effect(change) is Deletes.DELETE:
             self.reset = self.reset or change.version
             self._leave(place or {}, change)
@@ -161,9 +158,15 @@ class _Outcome:
             shard=shard,
         )
 
+    def _place_before(self, change: Change) -> Shard | None:
+        try:
+            return old_place(self.table, change)
+        except PoisonError:
+            return None  # an image with these values was never written, so the document is not there
+
     def _leave(self, place: Shard | None, change: Change) -> None:
         if self.table.rule.shard_key and place is not None:
-            self.left.append(Removal(place, change.version))
+            self.left.append(Removal(place, change.version, same=change.op is Op.DELETE))
 
     def _shard(self) -> Shard:
         if self.image is not None:
@@ -175,5 +178,7 @@ class _Outcome:
     def _merge(self) -> Merge | None:
         if self.image is None or self.image.merge is None:
             return None
-        gone = sorted({self.table.fields.renamed(name) for name in self.gone})
-        return replace(self.image.merge, unset=gone, reset=self.reset)
+        gone = {self.table.fields.renamed(name) for name in self.gone}
+        # An upsert makes the fields of its filter, even where they are null because the item has none.
+        gone.update(path.split(".")[0] for path in self.table.rule.shard_key)
+        return replace(self.image.merge, unset=sorted(gone), reset=self.reset)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from writer.write import Mark, Merge, Shard, Target
+    from writer.write import Mark, Merge, Removal, Shard, Target
 
 METADATA_FIELD = "_ddb"
 """The default name of the metadata field."""
@@ -79,9 +79,13 @@ def mark_stage(target: Target, mark: Mark) -> dict[str, Any]:
     return {"$replaceWith": {"$cond": [is_older, {"$mergeObjects": ["$$ROOT", {field: metadata}]}, "$$ROOT"]}}
 
 
-def removal_filter(target: Target, shard: Shard, version: str) -> dict[str, Any]:
+def removal_filter(target: Target, removal: Removal) -> dict[str, Any]:
     """Matches the document unless its version is higher; one without a version (not ours) matches."""
-    return {**document_filter(target, shard), f"{target.metadata_field}.v": {"$not": {"$gt": version}}}
+    is_to_stay = {"$gt" if removal.same else "$gte": removal.version}
+    return {
+        **document_filter(target, removal.shard),
+        f"{target.metadata_field}.v": {"$not": is_to_stay},
+    }
 
 
 def tombstone_id(target: Target) -> dict[str, Any]:

@@ -190,6 +190,13 @@ class TableRule(BaseModel):
                 yield f"shard_key names {path!r}: a shard key of _id needs no entry"
             elif any(field_problem(name) for name in names):
                 yield f"shard_key {path!r} is not a path that MongoDB takes"
+        stays = {self.deletes, self.ttl_deletes} - {Deletes.DELETE, None}
+        if stays and not set(self.shard_key) <= set(self.key):
+            yield (
+                "a document that stays after its deletion is not found again if the item is created anew "
+                "with another shard key: with shard_key, deletes and ttl_deletes can only be delete, unless "
+                "all of the shard key is named in key"
+            )
 
 
 class Replication(BaseModel):

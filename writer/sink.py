@@ -288,7 +288,7 @@ class MongoSink:
 def _operation(command: Command) -> _Operation:
     write = command.write
     if command.removal is not None:
-        return DeleteOne(removal_filter(write.target, command.removal.shard, command.removal.version))
+        return DeleteOne(removal_filter(write.target, command.removal))
     stages = []
     if command.puts and write.document is not None:
         image = RawBSONDocument(write.document)

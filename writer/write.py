@@ -72,10 +72,12 @@ class Removal:
 
     Attributes:
         version: of the deletion, or of the change that moved the document to another shard.
+        same: whether a document of that very version goes, too. Not the one that moved.
     """
 
     shard: Shard
     version: str
+    same: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import bson
-import pymongo
 import pytest
 from bson.decimal128 import Decimal128
 from hypothesis import HealthCheck, given, settings
@@ -15,90 +13,14 @@ from hypothesis import strategies as st
 
 from shared.errors import TransientError
 from tests.builders import delete, put, write
-from tests.fakes import FakeSink
 from writer.ports import FailureKind, Outcome
-from writer.sink import MongoSink
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
-    from local.stack import Stack
     from shared.change import Change
+    from tests.contract.worlds import Document, World
     from writer.ports import Sink
-
-Document = dict[str, Any]
-
-
-class World(Protocol):
-    """A sink, and what else can be done with its database."""
-
-    @property
-    def sink(self) -> Sink: ...
-    def documents(self, collection: str = "items") -> list[Document]: ...
-    def insert(self, document: Document, collection: str = "items") -> None: ...
-    def require(self, collection: str, name: str) -> None: ...
-    def make_unique(self, collection: str, name: str) -> None: ...
-    def clear(self) -> None: ...
-
-
-class FakeWorld:
-    """The database in memory."""
-
-    def __init__(self) -> None:
-        self.sink = FakeSink()
-
-    def documents(self, collection: str = "items") -> list[Document]:
-        return self.sink.all(collection)
-
-    def insert(self, document: Document, collection: str = "items") -> None:
-        self.sink.documents[collection][repr(document["_id"])] = document
-
-    def require(self, collection: str, name: str) -> None:
-        self.sink.required[collection] = name
-
-    def make_unique(self, collection: str, name: str) -> None:
-        self.sink.unique[collection] = name
-
-    def clear(self) -> None:
-        self.sink.__init__()  # type: ignore[misc]
-
-
-@dataclass
-class MongoWorld:
-    """A database of a real MongoDB."""
-
-    sink: MongoSink
-    database: Any
-
-    def documents(self, collection: str = "items") -> list[Document]:
-        return list(self.database[collection].find())
-
-    def insert(self, document: Document, collection: str = "items") -> None:
-        self.database[collection].insert_one(document)
-
-    def require(self, collection: str, name: str) -> None:
-        self.database.create_collection(collection, validator={name: {"$exists": True}})
-
-    def make_unique(self, collection: str, name: str) -> None:
-        self.database[collection].create_index(name, unique=True)
-
-    def clear(self) -> None:
-        for collection in ("items", "_replicator_tombstones"):
-            self.database[collection].delete_many({})
-
-
-@pytest.fixture(params=["memory", "mongodb"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    if request.param == "memory":
-        yield FakeWorld()
-        return
-    stack: Stack = request.getfixturevalue("stack")
-    database: str = request.getfixturevalue("database")
-    sink = MongoSink.connect(stack.mongodb_uri, database, 4)
-    await sink.open()
-    with pymongo.MongoClient[Document](stack.mongodb_uri) as client:
-        yield MongoWorld(sink, client[database])
-    sink.close()
 
 
 async def apply(world: World, *changes: Change, collection: str = "items") -> Outcome:

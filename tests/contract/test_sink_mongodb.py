@@ -21,6 +21,7 @@ from tests.builders import delete, put, target, write
 from writer.guard import TOMBSTONES, removal_filter, tombstone_id, tombstone_pipeline
 from writer.ports import FailureKind, Outcome
 from writer.sink import MongoSink
+from writer.write import Removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,7 +92,7 @@ def deleted_by_another_writer(database: Any, change: Change) -> None:
     where = target(key)
     pipeline = tombstone_pipeline(where, change.version, None)
     database[TOMBSTONES].update_one({"_id": tombstone_id(where)}, pipeline, upsert=True)
-    database["items"].delete_one(removal_filter(where, {}, change.version))
+    database["items"].delete_one(removal_filter(where, Removal({}, change.version)))
 
 
 async def test_tombstones_expire(stack: Stack, database: str, mongodb: pymongo.MongoClient[Document]) -> None:

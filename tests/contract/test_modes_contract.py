@@ -1,0 +1,343 @@
+"""What mappings make of changes, from the plan to the database: one suite for the fake and a real MongoDB.
+
+The fake behaves like a sharded collection, on whose shards documents with the same `_id` can stand side by
+side; the real one is not sharded, and refuses a second one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.builders import LABEL, MIB, TABLE, delete, message, put
+from writer.plan import make_plan
+from writer.replication import parse_replication
+from writer.rules import Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.change import Change
+    from tests.contract.worlds import Document, World
+
+DELETES = ("delete", "mark", "keep")
+AT = datetime(2020, 4, 29, 13, 22, 22, tzinfo=UTC).replace(tzinfo=None)
+
+# On the shared database of one test, thousands of small steps.
+RANDOM = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def mapping(**rule: str) -> Rules:
+    members = ", ".join(f"{name}: {value}" for name, value in rule.items())
+    return Rules(parse_replication(f"tables: {{{TABLE}: {{{members}}}}}", "replication.yaml"))
+
+
+async def apply(world: World, rules: Rules, *changes: Change) -> bool:
+    """Applies changes as one batch; tells whether nothing has to be tried again."""
+    made = make_plan([message(change, number=n) for n, change in enumerate(changes)], rules, MIB)
+    assert made.poison == []
+    return not (await world.sink.apply(made.writes)).failures
+
+
+def documents(world: World) -> list[Document]:
+    return world.documents(TABLE)
+
+
+def only(world: World) -> Document:
+    (document,) = documents(world)
+    return {name: value for name, value in document.items() if name not in {"_id", "id", "_ddb"}}
+
+
+def app(world: World, document: Document) -> None:
+    world.insert(document, TABLE)
+
+
+def put_of(sequence: int, *names: str) -> Change:
+    fields: dict[str, Any] = dict.fromkeys(names, 1)
+    return put(sequence, 1, table=TABLE, stream=LABEL, **fields)
+
+
+def expired(change: Change) -> Change:
+    return replace(change, ttl=True)
+
+
+# --- merge ------------------------------------------------------------------------------------------
+
+
+async def test_merging_keeps_what_applications_added(world: World) -> None:
+    """And replaces what came from the item, at the top level."""
+    rules = mapping(mode="merge")
+    app(world, {"_id": 1, "score": 5, "name": "old", "nested": {"app": 1}})
+    await apply(world, rules, put(1, name="new", nested={"item": 2}))
+    assert only(world) == {"score": 5, "name": "new", "nested": {"item": 2}}
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("$a", "b.c"), ("a.b", "a")])
+async def test_merging_removes_what_left_the_item(world: World, names: tuple[str, str]) -> None:
+    """Whatever the names; and although the change that removed it was never applied (parked, or late)."""
+    first, second = names
+    rules = mapping(mode="merge")
+    app(world, {"_id": 1, "score": 5})
+    await apply(world, rules, put_of(1, first, second))
+    removal = replace(put_of(2, first), gone=frozenset({second}))
+    await apply(world, rules, put_of(3, first, "c"))
+    assert only(world) == {"score": 5, first: 1, "c": 1}
+    await apply(world, rules, removal)
+    assert only(world) == {"score": 5, first: 1, "c": 1}
+
+
+async def test_merging_into_a_document_of_another_replication(world: World) -> None:
+    """It says nothing of the names that it wrote; the change knows what left the item."""
+    app(world, {"_id": 1, "age": 5, "score": 5})
+    change = replace(put(2, name="x"), gone=frozenset({"age"}))
+    await apply(world, mapping(mode="merge"), change)
+    assert only(world) == {"score": 5, "name": "x"}
+
+
+async def test_a_field_that_is_renamed_in_the_mapping_later(world: World) -> None:
+    """The old name was ours, so it goes."""
+    await apply(world, mapping(mode="merge"), put(1, Name="x"))
+    await apply(world, mapping(mode="merge", fields="{Name: {rename: name}}"), put(2, Name="y"))
+    assert only(world) == {"name": "y"}
+
+
+async def test_a_stale_merge_changes_nothing(world: World) -> None:
+    """The same guard (P2)."""
+    rules = mapping(mode="merge")
+    await apply(world, rules, put(5, a=5))
+    await apply(world, rules, put(4, a=4, b=4))
+    assert only(world) == {"a": 5}
+
+
+async def test_a_recreated_item_is_merged_into_nothing(world: World) -> None:
+    """Deleted and created again in one batch: what applications added to the former document is gone."""
+    rules = mapping(mode="merge")
+    app(world, {"_id": 1, "score": 5})
+    await apply(world, rules, put(1, a=1))
+    await apply(world, rules, delete(2), put(3, b=3))
+    assert only(world) == {"b": 3}
+
+
+async def test_a_deletion_that_is_delivered_again(world: World) -> None:
+    """Coalesced with a newer put, it takes nothing from the document that came after it."""
+    rules = mapping(mode="merge")
+    await apply(world, rules, delete(2), put(3, b=3))
+    enriched(world)
+    await apply(world, rules, delete(2), put(3, b=3), put(4, b=4))
+    assert only(world) == {"b": 4, "score": 5}
+
+
+def enriched(world: World) -> None:
+    """An application adds a field, without touching the rest."""
+    (document,) = documents(world)
+    world.replace({**document, "score": 5}, TABLE)
+
+
+# --- marks and kept documents -----------------------------------------------------------------------
+
+
+async def test_a_marked_document_stays_with_its_last_image(world: World) -> None:
+    """With the time of the deletion, and its version; put and deleted one by one or in one batch."""
+    rules = mapping(deletes="mark")
+    await apply(world, rules, put(1, 1, n=1))
+    await apply(world, rules, put(2, 1, n=2), delete(3, 1), put(1, 2), delete(2, 2))
+    await apply(world, rules, delete(3, 1))
+    for document, put_version, version in zip(documents(world), (2, 1), (3, 2), strict=True):
+        mark = {"v": delete(version).version, "at": AT}
+        assert document["_ddb"] == {"v": put(put_version).version, "deleted": mark}
+    assert documents(world)[0]["n"] == 2
+
+
+async def test_an_item_that_comes_back_is_not_marked(world: World) -> None:
+    """A newer put takes the mark away; an older one, or the same, does not."""
+    rules = mapping(deletes="mark")
+    await apply(world, rules, put(1, n=1))
+    await apply(world, rules, delete(3))
+    await apply(world, rules, put(2, n=2))
+    assert only(world) == {"n": 2}
+    assert "deleted" in documents(world)[0]["_ddb"]
+    await apply(world, rules, put(4, n=4))
+    assert documents(world)[0]["_ddb"] == {"v": put(4).version}
+
+
+async def test_a_put_that_comes_after_its_deletion_is_marked(world: World) -> None:
+    """Also where there is no document yet: the archive shall have it (P1)."""
+    rules = mapping(deletes="mark")
+    await apply(world, rules, delete(3))
+    assert documents(world) == []
+    await apply(world, rules, put(2, n=2))
+    assert only(world) == {"n": 2}
+    assert documents(world)[0]["_ddb"]["deleted"]["v"] == delete(3).version
+
+
+async def test_kept_documents(world: World) -> None:
+    """A deletion is nothing at all."""
+    rules = mapping(deletes="keep")
+    await apply(world, rules, put(1, n=1), delete(2))
+    await apply(world, rules, delete(2))
+    assert documents(world) == [{"_id": 1, "id": 1, "n": 1, "_ddb": {"v": put(1).version}}]
+
+
+@pytest.mark.parametrize("deletes", DELETES)
+@pytest.mark.parametrize("ttl_deletes", DELETES)
+async def test_expiries_have_a_setting_of_their_own(world: World, deletes: str, ttl_deletes: str) -> None:
+    """An archive keeps what expired, and drops what an application deleted; or the other way round."""
+    rules = mapping(deletes=deletes, ttl_deletes=ttl_deletes)
+    await apply(world, rules, put(1, 1), put(1, 2))
+    await apply(world, rules, delete(2, 1), expired(delete(2, 2)))
+    ends = {
+        document["_id"]: "mark" if "deleted" in document["_ddb"] else "keep" for document in documents(world)
+    }
+    assert {1: "delete", 2: "delete"} | ends == {1: deletes, 2: ttl_deletes}
+
+
+# --- shard keys -------------------------------------------------------------------------------------
+
+
+def moved(sequence: int, old: str | None, new: str) -> Change:
+    return replace(put(sequence, region=new), old=None if old is None else {"region": old})
+
+
+async def test_a_changed_shard_key_leaves_one_document(world: World) -> None:
+    """The document leaves its old place, and no old change brings it back there."""
+    rules = mapping(shard_key="[region]")
+    first, second = moved(1, None, "eu"), moved(2, "eu", "us")
+    for changes in ([first], [second], [second], [first], [first, second]):
+        assert await apply(world, rules, *changes)
+    assert [document["region"] for document in documents(world)] == ["us"]
+
+
+async def test_moves_in_one_batch(world: World) -> None:
+    """Every place on the way is left, also that of a deletion before the item was created anew."""
+    rules = mapping(shard_key="[region]")
+    await apply(world, rules, moved(1, None, "eu"))
+    gone = replace(delete(3), old={"region": "us"})
+    assert await apply(world, rules, moved(2, "eu", "us"), gone, moved(4, None, "ap"), moved(5, "ap", "sa"))
+    assert [document["region"] for document in documents(world)] == ["sa"]
+
+
+@pytest.mark.parametrize("old", [{"region": "eu"}, None], ids=["old value", "none"])
+async def test_a_deletion_finds_the_document(world: World, old: Mapping[str, Any] | None) -> None:
+    """By the old value of the shard key; by `_id` alone where that is not known."""
+    rules = mapping(shard_key="[region]")
+    await apply(world, rules, moved(1, None, "eu"))
+    await apply(world, rules, replace(delete(2), old=old))
+    assert documents(world) == []
+
+
+async def test_a_shard_key_that_is_part_of_the_key(world: World) -> None:
+    """Needs no old values."""
+    rules = mapping(key="[id]", shard_key="[id]")
+    await apply(world, rules, put(1))
+    await apply(world, rules, delete(2))
+    assert documents(world) == []
+
+
+async def test_an_item_without_the_shard_key(world: World) -> None:
+    """Null, as MongoDB takes it; and the field is not made up."""
+    rules = mapping(shard_key="[region]", mode="merge")
+    await apply(world, rules, put(1))
+    await apply(world, rules, replace(put(2), old={}))
+    assert only(world) == {}
+    assert await apply(world, rules, replace(put(3, region="eu"), old={}))
+    assert only(world) == {"region": "eu"}
+
+
+# --- random -----------------------------------------------------------------------------------------
+
+Story = list["Change"]
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """What happens to one item, as the Lambda tells it: images, old values, what left it."""
+    told: Story = []
+    item: dict[str, Any] | None = None
+    for sequence in range(1, draw(st.integers(1, 7)) + 1):
+        old = None if item is None else {"region": item["region"]} if "region" in item else {}
+        if item is not None and draw(st.booleans()):
+            told.append(replace(delete(sequence), old=old, ttl=draw(st.booleans())))
+            item = None
+            continue
+        values = {"a": st.just(sequence), "b": st.just(1), "region": st.sampled_from(["eu", "us"])}
+        fields: dict[str, Any] = draw(st.fixed_dictionaries({}, optional=values))
+        gone = frozenset() if item is None else frozenset(item.keys() - fields.keys())
+        told.append(replace(put(sequence, 1, table=TABLE, stream=LABEL, **fields), old=old, gone=gone))
+        item = fields
+    return told
+
+
+modes = st.sampled_from(["replace", "merge"])
+rulesets = st.one_of(
+    st.fixed_dictionaries(
+        {"mode": modes, "deletes": st.sampled_from(DELETES)},
+        optional={"ttl_deletes": st.sampled_from(DELETES)},
+    ),
+    st.fixed_dictionaries({"mode": modes, "shard_key": st.just("[region]")}),
+)
+
+
+@RANDOM
+@given(
+    rule=rulesets,
+    story=stories(),
+    cuts=st.lists(st.booleans(), min_size=8, max_size=8),
+    enrich=st.booleans(),
+)
+@example(
+    rule={"mode": "merge", "deletes": "delete"},
+    story=[put(1, a=1), delete(2), put(3, b=3)],
+    cuts=[False] * 8,
+    enrich=True,
+)
+async def test_the_outcome_is_that_of_one_by_one(
+    world: World, rule: dict[str, str], story: Story, cuts: list[bool], *, enrich: bool
+) -> None:
+    """However changes are cut into batches, and whatever the mapping: the same documents.
+
+    Fields of applications do not move to another shard with their document: that case is left out.
+    """
+    enrich = enrich and "shard_key" not in rule
+    ends = []
+    for one_by_one in (True, False):
+        world.clear()
+        if enrich:
+            app(world, {"_id": 1, "app": 0})
+        batch: Story = []
+        for change, cut in zip(story, cuts, strict=False):
+            batch.append(change)
+            if one_by_one or cut or change is story[-1]:
+                await apply(world, mapping(**rule), *batch)
+                batch = []
+            if cut and enrich:
+                for document in documents(world):
+                    world.replace({**document, "app": change.sequence}, TABLE)
+        ends.append(documents(world))
+    assert ends[0] == ends[1]
+
+
+@RANDOM
+@given(rulesets, stories(), st.data())
+async def test_any_order_ends_the_same(
+    world: World, rule: dict[str, str], story: Story, data: st.DataObject
+) -> None:
+    """Batches that are delivered in any order, and again, end where the changes in order end (P1)."""
+    world.clear()
+    rules = mapping(**rule)
+    for change in story:
+        await apply(world, rules, change)
+    expected = documents(world)
+    world.clear()
+    again = data.draw(st.lists(st.sampled_from(story), max_size=4))
+    waiting: Sequence[Change] = data.draw(st.permutations([*story, *again]))
+    rounds = 0
+    while waiting:  # what is refused is delivered again
+        waiting = [change for change in waiting if not await apply(world, rules, change)]
+        rounds += 1
+        assert rounds <= len(story) + 1
+    assert documents(world) == expected
