@@ -1,0 +1,101 @@
+"""What a mapping asks for, from DynamoDB to MongoDB: the settings that the example does not use."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+from bson.decimal128 import Decimal128
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from local.stack import Stack
+    from replicator_testing import Replicate
+    from replicator_testing.replicate import Pipelines
+
+HOOK = '''
+def wanted(document, change):
+    """Orders of customers, with their table; test orders are left out."""
+    return None if document.get("test") else {**document, "source": change.table}
+'''
+MAPPING = """
+tables:
+  "shop-*":
+    database: {database}
+    collection: "*"
+    key: [id]
+    deletes: mark
+    metadata_field: _replica
+    id_attribute: former_id
+    exclude: [customer.card]
+    fields:
+      lines.price: {{convert: decimal}}
+      placed: {{rename: placed_at, convert: iso8601}}
+    hook: shop_hooks:wanted
+  people: {{key: [id], mode: merge}}
+"""
+
+
+@pytest.fixture
+def mapping(unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Iterator[str]:
+    """The mapping, with a database of its own; its hook stands where this test's modules do."""
+    (tmp_path / "shop_hooks.py").write_text(HOOK)
+    monkeypatch.syspath_prepend(tmp_path)
+    database = f"shop-{unique}"
+    yield MAPPING.format(database=database)
+    with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        client.drop_database(database)
+
+
+def test_fields_hook_and_pattern(replicate: Replicate, mapping: str) -> None:
+    """An order becomes what the mapping says; one that the hook does not want is not there, or no longer."""
+    order = {
+        "id": 1,
+        "_id": "A-1",
+        "placed": "2020-04-29T15:22:22+02:00",
+        "customer": {"name": "Ann", "card": "4111"},
+        "lines": [{"price": "12.50", "sku": "a"}, {"price": Decimal(3), "sku": "b"}],
+    }
+    documents = replicate([order, {"id": 2, "test": True}], table="shop-orders", mapping=mapping)
+    assert documents == [
+        {
+            "_id": 1,
+            "id": 1,
+            "former_id": "A-1",
+            "placed_at": dt.datetime(2020, 4, 29, 13, 22, 22, tzinfo=dt.UTC),
+            "customer": {"name": "Ann"},
+            "lines": [
+                {"price": Decimal128("12.50"), "sku": "a"},
+                {"price": Decimal128("3"), "sku": "b"},
+            ],
+            "source": "shop-orders",
+        },
+        {},
+    ]
+    assert replicate([{**order, "test": True}], table="shop-orders", mapping=mapping) == [{}]
+
+
+def test_fields_of_applications_and_marks(
+    replicate: Replicate, replicator_pipelines: Pipelines, mapping: str
+) -> None:
+    """What an application adds stays, what leaves the item goes; a deleted order is still there, marked."""
+    replicate([{"id": 1, "name": "Ann", "age": 40}], table="people", mapping=mapping)
+    pipeline = replicator_pipelines.get(mapping)
+    with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
+        people = client[pipeline.database]["people"]
+        people.update_one({"_id": 1}, {"$set": {"score": 7}})
+        assert replicate([{"id": 1, "name": "Ann"}], table="people", mapping=mapping) == [
+            {"_id": 1, "id": 1, "name": "Ann", "score": 7}
+        ]
+        replicate([{"id": 3, "n": 1}], table="shop-orders", mapping=mapping)
+        pipeline.stack.client("dynamodb").delete_item(TableName="shop-orders", Key={"id": {"N": "3"}})
+        orders = client[mapping.split("database: ")[1].split("\n", maxsplit=1)[0]]["orders"]
+        live = {"_replica.deleted": {"$exists": False}}
+        pipeline.wait_until(lambda: orders.count_documents({"_id": 3, **live}), lambda count: count == 0)
+        (order,) = orders.find({"_id": 3})
+        assert (order["n"], type(order["_replica"]["deleted"]["at"])) == (1, dt.datetime)
