@@ -357,12 +357,8 @@ class FakeStore:
         """What `writer.sweep` has done when it is through."""
         for (collection, key), tombstone in self.tombstones.items():
             present = self.documents[collection].get(key)
-            if present is None or not _version(present):
-                continue
-            if _version(present) < tombstone.removed:
+            if present is not None and "" < _version(present) < tombstone.removed:
                 del self.documents[collection][key]
-            elif tombstone.mark:
-                self.documents[collection][key] = _marked(present, tombstone.mark)
 
     def _refused(self, collection: str, key: str, document: dict[str, Any]) -> Failure | None:
         if (name := self.required.get(collection)) and name not in document:

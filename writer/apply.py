@@ -11,7 +11,8 @@ and every put respects them. Each step closes one way in which a deleted documen
    newer: another writer may have finished the delete in between;
 4. a sweep (`writer.sweep`) removes what a writer inserted that died before step 3.
 
-Deletes that leave the document, marked, go the same way: where others remove, they mark. A document that
+Deletes that leave the document, marked, go the same way: where others remove, they mark. (They need no
+sweep: a put that was not marked yet is still to be delivered.) A document that
 moves to another shard leaves its old place first, and a tombstone, so that no older put brings it back there.
 
 Every call may fail half-way, and everything may be repeated any number of times.

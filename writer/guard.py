@@ -114,31 +114,36 @@ def tombstone_pipeline(target: Target, removed: str, mark: Mark | None) -> Pipel
 
 
 def outranked_pipeline(collection: str, metadata_field: str, since: datetime) -> Pipeline:
-    """Finds the tombstones since a time whose document is there in an older version of ours, or unmarked.
+    """Finds the tombstones since a time whose document is there in an older version of ours.
 
     The join runs inside the database, on the index of `_id`; documents without a version are not ours.
     """
-    version, deleted = f"${metadata_field}.v", f"${metadata_field}.deleted.v"
+    version = f"${metadata_field}.v"
     is_ours = {"$eq": [{"$type": version}, "string"]}
-    is_to_go = {"$lt": [version, "$$v"]}
-    is_to_be_marked = {"$and": [{"$lt": [version, "$$m"]}, {"$lt": [{"$ifNull": [deleted, ""]}, "$$m"]}]}
     return [
-        {"$match": {"at": {"$gte": since}, "_id.c": collection, "f": metadata_field}},
+        {
+            "$match": {
+                "at": {"$gte": since},
+                "_id.c": collection,
+                "f": metadata_field,
+                "v": {"$exists": True},
+            }
+        },
         {
             "$lookup": {
                 "from": collection,
                 "localField": "_id.k",
                 "foreignField": "_id",
-                "let": {"v": {"$ifNull": ["$v", ""]}, "m": {"$ifNull": ["$marked.v", ""]}},
+                "let": {"v": "$v"},
                 "pipeline": [
-                    {"$match": {"$expr": {"$and": [is_ours, {"$or": [is_to_go, is_to_be_marked]}]}}},
+                    {"$match": {"$expr": {"$and": [is_ours, {"$lt": [version, "$$v"]}]}}},
                     {"$project": {"_id": 1}},
                 ],
                 "as": "outranked",
             }
         },
         {"$match": {"outranked": {"$ne": []}}},
-        {"$project": {"v": 1, "marked": 1}},
+        {"$project": {"v": 1}},
     ]
 
 

@@ -226,7 +226,7 @@ class MongoSink:
             raise _translated(error) from error
 
     async def _sweep(self, database: str, since: datetime) -> int:
-        tombstones, mended = self._tombstones(database), 0
+        tombstones, removed = self._tombstones(database), 0
         kinds = {"_id": {"c": "$_id.c", "f": "$f"}}
         groups: list[dict[str, Any]] = [{"$match": {"at": {"$gte": since}}}, {"$group": kinds}]
         async for group in tombstones.aggregate(groups):
@@ -235,14 +235,8 @@ class MongoSink:
             pipeline = outranked_pipeline(collection, metadata_field, since)
             async for found in tombstones.aggregate(pipeline):
                 target = Target(database, collection, found["_id"]["k"], ("", "", b""), metadata_field)
-                tombstone = _tombstone(found, "")
-                if tombstone.removed:
-                    outranked = outranked_filter(target, tombstone.removed)
-                    mended += (await documents.delete_one(outranked)).deleted_count
-                if tombstone.mark:
-                    stages = [mark_stage(target, tombstone.mark)]
-                    mended += (await documents.update_one(document_filter(target, {}), stages)).modified_count
-        return mended
+                removed += (await documents.delete_one(outranked_filter(target, found["v"]))).deleted_count
+        return removed
 
     def _database(self, name: str) -> AgnosticDatabase[Any]:
         # Whatever the URI says: a change is acknowledged only after a majority has it (P3), and tombstones

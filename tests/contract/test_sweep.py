@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tests.fakes import FakeClock, settled
 from writer.guard import TOMBSTONES
 from writer.sink import MongoSink
 from writer.sweep import INTERVAL, WINDOW, sweep_until
+from writer.write import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +66,34 @@ async def test_what_is_newer_or_not_ours_stays(sink: MongoSink, target: Any) -> 
     target["items"].insert_many(foreign)
     assert await sink.sweep(WINDOW) == 0
     assert {document["_id"] for document in target["items"].find()} == {1, 2, 3}
+
+
+async def test_marks_are_no_removals(sink: MongoSink, target: Any) -> None:
+    """A document whose item was deleted stays where deletions leave documents."""
+    mark = Mark(delete(NEW).version, delete(NEW).at)
+    await sink.apply([write(put(OLD))])
+    await sink.apply([write(delete(NEW), removals=[], mark=mark)])
+    assert await sink.sweep(WINDOW) == 0
+    assert target["items"].count_documents({}) == 1
+
+
+async def test_other_metadata_fields_and_databases(target: Any, stack: Stack) -> None:
+    """The tombstone knows where the version stands; each database has tombstones of its own."""
+    elsewhere = f"{target.name}-b"
+    both = MongoSink.connect(stack.mongodb_uri, target.name, 1, {elsewhere})
+    try:
+        await both.open()
+        for database in ("", elsewhere):
+            change = write(delete(NEW), database=database)
+            await both.apply([replace(change, target=replace(change.target, metadata_field="_meta"))])
+            late = {"_id": 1, "_meta": {"v": put(OLD).version}}
+            target.client[database or target.name]["items"].insert_one(late)
+        assert await both.sweep(WINDOW) == 2
+        indexes = target.client[elsewhere][TOMBSTONES].index_information()
+        assert any("expireAfterSeconds" in index for index in indexes.values())
+    finally:
+        both.close()
+        target.client.drop_database(elsewhere)
 
 
 async def test_tombstones_of_long_ago_are_left_alone(sink: MongoSink, target: Any) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import types
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,7 @@ from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
 from writer.apply import Tombstone, apply
 from writer.health import Health
+from writer.replication import parse_replication
 from writer.rules import Rules
 from writer.service import Service
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from shared.change import Change
     from writer.apply import Command, Store, Written
     from writer.lease import Lease
-    from writer.ports import Message, Outcome
+    from writer.ports import Failure, Message, Outcome
     from writer.write import Write
 
 FIRST = 10**21
@@ -39,6 +40,8 @@ WRITERS = (0, 1)
 Action = tuple[str, int]
 
 PUT, DELETE, PUT_AGAIN = put(FIRST, "a", n=1), delete(FIRST + 1, "a"), put(FIRST + 2, "a", n=2)
+MARKS = f"tables: {{{TABLE}: {{deletes: mark}}}}"
+MARKED = {"put": (PUT, DELETE), "two puts": (PUT, put(FIRST + 1, "a", n=3), delete(FIRST + 2, "a"))}
 CHANGES = {"put and delete": (PUT, DELETE), "put, delete and put": (PUT, DELETE, PUT_AGAIN)}
 
 
@@ -82,29 +85,37 @@ class NotedStore(FakeStore):
         self._note(tuple(newer.items()))
         return newer
 
-    async def write(self, commands: Sequence[Command]) -> Written:
-        written = await super().write(commands)
-        self._note(written.inserted)
-        return written
+    def _update(self, command: Command) -> Failure | str:
+        result = super()._update(command)
+        self._note(result)  # at once: what the answer will say is settled now
+        return result
 
 
 class Race:
-    """The item's messages in one lane, two writers, and at most one freeze, one crash, one old message."""
+    """The item's messages in one lane, two writers, and at most one freeze, one crash, one old message.
 
-    def __init__(self, changes: Sequence[Change], sink_class: type[FakeSink], *, sweeps: bool) -> None:
+    With marks: each message in a lane of its own, as after a redrive, and at most one crash. In one lane
+    nothing can happen to a mark: the put before it has always been applied by somebody.
+    """
+
+    def __init__(
+        self, changes: Sequence[Change], sink_class: type[FakeSink], *, sweeps: bool, marks: bool = False
+    ) -> None:
         clock = FakeClock()
         self.inbox = FakeInbox(clock)
         self.inbox.most = 1
         self.inbox.faults.at_point = self._before_acknowledging
         self.bodies = [body_of(change) for change in changes]
-        for body in self.bodies:
-            self.inbox.send(body)
+        for number, body in enumerate(self.bodies):
+            self.inbox.send(body, f"lane-{number if marks else 0}")
         self.changes = changes
         self.store = NotedStore(self.learn)
         self.store.at_point = self._operation
-        self.service = Service(self.inbox, sink_class(self.store), Rules(), clock, Health(clock))
+        self.marks = marks
+        rules = Rules(parse_replication(MARKS, "replication.yaml") if marks else None)
+        self.service = Service(self.inbox, sink_class(self.store), rules, clock, Health(clock))
         self.holders: dict[int, Holder] = {}
-        self.left = Counter(freeze=1, crash=1, again=1)
+        self.left = Counter(crash=1) if marks else Counter(freeze=1, crash=1, again=1)
         self.running = 0
         self.crashed = False
         self.sweeps = sweeps
@@ -125,12 +136,24 @@ class Race:
     @property
     def version(self) -> str:
         """Of the document; empty if there is none."""
-        documents = self.store.documents[TABLE]
-        return str(next(iter(documents.values()))["_ddb"]["v"]) if documents else ""
+        return str(self._metadata.get("v", ""))
+
+    @property
+    def mark(self) -> str:
+        """The version of the document's mark; empty if there is none."""
+        return str(self._metadata.get("deleted", {}).get("v", ""))
+
+    @property
+    def _metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = {}
+        for document in self.store.documents[TABLE].values():
+            metadata = document["_ddb"]
+        return metadata
 
     @property
     def tombstone(self) -> str:
-        return self.store.tombstones.get((TABLE, repr("a")), Tombstone()).removed
+        found = self.store.tombstones.get((TABLE, repr("a")), Tombstone())
+        return found.mark.version if found.mark else found.removed
 
     def actions(self) -> list[Action]:
         """What can happen next."""
@@ -180,17 +203,25 @@ class Race:
         assert not self.version or self.version >= self.seen, "the document went back in time"
         self.seen = self.version
         if not self.holders and not self.crashed and self.version:
-            assert self.version >= self.tombstone, "the deleted item came back"
+            assert max(self.version, self.mark) >= self.tombstone, "the deleted item came back"
         if not self.holders and not self.inbox.bodies:
             if self.sweeps:
                 self.store.sweep()
-            newest = self.changes[-1]
-            assert self.version == (newest.version if newest.image is not None else ""), "it did not converge"
+            assert (self.version, self.mark) == self.expected, "it did not converge"
+
+    @property
+    def expected(self) -> tuple[str, str]:
+        """How it has to end: the versions of the document and of its mark."""
+        *_, newest_put = (change.version for change in self.changes if change.image is not None)
+        if self.changes[-1].image is not None:
+            return newest_put, ""
+        return (newest_put, self.changes[-1].version) if self.marks else ("", "")
 
     def state(self) -> object:
         """Equal for two histories whose futures are the same."""
         return (
             self.version,
+            self.mark,
             self.tombstone,
             tuple((body, body in self.inbox.in_flight) for body in self.inbox.bodies),
             tuple(self.inbox.receivable),
@@ -288,6 +319,18 @@ def test_whatever_two_writers_do_a_deleted_item_stays_deleted(changes: str) -> N
     assert states > 1000
 
 
+@pytest.mark.parametrize("changes", MARKED)
+def test_whatever_two_writers_do_a_deleted_item_is_marked(changes: str) -> None:
+    """P1 in all interleavings and orders of puts and a deletion that leaves the document; without sweeps."""
+    states = explore(lambda: Race(MARKED[changes], FakeSink, sweeps=False, marks=True))
+    assert states > 100
+
+
+class ForgetsMarks(FakeSink):
+    async def apply(self, writes: Sequence[Write]) -> Outcome:
+        return await apply(self.store, [replace(write, keeps_marks=False) for write in writes])
+
+
 MUTANTS: dict[str, tuple[type[FakeSink], bool]] = {
     "tombstones after the delete": (sink_with(TombstonesLast), True),
     "no look at the tombstones before the write": (sink_with(BlindBefore), True),
@@ -302,3 +345,19 @@ def test_every_step_is_needed(mutant: str) -> None:
     sink_class, sweeps = MUTANTS[mutant]
     with pytest.raises(AssertionError, match=r"came back|did not converge"):
         explore(lambda: Race(CHANGES["put and delete"], sink_class, sweeps=sweeps))
+
+
+FOR_MARKS = [*(name for name in MUTANTS if name != "no sweep"), "marks not kept by puts"]
+
+
+@pytest.mark.parametrize("mutant", FOR_MARKS)
+def test_every_step_is_needed_for_marks(mutant: str) -> None:
+    """Without the step there is a way in which a deleted item is not marked."""
+    sink_class, _ = MUTANTS.get(mutant, (ForgetsMarks, False))
+    with pytest.raises(AssertionError, match=r"came back|did not converge"):
+        _explore_marked(sink_class)
+
+
+def _explore_marked(sink_class: type[FakeSink]) -> None:
+    for changes in MARKED.values():
+        explore(lambda changes=changes: Race(changes, sink_class, sweeps=False, marks=True))  # type: ignore[misc]

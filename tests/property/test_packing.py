@@ -113,6 +113,7 @@ MAPPINGS = [f"{mode} {deletes}" for mode in ("replace", "merge") for deletes in 
 @example({}, [(1, {"a": 1}), (1, None), (1, {"b": 1})], 64, "merge delete")
 @example({1: {"a": 1}}, [(1, None), (1, {"a": 2})], 64, "merge delete")
 @example({1: {"a": 1, "b": 1}}, [(1, {"a": 1}), (1, {"a": 2}), (1, {"b": 3, "a": 2})], 64, "merge delete")
+@example({1: {"a": 1, "b": 1}}, [(1, {"a": 1}), (1, {"a": 2})], 64, "merge delete")
 @example({}, [(1, {"a": 1}), (1, None)], 64, "replace keep")
 def test_what_travels_does_what_happened(
     start: dict[int, Image], todo: list[tuple[int, Image | None]], lane_count: int, mapping: str
