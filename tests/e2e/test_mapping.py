@@ -10,6 +10,8 @@ import pymongo
 import pytest
 from bson.decimal128 import Decimal128
 
+from replicator_testing import Pipeline
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -78,6 +80,35 @@ def test_fields_hook_and_pattern(replicate: Replicate, mapping: str) -> None:
         {},
     ]
     assert replicate([{**order, "test": True}], table="shop-orders", mapping=mapping) == [{}]
+
+
+def test_an_item_that_changes_its_shard(stack: Stack, replicator_package: Path, tmp_path: Path) -> None:
+    """The Lambda tells the old value, so the writer finds the document that has to go.
+
+    This MongoDB is not sharded, and would refuse a second document of the same `_id`.
+    """
+    mapping = "tables: {'*': {key: [id], shard_key: [region]}}"
+    with Pipeline.start(
+        stack,
+        tmp_path,
+        package=replicator_package,
+        mapping=mapping,
+        parameters={"OldImageFields": "region", "CreateExampleTable": "true"},
+    ) as pipeline:
+        table = pipeline.table
+
+        def item(number: int, region: str) -> dict[str, Any]:
+            return {"id": {"N": str(number)}, "region": {"S": region}}
+
+        for region in ("eu", "us", "us", "ap"):
+            pipeline.put(table, item(1, region), item(2, region))
+            expected = [{"_id": number, "id": number, "region": region} for number in (1, 2)]
+            pipeline.wait_for_documents(table, expected)
+        for region in ("eu", "us", "sa"):  # in one batch or several
+            pipeline.put(table, item(1, region))
+        stack.client("dynamodb").delete_item(TableName=table, Key={"id": {"N": "2"}})
+        pipeline.wait_for_documents(table, [{"_id": 1, "id": 1, "region": "sa"}])
+        assert pipeline.dead_letters() == []
 
 
 def test_fields_of_applications_and_marks(
