@@ -7,7 +7,6 @@ sequence number that was reported, both halves on their own after an error.
 
 from __future__ import annotations
 
-import base64
 import itertools
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from producer_lambda import handler
 from shared.errors import TransientError
+from tests.lambda_events import in_lambda_event
 
 if TYPE_CHECKING:
     import random
@@ -249,7 +249,7 @@ def as_in_lambda(record: Record, stream: str) -> Record:
     Binary values are base64 text there, times are seconds, and each record names its stream.
     """
     body: dict[str, Any] = {
-        name: _attributes_as_in_lambda(value) if name in ("Keys", "NewImage", "OldImage") else value
+        name: in_lambda_event(value) if name in ("Keys", "NewImage", "OldImage") else value
         for name, value in record["dynamodb"].items()
     }
     body["ApproximateCreationDateTime"] = body["ApproximateCreationDateTime"].timestamp()
@@ -257,21 +257,3 @@ def as_in_lambda(record: Record, stream: str) -> Record:
     if identity := record.get("userIdentity"):
         converted["userIdentity"] = {"type": identity["Type"], "principalId": identity["PrincipalId"]}
     return converted
-
-
-def _attributes_as_in_lambda(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {name: _value_as_in_lambda(value) for name, value in attributes.items()}
-
-
-def _value_as_in_lambda(value: dict[str, Any]) -> dict[str, Any]:
-    ((kind, content),) = value.items()
-    match kind:
-        case "B":
-            content = base64.b64encode(content).decode()
-        case "BS":
-            content = [base64.b64encode(element).decode() for element in content]
-        case "L":
-            content = [_value_as_in_lambda(element) for element in content]
-        case "M":
-            content = _attributes_as_in_lambda(content)
-    return {kind: content}

@@ -6,15 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from bson.int64 import Int64
 
-from tests.faults.oracle import compare
-from tests.faults.source import Table
 from tests.faults.stream_poller import as_in_lambda
 from tests.faults.watch import Timeline
+from tests.oracle import compare
 
-TABLE = Table("items", ("id",), "stream")
 ITEM = {"id": {"N": "1"}, "n": {"N": "1.5"}, "_id": {"S": "theirs"}}
-DOCUMENT = {"_id": 1, "id": 1, "n": 1.5, "_id_": "theirs", "_ddb": {"v": "v"}}
+DOCUMENT = {"_id": 1, "id": 1, "n": 1.5, "_id_": "theirs", "_ddb": {"v": "v", "renamed": {"_id_": "_id"}}}
 
 
 def test_a_right_past() -> None:
@@ -71,14 +70,25 @@ def test_a_deleted_document_that_comes_back() -> None:
         ([], (0, 1, 0, 0)),
         ([{**DOCUMENT, "n": 1.25}], (0, 0, 1, 0)),
         ([{**DOCUMENT, "id": 1.0}], (0, 0, 1, 0)),
+        ([{**DOCUMENT, "id": Int64(1)}], (0, 0, 1, 0)),
+        ([{**DOCUMENT, "_ddb": {"v": "v"}}], (0, 0, 1, 0)),
         ([{name: value for name, value in DOCUMENT.items() if name != "_ddb"}], (0, 0, 1, 0)),
         ([DOCUMENT, {"_id": 2, "id": 2}], (1, 0, 0, 1)),
     ],
-    ids=["right", "missing", "another value", "another type", "no metadata", "extra"],
+    ids=[
+        "right",
+        "missing",
+        "another value",
+        "another type",
+        "another width",
+        "a renaming not told",
+        "no metadata",
+        "extra",
+    ],
 )
 def test_comparison(documents: list[dict[str, Any]], found: tuple[int, ...]) -> None:
     """Missing, different and extra are told apart; types count."""
-    result = compare(TABLE, [ITEM], documents)
+    result = compare([ITEM], documents, ["id"])
     assert (result.equal, len(result.missing), len(result.different), len(result.extra)) == found
     assert result.is_same == (found == (1, 0, 0, 0))
 

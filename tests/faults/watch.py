@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from pymongo.errors import ConnectionFailure, OperationFailure
 
-from tests.faults.oracle import METADATA_FIELD, frozen
+from tests.oracle import METADATA_FIELD, frozen
 from writer.guard import TOMBSTONES
 
 if TYPE_CHECKING:

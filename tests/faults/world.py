@@ -15,7 +15,6 @@ from local.deployment import Deployment
 from local.process import wait_until
 from local.writer_process import STOP_GRACE_S, WriterProcess
 from tests.faults.background import Background
-from tests.faults.oracle import Comparison, compare
 from tests.faults.queues import FaultQueues
 from tests.faults.stream_poller import (
     Function,
@@ -25,6 +24,7 @@ from tests.faults.stream_poller import (
 )
 from tests.faults.watch import Watch
 from tests.faults.workload import Workload
+from tests.oracle import Comparison, compare
 
 if TYPE_CHECKING:
     import random
@@ -248,7 +248,8 @@ class World:
     def compare(self) -> Sequence[Comparison]:
         """Both sides, table by table."""
         return [
-            compare(table, self.source.items(table), self.target[table.name].find()) for table in self.tables
+            compare(self.source.items(table), self.target[table.name].find(), table.key)
+            for table in self.tables
         ]
 
     def _judge(self) -> None:
