@@ -7,6 +7,7 @@ Source of what is legal: Amazon DynamoDB developer guide, "Supported data types 
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -69,33 +70,61 @@ def number_texts(draw: st.DrawFn) -> str:
     return f"{sign}{digits}E{exponent}"
 
 
+BORDER_NUMBERS = (
+    *("0", "-0", "0.0", "-1", "007", "1.50", "1.5", "1E2", "100.00", "0.1", "-12.75", "1e0", ".5", "5."),
+    # int32, the integers of a double, int64
+    *("2147483647", "2147483648", "-2147483648", "-2147483649"),
+    *("9007199254740991", "9007199254740992", "9007199254740993", "-9007199254740993"),
+    *("9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809"),
+    "9223372036854775807.5",
+    # halves, thirds and what lies beside them: doubles that are exact, and such that are not
+    *("0.5", "4503599627370496.5", "9007199254740992.5", "0.30000000000000004", "0.3000000000000000444"),
+    *("0.12345678901234567", "0.1000000000000000055511151231257827021181583404541015625"[:40], "1E+23"),
+    # the smallest and the largest
+    *("1E-130", "-1E-130", "9.99E+125", "-9.99E+125", "1E+125", "9" * 38 + "0" * 88),
+    "0." + "0" * 92 + "1" * 38,
+    # 34 digits fit Decimal128, 35 do not; 38 are the most
+    *("1" * 34, "1" * 35, "1" * 38, "-" + "9" * 38, "1" * 34 + "0" * 4, "1" * 34 + "0" * 80),
+    *("0." + "7" * 34, "0." + "7" * 35, "0." + "7" * 38, "-1." + "3" * 33, "-1." + "3" * 34, "1." + "3" * 37),
+    *("1." + "0" * 33 + "1", "1." + "0" * 36 + "1", "1" * 35 + "E-60", "1" * 35 + "E+60"),
+)
+"""Where one BSON type ends and another begins, and notations that are the same number."""
+
+numbers = st.one_of(number_texts(), st.sampled_from(BORDER_NUMBERS))
+
+
 def _set_of(kind: str, elements: st.SearchStrategy[Any], identity: Any) -> st.SearchStrategy[AttributeValue]:
     return st.lists(elements, max_size=5, unique_by=identity).map(lambda values: {kind: values})
 
 
+def _values(
+    names: st.SearchStrategy[str], *binaries: st.SearchStrategy[str | bytes]
+) -> st.SearchStrategy[AttributeValue]:
+    """Any AttributeValue; its binary values are bytes in the SDK, and base64 text in a Lambda event."""
+    scalars: st.SearchStrategy[AttributeValue] = st.one_of(
+        strings.map(lambda text: {"S": text}),
+        numbers.map(lambda text: {"N": text}),
+        st.booleans().map(lambda truth: {"BOOL": truth}),
+        st.just({"NULL": True}),
+        *(octets.map(lambda content: {"B": content}) for octets in binaries),
+        _set_of("SS", strings, None),
+        _set_of("NS", numbers, Decimal),
+        *(_set_of("BS", octets, None) for octets in binaries),
+    )
+    return st.recursive(
+        scalars,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4).map(lambda values: {"L": values}),
+            st.dictionaries(names, inner, max_size=4).map(lambda values: {"M": values}),
+            st.tuples(st.sampled_from(sorted(TAGS)), inner).map(lambda entry: {"M": dict([entry])}),
+        ),
+        max_leaves=12,
+    )
+
+
 _binary = st.binary(max_size=12)
 _base64 = _binary.map(lambda octets: base64.b64encode(octets).decode())
-_scalars: st.SearchStrategy[AttributeValue] = st.one_of(
-    strings.map(lambda text: {"S": text}),
-    number_texts().map(lambda text: {"N": text}),
-    st.booleans().map(lambda truth: {"BOOL": truth}),
-    st.just({"NULL": True}),
-    _base64.map(lambda text: {"B": text}),
-    _binary.map(lambda octets: {"B": octets}),
-    _set_of("SS", strings, None),
-    _set_of("NS", number_texts(), Decimal),
-    _set_of("BS", _base64, None),
-    _set_of("BS", _binary, None),
-)
-attribute_values: st.SearchStrategy[AttributeValue] = st.recursive(
-    _scalars,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4).map(lambda values: {"L": values}),
-        st.dictionaries(names, inner, max_size=4).map(lambda values: {"M": values}),
-        st.tuples(st.sampled_from(sorted(TAGS)), inner).map(lambda entry: {"M": dict([entry])}),
-    ),
-    max_leaves=12,
-)
+attribute_values = _values(names, _base64, _binary)
 items: st.SearchStrategy[Item] = st.dictionaries(names, attribute_values, max_size=5)
 keys: st.SearchStrategy[Item] = st.dictionaries(
     names.filter(bool),
@@ -115,6 +144,71 @@ def nested(levels: int, kind: str = "L") -> AttributeValue:
     for _ in range(levels):
         value = {"L": [value]} if kind == "L" else {"M": {"n": value}}
     return value
+
+
+OUR_NAMES = ("_id", "_ddb")
+"""Fields that the replicator needs itself."""
+
+storable_names = names.filter(lambda name: "\0" not in name)  # BSON has no name with a NUL
+_storable_values = st.one_of(
+    _values(storable_names, _binary), st.builds(nested, st.integers(1, DEEPEST), st.sampled_from("LM"))
+)
+_top_names = st.one_of(
+    st.sampled_from([f"{name}{more}" for name in OUR_NAMES for more in ("", "_", "__", ".v")]),
+    storable_names.filter(bool),
+)
+storable_items: st.SearchStrategy[Item] = st.dictionaries(_top_names, _storable_values, max_size=5)
+"""Items that have a document; in the SDK's form."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What was in a table at two moments.
+
+    Attributes:
+        key: the names of its key attributes.
+        before: items with different keys.
+        after: the same items, with other attributes.
+    """
+
+    key: tuple[str, ...]
+    before: list[Item]
+    after: list[Item]
+
+
+@st.composite
+def contents(draw: st.DrawFn, most: int = 4) -> Contents:
+    """Any table: a key of one or two attributes of any types and names, and a few items."""
+    some_names = st.sampled_from(["id", "sk", "$k", "_$k", "$", "a.b", "_id", "_ddb", "ключ"])
+    key = tuple(draw(st.lists(some_names, min_size=1, max_size=2, unique=True)))
+    of_type: dict[str, st.SearchStrategy[Any]] = {
+        "S": strings.filter(bool),
+        "N": numbers,
+        "B": _binary.filter(bool),
+    }
+    types = [draw(st.sampled_from(sorted(of_type))) for _ in key]
+    values = st.tuples(*(of_type[kind] for kind in types))
+    found = draw(
+        st.lists(
+            st.tuples(values, storable_items, storable_items),
+            min_size=1,
+            max_size=most,
+            unique_by=lambda entry: _identity(types, entry[0]),
+        )
+    )
+    rows = [(_as_key(key, types, key_values), before, after) for key_values, before, after in found]
+    return Contents(
+        key, [before | part for part, before, _ in rows], [after | part for part, _, after in rows]
+    )
+
+
+def _identity(types: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Equal for equal keys: 1.50 is 1.5."""
+    return tuple(Decimal(value) if kind == "N" else value for kind, value in zip(types, values, strict=True))
+
+
+def _as_key(names: tuple[str, ...], types: list[str], values: tuple[Any, ...]) -> Item:
+    return {name: {kind: value} for name, kind, value in zip(names, types, values, strict=True)}
 
 
 @st.composite
