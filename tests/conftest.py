@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING
 import pymongo
 import pytest
 
+from tests.lambda_environment import end_execution_environment
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from types_boto3_sqs.literals import QueueAttributeNameType
 
     from local.stack import Stack
+
+    DeployLambda = Callable[..., None]
 
 pytest_plugins = ["replicator_testing.plugin"]
 
@@ -75,3 +80,33 @@ def queues(stack: Stack, unique: str) -> Iterator[Queues]:
     yield Queues(url, dead)
     sqs.delete_queue(QueueUrl=url)
     sqs.delete_queue(QueueUrl=dead)
+
+
+@pytest.fixture
+def deploy_lambda(
+    aws_environment: None,  # noqa: ARG001 - needed for its effect
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[DeployLambda]:
+    """`deploy_lambda(queue_url, dead_letter_url, …)`: makes this process the environment of the Lambda."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def deploy(
+        queue_url: str, dead_letter_url: str, endpoint_url: str | None = None, old_image_fields: str = ""
+    ) -> None:
+        end_execution_environment()
+        settings = {
+            "QUEUE_URL": queue_url,
+            "DEAD_LETTER_QUEUE_URL": dead_letter_url,
+            "LOG_LEVEL": "WARNING",
+            "OLD_IMAGE_FIELDS": old_image_fields,
+        }
+        if endpoint_url:
+            settings["AWS_ENDPOINT_URL"] = endpoint_url
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("LANES", raising=False)
+
+    yield deploy
+    end_execution_environment()
+    root.handlers[:], root.level = handlers, level

@@ -142,7 +142,7 @@ def frozen(value: Any) -> Hashable:
         case bytes():  # as PyMongo reads subtype 0; others come as a class of their own
             return (type(value).__name__, value)
         case Mapping():
-            return ("document", frozenset((name, frozen(part)) for name, part in value.items()))
+            return ("document", tuple((name, frozen(value[name])) for name in sorted(value)))
         case list():
             return ("array", tuple(frozen(part) for part in value))
         case Int64():

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from producer_lambda import forward, handler
-from shared.attribute_values import encode_item
 from shared.aws import sqs_client
 from shared.change import Change
 from shared.envelope import decode
 from shared.errors import FatalError, TransientError
-from tests.strategies import DEEPEST, arn, nested, stream_record
+from tests.strategies import arn, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,21 +146,6 @@ def test_one_client_and_one_loop(invoke: Lambda, monkeypatch: pytest.MonkeyPatch
 
 CONTROLS = "".join(map(chr, range(0x20))) + "\x7f\ufffe\uffff\U0001ffff"
 noise = random.Random(1)  # noqa: S311 - repeatable, not secret
-WORST: dict[str, Any] = {
-    "control characters": {"S": CONTROLS * 9_500},
-    "random binary": {"B": noise.randbytes(400_000)},
-    "empty strings": {"L": [{"S": ""}] * 390_000},
-    "deep": nested(DEEPEST, "M"),
-    "numbers": {"NS": [f"1.{number:037}" for number in range(19_000)]},
-}
-
-
-@pytest.mark.parametrize("kind", WORST)
-def test_worst_items_are_taken(invoke: Lambda, kind: str) -> None:
-    """SQS takes an item of 400 KB of anything, and the queue gives it back unchanged."""
-    assert invoke(insert(1, a=WORST[kind])) == OK
-    (change,) = invoke.changes()
-    assert change.image == encode_item({"id": {"N": "1"}, "a": WORST[kind]})[0]
 
 
 @pytest.mark.parametrize("lanes", ["0", "1"])

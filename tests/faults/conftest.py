@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import secrets
@@ -14,7 +13,6 @@ import pytest
 from local.dynamodb_local import DynamoDBLocal
 from local.errors import StackError
 from tests.faults.source import Source
-from tests.faults.stream_poller import end_execution_environment
 from tests.faults.world import Options, World
 
 if TYPE_CHECKING:
@@ -22,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local.stack import Stack
+    from tests.conftest import DeployLambda
 
     MakeWorld = Callable[[Options], World]
-    DeployLambda = Callable[..., None]
 
 SEED = pytest.StashKey[str]()
 _DEFAULT_SOAK_SECONDS = 5.0
@@ -71,33 +69,6 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 def soak_seconds() -> float:
     """How long a random scenario goes on."""
     return float(os.environ.get("SOAK_SECONDS") or _DEFAULT_SOAK_SECONDS)
-
-
-@pytest.fixture
-def deploy_lambda(
-    aws_environment: None,  # noqa: ARG001 - needed for its effect
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[DeployLambda]:
-    """`deploy_lambda(queue_url, dead_letter_url, …)`: makes this process the environment of the Lambda."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-
-    def deploy(queue_url: str, dead_letter_url: str, endpoint_url: str | None = None) -> None:
-        settings = {
-            "QUEUE_URL": queue_url,
-            "DEAD_LETTER_QUEUE_URL": dead_letter_url,
-            "LOG_LEVEL": "WARNING",
-        }
-        if endpoint_url:
-            settings["AWS_ENDPOINT_URL"] = endpoint_url
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        for name in ("LANES", "OLD_IMAGE_FIELDS"):
-            monkeypatch.delenv(name, raising=False)
-
-    yield deploy
-    end_execution_environment()
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture

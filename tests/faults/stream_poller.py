@@ -8,15 +8,15 @@ sequence number that was reported, both halves on their own after an error.
 from __future__ import annotations
 
 import itertools
-import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from producer_lambda import handler
 from shared.errors import TransientError
+from tests.lambda_environment import Deadline, end_execution_environment
 from tests.lambda_events import in_lambda_event
 
 if TYPE_CHECKING:
@@ -55,18 +55,6 @@ class LambdaFaults:
     forget: float = 0.0
     cold: float = 0.0
     repeat: float = 0.0
-
-
-@dataclass
-class Deadline:
-    """Lambda's context object: the time that an invocation has left."""
-
-    seconds: float
-    _start: float = field(default_factory=time.monotonic)
-
-    def get_remaining_time_in_millis(self) -> int:
-        """See `producer_lambda.handler.Context`."""
-        return round((self._start + self.seconds - time.monotonic()) * 1000)
 
 
 class Function:
@@ -108,13 +96,6 @@ class Function:
 
     def _happens(self, probability: float) -> bool:
         return self._rng.random() < probability
-
-
-def end_execution_environment() -> None:
-    """Ends the function's environment, as Lambda does with its process; the next invocation makes one."""
-    if handler._runtime:  # noqa: SLF001
-        handler._runtime.close()  # noqa: SLF001
-        handler._runtime = None  # noqa: SLF001
 
 
 class StreamPoller:

@@ -14,14 +14,13 @@ import pytest
 from local.process import wait_until
 from local.writer_process import WriterProcess
 from producer_lambda import handler
-from tests.faults.stream_poller import Deadline
 from tests.faults.world import queues_only
+from tests.lambda_environment import Deadline
 from tests.strategies import arn
 
 if TYPE_CHECKING:
     from local.stack import Stack
-    from tests.conftest import Queues
-    from tests.faults.conftest import DeployLambda
+    from tests.conftest import DeployLambda, Queues
 
 CHANGES = 300_000
 BATCH = 10_000  # what Lambda hands over at most

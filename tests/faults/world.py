@@ -20,10 +20,10 @@ from tests.faults.stream_poller import (
     Function,
     LambdaFaults,
     StreamPoller,
-    end_execution_environment,
 )
 from tests.faults.watch import Watch
 from tests.faults.workload import Workload
+from tests.lambda_environment import end_execution_environment
 from tests.oracle import Comparison, compare
 
 if TYPE_CHECKING:

@@ -2,11 +2,8 @@
 
 import base64
 import json
-import random
 import re
 import zlib
-from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,10 +14,10 @@ from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.envelope import MAX_CHANGES, MAX_INFLATED_BYTES, Rejected, decode, encode_change, frame_size, seal
 from shared.errors import PoisonError
-from tests.strategies import LABEL, TABLE, AttributeValue, Item, changes, json_values, nested
+from tests.strategies import LABEL, TABLE, changes, json_values
+from tests.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
 
 MIB = 1024 * 1024
-MOST_ITEM_BYTES = 400 * 1024
 
 # Amazon SQS API reference, SendMessage.
 sqs_takes = re.compile(
@@ -56,74 +53,11 @@ def test_round_trip(originals: list[Change], limit: int) -> None:
 # The worst items
 
 
-def size_of(value: AttributeValue) -> int:
-    """Bytes as DynamoDB counts them (developer guide, "DynamoDB item sizes and formats")."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "S":
-            return len(str(content).encode())
-        case "B":
-            return len(bytes(content))
-        case "N":
-            return len(Decimal(content).as_tuple().digits) // 2 + 1 + int(str(content).startswith("-"))
-        case "BS":
-            return sum(map(len, content))
-        case "L":
-            return 3 + sum(1 + size_of(element) for element in content)
-        case "M":
-            return 3 + sum(1 + len(name.encode()) + size_of(element) for name, element in content.items())
-        case _:
-            return 1
-
-
-chance = random.Random(400)  # noqa: S311 - repeatable, not secret
-
-
-def characters(alphabet: str, count: int) -> str:
-    return "".join(chance.choices(alphabet, k=count))
-
-
-def number() -> str:
-    return f"{chance.choice(['-', ''])}{chance.randrange(10, 100)}E{chance.randrange(-128, 124)}"
-
-
-def full_of(element: Callable[[], AttributeValue], bytes_each: int) -> AttributeValue:
-    return {"L": [element() for _ in range((MOST_ITEM_BYTES - 100) // bytes_each)]}
-
-
-CONTROLS = "".join(map(chr, range(0x20)))
-WORST: dict[str, Callable[[], AttributeValue]] = {
-    "random binary": lambda: {"B": chance.randbytes(409_000)},
-    "control characters": lambda: {"S": characters(CONTROLS, 409_000)},
-    "nul": lambda: {"S": "\0" * 409_000},
-    "non-characters": lambda: {"S": characters("\ufffe\uffff", 136_000)},
-    "random text": lambda: {"S": characters("".join(map(chr, range(0x20, 0x800))), 209_000)},
-    "astral characters": lambda: {"S": characters("".join(map(chr, range(0x10000, 0x20000))), 102_000)},
-    "quotes": lambda: {"S": characters('"\\', 409_000)},
-    "empty strings": lambda: {"L": [{"S": ""}] * 390_000},
-    "empty binaries": lambda: {"L": [{"B": b""}] * 400_000},
-    "empty of two kinds": lambda: full_of(lambda: chance.choice([{"S": ""}, {"B": b""}]), 1),
-    "one-byte binaries": lambda: full_of(lambda: {"B": chance.randbytes(1)}, 2),
-    "four-byte binaries": lambda: full_of(lambda: {"B": chance.randbytes(4)}, 5),
-    "binary set": lambda: {"BS": [index.to_bytes(3) + chance.randbytes(1) for index in range(102_000)]},
-    "one-digit numbers": lambda: full_of(lambda: {"N": str(chance.randrange(10))}, 3),
-    "short numbers": lambda: full_of(lambda: {"N": number()}, 4),
-    "long numbers": lambda: full_of(lambda: {"N": f"1{chance.randrange(10**37):037}"}, 21),
-    "nulls and booleans": lambda: full_of(lambda: chance.choice([{"NULL": True}, {"BOOL": True}]), 2),
-    "empty maps and lists": lambda: full_of(lambda: chance.choice([{"M": {}}, {"L": []}]), 4),
-    "tag-like maps": lambda: full_of(lambda: {"M": {"$m": {"B": chance.randbytes(1)}}}, 8),
-    "short names": lambda: {"M": {characters(CONTROLS, 4): {"B": b""} for _ in range(68_000)}},
-    "deep nesting": lambda: {
-        "L": [{"L": [nested(29, chance.choice("LM"))]} for _ in range((MOST_ITEM_BYTES - 100) // 200)]
-    },
-}
-
-
-@pytest.mark.parametrize("kind", WORST)
+@pytest.mark.parametrize("kind", WORST_ITEMS)
 def test_worst_items_fit(kind: str) -> None:
     """A legal item of nearly 400 KB fits one message of 1 MiB, whatever it is made of."""
-    item: Item = {"a": WORST[kind]()}
-    size = 1 + size_of(item["a"])
+    item = WORST_ITEMS[kind]()
+    size = size_of_item(item)
     assert MOST_ITEM_BYTES * 0.5 < size <= MOST_ITEM_BYTES
     image, tagged = encode_item(item)
     change = Change(TABLE, LABEL, "1" * 40, Op.PUT, {"id": "k" * 2048}, 0, "e" * 36, image, tagged=tagged)

@@ -1,0 +1,152 @@
+"""The worst items that DynamoDB takes, through a real queue with messages of 1 MiB, into a real MongoDB.
+
+The Lambda and the writer are the real ones, each with its own client; the judge is `tests.oracle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+
+from producer_lambda import handler
+from shared.attribute_values import encode_item
+from shared.aws import sqs_client
+from shared.change import Change
+from shared.envelope import decode
+from tests.lambda_environment import Deadline
+from tests.lambda_events import in_lambda_event
+from tests.oracle import compare
+from tests.strategies import TABLE, stream_record
+from tests.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
+from writer.clock import SystemClock
+from writer.health import Health
+from writer.inbox import SqsInbox
+from writer.lease import Lease
+from writer.rules import Rules
+from writer.service import Service
+from writer.sink import MongoSink
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pymongo.collection import Collection
+    from types_boto3_sqs import SQSClient
+
+    from local.stack import Stack
+    from tests.conftest import DeployLambda, Queues
+    from tests.strategies import Item
+    from writer.ports import Message
+
+# aiohttp finds a batch call of 1 MiB large; it is an error here, and nothing in Lambda.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+
+KEY: Item = {"id": {"S": "1"}}
+KINDS = [
+    *("random binary", "control characters", "control characters and text", "non-characters"),
+    *("astral characters", "empty binaries", "set of long numbers", "set of short numbers", "short names"),
+    *("long names", "deep nesting", "many tiny attributes", "attributes with long names"),
+]
+KINDS_THAT_FIT_TWICE = [
+    "non-characters",
+    "astral characters",
+    "set of long numbers",
+    "short names",
+    "long names",
+]
+
+
+@dataclass
+class Pipeline:
+    """Lambda, queue, writer, database."""
+
+    sqs: SQSClient
+    queues: Queues
+    inbox: SqsInbox
+    service: Service
+    collection: Collection[dict[str, Any]]
+    clock: SystemClock
+
+    async def replicate(self, name: str, sequence: int, new: Item, old: Item | None = None) -> Message:
+        """One record, all the way; returns the message in which it travelled."""
+        record = stream_record(
+            name,
+            sequence,
+            key=KEY,
+            new=in_lambda_event(new),
+            old=None if old is None else in_lambda_event(old),
+        )
+        event = json.loads(json.dumps({"Records": [record]}))
+        response = await asyncio.to_thread(handler.lambda_handler, event, Deadline(30.0))
+        assert response == {"batchItemFailures": []}
+        assert self._letters() == []
+        messages = await self.inbox.receive()
+        await self.service.process(messages, Lease(self.inbox, messages, self.clock), asyncio.Event())
+        assert self._letters() == []
+        (message,) = messages
+        return message
+
+    def _letters(self) -> list[str]:
+        """The reasons of the dead letters."""
+        answer = self.sqs.receive_message(
+            QueueUrl=self.queues.dead_letter_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        return [str(letter.get("MessageAttributes")) for letter in answer.get("Messages", [])]
+
+
+@pytest.fixture
+async def pipeline(
+    stack: Stack,
+    queues: Queues,
+    database: str,
+    aws_environment: None,  # noqa: ARG001 - needed for its effect
+) -> AsyncIterator[Pipeline]:
+    sink = MongoSink.connect(stack.mongodb_uri, database, 4)
+    await sink.open()
+    with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        async with sqs_client(4, attempts=2, read_timeout=15) as sqs:
+            inbox = SqsInbox(sqs, queues.url, queues.dead_letter_url)
+            await inbox.open()
+            clock = SystemClock()
+            service = Service(inbox, sink, Rules(), clock, Health(clock))
+            yield Pipeline(stack.client("sqs"), queues, inbox, service, client[database][TABLE], clock)
+    sink.close()
+
+
+def worst(kind: str) -> Item:
+    """Another item at each call, of legal size."""
+    item = {**WORST_ITEMS[kind](), **KEY}
+    assert size_of_item(item) <= MOST_ITEM_BYTES
+    return item
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_worst_items_arrive(pipeline: Pipeline, deploy_lambda: DeployLambda, kind: str) -> None:
+    """As a new item, and in place of one of its kind: nothing is parked, nothing is changed (P3, P6)."""
+    deploy_lambda(pipeline.queues.url, pipeline.queues.dead_letter_url)
+    before, after = worst(kind), worst(kind)
+    await pipeline.replicate("INSERT", 1, before)
+    comparison = compare([before], pipeline.collection.find(), list(KEY))
+    assert comparison.is_same, str(comparison)
+    await pipeline.replicate("MODIFY", 2, after, before)
+    comparison = compare([after], pipeline.collection.find(), list(KEY))
+    assert comparison.is_same, str(comparison)
+
+
+@pytest.mark.parametrize("kind", KINDS_THAT_FIT_TWICE)
+async def test_the_worst_items_arrive_with_old_values(
+    pipeline: Pipeline, deploy_lambda: DeployLambda, kind: str
+) -> None:
+    """The old value of the large attribute travels in the same message, if the two fit into it."""
+    deploy_lambda(pipeline.queues.url, pipeline.queues.dead_letter_url, old_image_fields="a")
+    before, after = worst(kind), worst(kind)
+    message = await pipeline.replicate("MODIFY", 2, after, before)
+    (change,) = decode(message.body).entries
+    assert isinstance(change, Change)
+    assert change.old == encode_item({"a": before["a"]})[0]
+    comparison = compare([after], pipeline.collection.find(), list(KEY))
+    assert comparison.is_same, str(comparison)
