@@ -159,3 +159,11 @@ def test_a_map_that_looks_like_a_reference() -> None:
     assert isinstance(bson.decode(encoded)["r"], DBRef)
     assert item_of(bson.decode(encoded)) == {"r": expected}
     assert item_of(RawBSONDocument(encoded)) == {"r": expected}
+
+
+def test_what_a_reference_loses() -> None:
+    """A `$db` of null, and only where PyMongo read a `DBRef`."""
+    encoded = bson.encode({"_id": 1, "r": {"$ref": "users", "$id": 7, "$db": None}})
+    without = {"$ref": {"S": "users"}, "$id": {"N": "7"}}
+    assert item_of(bson.decode(encoded)) == {"r": {"M": without}}
+    assert item_of(RawBSONDocument(encoded)) == {"r": {"M": {**without, "$db": {"NULL": True}}}}
