@@ -133,13 +133,25 @@ def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message
     for (table, stream, group), content in lanes_content.items():
         for packed in _pack_lane(table, stream, content, limit):
             message = _message(table, stream, group, packed, limit)
+            if message.size > limit:
+                (alone,) = packed  # several changes are only packed together where they fit
+                message = _message(table, stream, group, [_without_history(alone)], limit)
             if message.size <= limit:
                 messages.append(message)
                 continue
-            (alone,) = packed  # several changes are only packed together where they fit
             reason = f"even compressed the change makes a message of {message.size} bytes, more than {limit}"
             unsendable.append(Unsendable(message.position, alone.record.change, "too-large", reason))
     return messages, unsendable
+
+
+def _without_history(encoded: _Encoded) -> _Encoded:
+    """The change without what tells of the item before it: the item itself always fits.
+
+    Nothing is lost but help: a value of hundreds of kilobytes is no shard key, and a merged document knows
+    which of its fields are replicated.
+    """
+    change = replace(encoded.record.change, old=None, gone=frozenset())
+    return _Encoded(replace(encoded.record, change=change), encode_change(change))
 
 
 def _pack_lane(

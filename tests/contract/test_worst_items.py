@@ -150,3 +150,18 @@ async def test_the_worst_items_arrive_with_old_values(
     assert change.old == encode_item({"a": before["a"]})[0]
     comparison = compare([after], pipeline.collection.find(), list(KEY))
     assert comparison.is_same, str(comparison)
+
+
+@pytest.mark.parametrize("kind", ["random binary", "control characters and text"])
+async def test_old_values_that_do_not_fit_do_not_stop_the_item(
+    pipeline: Pipeline, deploy_lambda: DeployLambda, kind: str
+) -> None:
+    """The new image is what counts: it travels alone, and the writer takes its old values for unknown."""
+    deploy_lambda(pipeline.queues.url, pipeline.queues.dead_letter_url, old_image_fields="a")
+    before, after = worst(kind), worst(kind)
+    message = await pipeline.replicate("MODIFY", 2, after, before)
+    (change,) = decode(message.body).entries
+    assert isinstance(change, Change)
+    assert change.old is None
+    comparison = compare([after], pipeline.collection.find(), list(KEY))
+    assert comparison.is_same, str(comparison)

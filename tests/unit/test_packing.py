@@ -167,6 +167,18 @@ def test_messages_are_as_full_as_the_limit_allows(limit: int) -> None:
         assert message.size + len(encode_change(first)) + 1 >= limit
 
 
+def test_names_that_do_not_fit_stay_behind() -> None:
+    """The item travels without the names of what left it: better than not at all."""
+    names = {random.Random(n).randbytes(40).hex(): {"NULL": True} for n in range(100)}  # noqa: S311
+    (change,) = parsed(stream_record("MODIFY", 1, new=ROME, old={**ROME, **names}))
+    (message,), unsendable = pack([change], 64, 2000)
+    assert unsendable == []
+    (sent,) = decode(message.body).entries
+    assert isinstance(sent, Change)
+    assert (sent.image, sent.gone) == (change.change.image, frozenset())
+    assert len(only_change([change]).gone) == 100
+
+
 def test_what_is_not_unicode_is_parked() -> None:
     """A change that cannot be written does not touch its neighbours."""
     records = parsed(
