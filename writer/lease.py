@@ -25,11 +25,20 @@ _BEATS = 4  # extensions per visibility timeout, so that one or two may fail
 class Lease:
     """Holds the messages of one batch."""
 
-    def __init__(self, inbox: Inbox, messages: Sequence[Message], clock: Clock) -> None:
+    def __init__(self, inbox: Inbox, messages: Sequence[Message], clock: Clock, asked: float) -> None:
+        """Begins with the lock that came with the messages.
+
+        Args:
+            inbox: where they came from.
+            messages: the batch.
+            clock: by which the lock is judged.
+            asked: its time when the messages were asked for. They were locked at some time since then.
+        """
         self._inbox = inbox
         self._messages = messages
         self._clock = clock
-        self._until = clock.monotonic() + inbox.visibility * _SAFE_PART
+        self._asked = asked
+        self._until = asked + inbox.visibility * _SAFE_PART
 
     @property
     def lapsed(self) -> bool:
@@ -42,17 +51,31 @@ class Lease:
         Raises:
             FatalError: SQS refuses us.
         """
-        visibility = self._inbox.visibility
         while True:
-            await self._clock.sleep(visibility / _BEATS)
-            asked = self._clock.monotonic()
-            try:
-                lost = await self._inbox.extend(self._messages)
-            except TransientError as error:
-                log.warning("the lock could not be extended", extra={"reason": str(error)})
-                continue
-            if lost:
-                self._until = asked
-                log.warning("the lock was lost", extra={"messages": len(lost)})
+            await self._clock.sleep(self._inbox.visibility / _BEATS)
+            if not await self._extend():
                 return
-            self._until = asked + visibility * _SAFE_PART
+
+    async def confirm(self) -> None:
+        """Extends the lock before anything else if the messages came late: we, or they, may have been frozen.
+
+        Raises:
+            FatalError: SQS refuses us.
+        """
+        if self._clock.monotonic() - self._asked > self._inbox.visibility / _BEATS:
+            await self._extend()
+
+    async def _extend(self) -> bool:
+        """Extends the lock once; False if it is lost. A call that fails changes nothing."""
+        asked = self._clock.monotonic()
+        try:
+            lost = await self._inbox.extend(self._messages)
+        except TransientError as error:
+            log.warning("the lock could not be extended", extra={"reason": str(error)})
+            return True
+        if lost:
+            self._until = asked
+            log.warning("the lock was lost", extra={"messages": len(lost)})
+            return False
+        self._until = asked + self._inbox.visibility * _SAFE_PART
+        return True

@@ -81,15 +81,18 @@ class Service:
                 # Messages are better off in the queue than in our hands.
                 await self._until_done(self._sink.ping, Part.MONGODB, stop.is_set, stop)
                 continue
-            messages = await self._receive(stop)
+            messages, asked = await self._receive(stop)
             if messages:
-                await self._handle(messages, stop)
+                await self._handle(messages, asked, stop)
 
-    async def _receive(self, stop: asyncio.Event) -> Sequence[Message]:
+    async def _receive(self, stop: asyncio.Event) -> tuple[Sequence[Message], float]:
+        """Messages, and when they were asked for."""
         messages: Sequence[Message] = ()
+        asked = self._clock.monotonic()
 
         async def receive() -> None:
-            nonlocal messages
+            nonlocal messages, asked
+            asked = self._clock.monotonic()
             self._polls += 1
             self._no_polls.clear()
             try:
@@ -100,10 +103,11 @@ class Service:
                     self._no_polls.set()
 
         await self._until_done(receive, Part.SQS, stop.is_set, stop)
-        return messages
+        return messages, asked
 
-    async def _handle(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        lease = Lease(self._inbox, messages, self._clock)
+    async def _handle(self, messages: Sequence[Message], asked: float, stop: asyncio.Event) -> None:
+        lease = Lease(self._inbox, messages, self._clock, asked)
+        await lease.confirm()
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(lease.keep(), name="lease")
             try:

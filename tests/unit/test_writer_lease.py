@@ -26,7 +26,8 @@ class Held:
         self.inbox.send("body")
 
     async def take(self) -> None:
-        self.lease = Lease(self.inbox, await self.inbox.receive(), self.clock)
+        self.messages = await self.inbox.receive()
+        self.lease = Lease(self.inbox, self.messages, self.clock, self.clock.time)
         self.keeping = asyncio.create_task(self.lease.keep())
         await settled()
 
@@ -94,6 +95,32 @@ async def test_the_time_counts_from_the_question(held: Held) -> None:
     held.inbox.faults.at_point = slow
     await held.clock.advance(VISIBILITY / 4)
     assert held.lease.lapsed
+
+
+async def test_the_first_lock_counts_from_the_question_too(held: Held) -> None:
+    """Messages may have been locked for us long before we saw the answer."""
+    held.clock.time += VISIBILITY / 2
+    lease = Lease(held.inbox, held.messages, held.clock, held.clock.time - VISIBILITY * 0.79)
+    assert not lease.lapsed
+    await held.clock.advance(VISIBILITY * 0.01)
+    assert lease.lapsed
+
+
+async def test_messages_that_came_late_are_confirmed(held: Held) -> None:
+    """SQS is asked whether they are still ours; a failure leaves it as it is; in time, nothing is asked."""
+    calls = held.inbox.faults.calls
+    await held.lease.confirm()
+    assert "extend" not in calls
+    late = Lease(held.inbox, held.messages, held.clock, held.clock.time - VISIBILITY)
+    held.inbox.faults.raises["extend"] = [TransientError("503")]
+    await late.confirm()
+    assert late.lapsed
+    await late.confirm()
+    assert not late.lapsed
+    held.inbox.lock_is_lost()
+    late = Lease(held.inbox, held.messages, held.clock, held.clock.time - VISIBILITY / 2)
+    await late.confirm()
+    assert late.lapsed
 
 
 async def test_a_refusal_ends_the_lease(held: Held) -> None:

@@ -29,7 +29,8 @@ class Batch:
 
     async def go(self) -> None:
         messages = await self.inbox.receive()
-        await self.service.process(messages, Lease(self.inbox, messages, self.clock), asyncio.Event())
+        lease = Lease(self.inbox, messages, self.clock, self.clock.monotonic())
+        await self.service.process(messages, lease, asyncio.Event())
 
     @property
     def state(self) -> dict[object, object]:

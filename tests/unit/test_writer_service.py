@@ -228,6 +228,28 @@ async def test_a_lock_that_lapsed_while_planning_is_not_written(monkeypatch: pyt
         assert writer.inbox.most_receives == 2
 
 
+@pytest.mark.parametrize(("seconds", "receives"), [(VISIBILITY / 2, 1), (VISIBILITY * 2, 2)])
+async def test_a_late_answer_to_a_receive_is_not_trusted(seconds: float, receives: int) -> None:
+    """Frozen while it polled: SQS is asked whether the lock is still ours; if not, it is not written (P2)."""
+    async with writing() as writer:
+        extended: list[int] = []
+
+        async def late(name: str) -> None:
+            if name == "after receive" and writer.inbox.most_receives == 1 and not extended:
+                writer.clock.time += seconds
+            if name == "before extend":
+                extended.append(writer.sink.faults.calls.count("apply"))
+
+        writer.inbox.faults.at_point = late
+        writer.sink.faults.at_point = refuse_when(lambda: writer.inbox.most_receives != receives)
+        writer.inbox.send(body_of(put(1, n=1)))
+        await writer.clock.advance(10)
+        assert extended == [0]
+        assert writer.state() == {1: 1}
+        assert writer.inbox.bodies == []
+        assert writer.inbox.most_receives == receives
+
+
 def refuse_when(condition: Callable[[], bool]) -> Callable[[str], Awaitable[None]]:
     async def at_point(name: str) -> None:
         assert not (name == "before apply" and condition())
