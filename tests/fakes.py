@@ -99,6 +99,7 @@ class Faults:
 class _Stored:
     message: Message
     visible_at: float
+    received_at: float = 0.0
 
 
 class FakeInbox:
@@ -108,6 +109,8 @@ class FakeInbox:
         self.visibility = visibility
         self.received_visibility = visibility
         """For how long `receive` locks; `extend` locks for `visibility`."""
+        self.longest_hold = 12 * 3600.0
+        """From a receive to the end of its lock, however often it is extended. No emulator has this limit."""
         self.park_limit = park_limit
         self.most = 10
         """Messages that one receive hands out; SQS may always hand out fewer."""
@@ -166,6 +169,7 @@ class FakeInbox:
                 self.most_receives = max(self.most_receives, receives)
                 receipt = f"{stored.message.id}/{receives}"
                 stored.message = replace(stored.message, receives=receives, receipt=receipt)
+                stored.received_at = self.clock.time
                 stored.visible_at = self.clock.time + self.received_visibility
                 taken.append(stored.message)
         return taken
@@ -218,7 +222,8 @@ class FakeInbox:
     def _set_visible_at(self, messages: Sequence[Message], moment: float) -> list[Message]:
         lost = []
         for message in messages:
-            if (stored := self._hold(message)) is not None:
+            stored = self._hold(message)
+            if stored is not None and moment <= stored.received_at + self.longest_hold:
                 stored.visible_at = moment
             else:
                 lost.append(message)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.conftest import Queues
 
 HELD = Message("id", "receipt", "body", "lane", 1, 0)
+OTHER = Message("other", "another receipt", "body", "lane", 1, 0)
 ACTIONS: dict[str, Callable[[SqsInbox], Awaitable[object]]] = {
     "open": lambda inbox: inbox.open(),
     "receive": lambda inbox: inbox.receive(),
@@ -113,6 +114,26 @@ async def test_an_entry_that_failed_by_our_fault_is_a_lost_lock(action: str) -> 
     client: Any = Answering(failed(ours=True))
     result = await ACTIONS[action](SqsInbox(client, "queue", "dead"))
     assert result == ([HELD] if action == "extend" else None)
+
+
+NOT_OURS = {
+    "ReceiptHandleIsInvalid": "The input receipt handle is invalid.",
+    "InvalidParameterValue": (
+        "Value 120 for parameter VisibilityTimeout is invalid. "
+        "Reason: Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", NOT_OURS)
+async def test_a_lock_that_sqs_does_not_extend_is_lost(code: str) -> None:
+    """Somebody else's by now, or held for twelve hours, longer than which SQS lets nobody (P2).
+
+    The answer is that of AWS; no emulator here has the limit.
+    """
+    entry = {"Id": "0", "SenderFault": True, "Code": code, "Message": NOT_OURS[code]}
+    client: Any = Answering([entry])
+    assert await SqsInbox(client, "queue", "dead").extend([HELD, OTHER]) == [HELD]
 
 
 async def test_a_letter_that_is_refused_is_not_parked() -> None:

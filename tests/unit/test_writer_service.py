@@ -228,6 +228,35 @@ async def test_a_lock_that_lapsed_while_planning_is_not_written(monkeypatch: pyt
         assert writer.inbox.most_receives == 2
 
 
+async def test_an_outage_longer_than_sqs_lets_us_hold_a_batch() -> None:
+    """SQS extends no more: the batch goes back, once, unwritten, until MongoDB is there (P2-P4).
+
+    The limit is twelve hours; here it comes sooner.
+    """
+    async with writing(loops=2) as writer:
+        writer.inbox.longest_hold = hold = 20 * VISIBILITY
+        await settled()
+        writer.sink.faults.down = AWAY
+        writer.inbox.send(body_of(put(1, n=1)))
+        await writer.clock.advance(hold - 2 * VISIBILITY)
+        assert writer.inbox.in_flight == writer.inbox.bodies
+        assert "release" not in writer.inbox.faults.calls
+        await writer.clock.advance(2 * VISIBILITY)
+        assert writer.inbox.in_flight == []
+        assert writer.inbox.faults.calls.count("release") == 1
+        applied = writer.sink.faults.calls.count("apply")
+        await writer.clock.advance(hold)
+        assert writer.sink.faults.calls.count("apply") == applied
+        assert (writer.inbox.deleted, writer.inbox.letters) == ([], [])
+        assert writer.inbox.most_receives == 1
+        writer.sink.faults.down = None
+        await writer.clock.advance(10)
+        assert writer.state() == {1: 1}
+        assert writer.inbox.bodies == []
+        assert writer.inbox.most_receives == 2
+        assert writer.health.waits == {}
+
+
 @pytest.mark.parametrize(("seconds", "receives"), [(VISIBILITY / 2, 1), (VISIBILITY * 2, 2)])
 async def test_a_late_answer_to_a_receive_is_not_trusted(seconds: float, receives: int) -> None:
     """Frozen while it polled: SQS is asked whether the lock is still ours; if not, it is not written (P2)."""
