@@ -41,6 +41,13 @@ class FaultQueues:
         """How many messages are in the queue, those in flight included."""
         return self._messages(self.url)
 
+    def in_flight(self) -> int:
+        """How many messages of the queue a writer holds."""
+        attributes = self._sqs.get_queue_attributes(
+            QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
+        )["Attributes"]
+        return int(attributes["ApproximateNumberOfMessagesNotVisible"])
+
     def letters(self) -> int:
         """How many dead letters there are."""
         return self._messages(self.dead_letter_url)

@@ -19,25 +19,30 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from local.writer_process import WriterProcess
     from tests.faults.conftest import MakeWorld
+    from tests.faults.world import World
 
 
 def test_killed_mongod(make_world: MakeWorld, tmp_path: Path, soak_seconds: float) -> None:
     """MongoDB dies by kill -9 in the middle of writes, stays away for a while, and is started again.
 
-    No message is received a second time (P4): a second receive would park it.
+    No message is received a second time (P4): a second receive would park it. The first time MongoDB stays
+    away for longer than messages stay locked by themselves.
     """
+    visibility = 10
     with Mongod(tmp_path) as mongod:
         mongod.wait()
-        with make_world(Options(mongodb_uri=mongod.uri, receives=1)) as world:
+        with make_world(Options(mongodb_uri=mongod.uri, visibility=visibility, receives=1)) as world:
             world.start_writers(2)
-            world.begin()
-            world.let_pass(world.rng.randint(100, 1500))
+            world.begin(load=False)
             mongod.kill()
-            # Longer than the driver hides it: they have batches in hand, and say so.
-            world.wait_for(
-                lambda: not any(_is_ready(writer) for writer in world.writers), "the writers to notice"
-            )
+            for _ in range(50):
+                world.workload.step()
+            world.wait_for(lambda: world.queues.in_flight() > 1, "messages in hand")
+            lapse = time.monotonic() + 1.1 * visibility
+            world.wait_for(lambda: time.monotonic() > lapse, "more than a visibility timeout to pass")
+            assert not any(_is_ready(writer) for writer in world.writers)
             mongod.restart()
+            world.start_load()
             deadline = time.monotonic() + soak_seconds
             while time.monotonic() < deadline:
                 world.let_pass(world.rng.randint(100, 1500))
@@ -50,7 +55,11 @@ def test_killed_mongod(make_world: MakeWorld, tmp_path: Path, soak_seconds: floa
 
 
 def test_killed_primaries(make_world: MakeWorld, tmp_path: Path, soak_seconds: float) -> None:
-    """Of three members the primary dies while writers drain a backlog; another one goes on (P3, P4)."""
+    """Of three members the primary dies while writers drain a backlog; another one goes on (P3, P4).
+
+    The first time it lost its secondaries before, so what it wrote at the end is on no other member, and is
+    rolled back: only what a majority has may be acknowledged.
+    """
     with (
         ReplicaSet(tmp_path) as replica_set,
         make_world(Options(mongodb_uri=replica_set.uri, receives=1)) as world,
@@ -58,11 +67,11 @@ def test_killed_primaries(make_world: MakeWorld, tmp_path: Path, soak_seconds: f
         world.begin()
         world.let_pass(2_000)
         world.start_writers(2)
+        _wait_for_writes(world, 1)
+        _kill_a_lonely_primary(world, replica_set)
         deadline = time.monotonic() + soak_seconds
         while time.monotonic() < deadline:
-            before = world.watch.timeline.events
-            goal = before + world.rng.randint(1, 500)
-            world.wait_for(lambda goal=goal: world.watch.timeline.events >= goal, "some writes")  # type: ignore[misc]
+            _wait_for_writes(world, world.rng.randint(1, 500))
             primary = replica_set.primary()
             primary.kill()
             replica_set.primary()
@@ -103,6 +112,24 @@ def test_broken_connections_to_sqs(
                     world.let_pass(world.rng.randint(100, 1000))
                     proxy.lose_answers(0)
         world.settle()
+
+
+def _kill_a_lonely_primary(world: World, replica_set: ReplicaSet) -> None:
+    primary = replica_set.primary()
+    secondaries = [member for member in replica_set.members if member is not primary]
+    for member in secondaries:
+        member.kill()
+    world.wait_for(lambda: "isWritablePrimary" not in primary.roles(), "the primary to find itself alone")
+    primary.kill()
+    for member in secondaries:
+        member.restart()
+    replica_set.primary()
+    primary.restart()
+
+
+def _wait_for_writes(world: World, number: int) -> None:
+    goal = world.watch.timeline.events + number
+    world.wait_for(lambda: world.watch.timeline.events >= goal, "some writes")
 
 
 def _is_ready(writer: WriterProcess) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from local.writer_process import WriterProcess
     from tests.faults.conftest import MakeWorld
+    from tests.faults.world import World
+
+_KEY = {"id": {"N": "1"}}
 
 
 def test_killed_writers(make_world: MakeWorld, soak_seconds: float) -> None:
@@ -41,35 +45,86 @@ def test_a_frozen_writer_inserts_after_the_delete(make_world: MakeWorld, then: s
     The item must not stay (P2): the writer removes it when it wakes; if it dies, a sweep does.
     """
     world = make_world(Options(visibility=5))
-    address = world.mongodb_uri.removeprefix("mongodb://").partition("/")[0]
-    table, dynamodb = world.tables[0], world.source.dynamodb
-    key = {"id": {"N": "1"}}
-    target = world.target[table.name]
-    with Proxy(address, world.rng) as proxy:
-        frozen = world.start_writer(MONGODB_URI=f"mongodb://{proxy.address}/?directConnection=true")
-        world.begin(load=False)
-        frozen.wait()
+    target = world.target[world.tables[0].name]
+    stale_inserts = world.watch.timeline.stale_inserts
+    with Proxy(_mongodb(world), world.rng) as proxy:
+        frozen = _start_behind(world, proxy)
         held = proxy.hold(b"$replaceWith")
-        dynamodb.put_item(TableName=table.name, Item={**key, "name": {"S": "deleted long ago"}})
+        _put(world)
         world.wait_for(held.is_set, "the insert to be on the way")
         world.freeze(frozen)
-        dynamodb.delete_item(TableName=table.name, Key=key)
-        for _ in range(1 if then == "wakes" else 3):  # of several, one sweeps soon
-            world.start_writer()
-        world.wait_for(world.target[TOMBSTONES].find_one, "another writer to do the delete")
-        world.wait_for(lambda: world.queues.backlog() == 0, "the other writer to be done")
-        assert target.find_one() is None
+        _put_and_delete_elsewhere(world)
         proxy.flow()
-        world.wait_for(target.find_one, "the late insert to arrive")
+        world.wait_for(lambda: stale_inserts, "the late insert to arrive")
         if then == "wakes":
             world.thaw(frozen)
-            seconds = 10.0  # before any sweep
+            world.wait_for(
+                lambda: "removed what was deleted meanwhile" in _logged(frozen), "it to look at what it did"
+            )
         else:
             world.kill(frozen)
-            seconds = 2 * INTERVAL
-        world.wait_for(lambda: target.find_one() is None, "the deleted item to go", seconds=seconds)
+            world.start_writers(3)  # in its place; one of them sweeps soon
+        world.wait_for(lambda: target.find_one() is None, "the deleted item to go", seconds=INTERVAL)
         world.settle()
-    assert len(world.watch.timeline.stale_inserts) == 1
+    assert len(stale_inserts) == 1
+
+
+@pytest.mark.parametrize("while_it", ["polls", "waits for MongoDB"])
+def test_a_frozen_writer_gives_back_what_it_no_longer_holds(make_world: MakeWorld, while_it: str) -> None:
+    """It freezes before it writes, and its lock ends: when it wakes, it does not even try (P2).
+
+    While it polls, the message is locked for it, and it does not know.
+    """
+    world = make_world(Options(visibility=5))
+    with Proxy(_mongodb(world), world.rng) as proxy:
+        frozen = _start_behind(world, proxy)
+        if while_it == "polls":
+            world.freeze(frozen)
+            _put(world)
+            world.wait_for(world.queues.in_flight, "the message to be on its way")
+        else:
+            proxy.refuse()
+            _put(world)
+            world.wait_for(lambda: "waiting for a part" in _logged(frozen), "its write to fail")
+            world.freeze(frozen)
+        _put_and_delete_elsewhere(world)
+        proxy.flow()
+        world.thaw(frozen)
+        world.wait_for(lambda: "messages given back" in _logged(frozen), "it to give the message back")
+        assert "batch applied" not in _logged(frozen)
+        world.settle()
+    assert world.watch.timeline.stale_inserts == []
+
+
+def _mongodb(world: World) -> str:
+    return world.mongodb_uri.removeprefix("mongodb://").partition("/")[0]
+
+
+def _start_behind(world: World, proxy: Proxy) -> WriterProcess:
+    writer = world.start_writer(MONGODB_URI=f"mongodb://{proxy.address}/?directConnection=true")
+    world.begin(load=False)
+    writer.wait()
+    return writer
+
+
+def _put(world: World) -> None:
+    item = {**_KEY, "name": {"S": "deleted long ago"}}
+    world.source.dynamodb.put_item(TableName=world.tables[0].name, Item=item)
+
+
+def _put_and_delete_elsewhere(world: World) -> None:
+    """Another writer does what the frozen one has in hand, and the delete that follows it."""
+    world.source.dynamodb.delete_item(TableName=world.tables[0].name, Key=_KEY)
+    world.start_writer()
+    world.wait_for(world.target[TOMBSTONES].find_one, "another writer to do the delete")
+    world.wait_for(lambda: world.queues.backlog() == 0, "the other writer to be done")
+    assert world.target[world.tables[0].name].find_one() is None
+
+
+def _logged(writer: WriterProcess) -> set[str]:
+    """The messages in its log."""
+    whole = writer.log.read_bytes().rpartition(b"\n")[0]
+    return {json.loads(line)["message"] for line in whole.splitlines()}
 
 
 def test_writes_longer_than_the_visibility(make_world: MakeWorld, stack: Stack, soak_seconds: float) -> None:
@@ -78,7 +133,7 @@ def test_writes_longer_than_the_visibility(make_world: MakeWorld, stack: Stack, 
     What they had begun goes on when others have done the same and more.
     """
     world = make_world(Options(visibility=5))
-    mongodb = world.mongodb_uri.removeprefix("mongodb://").partition("/")[0]
+    mongodb = _mongodb(world)
     sqs = stack.endpoint_url.removeprefix("http://")
     with ExitStack() as resources:
 

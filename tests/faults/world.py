@@ -155,7 +155,11 @@ class World:
             Background("stream", self._forward, finish=end_execution_environment),
         ]
         if load:
-            self._threads.append(Background("workload", self.workload.step, finish=lambda: None))
+            self.start_load()
+
+    def start_load(self) -> None:
+        """Set the workload going, if `begin` did not."""
+        self._threads.append(Background("workload", self.workload.step, finish=lambda: None))
 
     def start_writer(self, **settings: str) -> WriterProcess:
         """Starts one more writer; `wait` for it, if it can be ready by now."""
