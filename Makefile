@@ -31,7 +31,7 @@ test: $(VENV) $(VENV_STACK) ## run all tests (ARGS="-k name -x": arguments for p
 test-localstack: $(VENV) $(VENV_STACK) $(NEEDED_FOR_LOCALSTACK) ## run the end-to-end tests on LocalStack: the one that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here
 	$(BIN)/python -m pytest tests/e2e tests/localstack --stack=localstack $(ARGS)
 
-test-faults: $(VENV) $(VENV_STACK) ## run the fault suite: kill -9, cut connections, frozen writers, old messages (FAULTS_SEED=…: repeat a run)
+test-faults: $(VENV) $(VENV_STACK) ## run only the fault suite: kill -9, cut connections, frozen writers, old messages (FAULTS_SEED=…: repeat a run)
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 soak: $(VENV) $(VENV_STACK) ## run the fault suite for longer (SECONDS=600: of each random scenario; FAULTS_SEED=…: repeat a run)
