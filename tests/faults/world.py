@@ -264,8 +264,8 @@ class World:
             f"{self._writers_started} writers, {timeline.events} events in MongoDB, "
             f"{len(timeline.stale_inserts)} stale inserts, {self.queues.redriven} letters redriven"
         )
-        assert timeline.violations == []
-        assert timeline.back() == []
+        assert not timeline.violations, "\n".join(timeline.violations[:5])
+        assert not timeline.back(), "\n".join(timeline.back()[:5])
         assert timeline.events > 0
 
     def _forwarded(self) -> int:
