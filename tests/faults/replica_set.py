@@ -49,19 +49,23 @@ class Member(Mongod):
                 return set()
         return {role for role in ("isWritablePrimary", "secondary") if said.get(role)}
 
-    def initiate(self, addresses: list[str]) -> None:
-        """Make a replica set of these members.
+    def wait_for_answer(self) -> None:
+        """Wait until it listens, in whatever role.
 
         Raises:
-            StackError: It does not answer.
+            StackError: It ended, or did not answer in a minute.
         """
-        members = [{"_id": number, "host": address} for number, address in enumerate(addresses)]
-        settings = {"electionTimeoutMillis": _ELECTION_MS, "heartbeatIntervalMillis": _HEARTBEAT_MS}
-        config = {"_id": REPLICA_SET, "members": members, "settings": settings}
         with self._client() as client:
             self.child.wait_until(
                 lambda: _answers(client), timeout_s=START_TIMEOUT_S, what=f"{self.address} to answer"
             )
+
+    def initiate(self, addresses: list[str]) -> None:
+        """Make a replica set of these members, all of which answer."""
+        members = [{"_id": number, "host": address} for number, address in enumerate(addresses)]
+        settings = {"electionTimeoutMillis": _ELECTION_MS, "heartbeatIntervalMillis": _HEARTBEAT_MS}
+        config = {"_id": REPLICA_SET, "members": members, "settings": settings}
+        with self._client() as client:
             client.admin.command("replSetInitiate", config)
 
     @contextlib.contextmanager
@@ -88,6 +92,8 @@ class ReplicaSet:
                 own = folder / f"member-{number}"
                 own.mkdir()
                 self.members.append(self._resources.enter_context(Member(own)))
+            for member in self.members:
+                member.wait_for_answer()
             self.members[0].initiate([member.address for member in self.members])
             for member in self.members:
                 member.wait()
