@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.faults.conftest import MakeWorld
     from tests.faults.world import World
 
+_VISIBILITY = 5
+
 
 def test_everything_at_once(
     make_world: MakeWorld, stack: Stack, tmp_path: Path, rng: random.Random, soak_seconds: float
@@ -29,7 +31,7 @@ def test_everything_at_once(
             Options(
                 mongodb_uri=replica_set.uri,
                 endpoint_url=f"http://{proxy.address}",
-                visibility=5,
+                visibility=_VISIBILITY,
                 receives=3,
             )
         ) as world,
@@ -54,7 +56,7 @@ def _kill_a_writer(world: World, _: ReplicaSet, __: Proxy) -> None:
 def _freeze_a_writer(world: World, _: ReplicaSet, __: Proxy) -> None:
     writer = world.rng.choice(world.writers)
     world.freeze(writer)
-    world.let_pass(world.rng.randint(100, 3000))
+    world.let_run(world.rng.uniform(0.2, 1.5) * _VISIBILITY)
     world.thaw(writer)
 
 

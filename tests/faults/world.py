@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -212,6 +213,11 @@ class World:
         goal = self.workload.changes + changes
         self.wait_for(lambda: self.workload.changes >= goal, f"{changes} more changes")
 
+    def let_run(self, seconds: float) -> None:
+        """Waits for a time: a fault is measured against a timeout, and changes are made faster or slower."""
+        end = time.monotonic() + seconds
+        self.wait_for(lambda: time.monotonic() >= end, f"{seconds:g} s to pass")
+
     def check(self) -> None:
         """Do nothing if all threads and writers live."""
         for thread in self._threads:
@@ -221,8 +227,12 @@ class World:
 
     # The end
 
-    def settle(self) -> None:
-        """Ends the workload, waits until everything has arrived, and judges. All faults are over by now."""
+    def settle(self, *, in_order: bool = True) -> None:
+        """Ends the workload, waits until everything has arrived, and judges. All faults are over by now.
+
+        Args:
+            in_order: whether the writers are asked to end, which takes as long as their polls, or killed.
+        """
         self._end_workload()
         sentinel = f"after {self.workload.changes} changes"
         self.workload.finish(sentinel)
@@ -241,7 +251,10 @@ class World:
             "documents of deleted items to go",
             seconds=SETTLE_SECONDS,
         )
-        self._stop_writers()
+        if in_order:
+            self._stop_writers()
+        for writer in list(self.writers):
+            self.kill(writer)
         comparisons = self.compare()
         assert all(comparison.is_same for comparison in comparisons), "\n".join(map(str, comparisons))
         self.watch.mark()
