@@ -301,6 +301,8 @@ class World:
         thread.stop()
 
     def _stop_writers(self) -> None:
+        for writer in self.writers:  # one that has just been started does not know SIGTERM yet
+            writer.wait()
         writers, self.writers = self.writers, []
         for writer in writers:  # all at once: each one ends when its long polls do
             os.kill(writer.child.pid, signal.SIGTERM)
