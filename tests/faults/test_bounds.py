@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -69,11 +70,22 @@ class Sampler:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def _connections(self) -> int:
-        """Those of the writer, busy or not, as MongoDB sees them."""
+        """Those of the writer, busy or not, as MongoDB sees them; it may have other writers, too."""
         everything = {"$currentOp": {"allUsers": True, "idleConnections": True, "localOps": True}}
         ours = {"$match": {"appName": "dynamodb-mongodb-replicator"}}
-        known = {"$group": {"_id": "$connectionId"}}
-        return len(list(self.client.admin.aggregate([everything, ours, known])))
+        known = {"$group": {"_id": "$client"}}
+        clients = [client["_id"] for client in self.client.admin.aggregate([everything, ours, known])]
+        return len(self._ports() & {int(client.rpartition(":")[2]) for client in clients})
+
+    def _ports(self) -> set[int]:
+        """The local TCP ports of the writer's process."""
+        process = Path(f"/proc/{self.writer.child.pid}")
+        own = set()
+        for descriptor in (process / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                own.add(str(descriptor.readlink()))
+        lines = [line.split() for line in (process / "net" / "tcp").read_text().splitlines()[1:]]
+        return {int(line[1].rpartition(":")[2], 16) for line in lines if f"socket:[{line[9]}]" in own}
 
 
 @pytest.fixture
