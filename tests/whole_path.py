@@ -68,7 +68,7 @@ class WholePath:
         clock = SystemClock()
         service = Service(inbox, self._sink, self._rules, clock, Health(clock))
         received = await inbox.receive()
-        await service.process(received, Lease(inbox, received, clock), asyncio.Event())
+        await service.process(received, Lease(inbox, received, clock, clock.monotonic()), asyncio.Event())
         assert inbox.letters == []
         assert inbox.bodies == []
 

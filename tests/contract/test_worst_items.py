@@ -85,7 +85,9 @@ class Pipeline:
         assert response == {"batchItemFailures": []}
         assert self._letters() == []
         messages = await self.inbox.receive()
-        await self.service.process(messages, Lease(self.inbox, messages, self.clock), asyncio.Event())
+        await self.service.process(
+            messages, Lease(self.inbox, messages, self.clock, self.clock.monotonic()), asyncio.Event()
+        )
         assert self._letters() == []
         (message,) = messages
         return message
