@@ -39,7 +39,7 @@ tables:
       lines.price: {{convert: decimal}}
       placed: {{rename: placed_at, convert: iso8601}}
     hook: shop_hooks:wanted
-  people: {{key: [id], mode: merge}}
+  members: {{key: [id], mode: merge}}
 """
 
 
@@ -115,12 +115,12 @@ def test_fields_of_applications_and_marks(
     replicate: Replicate, replicator_pipelines: Pipelines, mapping: str
 ) -> None:
     """What an application adds stays, what leaves the item goes; a deleted order is still there, marked."""
-    replicate([{"id": 1, "name": "Ann", "age": 40}], table="people", mapping=mapping)
+    replicate([{"id": 1, "name": "Ann", "age": 40}], table="members", mapping=mapping)
     pipeline = replicator_pipelines.get(mapping)
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
-        people = client[pipeline.database]["people"]
-        people.update_one({"_id": 1}, {"$set": {"score": 7}})
-        assert replicate([{"id": 1, "name": "Ann"}], table="people", mapping=mapping) == [
+        members = client[pipeline.database]["members"]
+        members.update_one({"_id": 1}, {"$set": {"score": 7}})
+        assert replicate([{"id": 1, "name": "Ann"}], table="members", mapping=mapping) == [
             {"_id": 1, "id": 1, "name": "Ann", "score": 7}
         ]
         replicate([{"id": 3, "n": 1}], table="shop-orders", mapping=mapping)

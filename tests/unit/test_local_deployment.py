@@ -103,6 +103,7 @@ def test_the_function_has_its_settings(stack: Stack, deployment: Deployment) -> 
         "QUEUE_URL": deployment.queue_url,
         "DEAD_LETTER_QUEUE_URL": deployment.dead_letter_queue_url,
         "LANES": "8",
+        "OLD_IMAGE_FIELDS": "",
         "LOG_LEVEL": "INFO",
     }
 
