@@ -68,6 +68,9 @@ $(VENV): requirements/dev.txt
 $(VENV_STACK): requirements/stack.txt
 $(VENV_LOCALSTACK): requirements/localstack.txt
 
+# The project itself, in place, for its command `replicator`. Needs no network: the build backend is in the lock file.
+INSTALL_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .
+
 %/made-from.txt:
 	@if cmp -s $< $@; then touch $@; exit 0; fi; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -77,6 +80,7 @@ $(VENV_LOCALSTACK): requirements/localstack.txt
 	echo "Installing $< into $* ..." && \
 	$(PYTHON) -m venv --clear $* && \
 	$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< && \
+	$(if $(filter $(VENV),$@),$(INSTALL_PROJECT) &&) \
 	cp $< $@
 
 .venv-lock/bin/uv:

@@ -1,0 +1,1 @@
+"""The `replicator` command, for people who run the pipeline."""
