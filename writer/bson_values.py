@@ -35,8 +35,13 @@ class Numbers(StrEnum):
     """How DynamoDB numbers become BSON numbers."""
 
     NATIVE = "native"
+    """Integers; doubles where they are exact; decimals elsewhere."""
+
     DECIMAL128 = "decimal128"
+    """Integers; every other number is a decimal."""
+
     DOUBLE = "double"
+    """Integers; every other number is the nearest double, which can lose digits."""
 
 
 def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> dict[str, Any]:

@@ -116,6 +116,8 @@ def _string(value: Any) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict | bytes):
+        raise _UnfitError(f"a {_kind(value)} is neither a text nor a number nor a boolean")
     number = Decimal(_number(value))
     digits = format(number, "f")
     return digits if len(digits) <= _LONGEST_PLAIN else str(number)

@@ -16,7 +16,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import FatalError, PoisonError
+from shared.errors import PoisonError
+from writer.replication import MappingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,15 +36,18 @@ def load_hooks(replication: Replication) -> Mapping[str, Hook]:
         The functions, by what stands in the file.
 
     Raises:
-        FatalError: one cannot be imported, or cannot be called with a document and a change.
+        MappingError: some cannot be imported, or cannot be called with a document and a change.
     """
-    hooks = {}
+    hooks: dict[str, Hook] = {}
+    mistakes = []
     for table, rule in replication.tables.items():
         if rule.hook is not None and rule.hook not in hooks:
             try:
                 hooks[rule.hook] = _load(rule.hook)
-            except Exception as error:
-                raise FatalError(f"the hook {rule.hook!r} of table {table!r}: {_why(error)}") from error
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does at its import
+                mistakes.append(f"tables.{table}.hook: {rule.hook}: {_why(error)}")
+    if mistakes:
+        raise MappingError(mistakes)
     return hooks
 
 
@@ -55,7 +59,7 @@ def call(hook: Hook, document: Document, change: Change) -> Document | None:
     """
     try:
         result = hook(copy.deepcopy(document), change)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a hook that exits must not take the writer with it
         raise PoisonError(
             "hook-failed", f"the hook raised {type(error).__name__}: {str(error)[:500]}"
         ) from error
@@ -91,5 +95,5 @@ def _load(name: str) -> Hook:
     return function  # type: ignore[no-any-return]
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     return str(error) if isinstance(error, _NoHookError) else f"{type(error).__name__}: {error}"

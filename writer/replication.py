@@ -25,7 +25,7 @@ from writer.names import collection_problem, database_problem, field_problem
 from writer.paths import parse_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pydantic_core import ErrorDetails
 
@@ -37,19 +37,39 @@ WILDCARD = "*"
 _STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class MappingError(FatalError):
+    """A wrong mapping.
+
+    Attributes:
+        mistakes: all that is wrong; each names its place, and what is allowed there.
+    """
+
+    def __init__(self, mistakes: Iterable[str], source: str = "") -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__(f"{source}: {'; '.join(self.mistakes)}" if source else "; ".join(self.mistakes))
+
+
 class Mode(StrEnum):
     """How a put meets a document that is there."""
 
     REPLACE = "replace"
+    """The document is a mirror of the item: nothing else stays in it."""
+
     MERGE = "merge"
+    """Fields that applications added to the document stay."""
 
 
 class Deletes(StrEnum):
     """What a deletion does to the document."""
 
     DELETE = "delete"
+    """The document is removed."""
+
     MARK = "mark"
+    """The document stays; `deleted` in its metadata field says since when."""
+
     KEEP = "keep"
+    """The document stays as it is."""
 
 
 class FieldRule(BaseModel):
@@ -63,7 +83,7 @@ class FieldRule(BaseModel):
     rename: str | None = Field(default=None, min_length=1)
     """Another name for the field, in the same place."""
 
-    drop: bool = False
+    drop: bool = Field(default=False, strict=True)
     """Leave the field out."""
 
     convert: Conversion | None = None
@@ -141,9 +161,7 @@ class TableRule(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        problems = [*self._name_problems(), *self._path_problems(), *self._shard_problems()]
-        if problems:
-            raise ValueError("; ".join(problems))
+        _refuse(self._name_problems(), self._path_problems(), self._shard_problems())
         return self
 
     @field_validator("collection")
@@ -156,9 +174,10 @@ class TableRule(BaseModel):
     def _name_problems(self) -> Iterator[str]:
         if self.database is not None and (problem := database_problem(self.database)):
             yield f"the database name {self.database!r} {problem}"
-        for name in (self.metadata_field, self.id_attribute):
+        names = {"metadata_field": self.metadata_field, "id_attribute": self.id_attribute}
+        for setting, name in names.items():
             if name is not None and (problem := field_problem(name)):
-                yield f"the field name {name!r} {problem}"
+                yield f"{setting}: the name {name!r} {problem}"
         if self.id_attribute == self.metadata_field:
             yield f"id_attribute and metadata_field are both {self.metadata_field!r}"
         if len(set(self.key)) < len(self.key):
@@ -170,7 +189,7 @@ class TableRule(BaseModel):
             path, problem = _read_path(text)
             if problem:
                 yield problem
-            if text in self.fields and path:
+            if text in self.fields and path and not self.fields[text].drop:
                 target = (*path[:-1], self.fields[text].rename or path[-1])
                 if target in targets:
                     yield f"the fields {targets[target]!r} and {text!r} both become {target[-1]!r}"
@@ -210,29 +229,31 @@ class Replication(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        owners: dict[tuple[str | None, str], str] = {}
-        for table, rule in self.tables.items():
-            if (problem := _pattern_problem(table, rule)) is not None:
-                raise ValueError(problem)
-            place = (rule.database, rule.collection or table)
-            if place in owners:
-                raise ValueError(
-                    f"the tables {owners[place]!r} and {table!r} both go to the collection {place[1]!r}: "
-                    "their versions cannot be compared, so each needs one of its own"
-                )
-            owners[place] = table
-        self._check_patterns()
+        names = (_pattern_problem(table, rule) for table, rule in self.tables.items())
+        _refuse((problem for problem in names if problem), self._owner_problems())
+        _refuse(self._overlap_problems())
         return self
 
-    def _check_patterns(self) -> None:
-        """Two patterns must not be able to send two tables to one collection."""
+    def _owner_problems(self) -> Iterator[str]:
+        """Two tables must not go to one collection."""
+        owners: dict[tuple[str | None, str], str] = {}
+        for table, rule in self.tables.items():
+            place = (rule.database, rule.collection or table)
+            if (other := owners.setdefault(place, table)) != table:
+                yield (
+                    f"the tables {other!r} and {table!r} both go to the collection {place[1]!r}: "
+                    "their versions cannot be compared, so each needs one of its own"
+                )
+
+    def _overlap_problems(self) -> Iterator[str]:
+        """Nor must two patterns be able to send two tables there."""
         moving = [name for name in self.patterns if self.tables[name].collection is not None]
         for one, other in itertools.combinations(moving, 2):
             first, second = self.tables[one], self.tables[other]
             if first.database == second.database and _overlap(
                 first.collection or "", second.collection or ""
             ):
-                raise ValueError(
+                yield (
                     f"the patterns {one!r} and {other!r} can send two tables to one collection: give them "
                     "different databases, or collections with different beginnings"
                 )
@@ -247,6 +268,19 @@ class Replication(BaseModel):
     def databases(self) -> frozenset[str]:
         """The databases that are named."""
         return frozenset(rule.database for rule in self.tables.values() if rule.database is not None)
+
+
+class _Problems(ValueError):  # noqa: N818 - pydantic makes the error of it
+    """Several mistakes that one check found."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = list(texts)
+        super().__init__("; ".join(self.texts))
+
+
+def _refuse(*problems: Iterable[str]) -> None:
+    if texts := [*itertools.chain(*problems)]:
+        raise _Problems(texts)
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -276,20 +310,25 @@ def _pattern_problem(table: str, rule: TableRule) -> str | None:
     return None
 
 
+_MERGE_KEY = "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses a key that is there twice: YAML's own loader forgets the first one."""
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
     seen = set()
-    for key_node, _ in node.value:
+    for key_node, _ in node.value:  # before those of a merge key (<<) come in, which may be overridden
+        if key_node.tag == _MERGE_KEY:
+            continue
         key = loader.construct_object(key_node, deep=True)
         if isinstance(key, str) and key in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{key!r} is there twice", key_node.start_mark
             )
         seen.add(key)
+    loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -304,7 +343,7 @@ def parse_replication(text: str, source: str) -> Replication:
         source: its name, for messages.
 
     Raises:
-        FatalError: not YAML, or not of the model; the text names each place and what is allowed there.
+        MappingError: not YAML, or not of the model.
     """
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
@@ -314,24 +353,53 @@ def parse_replication(text: str, source: str) -> Replication:
         TypeError,
         RecursionError,
     ) as error:  # ValueError: a date like 2020-13-45
-        raise FatalError(f"{source} is not YAML: {error}") from error
+        raise MappingError([f"this is not YAML: {_yaml_problem(error)}"], source) from error
     try:
         return Replication.model_validate(content if content is not None else {})
     except ValidationError as error:
-        problems = (_told(problem) for problem in error.errors(include_url=False))
-        raise FatalError(f"{source}: {'; '.join(problems)}") from error
+        mistakes = (told for problem in error.errors(include_url=False) for told in _told(problem))
+        raise MappingError(mistakes, source) from error
 
 
-def _told(problem: ErrorDetails) -> str:
-    place = [str(part) for part in problem["loc"]]
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}
-        model = models.get(len(place), FieldRule)
-        known = sorted(model.model_fields)
-        close = difflib.get_close_matches(place[-1], known, n=1)
-        guess = f" (did you mean {close[0]}?)" if close else ""
-        message = f"there is no such setting{guess}; there are {', '.join(known)}"
-    elif problem["type"] == "string_pattern_mismatch" and place[-1] == "hook":
-        message = "a hook is written as module:function"
-    return f"{'.'.join(place) or 'the file'}: {message}"
+def _yaml_problem(error: Exception) -> str:
+    """The parser's words in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
+def _told(problem: ErrorDetails) -> Iterator[str]:
+    place = [str(part) for part in problem["loc"] if part != "[key]"]
+    message = problem["msg"]
+    match problem["type"]:
+        case "value_error" if isinstance(several := problem["ctx"]["error"], _Problems):
+            for text in several.texts:
+                yield f"{'.'.join(place) or 'the file'}: {text}"
+            return
+        case "value_error":
+            message = str(problem["ctx"]["error"])
+        case "extra_forbidden":
+            models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}
+            known = sorted(models.get(len(place), FieldRule).model_fields)
+            close = difflib.get_close_matches(place[-1], known, n=1)
+            guess = f" (did you mean {close[0]}?)" if close else ""
+            message = f"there is no such setting{guess}; there are {', '.join(known)}"
+        case "string_pattern_mismatch":  # only hooks have a pattern
+            message = "a hook is written as module:function"
+        case other if other in _EXPECTED:
+            message = _EXPECTED[other]
+    yield f"{'.'.join(place) or 'the file'}: {message}"
+
+
+_EXPECTED = {
+    "bool_type": "only true or false can stand here",
+    "dict_type": "settings, each as `name: value`, are expected here; write {} for none",
+    "model_type": "settings, each as `name: value`, are expected here; write {} for none",
+    "string_too_short": "it is empty",
+    "string_type": "a text is expected here; YAML takes words such as on, yes, null or 12 for something else "
+    "unless they are in quotes",
+    "too_long": "at most two key attributes can stand here",  # only the key has a limit
+    "tuple_type": "a list is expected here, such as [id]",
+}
+"""For what pydantic says in terms of Python."""
