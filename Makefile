@@ -17,7 +17,7 @@ VENV_LOCALSTACK := .venv-localstack/made-from.txt
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-localstack test-faults soak lint format lock package clean
+.PHONY: help run test test-localstack test-faults soak lint format schema lock package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,11 @@ format: $(VENV) ## format the code and apply the linter's safe fixes
 
 package: $(VENV) ## build build/producer.zip, the Lambda's package for this machine's Python
 	@$(BIN)/python -m deploy.package build/producer.zip
+
+schema: $(VENV) ## write replication.schema.json, which editors check replication.yaml with
+	@mkdir -p build
+	$(BIN)/replicator config-schema > build/replication.schema.json
+	mv build/replication.schema.json replication.schema.json
 
 lock: .venv-lock/bin/uv ## resolve pyproject.toml and requirements/*.in into the lock files (UPGRADE=1: to newer versions)
 	$(UV_COMPILE) pyproject.toml --extra producer -o requirements/producer.txt

@@ -1,2 +1,32 @@
+"""`replicator`: the command line. A command is a module here, and a line below."""
 
-def main() -> None: print("x")
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ops import check_config, config_schema
+
+app = typer.Typer(
+    name="replicator",
+    help="Tools for the replication from DynamoDB to MongoDB.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they show the values of variables, which can be data
+)
+app.command("check-config")(check_config.command)
+app.command("config-schema")(config_schema.command)
+
+
+@app.callback()
+def _options() -> None:
+    """Without it typer would make the only command of the app the app itself."""
+
+
+def main() -> None:
+    """Runs the command that the arguments name."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character
+    app()

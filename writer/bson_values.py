@@ -35,13 +35,13 @@ class Numbers(StrEnum):
     """How DynamoDB numbers become BSON numbers."""
 
     NATIVE = "native"
-    """Integers; doubles where they are exact; decimals elsewhere."""
+    """Other numbers are doubles where these are exact, decimals (Decimal128) elsewhere."""
 
     DECIMAL128 = "decimal128"
-    """Integers; every other number is a decimal."""
+    """Every other number is a decimal (Decimal128)."""
 
     DOUBLE = "double"
-    """Integers; every other number is the nearest double, which can lose digits."""
+    """Every other number is the nearest double, which can lose digits."""
 
 
 def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> dict[str, Any]:

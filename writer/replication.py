@@ -125,17 +125,16 @@ class TableRule(BaseModel):
     change once documents are there."""
 
     numbers: Numbers = Numbers.NATIVE
-    """What numbers become: `native` (integers, doubles where they are exact, decimals elsewhere),
-    `decimal128` (every non-integer a decimal), `double` (every non-integer a double, lossy)."""
+    """What numbers become. Whole numbers that fit into 64 bits are integers everywhere."""
 
     mode: Mode = Mode.REPLACE
-    """`replace`: the document is a mirror of the item. `merge`: fields that applications added to it stay."""
+    """How a new or changed item meets a document that is there."""
 
     deletes: Deletes = Deletes.DELETE
-    """What a deletion does: `delete` the document, `mark` it in the metadata field, or `keep` it as it is."""
+    """What a deletion does."""
 
     ttl_deletes: Deletes | None = None
-    """The same for items that expired by their time to live; by default as `deletes`."""
+    """What a deletion by time to live does; by default as `deletes` says."""
 
     shard_key: tuple[str, ...] = ()
     """Fields of the collection's shard key, as paths of the document. Not needed if that is `_id`."""

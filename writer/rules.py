@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.errors import FatalError, PoisonError
+from shared.errors import PoisonError
 from writer.fields import Fields
 from writer.names import collection_problem
-from writer.replication import WILDCARD, Deletes, Replication, TableRule
+from writer.replication import WILDCARD, Deletes, MappingError, Replication, TableRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,22 +68,25 @@ class Rules:
             database: the database of the settings, where it is known.
 
         Raises:
-            FatalError: two tables go to one collection, now that the database is known.
+            MappingError: two tables go to one collection, now that the database is known.
         """
         self._replication = replication or Replication()
         self._hooks = hooks or {}
         self._database = database
         self._tables: dict[str, Table] = {}
         self._owners: dict[tuple[str, str], str] = {}
+        mistakes = []
         for name, rule in self._replication.tables.items():
             if not name.endswith(WILDCARD):
                 place = (self._database_of(rule), rule.collection or name)
                 other = self._owners.setdefault(place, name)
                 if other != name:
-                    raise FatalError(
-                        f"REPLICATION_FILE: the tables {other!r} and {name!r} both go to the collection "
-                        f"{place[1]!r} of the database {database!r}"
+                    mistakes.append(
+                        f"the tables {other!r} and {name!r} both go to the collection {place[1]!r} of the "
+                        f"database {database!r}"
                     )
+        if mistakes:
+            raise MappingError(mistakes, "REPLICATION_FILE")
 
     def table(self, name: str) -> Table:
         """The rules of a table.
@@ -99,8 +102,17 @@ class Rules:
                 self._tables[name] = table
         return table
 
+    def entry(self, name: str) -> tuple[str, TableRule]:
+        """The entry of a table: its own, that of the longest pattern, or `*` with the defaults."""
+        if name in self._replication.tables and not name.endswith(WILDCARD):
+            return name, self._replication.tables[name]
+        for pattern in self._replication.patterns:
+            if name.startswith(pattern[:-1]):
+                return pattern, self._replication.tables[pattern]
+        return WILDCARD, _DEFAULT
+
     def _make(self, name: str) -> Table:
-        entry, rule = self._entry(name)
+        entry, rule = self.entry(name)
         collection = _collection(name, entry, rule)
         if problem := collection_problem(collection):
             raise PoisonError(
@@ -121,15 +133,6 @@ class Rules:
             hook=None if rule.hook is None else self._hooks[rule.hook],
         )
 
-    def _entry(self, name: str) -> tuple[str, TableRule]:
-        """The entry of a table: its own, that of the longest pattern, or the default."""
-        if name in self._replication.tables and not name.endswith(WILDCARD):
-            return name, self._replication.tables[name]
-        for pattern in self._replication.patterns:
-            if name.startswith(pattern[:-1]):
-                return pattern, self._replication.tables[pattern]
-        return WILDCARD, _DEFAULT
-
     def _database_of(self, rule: TableRule) -> str:
         return "" if rule.database in (None, self._database) else str(rule.database)
 
@@ -144,7 +147,7 @@ class Rules:
                 length = len(collection) - len(after)
                 if length >= len(before) and collection.startswith(before) and collection.endswith(after):
                     name = pattern[:-1] + collection[len(before) : length]
-                    if self._entry(name)[0] == pattern:
+                    if self.entry(name)[0] == pattern:
                         return name
         return collection
 
