@@ -19,11 +19,6 @@ app.command("check-config")(check_config.command)
 app.command("config-schema")(config_schema.command)
 
 
-@app.callback()
-def _options() -> None:
-    """Without it typer would make the only command of the app the app itself."""
-
-
 def main() -> None:
     """Runs the command that the arguments name."""
     for stream in (sys.stdout, sys.stderr):
