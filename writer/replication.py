@@ -374,7 +374,7 @@ def _told(problem: ErrorDetails) -> Iterator[str]:
     match problem["type"]:
         case "value_error" if isinstance(several := problem["ctx"]["error"], _Problems):
             for text in several.texts:
-                yield f"{'.'.join(place) or 'the file'}: {text}"
+                yield f"{'.'.join(place) or 'tables'}: {text}"
             return
         case "value_error":
             message = str(problem["ctx"]["error"])
