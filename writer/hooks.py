@@ -65,10 +65,12 @@ def call(hook: Hook, document: Document, change: Change) -> Document | None:
         ) from error
     if result is None:
         return None
-    if not isinstance(result, dict) or not all(isinstance(name, str) for name in result):
+    if not isinstance(result, dict):
         raise PoisonError(
             "hook-failed", f"the hook returned a {type(result).__name__}, not a document or None"
         )
+    if not all(isinstance(name, str) for name in result):
+        raise PoisonError("hook-failed", "the hook returned a document with a name that is no text")
     if "_id" in result:
         raise PoisonError("hook-failed", "the hook returned an _id: that is made of the item's key")
     return result

@@ -160,7 +160,7 @@ class TableRule(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse(self._name_problems(), self._path_problems(), self._shard_problems())
+        _refuse(self._name_problems(), self._path_problems(), self._target_problems(), self._shard_problems())
         return self
 
     @field_validator("collection")
@@ -183,23 +183,28 @@ class TableRule(BaseModel):
             yield f"the key names {self.key[0]!r} twice"
 
     def _path_problems(self) -> Iterator[str]:
-        targets: dict[tuple[str, ...], str] = {}
-        for text in (*self.fields, *self.include, *self.exclude):
-            path, problem = _read_path(text)
+        for text in (*self.include, *self.exclude, *self.fields):
+            _, problem = _read_path(text)
             if problem:
                 yield problem
-            if text in self.fields and path and not self.fields[text].drop:
-                target = (*path[:-1], self.fields[text].rename or path[-1])
-                if target in targets:
-                    yield f"the fields {targets[target]!r} and {text!r} both become {target[-1]!r}"
-                targets[target] = text
-                if target == (self.metadata_field,):
-                    yield f"the field {text!r} cannot become {target[0]!r}: that holds the metadata"
         for text in self.exclude:
             if text in self.fields:
                 yield f"the field {text!r} is excluded, and has rules"
         if self.include and self.exclude:
             yield "give either include or exclude, not both"
+
+    def _target_problems(self) -> Iterator[str]:
+        """Two fields must not become one."""
+        targets: dict[tuple[str, ...], str] = {}
+        for text, rule in self.fields.items():
+            path, _ = _read_path(text)
+            if rule.drop or not path:
+                continue
+            target = (*path[:-1], rule.rename or path[-1])
+            if (other := targets.setdefault(target, text)) != text:
+                yield f"the fields {other!r} and {text!r} both become {target[-1]!r}"
+            if target == (self.metadata_field,):
+                yield f"the field {text!r} cannot become {target[0]!r}: that holds the metadata"
 
     def _shard_problems(self) -> Iterator[str]:
         for path in self.shard_key:
@@ -322,7 +327,9 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any
         if key_node.tag == _MERGE_KEY:
             continue
         key = loader.construct_object(key_node, deep=True)
-        if isinstance(key, str) and key in seen:
+        if not isinstance(key, str):
+            continue  # the model refuses it
+        if key in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{key!r} is there twice", key_node.start_mark
             )
