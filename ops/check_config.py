@@ -19,7 +19,8 @@ from ops.preview import change_of, preview
 from ops.report import Report
 from ops.summary import entries_of, entry_of
 from writer.hooks import load_hooks
-from writer.replication import WILDCARD, MappingError, Replication, parse_replication
+from writer.mistakes import MappingError
+from writer.replication import WILDCARD, Replication, parse_replication
 from writer.rules import Rules
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import PoisonError
-from writer.replication import MappingError
+from writer.mistakes import MappingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,28 +6,26 @@ by (`writer.rules`) all come from it.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-import yaml
 from bson import encode as bson_encode
 from bson.errors import InvalidDocument
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from shared.errors import FatalError
 from writer.bson_values import Numbers
 from writer.conversions import Conversion  # noqa: TC001 - the model needs it
 from writer.guard import METADATA_FIELD
+from writer.mistakes import MappingError, refuse, told
 from writer.names import collection_problem, database_problem, field_problem
 from writer.paths import parse_path
+from writer.yaml_text import load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from pydantic_core import ErrorDetails
 
 NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
 """What the encoder raises at a value that BSON cannot hold."""
@@ -35,18 +33,6 @@ NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeErro
 WILDCARD = "*"
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class MappingError(FatalError):
-    """A wrong mapping.
-
-    Attributes:
-        mistakes: all that is wrong; each names its place, and what is allowed there.
-    """
-
-    def __init__(self, mistakes: Iterable[str], source: str = "") -> None:
-        self.mistakes = tuple(mistakes)
-        super().__init__(f"{source}: {'; '.join(self.mistakes)}" if source else "; ".join(self.mistakes))
 
 
 class Mode(StrEnum):
@@ -160,7 +146,7 @@ class TableRule(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse(self._name_problems(), self._path_problems(), self._target_problems(), self._shard_problems())
+        refuse(self._name_problems(), self._path_problems(), self._target_problems(), self._shard_problems())
         return self
 
     @field_validator("collection")
@@ -234,8 +220,8 @@ class Replication(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = (_pattern_problem(table, rule) for table, rule in self.tables.items())
-        _refuse((problem for problem in names if problem), self._owner_problems())
-        _refuse(self._overlap_problems())
+        refuse((problem for problem in names if problem), self._owner_problems())
+        refuse(self._overlap_problems())
         return self
 
     def _owner_problems(self) -> Iterator[str]:
@@ -274,19 +260,6 @@ class Replication(BaseModel):
         return frozenset(rule.database for rule in self.tables.values() if rule.database is not None)
 
 
-class _Problems(ValueError):  # noqa: N818 - pydantic makes the error of it
-    """Several mistakes that one check found."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.texts = list(texts)
-        super().__init__("; ".join(self.texts))
-
-
-def _refuse(*problems: Iterable[str]) -> None:
-    if texts := [*itertools.chain(*problems)]:
-        raise _Problems(texts)
-
-
 def _overlap(one: str, other: str) -> bool:
     """Whether a name can fit both of two patterns."""
     (before, _, after), (front, _, end) = one.partition(WILDCARD), other.partition(WILDCARD)
@@ -314,33 +287,6 @@ def _pattern_problem(table: str, rule: TableRule) -> str | None:
     return None
 
 
-_MERGE_KEY = "tag:yaml.org,2002:merge"
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice: YAML's own loader forgets the first one."""
-
-
-def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:  # before those of a merge key (<<) come in, which may be overridden
-        if key_node.tag == _MERGE_KEY:
-            continue
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            continue  # the model refuses it
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{key!r} is there twice", key_node.start_mark
-            )
-        seen.add(key)
-    loader.flatten_mapping(node)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
-
-
 def parse_replication(text: str, source: str) -> Replication:
     """Reads the text of a `replication.yaml`.
 
@@ -352,60 +298,16 @@ def parse_replication(text: str, source: str) -> Replication:
         MappingError: not YAML, or not of the model.
     """
     try:
-        content = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        RecursionError,
-    ) as error:  # ValueError: a date like 2020-13-45
-        raise MappingError([f"this is not YAML: {_yaml_problem(error)}"], source) from error
+        content = load_yaml(text)
+    except ValueError as error:
+        raise MappingError([f"this is not YAML: {error}"], source) from error
     try:
         return Replication.model_validate(content if content is not None else {})
     except ValidationError as error:
-        mistakes = (told for problem in error.errors(include_url=False) for told in _told(problem))
-        raise MappingError(mistakes, source) from error
+        raise MappingError(told(error, _settings_at), source) from error
 
 
-def _yaml_problem(error: Exception) -> str:
-    """The parser's words in one line."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return " ".join(str(error).split())
-
-
-def _told(problem: ErrorDetails) -> Iterator[str]:
-    place = [str(part) for part in problem["loc"] if part != "[key]"]
-    message = problem["msg"]
-    match problem["type"]:
-        case "value_error" if isinstance(several := problem["ctx"]["error"], _Problems):
-            for text in several.texts:
-                yield f"{'.'.join(place) or 'tables'}: {text}"
-            return
-        case "value_error":
-            message = str(problem["ctx"]["error"])
-        case "extra_forbidden":
-            models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}
-            known = sorted(models.get(len(place), FieldRule).model_fields)
-            close = difflib.get_close_matches(place[-1], known, n=1)
-            guess = f" (did you mean {close[0]}?)" if close else ""
-            message = f"there is no such setting{guess}; there are {', '.join(known)}"
-        case "string_pattern_mismatch":  # only hooks have a pattern
-            message = "a hook is written as module:function"
-        case other if other in _EXPECTED:
-            message = _EXPECTED[other]
-    yield f"{'.'.join(place) or 'the file'}: {message}"
-
-
-_EXPECTED = {
-    "bool_type": "only true or false can stand here",
-    "dict_type": "settings, each as `name: value`, are expected here; write {} for none",
-    "model_type": "settings, each as `name: value`, are expected here; write {} for none",
-    "string_too_short": "it is empty",
-    "string_type": "a text is expected here; YAML takes words such as on, yes, null or 12 for something else "
-    "unless they are in quotes",
-    "too_long": "at most two key attributes can stand here",  # only the key has a limit
-    "tuple_type": "a list is expected here, such as [id]",
-}
-"""For what pydantic says in terms of Python."""
+def _settings_at(depth: int) -> list[str]:
+    """The names of the settings at a depth of the file."""
+    models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}
+    return sorted(models.get(depth, FieldRule).model_fields)

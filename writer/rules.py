@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from shared.errors import PoisonError
 from writer.fields import Fields
+from writer.mistakes import MappingError
 from writer.names import collection_problem
-from writer.replication import WILDCARD, Deletes, MappingError, Replication, TableRule
+from writer.replication import WILDCARD, Deletes, Replication, TableRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

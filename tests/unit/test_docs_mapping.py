@@ -27,7 +27,8 @@ from writer.fold import Candidates, fold
 from writer.guard import document_filter
 from writer.hooks import load_hooks
 from writer.mapping import locate
-from writer.replication import FieldRule, MappingError, TableRule, parse_replication
+from writer.mistakes import MappingError
+from writer.replication import FieldRule, TableRule, parse_replication
 from writer.rules import Rules
 
 if TYPE_CHECKING:

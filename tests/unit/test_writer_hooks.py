@@ -13,7 +13,8 @@ from shared.errors import PoisonError
 from tests.builders import put
 from writer.hooks import load_hooks
 from writer.mapping import Image, image_of, locate
-from writer.replication import MappingError, parse_replication
+from writer.mistakes import MappingError
+from writer.replication import parse_replication
 from writer.rules import Rules
 
 if TYPE_CHECKING:

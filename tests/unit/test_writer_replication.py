@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import PoisonError
-from writer.replication import Deletes, MappingError, parse_replication
+from writer.mistakes import MappingError
+from writer.replication import Deletes, parse_replication
 from writer.rules import Rules
 
 SOURCE = "r.yaml"
