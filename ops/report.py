@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ops.preview import Preview
     from ops.summary import Entry
     from shared.errors import PoisonError
+
+_INDENT = 4  # of the rest of a line that is broken
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ class Report:
         return data
 
     def print(self) -> None:
-        """Lines for a person; coloured on a terminal, which also breaks those that are too long for it."""
+        """Lines for a person; coloured on a terminal."""
         say = _Printer()
         for mistake in self.mistakes:
             say.line(Text(f"{self.file}: ", style="bold"), Text(mistake, style="red"))
@@ -125,13 +128,16 @@ class Report:
 
 
 class _Printer:
-    """Standard output; lines are not broken here, so that they can be copied and searched."""
+    """Standard output. On a terminal lines are broken between words; elsewhere a line stays a line."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def line(self, *parts: Text | str) -> None:
-        self._console.print(Text.assemble(*parts))
+        text = Text.assemble(*parts)
+        width = self._console.width - _INDENT if self._console.is_terminal else sys.maxsize
+        for number, part in enumerate(text.wrap(self._console, width) or [text]):
+            self._console.print(Text(" " * _INDENT * bool(number)) + part)
 
     def json(self, text: str) -> None:
         self._console.print(JSONHighlighter()(Text(text)))

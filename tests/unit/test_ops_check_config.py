@@ -350,6 +350,17 @@ def test_colours(environment: dict[str, str], coloured: bool, monkeypatch: pytes
     assert bool(re.search(r"\x1b\[(\d+;)*3\d", run("r.yaml")[1])) is coloured
 
 
+def test_long_lines_are_broken_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe a mistake is one line, for grep."""
+    Path("w.yaml").write_text("tables: {t: {feilds: {}}}")
+    assert len(run("w.yaml")[1].splitlines()) == 1
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    lines = re.sub(r"\x1b\[[\d;]*m", "", run("w.yaml")[1]).splitlines()
+    assert len(lines) > 1
+    assert all(len(line) <= 80 for line in lines)
+    assert all(line.startswith("    ") for line in lines[1:])
+
+
 def test_help_names_every_option() -> None:
     """With what it is for."""
     result = CliRunner().invoke(app, ["check-config", "--help"])
