@@ -41,7 +41,7 @@ def load_hooks(replication: Replication) -> Mapping[str, Hook]:
     hooks: dict[str, Hook] = {}
     mistakes = []
     for table, rule in replication.tables.items():
-        if rule.hook is not None and rule.hook not in hooks:
+        if rule.hook is not None:
             try:
                 hooks[rule.hook] = _load(rule.hook)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does at its import

@@ -261,7 +261,9 @@ def test_the_only_entry_is_the_table_of_the_items() -> None:
     items = sample({"b": {"S": "x"}, "a": {"B": "AAE="}})
     status, output, _ = run("o.yaml", "--sample", items, "--key", "b", "--key", "a", "--json")
     assert status == 0
-    assert json.loads(output)["items"][0]["document"] == {
+    (place,) = json.loads(output)["items"]
+    assert (place["database"], place["collection"]) == (None, "t")
+    assert place["document"] == {
         "_id": {"a": {"$binary": {"base64": "AAE=", "subType": "00"}}, "b": "x"},
         "b": "x",
         "a": {"$binary": {"base64": "AAE=", "subType": "00"}},
@@ -294,6 +296,16 @@ def test_json() -> None:
     assert nothing == {"database": "crm", "collection": "customers", "document": None}
 
 
+def test_the_database_of_the_writer_is_told_where_it_is_known() -> None:
+    """Beside each collection that has no other."""
+    _, output, _ = run("r.yaml", "--database", "main", "--json")
+    assert {table["name"]: table["database"] for table in json.loads(output)["tables"]} == {
+        "people": "crm",
+        "places": "main",
+        "orders-*": "archive",
+    }
+
+
 def test_json_of_mistakes() -> None:
     """The same lines, without the file's name in front."""
     Path("w.yaml").write_text("tables: {t: {mode: x}}")
@@ -311,6 +323,7 @@ def test_json_of_mistakes() -> None:
         ("latin1.yaml", "latin1.yaml cannot be read: 'utf-8' codec"),
         ("r.yaml --key id", "--key: it needs --sample"),
         ("r.yaml --sample good.json", "--table: name the table of the items; entries are orders-*, "),
+        ("pattern.yaml --sample good.json", "--table: name the table of the items; entries are t*"),
         ("r.yaml --table people --sample nothing.json", "nothing.json cannot be read"),
         ("r.yaml --table people --sample .", ". cannot be read"),
         ("r.yaml --table other --sample good.json", "--key: the entry of the table 'other' names no"),
@@ -323,6 +336,7 @@ def test_json_of_mistakes() -> None:
 def test_what_cannot_be_done(folder: Path, arguments: str, said: str) -> None:
     """A sentence that says what to do, and status 2; nothing on standard output."""
     (folder / "latin1.yaml").write_bytes(b"tables: {\xe9: {}}")
+    (folder / "pattern.yaml").write_text("tables: {t*: {key: [id]}}")
     (folder / "good.json").write_text('{"id": {"N": "1"}}')
     (folder / "bad.json").write_text('[{"id": {"N": "1"}}, {"id": {"N": 1.5}}]')
     (folder / "plain.json").write_text('{"id": 1}')

@@ -179,7 +179,10 @@ def test_all_wrong_hooks_are_named() -> None:
     assert [mistake.split(":")[0] for mistake in caught.value.mistakes] == ["tables.a.hook", "tables.c.hook"]
 
 
-def test_a_hook_is_imported_once() -> None:
-    """However many tables name it."""
-    hooks = load_hooks(parse_replication("tables: {a: &a {hook: 'hooks_of_a_test:good'}, b: *a, c: {}}", ""))
-    assert list(hooks) == ["hooks_of_a_test:good"]
+def test_tables_can_share_a_hook() -> None:
+    """There is one function, however many tables name it; if it is wrong, each is named."""
+    text = "tables: {{a: &a {{hook: 'hooks_of_a_test:{}'}}, b: *a, c: {{}}}}"
+    assert list(load_hooks(parse_replication(text.format("good"), ""))) == ["hooks_of_a_test:good"]
+    with pytest.raises(MappingError) as caught:
+        load_hooks(parse_replication(text.format("text"), ""))
+    assert [mistake.split(":")[0] for mistake in caught.value.mistakes] == ["tables.a.hook", "tables.b.hook"]

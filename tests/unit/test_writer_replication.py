@@ -214,6 +214,7 @@ def test_settings_that_go_together(rule: str) -> None:
         ("tables: !!python/name:os.system {}", "line 1, column 9: could not determine a constructor"),
         ("tables: {[a]: {}}", "found unhashable key"),
         ("\t", "line 1, column 1: "),
+        ("\x07", "special characters are not allowed"),
         ("a: 1\n--- \nb: 2", "but found another document"),
     ],
 )  # fmt: skip
