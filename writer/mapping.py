@@ -109,6 +109,9 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
             return None
         if target.metadata_field in hooked:
             raise PoisonError("hook-failed", f"the hook returned a field {target.metadata_field!r}: reserved")
+        if _shard_of(table, hooked) != _shard_of(table, fields):
+            # Old values know nothing of hooks: a deletion would look for the document where it is not.
+            raise PoisonError("hook-failed", "the hook changed a field of the shard key")
         fields = hooked
     merge = None
     if table.rule.mode is Mode.MERGE:
@@ -177,4 +180,4 @@ def _why(error: Exception) -> str:
         case InvalidDocument():
             return "an attribute name holds a NUL character, or a value is of no BSON type"
         case _:
-            return f"{type(error).__name__}, such as text that is not Unicode"
+            return f"text that is not Unicode, or a value of another kind ({type(error).__name__})"

@@ -167,3 +167,19 @@ def test_places_that_a_document_left() -> None:
     assert write.removals == [Removal({"address.city": "rome", "tier": "basic"}, write.version, same=False)]
     write, _ = folded(rule, replace(put(2, address=old["address"]), old=old))
     assert write.removals == []
+
+
+def test_a_hook_that_moves_the_document() -> None:
+    """A deletion would look for it where the old values say."""
+
+    def moves(document: Document, _: Change) -> Document:
+        return {**document, "region": document["region"].upper()}
+
+    def adds(document: Document, _: Change) -> Document:
+        return {**document, "more": 1}
+
+    write, unfit = fold(candidates("shard_key: [region], hook: 'm:f'", put(1, region="eu"), hook=moves), {})
+    assert write is None
+    assert [(error.code, "shard key" in error.reason) for _, _, error in unfit] == [("hook-failed", True)]
+    write, _ = folded("shard_key: [region], hook: 'm:f'", put(1, region="eu"), hook=adds)
+    assert write.shard == {"region": "eu"}
