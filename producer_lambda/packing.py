@@ -1,7 +1,7 @@
 """Changes → queue messages: coalescing, lanes, byte limits, deduplication ids, order of sending. Pure.
 
 Packing many changes into one message is the pipeline's main lever: receiving and deleting a message costs
-the same whatever it carries. Within one event only the newest change of a key travels.
+the same whatever it carries. Within one event a put stands for the puts of its key right before it.
 """
 
 import hashlib
