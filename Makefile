@@ -17,7 +17,7 @@ VENV_LOCALSTACK := .venv-localstack/made-from.txt
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-localstack test-faults soak lint format schema lock package clean
+.PHONY: help run test test-localstack test-faults soak bench lint format schema lock package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-faults: $(VENV) $(VENV_STACK) ## run only the fault suite: kill -9, cut con
 
 soak: $(VENV) $(VENV_STACK) ## run the fault suite for longer (SECONDS=600: of each random scenario; FAULTS_SEED=…: repeat a run)
 	SOAK_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/faults $(ARGS)
+
+bench: $(VENV) ## run the benchmarks; what they find goes to bench/results/ (ARGS="types --rounds 5": one of them, fewer rounds)
+	$(BIN)/python -m bench $(ARGS)
 
 lint: $(VENV) ## check style, types, imports and templates
 	$(BIN)/ruff check .

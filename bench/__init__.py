@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m bench`, `make bench`. Imports everything, and nothing imports it."""

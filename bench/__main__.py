@@ -1,0 +1,55 @@
+"""`python -m bench [NAME ...] [--rounds N] [--json FILE]`: runs benchmarks, shows and keeps the results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import types_cost
+from bench.report import as_markdown, machine, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bench.report import Result
+
+BENCHMARKS: Mapping[str, Callable[[int], Result]] = {"types": types_cost.run}
+"""Name → function that takes the number of rounds."""
+
+_RESULTS = Path(__file__).parent / "results"
+_ROUNDS = 31
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs what is asked for; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="What things cost on this machine.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="turns of each variant (%(default)s)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="where the result goes, and beside it the page of the same name; for one benchmark "
+        "(bench/results/NAME.json)",
+    )
+    options = parser.parse_args(arguments)
+    names = options.names or list(BENCHMARKS)
+    if unknown := set(names) - BENCHMARKS.keys():
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
+    if options.rounds < 1:
+        parser.error("--rounds is at least 1")
+    if options.json and len(names) > 1:
+        parser.error("--json is for one benchmark")
+    facts = machine()
+    for name in names:
+        result, at = BENCHMARKS[name](options.rounds), datetime.now(UTC)
+        write(result, facts, at, options.json or _RESULTS / f"{name}.json")
+        sys.stdout.write(as_markdown(result, facts, at))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What a benchmark found, as JSON for programs and as markdown for people, with the machine it ran on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+_LIBRARIES = ("orjson", "pymongo", "boto3")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of a report; the first column is text, the others are figures."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a benchmark found.
+
+    Attributes:
+        name: of the benchmark.
+        about: what was measured, and how to read it.
+        tables: for people.
+        figures: the same and more, for programs; JSON.
+        settings: what the run was asked for.
+    """
+
+    name: str
+    about: str
+    tables: Sequence[Table]
+    figures: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def machine() -> Mapping[str, str]:
+    """Facts that figures depend on."""
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        **{library: version(library) for library in _LIBRARIES},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or "unknown"
+
+
+def as_json(result: Result, facts: Mapping[str, str], at: datetime) -> str:
+    """The result as JSON."""
+    content = {
+        "benchmark": result.name,
+        "at": at.isoformat(timespec="seconds"),
+        "machine": facts,
+        "settings": result.settings,
+        "figures": result.figures,
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def as_markdown(result: Result, facts: Mapping[str, str], at: datetime) -> str:
+    """The result as a page of markdown."""
+    where = ", ".join(f"{name} {fact}" for name, fact in facts.items())
+    settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
+    parts = [f"# {result.name}", result.about, f"{at.date().isoformat()}; {where}; {settings}."]
+    parts += [f"## {table.title}\n\n{markdown_table(table)}" for table in result.tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    """A table with columns of even width, figures to the right."""
+    widths = [max(map(len, cells)) for cells in zip(table.columns, *table.rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [_line(table.columns, widths), _line(rule, widths)]
+    return "\n".join([*lines, *(_line(row, widths) for row in table.rows)])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = cells[0].ljust(widths[0])
+    others = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return f"| {' | '.join([first, *others])} |"
+
+
+def write(result: Result, facts: Mapping[str, str], at: datetime, json_file: Path) -> None:
+    """Writes the JSON file, and the page beside it."""
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(as_json(result, facts, at), encoding="utf-8")
+    json_file.with_suffix(".md").write_text(as_markdown(result, facts, at), encoding="utf-8")
