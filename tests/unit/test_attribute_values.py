@@ -1,5 +1,8 @@
 """The documented wire values, one by one; tests/property proves them for all items."""
 
+import base64
+import sys
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -128,3 +131,38 @@ def test_nesting(kind: str) -> None:
 def test_one_text_for_one_binary() -> None:
     """Base64 with different unused bits is the same binary, so it is the same key."""
     assert binary_text("QQ==") == binary_text("QR==") == binary_text(b"A")
+
+
+def test_calls_per_item() -> None:
+    """A text, boolean or null costs no call of a function of ours, a number one, a map or list two."""
+    item = {
+        **{f"text_{index}": {"S": "text"} for index in range(50)},
+        **{f"flag_{index}": {"BOOL": True} for index in range(50)},
+        **{f"none_{index}": {"NULL": True} for index in range(50)},
+        **{
+            f"number_{index}": {"N": text} for index, text in enumerate(["1", "-1", "12.5", "-0.1", "1" * 38])
+        },
+        "list": {"L": [{"S": "text"}] * 50},
+        "map": {"M": {f"text_{index}": {"S": "text"} for index in range(50)}},
+    }
+    calls: list[str] = []
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        encode_item(item)
+    finally:
+        sys.setprofile(before)
+    assert Counter(calls) == {"encode_item": 1, "_encode": 3, "_encode_other": 2, "encode_number": 5}
+
+
+@pytest.mark.parametrize("size", [*range(200), 3000])
+def test_binary_text_of_any_length(size: int) -> None:
+    """Base64 of any length stays what it is, another spelling becomes it, what is none is refused."""
+    octets = bytes(range(256)) * 12
+    text = base64.b64encode(octets[:size]).decode()
+    assert binary_text(text) == binary_text(octets[:size]) == text
+    if text.endswith("=="):
+        assert binary_text(text[:-3] + chr(ord(text[-3]) + 1) + "==") == text
+    for other in (text + "A", "=" + text[1:] + "*", text[:-1] + "\n", text[:-4] + "Ä" + text[-3:]):
+        with pytest.raises(PoisonError, match="base64"):
+            binary_text(other)
