@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from shared.attribute_values import encode_item
@@ -143,10 +144,16 @@ def _item(body: Mapping[str, Any], name: str) -> tuple[dict[str, Any], bool]:
 
 def _stream_of(arn: Any) -> tuple[str, str]:
     """Table name and stream label of ``arn:aws:dynamodb:…:table/NAME/stream/LABEL``."""
-    resource = _STREAM_RESOURCE(arn.split(":", 5)[-1]) if isinstance(arn, str) else None
-    if not resource:
+    parts = _parts_of(arn) if isinstance(arn, str) else None
+    if parts is None:
         raise PoisonError("bad-record", "a record's eventSourceARN is not that of a DynamoDB stream")
-    return resource[1], resource[2]
+    return parts
+
+
+@lru_cache(maxsize=64)  # the records of an event are of one stream
+def _parts_of(arn: str) -> tuple[str, str] | None:
+    resource = _STREAM_RESOURCE(arn.split(":", 5)[-1])
+    return (resource[1], resource[2]) if resource else None
 
 
 def _milliseconds(seconds: Any) -> int:

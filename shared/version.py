@@ -9,6 +9,8 @@ Sources: Amazon DynamoDB API reference, ``StreamRecord`` (SequenceNumber: 21 to 
 example of ``DescribeStream``, whose parent and child shards have numbers of 23, 24 and 25 digits.
 """
 
+from functools import lru_cache
+
 from shared.errors import PoisonError
 
 BACKFILL = ""
@@ -34,6 +36,12 @@ def encode_version(stream: str, sequence_number: str) -> str:
     digits = sequence_number.lstrip("0") or "0"
     if len(digits) > _MAX_DIGITS:
         raise PoisonError("bad-version", f"the sequence number has {len(digits)} digits, more than 99")
-    if not stream[:1].isdigit() or min(stream) <= _SEPARATOR:  # a timestamp; never a "$path" for MongoDB
+    if not _is_label(stream):
         raise PoisonError("bad-version", f"the stream label {stream[:50]!r} is not a stream label")
     return f"{stream}{_SEPARATOR}{len(digits):02d}{_SEPARATOR}{digits}"
+
+
+@lru_cache(maxsize=64)  # the changes of an event or a message are of one stream
+def _is_label(stream: str) -> bool:
+    """Whether it begins like a timestamp, so that it is never a "$path" for MongoDB, and sorts."""
+    return stream[:1].isdigit() and min(stream) > _SEPARATOR
