@@ -42,13 +42,12 @@ _MAX_NUMBER_TEXT = 300  # the longest legal number written without exponent has 
 _INT_TEXT = 18  # at most 18 characters of digits are inside int64
 _INT64_ADJUSTED = 18  # the exponent of the largest int64's first digit
 _SURE_DOUBLE = 16  # sign or point plus at most 15 digits: every such decimal survives a double
-_LONGEST_DOUBLE = 25  # -0.00000 and 17 digits: no double that is written without exponent is longer
-# A number longer than that, of at most 38 digits, without zeros at its ends: nothing but digits holds it.
+_SHORT_TEXT = 20
+# Longer than that, at most 38 digits, no zeros at the ends: more than the 17 digits that a double needs, and
+# beyond int64 if it is integral. Nothing but its digits holds it.
 _LONG_TEXT = re.compile(
     r"-?(?:0\.[1-9][0-9]{0,37}|[1-9](?:[0-9]{0,37}+|(?!.{39})[0-9]*\.[0-9]+))(?<=[1-9])"
 ).fullmatch
-
-
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _SHORT_BINARY = 64  # characters
 _OCTETS, _COLLECTIONS = (bytes, bytearray), (list, set, frozenset)  # `|` would make them at each call
@@ -84,7 +83,7 @@ def encode_number(text: str) -> int | float | dict[str, str]:
     # DynamoDB leaves out zeros at the ends, so most texts are canonical; those are recognised first.
     if len(text) <= _INT_TEXT and text.isdigit() and text.isascii():
         return int(text)
-    if len(text) > _LONGEST_DOUBLE:
+    if len(text) > _SHORT_TEXT:
         if _LONG_TEXT(text):
             return {NUMBER: text}
     elif "." in text and "E" not in text and "e" not in text:
