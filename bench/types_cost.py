@@ -8,6 +8,7 @@ Where an item has binary values it is measured once more with the least that mak
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -60,23 +61,31 @@ _MAPPINGS: Mapping[str, Mapping[str, Any]] = {
 
 
 def run(rounds: int) -> Result:
-    """Measures all kinds of items."""
-    figures: dict[str, dict[str, Any]] = {}
-    for kind in KINDS:
-        items = kind.items()
+    """Measures all kinds of items in the same rounds."""
+    all_items = {kind.name: kind.items() for kind in KINDS}
+    variants: list[Variant] = []
+    for kind, items in all_items.items():
         for item in items:
             check_exact(item)
-        series = measure(_variants(items), rounds)
-        ratios = {
-            name.replace("TypeDeserializer", "ratio"): _figures(values.over(series["encode_item"]))
+        variants += [replace(variant, name=f"{kind}: {variant.name}") for variant in _variants(items)]
+    series = measure(variants, rounds)
+    figures: dict[str, dict[str, Any]] = {}
+    for kind, items in all_items.items():
+        found = {
+            name.removeprefix(f"{kind}: "): values
             for name, values in series.items()
+            if name.startswith(f"{kind}: ")
+        }
+        ratios = {
+            name.replace("TypeDeserializer", "ratio"): _figures(values.over(found["encode_item"]))
+            for name, values in found.items()
             if name.startswith("TypeDeserializer")
         }
-        figures[kind.name] = {
+        figures[kind] = {
             "wire bytes": _wire_bytes(items),
             "tagged": encode_item(items[0])[1],
             **ratios,
-            **{name: _figures(values) for name, values in series.items()},
+            **{name: _figures(values) for name, values in found.items()},
         }
     return Result("types", ABOUT, _tables(figures), figures, {"rounds": rounds})
 
