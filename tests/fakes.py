@@ -302,7 +302,9 @@ class FakeStore:
                 case "stale":
                     matched += 1
         await self._point("answer")
-        return Written(failures, frozenset(inserted), frozenset(), modified, matched, deleted)
+        return Written(
+            failures, inserted=frozenset(inserted), modified=modified, matched=matched, deleted=deleted
+        )
 
     def _update(self, command: Command) -> Failure | str:
         collection, key = _place(command.write)

@@ -12,8 +12,8 @@ and every put respects them. Each step closes one way in which a deleted documen
 4. a sweep (`writer.sweep`) removes what a writer inserted that died before step 3.
 
 Deletes that leave the document, marked, go the same way: where others remove, they mark. (They need no
-sweep: a put that was not marked yet is still to be delivered.) A document that
-moves to another shard leaves its old place first, and a tombstone, so that no older put brings it back there.
+sweep: a put that was not marked yet is still to be delivered.) A document that moves to another shard leaves
+its old place afterwards, and a tombstone, so that no older put brings it back there.
 
 Every call may fail half-way, and everything may be repeated any number of times.
 """
@@ -72,6 +72,7 @@ class Written:
 
     Attributes:
         failures: commands that the database refused.
+        misplaced: those of them that it refused because the document stands under another shard key.
         inserted: puts that inserted a document.
         suspects: puts of which it is not known whether they inserted.
         modified: documents replaced or marked.
@@ -80,6 +81,7 @@ class Written:
     """
 
     failures: Mapping[int, Failure] = field(default_factory=dict)
+    misplaced: frozenset[int] = frozenset()
     inserted: frozenset[int] = frozenset()
     suspects: frozenset[int] = frozenset()
     modified: int = 0
@@ -110,61 +112,90 @@ async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
         store: the database.
         writes: no document occurs twice.
     """
-    tombstones = list(_tombstones(writes))
-    if tombstones:
+    deletions = [(write, _deletion(write)) for write in writes]
+    if tombstones := [(write, tombstone) for write, tombstone in deletions if tombstone != Tombstone()]:
         await store.write_tombstones(tombstones)
     puts = [index for index, write in enumerate(writes) if write.document is not None]
     found = await store.newer_tombstones([writes[index] for index in puts]) if puts else {}
     newer = {puts[position]: tombstone for position, tombstone in found.items()}
-    deleted = await _leave_old_places(store, writes)
     commands, owners = [], []
     for index, write in enumerate(writes):
         for command in _commands(write, newer.get(index)):
             commands.append(command)
             owners.append(index)
     written = await store.write(commands)
+    if written.misplaced:
+        written = await _put_in_place(store, commands, written)
     new = [commands[index].write for index in sorted(written.inserted | written.suspects)]
     await _remove_buried(store, new)
+    failures = {owners[index]: failure for index, failure in written.failures.items()}
+    left = await _leave_old_places(store, [writes[index] for index in puts if index not in failures])
     stopped = sum(command.removal is not None and command.write.document is not None for command in commands)
     return Outcome(
-        failures={owners[index]: failure for index, failure in written.failures.items()},
+        failures=failures,
         inserted=len(written.inserted),
         modified=written.modified,
-        deleted=written.deleted + deleted,
+        deleted=written.deleted + left,
         stale=written.matched - written.modified + stopped,
     )
 
 
-def _tombstones(writes: Sequence[Write]) -> Iterator[tuple[Write, Tombstone]]:
-    for write in writes:
-        if write.removals or write.mark:
-            removed = max((removal.version for removal in write.removals), default="")
-            yield write, Tombstone(removed, write.mark)
+def _deletion(write: Write) -> Tombstone:
+    """What has to be known before anything is done. That a document moved is written down afterwards."""
+    removals = write.removals if write.document is None else ()
+    return Tombstone(max((removal.version for removal in removals), default=""), write.mark)
 
 
 def _commands(write: Write, newer: Tombstone | None) -> Iterator[Command]:
-    """What is done to the place where the document belongs."""
+    """What is done in one go with the other writes."""
     if write.document is None:
+        for removal in write.removals:
+            yield Command(write, removal=removal)
         if write.mark is not None:
             yield Command(write, mark=write.mark)
-        else:
-            for removal in write.removals:
-                yield Command(write, removal=removal)
     elif newer is not None and newer.removed > write.version:
         yield Command(write, removal=Removal(write.shard, newer.removed, same=False))
     else:
         yield Command(write, mark=newer.mark if newer else None, puts=True)
 
 
-async def _leave_old_places(store: Store, writes: Sequence[Write]) -> int:
-    """Removes what must be gone before the document is put or marked; returns how many documents were."""
-    commands = [
-        Command(write, removal=removal)
-        for write in writes
-        if write.document is not None or write.mark is not None
-        for removal in write.removals
+async def _put_in_place(store: Store, commands: Sequence[Command], written: Written) -> Written:
+    """Puts once more what was refused because the document stands where another shard key says.
+
+    There it goes first, whatever the old values were: a change that is parked, or that came out of order, may
+    have moved it.
+    """
+    again = [commands[index] for index in sorted(written.misplaced)]
+    gone = [
+        Command(command.write, removal=Removal({}, command.write.version, same=False)) for command in again
     ]
-    return (await store.write(commands)).deleted if commands else 0
+    deleted = (await store.write(gone)).deleted
+    second = await store.write(again)
+    places = sorted(written.misplaced)
+    return Written(
+        failures={index: failure for index, failure in written.failures.items() if index not in places}
+        | {places[index]: failure for index, failure in second.failures.items()},
+        inserted=written.inserted | {places[index] for index in second.inserted},
+        suspects=written.suspects | {places[index] for index in second.suspects},
+        modified=written.modified + second.modified,
+        matched=written.matched + second.matched,
+        deleted=written.deleted + deleted + second.deleted,
+    )
+
+
+async def _leave_old_places(store: Store, puts: Sequence[Write]) -> int:
+    """Removes documents from where they were before they moved; returns how many.
+
+    After the put, so that a put that is refused leaves the document where it is. First a tombstone, so that
+    no older put brings it back there.
+    """
+    moved = [write for write in puts if write.removals]
+    if not moved:
+        return 0
+    tombstones = [(write, Tombstone(max(removal.version for removal in write.removals))) for write in moved]
+    await store.write_tombstones(tombstones)
+    commands = [Command(write, removal=removal) for write in moved for removal in write.removals]
+    return (await store.write(commands)).deleted
 
 
 async def _remove_buried(store: Store, inserted: Sequence[Write]) -> None:
@@ -180,4 +211,4 @@ async def _remove_buried(store: Store, inserted: Sequence[Write]) -> None:
             commands.append(Command(write, mark=tombstone.mark))
     if commands:
         await store.write(commands)
-        log.info("removed or marked what was deleted meanwhile", extra={"documents": len(commands)})
+        log.info("removed what was deleted meanwhile", extra={"documents": len(commands)})

@@ -143,11 +143,23 @@ def _json(value: Any, numbers: Numbers) -> Any:
         except PoisonError as error:
             raise _UnfitError("a number in the JSON is more than DynamoDB could hold") from error
 
+    def pairs(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+        document = dict(entries)
+        if len(document) < len(entries):
+            raise _UnfitError("the JSON has a name twice")
+        return document
+
     def constant(_: str) -> Any:
         raise _UnfitError("the JSON holds NaN or Infinity")
 
     try:
-        return json.loads(_text(value), parse_int=number, parse_float=number, parse_constant=constant)
+        return json.loads(
+            _text(value),
+            parse_int=number,
+            parse_float=number,
+            parse_constant=constant,
+            object_pairs_hook=pairs,
+        )
     except ValueError as error:
         raise _UnfitError("the text is not JSON") from error
 

@@ -71,10 +71,12 @@ class Fields:
             document = _only(self._include, document)
         return self._applied(self._rules, document) if self._rules.children else document
 
-    def renamed(self, name: str) -> str:
-        """The name that an attribute of the item has in the document."""
-        node = self._rules.children.get(name)
-        return (node.rule.rename if node is not None and node.rule is not None else None) or name
+    def name_of(self, attribute: str) -> str | None:
+        """The name that an attribute of the item has in the document; None if it is left out."""
+        node = self._rules.children.get(attribute)
+        if (self._include.children and attribute not in self._include.children) or (node and node.dropped):
+            return None
+        return (node.rule.rename if node is not None and node.rule is not None else None) or attribute
 
     def _applied(self, node: _Node, document: dict[str, Any]) -> dict[str, Any]:
         result = dict(document)

@@ -178,7 +178,7 @@ class _Outcome:
     def _merge(self) -> Merge | None:
         if self.image is None or self.image.merge is None:
             return None
-        gone = {self.table.fields.renamed(name) for name in self.gone}
+        gone = {name for attribute in self.gone if (name := self.table.fields.name_of(attribute))}
         # An upsert makes the fields of its filter, even where they are null because the item has none.
         gone.update(path.split(".")[0] for path in self.table.rule.shard_key)
         return replace(self.image.merge, unset=sorted(gone), reset=self.reset)

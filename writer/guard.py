@@ -35,7 +35,9 @@ Pipeline = list[dict[str, Any]]
 
 def document_filter(target: Target, shard: Shard) -> dict[str, Any]:
     """Matches the document, whatever its version. Equalities only: an upsert may follow."""
-    return {"_id": target.document_id, **shard}
+    # A value can be a map that looks like an operator.
+    values = {path: {"$eq": value} if isinstance(value, dict) else value for path, value in shard.items()}
+    return {"_id": target.document_id, **values}
 
 
 def put_pipeline(

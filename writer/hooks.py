@@ -59,10 +59,8 @@ def call(hook: Hook, document: Document, change: Change) -> Document | None:
     """
     try:
         result = hook(copy.deepcopy(document), change)
-    except (Exception, SystemExit) as error:  # a hook that exits must not take the writer with it
-        raise PoisonError(
-            "hook-failed", f"the hook raised {type(error).__name__}: {str(error)[:500]}"
-        ) from error
+    except BaseException as error:  # whatever it is: a hook must not take the writer with it
+        raise PoisonError("hook-failed", f"the hook raised {_described(error)}") from error
     if result is None:
         return None
     if not isinstance(result, dict):
@@ -95,6 +93,13 @@ def _load(name: str) -> Hook:
     except ValueError:  # some callables do not tell their signature
         pass
     return function  # type: ignore[no-any-return]
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {str(error)[:500]}"
+    except Exception:  # noqa: BLE001 - an error that cannot even be told
+        return type(error).__name__
 
 
 def _why(error: BaseException) -> str:

@@ -109,7 +109,7 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
             return None
         if target.metadata_field in hooked:
             raise PoisonError("hook-failed", f"the hook returned a field {target.metadata_field!r}: reserved")
-        if _shard_of(table, hooked) != _shard_of(table, fields):
+        if bson_encode(_shard_of(table, hooked)) != bson_encode(_shard_of(table, fields)):
             # Old values know nothing of hooks: a deletion would look for the document where it is not.
             raise PoisonError("hook-failed", "the hook changed a field of the shard key")
         fields = hooked
@@ -148,11 +148,14 @@ def _fields_of(
     table: Table, image: Mapping[str, Any], metadata: dict[str, Any], *, tagged: bool
 ) -> dict[str, Any]:
     """The fields of a document; notes in the metadata which attributes have other names."""
-    fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
+    try:
+        fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
+    except RecursionError as error:
+        raise PoisonError("too-deep", "the item is nested too deep") from error
     reserved = {"_id": table.rule.id_attribute, table.rule.metadata_field: None}
     for name in [name for name in reserved if name in fields]:
         free = reserved[name] or f"{name}_"
-        while free in fields:
+        while free in fields or free in reserved:
             free += "_"
         fields[free] = fields.pop(name)
         metadata.setdefault("renamed", {})[free] = name
@@ -160,7 +163,12 @@ def _fields_of(
 
 
 def _shard_of(table: Table, fields: Mapping[str, Any]) -> Shard:
-    return {path: _value_at(fields, path) for path in table.rule.shard_key}
+    shard = {path: _value_at(fields, path) for path in table.rule.shard_key}
+    try:
+        bson_encode(shard)
+    except NOT_BSON as error:
+        raise PoisonError("not-bson", f"BSON cannot hold the shard key: {_why(error)}") from error
+    return shard
 
 
 def _value_at(fields: Any, path: str) -> Any:

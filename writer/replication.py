@@ -176,6 +176,8 @@ class TableRule(BaseModel):
         for text in self.exclude:
             if text in self.fields:
                 yield f"the field {text!r} is excluded, and has rules"
+        if "include" in self.model_fields_set and not self.include:
+            yield "include is empty, which would leave nothing: leave it out to replicate every attribute"
         if self.include and self.exclude:
             yield "give either include or exclude, not both"
 
@@ -197,6 +199,8 @@ class TableRule(BaseModel):
             names = path.split(".")
             if names[0] == "_id":
                 yield f"shard_key names {path!r}: a shard key of _id needs no entry"
+            elif names[0] == self.metadata_field:
+                yield f"shard_key names {path!r}: the metadata changes with each version"
             elif any(field_problem(name) for name in names):
                 yield f"shard_key {path!r} is not a path that MongoDB takes"
         stays = {self.deletes, self.ttl_deletes} - {Deletes.DELETE, None}
@@ -220,7 +224,7 @@ class Replication(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = (_pattern_problem(table, rule) for table, rule in self.tables.items())
-        refuse((problem for problem in names if problem), self._owner_problems())
+        refuse((problem for problem in names if problem), self._owner_problems(), self._case_problems())
         refuse(self._overlap_problems())
         return self
 
@@ -234,6 +238,13 @@ class Replication(BaseModel):
                     f"the tables {other!r} and {table!r} both go to the collection {place[1]!r}: "
                     "their versions cannot be compared, so each needs one of its own"
                 )
+
+    def _case_problems(self) -> Iterator[str]:
+        """MongoDB refuses a database whose name differs from another's only in case."""
+        seen: dict[str, str] = {}
+        for name in sorted(self.databases):
+            if (other := seen.setdefault(name.lower(), name)) != name:
+                yield f"the databases {other!r} and {name!r} differ only in case, which MongoDB refuses"
 
     def _overlap_problems(self) -> Iterator[str]:
         """Nor must two patterns be able to send two tables there."""

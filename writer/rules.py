@@ -89,6 +89,11 @@ class Rules:
         if mistakes:
             raise MappingError(mistakes, "REPLICATION_FILE")
 
+    @property
+    def have_hooks(self) -> bool:
+        """Whether functions of the user's are called."""
+        return bool(self._hooks)
+
     def table(self, name: str) -> Table:
         """The rules of a table.
 

@@ -8,7 +8,9 @@ hand and not started when the stop comes is given back at once.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from shared.errors import TransientError
@@ -49,6 +51,7 @@ class Service:
         self._rules = rules
         self._clock = clock
         self._health = health
+        self._hook_thread = ThreadPoolExecutor(1, "hooks")
         self._polls = 0
         self._no_polls = asyncio.Event()
         self._no_polls.set()
@@ -66,7 +69,7 @@ class Service:
             ExceptionGroup: a loop died; the others were cancelled.
         """
         async with asyncio.TaskGroup() as group:
-            drains = [group.create_task(self._drain(stop), name=f"drain-{n}") for n in range(loops)]
+            drains = [group.create_task(self._loop(stop), name=f"drain-{n}") for n in range(loops)]
             await stop.wait()
             log.info("draining: no more messages are received")
             _, late = await asyncio.wait(drains, timeout=grace)
@@ -74,6 +77,16 @@ class Service:
                 log.warning("work in hand did not end in time", extra={"loops": len(late), "grace": grace})
             for task in late:
                 task.cancel()
+
+    async def _loop(self, stop: asyncio.Event) -> None:
+        """Drains; a task group takes a cancelled task for one that is done, so it is told from a death."""
+        try:
+            await self._drain(stop)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                raise RuntimeError("a loop was cancelled by nobody") from error
+            raise
 
     async def _drain(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -127,13 +140,13 @@ class Service:
             stop: ends the waiting for parts that are away.
         """
         started = self._clock.monotonic()
-        plan = make_plan(messages, self._rules, self._inbox.park_limit)
+        plan = await self._plan(messages, {})
         planned = self._clock.monotonic()
         outcome = await self._apply(plan, lease, stop)
         refusals: Refusals = {}
         while outcome is not None and (found := refusals_to_plan_again(plan, outcome)):
             refusals = {**refusals, **found}
-            plan = make_plan(messages, self._rules, self._inbox.park_limit, refusals)
+            plan = await self._plan(messages, refusals)
             outcome = await self._apply(plan, lease, stop)
         if outcome is None:
             if lease.lapsed:
@@ -163,6 +176,15 @@ class Service:
                 "lag_ms": self._lag_ms(plan),
             },
         )
+
+    async def _plan(self, messages: Sequence[Message], refusals: Refusals) -> Plan:
+        limit = self._inbox.park_limit
+        if not self._rules.have_hooks:
+            return make_plan(messages, self._rules, limit, refusals)
+        # A hook takes as long as it takes: meanwhile locks are to be extended, and probes answered. One
+        # thread, so that hooks need not be safe for several.
+        planning = functools.partial(make_plan, messages, self._rules, limit, refusals)
+        return await asyncio.get_running_loop().run_in_executor(self._hook_thread, planning)
 
     async def _apply(self, plan: Plan, lease: Lease, stop: asyncio.Event) -> Outcome | None:
         """Repeats the same writes until they are applied; None if that must not or shall not go on."""

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 
 _OTHER_INDEX = 85  # IndexOptionsConflict
+_OTHER_CASE = 13297  # DatabaseDifferCase
 _KEYS_PER_QUERY = 1_000  # keys have up to 3 KB, a query up to 16 MB
 
 _Operation = UpdateOne | DeleteOne
@@ -74,6 +75,7 @@ class _Tally:
     """
 
     failures: dict[int, Failure] = field(default_factory=dict)
+    misplaced: set[int] = field(default_factory=set)
     unsure: set[int] = field(default_factory=set)
     inserted: set[int] = field(default_factory=set)
     modified: int = 0
@@ -150,6 +152,11 @@ class MongoSink:
                 raise FatalError(
                     f"the collection {TOMBSTONES} has an index on 'at' with other options than ours: drop it"
                 ) from error
+            if isinstance(error, OperationFailure) and error.code == _OTHER_CASE:
+                raise FatalError(
+                    "a database of MONGODB_DATABASE or the mapping differs only in case from one that MongoDB "
+                    f"has already; named are {', '.join(sorted(self._names))}: use that one's name"
+                ) from error
             raise _translated(error) from error
 
     async def ping(self) -> None:
@@ -210,6 +217,7 @@ class MongoSink:
             await self._bulk(self._database(database)[collection], operations, tally)
         return Written(
             failures=tally.failures,
+            misplaced=frozenset(tally.misplaced),
             inserted=frozenset(tally.inserted),
             suspects=frozenset(index for index in tally.unsure if commands[index].puts),
             modified=tally.modified,
@@ -258,7 +266,10 @@ class MongoSink:
         except BulkWriteError as error:
             _check_bulk_error(error.details)
             for problem in error.details["writeErrors"]:
-                tally.failures[operations[problem["index"]][0]] = _failure(problem)
+                index, _ = operations[problem["index"]]
+                tally.failures[index] = _failure(problem)
+                if problem.get("keyPattern") == {"_id": 1}:
+                    tally.misplaced.add(index)
             details = error.details
         except (OperationFailure, InvalidDocument, DocumentTooLarge) as error:
             if not _concerns_documents(error):

@@ -99,6 +99,17 @@ async def test_merging_into_a_document_of_another_replication(world: World) -> N
     assert only(world) == {"score": 5, "name": "x"}
 
 
+@pytest.mark.parametrize("rule", ["exclude: [status]", "include: [id, x]", "fields: {status: {drop: true}}"])
+async def test_an_attribute_that_is_not_replicated_takes_nothing_away(world: World, rule: str) -> None:
+    """When it leaves the item, the application's field of the same name stays."""
+    name, _, value = rule.partition(": ")
+    rules = mapping(mode="merge", **{name: value})
+    await apply(world, rules, put(1, status="item"))
+    enriched(world, status="app")
+    await apply(world, rules, replace(put(2, x=1), gone=frozenset({"status"})))
+    assert only(world) == {"status": "app", "x": 1}
+
+
 async def test_a_field_that_is_renamed_in_the_mapping_later(world: World) -> None:
     """The old name was ours, so it goes."""
     await apply(world, mapping(mode="merge"), put(1, Name="x"))
@@ -127,15 +138,15 @@ async def test_a_deletion_that_is_delivered_again(world: World) -> None:
     """Coalesced with a newer put, it takes nothing from the document that came after it."""
     rules = mapping(mode="merge")
     await apply(world, rules, delete(2), put(3, b=3))
-    enriched(world)
+    enriched(world, score=5)
     await apply(world, rules, delete(2), put(3, b=3), put(4, b=4))
     assert only(world) == {"b": 4, "score": 5}
 
 
-def enriched(world: World) -> None:
-    """An application adds a field, without touching the rest."""
+def enriched(world: World, **fields: Any) -> None:
+    """An application adds fields, without touching the rest."""
     (document,) = documents(world)
-    world.replace({**document, "score": 5}, TABLE)
+    world.replace({**document, **fields}, TABLE)
 
 
 # --- marks and kept documents -----------------------------------------------------------------------
@@ -199,8 +210,9 @@ async def test_expiries_have_a_setting_of_their_own(world: World, deletes: str, 
 # --- shard keys -------------------------------------------------------------------------------------
 
 
-def moved(sequence: int, old: str | None, new: str) -> Change:
-    return replace(put(sequence, region=new), old=None if old is None else {"region": old})
+def moved(sequence: int, old: str | None, new: Any, **image: Any) -> Change:
+    change = put(sequence, 1, table=TABLE, stream=LABEL, region=new, **image)
+    return replace(change, old=None if old is None else {"region": old})
 
 
 async def test_a_changed_shard_key_leaves_one_document(world: World) -> None:
@@ -227,6 +239,42 @@ async def test_a_deletion_finds_the_document(world: World, old: Mapping[str, Any
     rules = mapping(shard_key="[region]")
     await apply(world, rules, moved(1, None, "eu"))
     await apply(world, rules, replace(delete(2), old=old))
+    assert documents(world) == []
+
+
+async def test_a_move_that_mongodb_refuses_leaves_the_document(world: World) -> None:
+    """Where it is, as it is: one bad record parks one record; and an older change in the batch is applied."""
+    rules = mapping(shard_key="[region]")
+    world.require(TABLE, "ok")
+    first, refused = moved(1, None, "eu", ok=1), moved(2, "eu", "us")
+    await apply(world, rules, first)
+    assert not await apply(world, rules, refused)
+    assert [document["region"] for document in documents(world)] == ["eu"]
+    assert await apply(world, rules, first)
+    assert [document["region"] for document in documents(world)] == ["eu"]
+
+
+async def test_a_document_whose_move_was_parked(world: World) -> None:
+    """A later change does not find it where its old values say; it is not in the way, nothing is stuck."""
+    rules = mapping(shard_key="[region]", fields="{n: {convert: int}}")
+    await apply(world, rules, moved(1, None, "eu"))
+    assert await apply(world, rules, moved(3, "us", "us", n=3))
+    assert {"us"} <= {document["region"] for document in documents(world)}
+    # The parked change, redriven: nothing is left where it should have gone from.
+    assert await apply(world, rules, moved(2, "eu", "us", n=2))
+    assert [(document["region"], document["n"]) for document in documents(world)] == [("us", 3)]
+
+
+@pytest.mark.parametrize(
+    "value", [{"$gt": 5}, {"$eq": 3}, {"$regex": "x"}, {"$foo": 1}, {"a": {"$in": []}}, {}], ids=repr
+)
+async def test_a_shard_key_that_looks_like_an_operator(world: World, value: Any) -> None:
+    """It is a value: found again, replaced, deleted."""
+    rules = mapping(shard_key="[region]")
+    for sequence in (1, 2):
+        assert await apply(world, rules, moved(sequence, None, value, n=sequence))
+    assert [document["n"] for document in documents(world)] == [2]
+    assert await apply(world, rules, replace(delete(3), old={"region": value}))
     assert documents(world) == []
 
 

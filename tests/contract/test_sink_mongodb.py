@@ -391,3 +391,15 @@ async def test_the_reason_of_a_refusal_is_in_the_failure(
 def test_bson_bytes_are_what_is_stored() -> None:
     """The builder of these tests makes the document that the writer makes: `_id` first, metadata last."""
     assert list(bson.decode(write(put(1, n=1)).document or b"")) == ["_id", "id", "n", "_ddb"]
+
+
+async def test_a_database_that_differs_only_in_case(
+    stack: Stack, database: str, mongodb: pymongo.MongoClient[Document]
+) -> None:
+    """MongoDB will never take it: said at the start, instead of waiting."""
+    mongodb[database]["items"].insert_one({})
+    with (
+        sink_on(stack.mongodb_uri, database.upper()) as sink,
+        pytest.raises(FatalError, match="only in case"),
+    ):
+        await sink.open()

@@ -98,6 +98,7 @@ def test_what_is_taken(conversion: str, value: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("conversion", "value", "reason"),
     [
+        ("json", '{"a": {"b": 1, "b": 2}}', "a name twice"),
         ("epoch_seconds", BIG, "no date"),
         ("epoch_millis", Decimal128("9223372036854775808"), "no date"),
         ("epoch_millis", "1", "a text is not a number"),

@@ -133,7 +133,11 @@ def test_documents_do_not_share_a_default() -> None:
 def test_the_name_of_an_attribute_in_the_document() -> None:
     """For attributes that left the item: what their fields are called."""
     rules = fields({"a": {"rename": "b"}, "c": {"default": 1}, "d.e": {"rename": "f"}})
-    assert [rules.renamed(name) for name in ("a", "b", "c", "d", "x")] == ["b", "b", "c", "d", "x"]
+    assert [rules.name_of(name) for name in ("a", "b", "c", "d", "x")] == ["b", "b", "c", "d", "x"]
+    rules = fields({"a": {"drop": True}, "c": {"rename": "d"}}, exclude=["b"])
+    assert [rules.name_of(name) for name in ("a", "b", "c")] == [None, None, "d"]
+    rules = fields({"a": {"rename": "b"}}, include=["a", "c.d"])
+    assert [rules.name_of(name) for name in ("a", "b", "c")] == ["b", None, "c"]
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,36 @@ def test_a_hook_that_moves_the_document() -> None:
     assert [(error.code, "shard key" in error.reason) for _, _, error in unfit] == [("hook-failed", True)]
     write, _ = folded("shard_key: [region], hook: 'm:f'", put(1, region="eu"), hook=adds)
     assert write.shard == {"region": "eu"}
+
+
+@pytest.mark.parametrize("value", [1, {"a": 1, "b": 2}])
+def test_a_hook_that_changes_only_the_kind_of_the_shard_key(value: Any) -> None:
+    """What Python finds equal, MongoDB may not."""
+
+    def other(document: Document, _: Change) -> Document:
+        region = document["region"]
+        turned = dict(reversed(region.items())) if isinstance(region, dict) else bool(region)
+        return {**document, "region": turned}
+
+    rule = "shard_key: [region], hook: 'm:f'"
+    _, unfit = fold(candidates(rule, put(1, region=value), hook=other), {})
+    assert [error.code for _, _, error in unfit] == ["hook-failed"]
+
+
+def test_values_that_bson_cannot_hold_in_a_shard_key() -> None:
+    """In the image they are parked; in old values nothing was ever written with them."""
+    _, unfit = fold(candidates("shard_key: [region]", put(1, region=2**64 - 1)), {})
+    assert [error.code for _, _, error in unfit] == ["not-bson"]
+    write, unfit = folded("shard_key: [region]", replace(delete(1), old={"region": 2**64 - 1}))
+    assert (write.removals, unfit) == ([Removal({}, delete(1).version)], [])
+
+
+@pytest.mark.parametrize("rule", ["fields: {a.b: {default: 1}}", "include: [id, a.b]"])
+def test_a_list_that_is_nested_too_deep_for_the_rules(rule: str) -> None:
+    """It is parked like any other: nothing that arrives may end the writer."""
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    change = replace(put(1, a=deep), tagged=False)
+    _, unfit = fold(candidates(rule, change), {})
+    assert [error.code for _, _, error in unfit] == ["too-deep"]

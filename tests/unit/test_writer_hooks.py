@@ -35,6 +35,14 @@ def mutates(document, change):
     return document
 def raises(document, change): raise KeyError("last")
 def exits(document, change): raise SystemExit(3)
+def cancels(document, change):
+    import asyncio
+    raise asyncio.CancelledError
+class Panic(BaseException): pass
+def panics(document, change): raise Panic("no exception")
+class Untold(Exception):
+    def __str__(self): raise ValueError
+def untold(document, change): raise Untold
 def a_text(document, change): return "document"
 def a_list(document, change): return [document]
 def with_id(document, change): return {"_id": 5}
@@ -130,6 +138,9 @@ def test_merging_writes_the_fields_of_the_hook() -> None:
     [
         ("raises", "hook-failed", "the hook raised KeyError: 'last'"),
         ("exits", "hook-failed", "the hook raised SystemExit: 3"),
+        ("cancels", "hook-failed", "the hook raised CancelledError"),
+        ("panics", "hook-failed", "the hook raised Panic: no exception"),
+        ("untold", "hook-failed", "the hook raised Untold"),
         ("a_text", "hook-failed", "the hook returned a str, not a document or None"),
         ("a_list", "hook-failed", "the hook returned a list, not a document or None"),
         ("odd_names", "hook-failed", "the hook returned a document with a name that is no text"),

@@ -228,6 +228,23 @@ def test_reserved_names_are_freed_and_the_renaming_is_recorded(
     assert document(change)["_ddb"] == {"v": change.version, **({"renamed": renamed} if renamed else {})}
 
 
+@pytest.mark.parametrize(
+    ("settings", "attributes", "kept"),
+    [
+        ("metadata_field: _id_", {"_id": 7}, {"_id__": 7}),
+        ("metadata_field: x_, id_attribute: x", {"_id": 7, "x": 8}, {"x__": 7, "x": 8}),
+    ],
+)
+def test_a_free_name_is_not_that_of_the_metadata(
+    settings: str, attributes: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    """Otherwise the attribute would be lost."""
+    found = document(put(1, **attributes), f"tables: {{mytable: {{{settings}}}}}")
+    assert {name: found[name] for name in kept} == kept
+    metadata = found[settings.split()[1].rstrip(",")]
+    assert set(metadata["renamed"].values()) == {"_id"}
+
+
 def test_an_item_whose_key_is_called_id_with_underscore() -> None:
     """The key attribute `_id` is the document's `_id`, and its field moves like any other."""
     change = put(1, {"_id": "k"})

@@ -156,6 +156,8 @@ def test_tables_that_do_not(tables: str) -> None:
         ("{database: admin}", ["the database name 'admin' belongs to MongoDB itself"]),
         ("{key: [a, a]}", ["the key names 'a' twice"]),
         ("{fields: {a..b: {}}}", ["the path 'a..b' has an empty name"]),
+        ("{include: []}", ["include is empty"]),
+        ("{shard_key: [_ddb.v]}", ["the metadata changes with each version"]),
         ("{include: [a.], exclude: [.a]}", ["the path 'a.'", "the path '.a'", "either include or exclude"]),
         ("{exclude: [a], fields: {a: {}}}", ["the field 'a' is excluded, and has rules"]),
         ("{fields: {a: {rename: c}, b: {rename: c}}}", ["the fields 'a' and 'b' both become 'c'"]),

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from shared.errors import FatalError, PoisonError, TransientError
 from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink, settled
 from writer.health import Health, Part
+from writer.replication import parse_replication
 from writer.rules import Rules
 from writer.service import Service
 
@@ -34,7 +36,10 @@ EPOCH = 1_600_000_000
 class Writer:
     """A service on fakes; `start` it, and let time pass."""
 
-    def __init__(self, inbox: FakeInbox | None = None, sink: FakeSink | None = None) -> None:
+    def __init__(
+        self, inbox: FakeInbox | None = None, sink: FakeSink | None = None, rules: Rules | None = None
+    ) -> None:
+        self.rules = rules or Rules()
         self.clock = inbox.clock if inbox else FakeClock()
         self.inbox = inbox or FakeInbox(self.clock, VISIBILITY)
         self.sink = sink or FakeSink()
@@ -43,7 +48,7 @@ class Writer:
         self.task: asyncio.Task[None] | None = None
 
     def start(self, loops: int = 1, grace: float = 60.0) -> asyncio.Task[None]:
-        service = Service(self.inbox, self.sink, Rules(), self.clock, self.health)
+        service = Service(self.inbox, self.sink, self.rules, self.clock, self.health)
         self.task = asyncio.create_task(service.run(loops, self.stop, grace))
         return self.task
 
@@ -595,3 +600,38 @@ async def test_whatever_strikes_at_any_await_loses_nothing(error: Exception | No
         if not await interrupted_at(point, error):
             break
     assert point > 12
+
+
+async def test_a_slow_hook_holds_up_only_its_batch() -> None:
+    """Meanwhile locks are extended, and other tasks go on; what it comes to is written."""
+    goes_on, called = threading.Event(), threading.Event()
+
+    def slow(document: dict[str, Any], _: Change) -> dict[str, Any]:
+        called.set()
+        assert goes_on.wait(20)
+        return document
+
+    replication = parse_replication(f"tables: {{{TABLE}: {{hook: 'm:f'}}}}", "replication.yaml")
+    writer = Writer(rules=Rules(replication, {"m:f": slow}))
+    writer.start()
+    writer.inbox.send(body_of(put(1, 1, n=1)))
+    await settled()
+    assert await asyncio.to_thread(called.wait, 20)
+    await writer.clock.advance(3 * VISIBILITY)  # without extensions it would be somebody else's by now
+    assert writer.inbox.receivable == []
+    goes_on.set()
+    assert await writer.ended() is None
+    assert writer.state() == {1: 1}
+    assert writer.inbox.bodies == []
+
+
+async def test_a_loop_that_is_cancelled_by_nobody_ends_the_writer() -> None:
+    """A task group takes it for one that is done: all loops could be gone, and the writer well."""
+    writer = Writer()
+    writer.inbox.faults.raises["receive"] = [asyncio.CancelledError()]  # type: ignore[list-item]
+    task = writer.start(2)
+    await writer.clock.advance(1)
+    assert task.done()
+    error = task.exception()
+    assert isinstance(error, ExceptionGroup)
+    assert "cancelled by nobody" in str(error.exceptions[0])
