@@ -154,8 +154,8 @@ class MongoSink:
                 ) from error
             if isinstance(error, OperationFailure) and error.code == _OTHER_CASE:
                 raise FatalError(
-                    "MONGODB_DATABASE or the mapping names a database that differs only in case from one that "
-                    f"is there: named are {', '.join(sorted(self._names))}: use that one's name"
+                    "MONGODB_DATABASE or the mapping names a database that differs only in case from one "
+                    f"that is there: named are {', '.join(sorted(self._names))}: use that one's name"
                 ) from error
             raise _translated(error) from error
 
