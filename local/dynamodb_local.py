@@ -14,11 +14,12 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import Final, Self
+from typing import Final
 
 from local import paths, ports
 from local.errors import StackError
 from local.process import Child, base_environment
+from local.server import Server
 
 PACKAGE: Final = "amplify-dynamodb-simulator"
 PACKAGE_VERSION: Final = "2.9.30"  # has DynamoDB Local 1.25.1
@@ -129,7 +130,7 @@ def prepare() -> tuple[Path, Path]:
     return find_java(), install()
 
 
-class DynamoDBLocal:
+class DynamoDBLocal(Server):
     """One running DynamoDB Local. Its tables are in memory, and gone with it."""
 
     def __init__(self, folder: Path) -> None:
@@ -174,22 +175,3 @@ class DynamoDBLocal:
         finally:
             connection.close()
         return True
-
-    def check(self) -> None:
-        """Do nothing if it lives.
-
-        Raises:
-            StackError: It has ended.
-        """
-        self.child.check()
-
-    def stop(self) -> None:
-        """End it."""
-        self.child.stop()
-        self._lease.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()

@@ -7,12 +7,12 @@ processes end when it does (they read their work from a pipe that it holds).
 
 import http.client
 from pathlib import Path
-from typing import Self
 from urllib.parse import urlsplit
 
 from local import paths, ports
 from local.errors import StackError
 from local.process import Child, base_environment
+from local.server import Server
 
 PREFERRED_PORT = 4566
 REGION = "us-east-1"
@@ -22,7 +22,7 @@ START_TIMEOUT_S = 60.0
 READY_PATH = "/_ministack/ready"
 
 
-class Emulator:
+class Emulator(Server):
     """One running emulator."""
 
     def __init__(self, folder: Path) -> None:
@@ -77,25 +77,6 @@ class Emulator:
             timeout_s=START_TIMEOUT_S,
             what="the AWS emulator to be ready",
         )
-
-    def check(self) -> None:
-        """Do nothing if it lives.
-
-        Raises:
-            StackError: It has ended.
-        """
-        self.child.check()
-
-    def stop(self) -> None:
-        """End it, and with it the Lambda functions."""
-        self.child.stop()
-        self._lease.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def is_ministack(endpoint_url: str) -> bool:

@@ -6,13 +6,14 @@ Its tables are in DynamoDB Local, which runs beside it; its Lambda functions run
 
 import os
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from local import paths, ports
 from local.dynamodb_local import DynamoDBLocal
 from local.emulator import ACCESS_KEY, PREFERRED_PORT, REGION, answers
 from local.errors import StackError
 from local.process import Child, base_environment
+from local.server import Server
 
 START_TIMEOUT_S: Final = 90.0
 PLUGINS: Final = Path(__file__).with_name("localstack_plugins")
@@ -31,7 +32,7 @@ def check_environment() -> None:
         )
 
 
-class LocalStack:
+class LocalStack(Server):
     """One running LocalStack, with its DynamoDB Local."""
 
     def __init__(self, folder: Path) -> None:
@@ -116,16 +117,9 @@ class LocalStack:
             StackError: One has ended.
         """
         self.dynamodb.check()
-        self.child.check()
+        super().check()
 
     def stop(self) -> None:
         """End both, and with LocalStack its Lambda functions."""
-        self.child.stop()
+        super().stop()
         self.dynamodb.stop()
-        self._lease.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from local import paths, ports
 from local.errors import StackError
 from local.process import Child, base_environment
+from local.server import Server
 
 PREFERRED_PORT = 27017
 REPLICA_SET = "rs0"
@@ -70,7 +71,7 @@ def mongod_version(binary: Path) -> str:
     return first_line.rpartition("v")[2].strip()
 
 
-class Mongod:
+class Mongod(Server):
     """One `mongod` with its folder and port."""
 
     def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
@@ -118,14 +119,6 @@ class Mongod:
                 what="MongoDB to become primary",
             )
 
-    def check(self) -> None:
-        """Do nothing if it lives.
-
-        Raises:
-            StackError: It has ended.
-        """
-        self.child.check()
-
     def kill(self) -> None:
         """End it as a crash would."""
         self.child.kill()
@@ -138,17 +131,6 @@ class Mongod:
         """
         self.child = self._start()
         self.wait()
-
-    def stop(self) -> None:
-        """End it in order."""
-        self.child.stop()
-        self._lease.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def _is_primary(client: pymongo.MongoClient[dict[str, Any]], address: str) -> bool:

@@ -104,7 +104,8 @@ def _moves(earlier: Change, later: Change) -> bool:
     if old is None:
         return False
     names = old.keys() | (later.old or {}).keys()
-    return any((name in old, old.get(name)) != (name in image, image.get(name)) for name in names)
+    # By their texts: 1 and true are equal in Python. (Maps in another order then count as moved: no harm.)
+    return any((name in old, repr(old.get(name))) != (name in image, repr(image.get(name))) for name in names)
 
 
 def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message], list[Unsendable]]:

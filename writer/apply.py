@@ -112,9 +112,9 @@ async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
         store: the database.
         writes: no document occurs twice.
     """
-    deletions = [(write, _deletion(write)) for write in writes]
-    if tombstones := [(write, tombstone) for write, tombstone in deletions if tombstone != Tombstone()]:
-        await store.write_tombstones(tombstones)
+    deletions = [write for write in writes if write.document is None or write.mark is not None]
+    if deletions:
+        await store.write_tombstones([(write, _deletion(write)) for write in deletions])
     puts = [index for index, write in enumerate(writes) if write.document is not None]
     found = await store.newer_tombstones([writes[index] for index in puts]) if puts else {}
     newer = {puts[position]: tombstone for position, tombstone in found.items()}
@@ -165,13 +165,13 @@ async def _put_in_place(store: Store, commands: Sequence[Command], written: Writ
     There it goes first, whatever the old values were: a change that is parked, or that came out of order, may
     have moved it.
     """
-    again = [commands[index] for index in sorted(written.misplaced)]
+    places = sorted(written.misplaced)
+    again = [commands[index] for index in places]
     gone = [
         Command(command.write, removal=Removal({}, command.write.version, same=False)) for command in again
     ]
     deleted = (await store.write(gone)).deleted
     second = await store.write(again)
-    places = sorted(written.misplaced)
     return Written(
         failures={index: failure for index, failure in written.failures.items() if index not in places}
         | {places[index]: failure for index, failure in second.failures.items()},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared.change import Change, Op
 from shared.errors import PoisonError
-from writer.mapping import image_of, old_place
+from writer.mapping import image_of, old_place, same_place
 from writer.replication import Deletes
 from writer.write import Identity, Mark, Removal, Write
 
@@ -47,9 +47,8 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
     """
     changes = candidates.changes
     if len(changes) > 1:
-        changes = sorted(changes, key=lambda pair: pair[0].version)[
-            ::-1
-        ]  # of equal ones the last comes first
+        # Newest first; of equal ones the last that came.
+        changes = sorted(changes, key=lambda pair: pair[0].version)[::-1]
     outcome = _Outcome(candidates.table, candidates.target)
     unfit: Unfit = []
     for change, message in changes:
@@ -143,7 +142,7 @@ class _Outcome:
             return None
         shard = self._shard()
         removals = [] if self.removal is None else [self.removal]
-        removals += [removal for removal in self.left if removal.shard != shard]
+        removals += [removal for removal in self.left if not same_place(removal.shard, shard)]
         return Write(
             target=self.target,
             change=self.change,

@@ -278,6 +278,16 @@ async def test_a_shard_key_that_looks_like_an_operator(world: World, value: Any)
     assert documents(world) == []
 
 
+async def test_a_shard_key_that_changes_only_its_type(world: World) -> None:
+    """1 and true are two places."""
+    rules = mapping(shard_key="[region]")
+    await apply(world, rules, moved(1, None, 1))
+    change = replace(moved(2, None, True), old={"region": 1})  # noqa: FBT003 - a value
+    assert await apply(world, rules, change)
+    assert [document["region"] for document in documents(world)] == [True]
+    assert documents(world)[0]["region"] is True
+
+
 async def test_a_shard_key_that_is_part_of_the_key(world: World) -> None:
     """Needs no old values."""
     rules = mapping(key="[id]", shard_key="[id]")

@@ -83,7 +83,10 @@ def test_old_values_of_an_item_that_stays() -> None:
         assert only_change(parsed(*records, old="city")).old == {"city": "rome"}
 
 
-@pytest.mark.parametrize(("old", "new"), [(ITEM, ROME), (ROME, ITEM)])
+ONE, TRUE = ({**ITEM, "city": value} for value in ({"N": "1"}, {"BOOL": True}))
+
+
+@pytest.mark.parametrize(("old", "new"), [(ITEM, ROME), (ROME, ITEM), (ONE, TRUE)])
 def test_a_value_that_comes_or_goes_is_a_move(old: dict[str, Any], new: dict[str, Any]) -> None:
     """A document without the attribute is in another place than one with it."""
     records = parsed(

@@ -199,6 +199,13 @@ def test_a_hook_that_changes_only_the_kind_of_the_shard_key(value: Any) -> None:
     assert [error.code for _, _, error in unfit] == ["hook-failed"]
 
 
+def test_a_place_of_another_type_is_left() -> None:
+    """1 and true are equal in Python, and not in MongoDB."""
+    write, _ = folded("shard_key: [t]", replace(put(2, t=True), old={"t": 1}))
+    assert [dict(removal.shard) for removal in write.removals] == [{"t": 1}]
+    assert folded("shard_key: [t]", replace(put(2, t=1), old={"t": 1}))[0].removals == []
+
+
 def test_values_that_bson_cannot_hold_in_a_shard_key() -> None:
     """In the image they are parked; in old values nothing was ever written with them."""
     _, unfit = fold(candidates("shard_key: [region]", put(1, region=2**64 - 1)), {})
