@@ -93,7 +93,7 @@ def _swallow(first: Parsed, second: Parsed) -> Parsed | None:
         return None
     return Parsed(
         position=min(first.position, second.position),
-        change=replace(later, gone=(earlier.gone | later.gone) - later.image.keys()),
+        change=later._replace(gone=(earlier.gone | later.gone) - later.image.keys()),
         key=second.key,
     )
 
@@ -151,7 +151,7 @@ def _without_history(encoded: _Encoded) -> _Encoded:
     Nothing is lost but help: a value of hundreds of kilobytes is no shard key, and a merged document knows
     which of its fields are replicated.
     """
-    change = replace(encoded.record.change, old=None, gone=frozenset())
+    change = encoded.record.change._replace(old=None, gone=frozenset())
     return _Encoded(replace(encoded.record, change=change), encode_change(change))
 
 

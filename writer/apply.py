@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from writer.ports import Outcome
 from writer.write import Removal
@@ -49,8 +49,7 @@ class Tombstone:
     mark: Mark | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One guarded operation on one document.
 
     Attributes:
