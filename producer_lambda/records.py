@@ -15,7 +15,7 @@ from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.errors import FatalError, PoisonError
 from shared.keys import canonical_key
-from shared.version import encode_version
+from shared.version import check_version
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 _YEAR_5138 = 10**11  # what is later than this, in seconds, is surely in another unit
@@ -104,7 +104,7 @@ def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Pars
     sequence, event_id = body.get("SequenceNumber"), record.get("eventID")
     if not (isinstance(sequence, str) and isinstance(event_id, str)):
         raise PoisonError("bad-record", "a record has no SequenceNumber or no eventID")
-    encode_version(stream, sequence)  # refuses what could not be ordered
+    check_version(stream, sequence)  # refuses what could not be ordered
     key, key_tagged = _item(body, "Keys")
     if not key:
         raise PoisonError("bad-record", "a record has no Keys")

@@ -25,7 +25,7 @@ import orjson
 
 from shared.change import Change, Op
 from shared.errors import PoisonError
-from shared.version import encode_version
+from shared.version import check_version
 
 VERSION = 1
 
@@ -176,7 +176,7 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
         isinstance(sequence, str) and type(at) is int and 0 <= at < _YEAR_5138 and isinstance(event_id, str)
     ):
         raise PoisonError("bad-change", "a change has no sequence number, time or event id")
-    encode_version(stream, sequence)  # refuses what could not be ordered
+    check_version(stream, sequence)  # refuses what could not be ordered
     change = Change(table, stream, sequence, op, key, at, event_id, image)
     if entry.keys() <= _USUAL:
         return change

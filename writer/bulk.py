@@ -128,7 +128,7 @@ async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Comma
         if not concerns_documents(error):
             raise
         return frozenset()  # such as a name that no collection can have: the write says it once more
-    return frozenset(index for index, key in puts.items() if hashable(key) not in present)
+    return frozenset(index for index, key in puts.items() if not present or hashable(key) not in present)
 
 
 async def _bulk(collection: AgnosticCollection[Any], operations: Sequence[_Indexed], tally: Tally) -> None:

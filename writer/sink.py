@@ -43,7 +43,7 @@ _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 
 _OTHER_INDEX = 85  # IndexOptionsConflict
 _OTHER_CASE = 13297  # DatabaseDifferCase
-_Identity = tuple[str, Hashable]
+_Identity = tuple[str, str, Hashable]
 _Place = tuple[str, str]  # database and collection
 
 
@@ -154,20 +154,23 @@ class MongoSink:
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         """See `writer.apply.Store`."""
-        by_database: defaultdict[str, dict[_Identity, int]] = defaultdict(dict)
-        for index, put in enumerate(puts):
-            identity = put.target.collection, hashable(put.target.document_id)
-            by_database[put.target.database][identity] = index
-        newer: dict[int, Tombstone] = {}
-        for database, indices in by_database.items():
-            wanted = [tombstone_id(puts[index].target) for index in indices.values()]
+        by_database: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for put in puts:
+            by_database[put.target.database].append(tombstone_id(put.target))
+        found: dict[_Identity, Mapping[str, Any]] = {}
+        for database, wanted in by_database.items():
             for start in range(0, len(wanted), KEYS_PER_QUERY):
                 some = wanted[start : start + KEYS_PER_QUERY]
-                async for found in self._tombstones(database).find({"_id": {"$in": some}}):
-                    index = indices[found["_id"]["c"], hashable(found["_id"]["k"])]
-                    tombstone = _tombstone(found, puts[index].version)
-                    if tombstone != Tombstone():
-                        newer[index] = tombstone
+                async for document in self._tombstones(database).find({"_id": {"$in": some}}):
+                    found[database, document["_id"]["c"], hashable(document["_id"]["k"])] = document
+        if not found:  # nearly always
+            return {}
+        newer: dict[int, Tombstone] = {}
+        for index, put in enumerate(puts):
+            target = put.target
+            document = found.get((target.database, target.collection, hashable(target.document_id)))
+            if document and (tombstone := _tombstone(document, put.version)) != Tombstone():
+                newer[index] = tombstone
         return newer
 
     async def write(self, commands: Sequence[Command]) -> Written:
