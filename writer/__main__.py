@@ -7,7 +7,6 @@ wrong.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError
 from writer.backoff import Backoff
 from writer.clock import SystemClock
+from writer.collector import spare_the_collector
 from writer.health import Health, Part
 from writer.hooks import load_hooks
 from writer.inbox import WAIT_SECONDS, SqsInbox
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("writer")
 
-_OBJECTS_PER_COLLECTION = 20_000  # Python's own default is 700
 _SDK_ATTEMPTS = 3  # tries of one SQS call by the SDK; the service repeats what still fails
 _READ_TIMEOUT = WAIT_SECONDS + 10.0  # seconds; a long poll answers later than any other call
 
@@ -52,7 +51,7 @@ def main() -> int:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400 - a sentence, not a traceback
         return 2
     logs.configure(settings.log_level)
-    _spare_the_collector()
+    spare_the_collector()
     try:
         asyncio.run(_run(settings, rules, replication.databases))
     except Exception as error:
@@ -63,16 +62,6 @@ def main() -> int:
             log.critical("stopped by an error of ours", exc_info=True)
         return 1
     return 0
-
-
-def _spare_the_collector() -> None:
-    """Makes Python look for unreachable cycles less often: a batch makes thousands of objects, and no cycles.
-
-    See docs/decisions/0011-where-the-writers-time-goes.md.
-    """
-    gc.collect()
-    gc.freeze()  # what was imported stays, and need not be looked through
-    gc.set_threshold(_OBJECTS_PER_COLLECTION)
 
 
 def _read_all(environment: Mapping[str, str]) -> tuple[Settings, Replication]:

@@ -89,13 +89,13 @@ async def perform(collection: AgnosticCollection[Any], commands: Mapping[int, Co
     await _bulk(
         collection,
         [
-            (index, _insertion(command) if index in new else _operation(command))
+            (index, _insertion(command) if index in new else guarded(command))
             for index, command in commands.items()
         ],
         tally,
     )
     if tally.overtaken:
-        again = [(index, _operation(commands[index])) for index in tally.overtaken]
+        again = [(index, guarded(commands[index])) for index in tally.overtaken]
         tally.overtaken = []
         await _bulk(collection, again, tally)
 
@@ -117,13 +117,13 @@ async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Comma
     }
     if len(puts) < WORTH_A_LOOK:
         return frozenset()
-    present = set()
+    present: set[Hashable] = set()
     keys = list(puts.values())
     try:
         for start in range(0, len(keys), KEYS_PER_QUERY):
             some = keys[start : start + KEYS_PER_QUERY]
-            async for found in collection.find({"_id": {"$in": some}}, {"_id": 1}):
-                present.add(hashable(found["_id"]))
+            cursor = collection.find({"_id": {"$in": some}}, {"_id": 1}, batch_size=KEYS_PER_QUERY)
+            present.update(hashable(found["_id"]) for found in await cursor.to_list(KEYS_PER_QUERY))
     except OperationFailure as error:
         if not concerns_documents(error):
             raise
@@ -174,7 +174,8 @@ def _insertion(command: Command) -> InsertOne[RawBSONDocument]:
     return InsertOne(RawBSONDocument(command.write.document))
 
 
-def _operation(command: Command) -> _Operation:
+def guarded(command: Command) -> _Operation:
+    """The operation that has the effect of a command, whatever is there."""
     write = command.write
     if command.removal is not None:
         return DeleteOne(removal_filter(write.target, command.removal))
