@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError
 from tests.contract.test_inbox_contract import letter
-from writer.inbox import SqsInbox
+from writer.inbox import ENOUGH_MESSAGES, SqsInbox
 from writer.ports import Message
 
 if TYPE_CHECKING:
@@ -82,6 +83,80 @@ async def test_open_reads_what_the_queues_say(queues: Queues) -> None:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()
         assert (inbox.visibility, inbox.park_limit) == (30, 1024 * 1024)
+
+
+@pytest.mark.usefixtures("aws_environment")
+async def test_a_deep_queue_is_emptied_in_large_batches(stack: Stack, queues: Queues) -> None:
+    """While requests come back full, up to a number; of each group in order (see `writer.inbox`)."""
+    numbers = [(group, number) for group in range(30) for number in range(2)]
+    for first in range(0, len(numbers), 10):
+        stack.client("sqs").send_message_batch(
+            QueueUrl=queues.url,
+            Entries=[
+                {
+                    "Id": str(index),
+                    "MessageBody": f"{group} {number}",
+                    "MessageGroupId": str(group),
+                    "MessageDeduplicationId": f"{group}-{number}",
+                }
+                for index, (group, number) in enumerate(numbers[first : first + 10])
+            ],
+        )
+    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+        inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
+        await inbox.open()
+        messages = list(await inbox.receive())
+        assert len(messages) == ENOUGH_MESSAGES
+        await inbox.delete(messages)
+        rest = await inbox.receive()
+        await inbox.delete(rest)
+    received = [message.body for message in [*messages, *rest]]
+    assert sorted(received) == sorted(f"{group} {number}" for group, number in numbers)
+    for group in range(30):
+        numbers_of_group = [body.split()[1] for body in received if body.split()[0] == str(group)]
+        assert numbers_of_group == sorted(numbers_of_group)
+
+
+class Queue:
+    """An SQS client whose queue answers each request with so many messages of so many characters."""
+
+    def __init__(self, *answers: int | Exception, size: int = 1) -> None:
+        self._answers = list(answers)
+        self._size = size
+        self.waits: list[int] = []
+
+    async def receive_message(self, **request: Any) -> dict[str, Any]:
+        self.waits.append(request["WaitTimeSeconds"])
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        attributes = {"MessageGroupId": "lane", "ApproximateReceiveCount": "1", "SentTimestamp": "0"}
+        message = {"MessageId": "1", "ReceiptHandle": "1", "Body": "x" * self._size, "Attributes": attributes}
+        return {"Messages": [message] * answer}
+
+
+async def received(queue: Any) -> int:
+    return len(await SqsInbox(queue, "queue", "dead").receive())
+
+
+async def test_how_often_sqs_is_asked() -> None:
+    """Once where there is little or where messages are large; the further requests do not wait."""
+    for queue, messages, waits in [
+        (Queue(0), 0, [5]),
+        (Queue(9), 9, [5]),
+        (Queue(10, 0), 10, [5, 0]),
+        (Queue(10, 10, 3), 23, [5, 0, 0]),
+        (Queue(10, 10, 10, 10, 10), 50, [5, 0, 0, 0, 0]),
+        (Queue(10, size=20_000), 10, [5]),
+        (Queue(10, 10, size=10_000), 20, [5, 0]),
+    ]:
+        assert await received(queue) == messages
+        assert queue.waits == waits
+
+
+async def test_what_was_received_is_handled_when_the_next_request_fails() -> None:
+    """It is locked for us."""
+    assert await received(Queue(10, EndpointConnectionError(endpoint_url="x"))) == 10
 
 
 class Answering:
