@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError
 from tests.contract.test_inbox_contract import letter
-from writer.inbox import ENOUGH_MESSAGES, SqsInbox
+from writer.inbox import ENOUGH_BYTES, ENOUGH_MESSAGES, SqsInbox
 from writer.ports import Message
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def test_open_reads_what_the_queues_say(queues: Queues) -> None:
 async def test_a_deep_queue_is_emptied_in_large_batches(stack: Stack, queues: Queues) -> None:
     """While requests come back full, up to a number; of each group in order (see `writer.inbox`)."""
     numbers = [(group, number) for group in range(30) for number in range(2)]
-    for first in range(0, len(numbers), 10):
+    for start in range(0, len(numbers), 10):
         stack.client("sqs").send_message_batch(
             QueueUrl=queues.url,
             Entries=[
@@ -99,64 +99,87 @@ async def test_a_deep_queue_is_emptied_in_large_batches(stack: Stack, queues: Qu
                     "MessageGroupId": str(group),
                     "MessageDeduplicationId": f"{group}-{number}",
                 }
-                for index, (group, number) in enumerate(numbers[first : first + 10])
+                for index, (group, number) in enumerate(numbers[start : start + 10])
             ],
         )
     async with sqs_client(2, attempts=2, read_timeout=15) as client:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()
-        messages = list(await inbox.receive())
-        assert len(messages) == ENOUGH_MESSAGES
-        await inbox.delete(messages)
+        first = await inbox.receive()
+        await inbox.delete(first)
         rest = await inbox.receive()
-        await inbox.delete(rest)
-    received = [message.body for message in [*messages, *rest]]
+    assert 20 < len(first) < ENOUGH_MESSAGES + 10
+    received = [message.body for message in [*first, *rest]]
     assert sorted(received) == sorted(f"{group} {number}" for group, number in numbers)
-    for group in range(30):
-        numbers_of_group = [body.split()[1] for body in received if body.split()[0] == str(group)]
+    for name in range(30):
+        numbers_of_group = [body.split()[1] for body in received if body.split()[0] == str(name)]
         assert numbers_of_group == sorted(numbers_of_group)
 
 
 class Queue:
-    """An SQS client whose queue answers each request with so many messages of so many characters."""
+    """An SQS client whose queue has messages of some lengths, and an error after them if one is given."""
 
-    def __init__(self, *answers: int | Exception, size: int = 1) -> None:
-        self._answers = list(answers)
-        self._size = size
-        self.waits: list[int] = []
+    def __init__(self, *lengths: int, error: Exception | None = None) -> None:
+        self.lengths = list(lengths)
+        self._error = error
+        self.requests: list[tuple[int, int]] = []
+        """For each request: the messages that it asked for, and the seconds that it waits."""
 
     async def receive_message(self, **request: Any) -> dict[str, Any]:
-        self.waits.append(request["WaitTimeSeconds"])
-        answer = self._answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
+        number = request["MaxNumberOfMessages"]
+        self.requests.append((number, request["WaitTimeSeconds"]))
+        if not self.lengths and self._error is not None:
+            raise self._error
+        taken, self.lengths = self.lengths[:number], self.lengths[number:]
         attributes = {"MessageGroupId": "lane", "ApproximateReceiveCount": "1", "SentTimestamp": "0"}
-        message = {"MessageId": "1", "ReceiptHandle": "1", "Body": "x" * self._size, "Attributes": attributes}
-        return {"Messages": [message] * answer}
+        message = {"MessageId": "1", "ReceiptHandle": "1", "Attributes": attributes}
+        return {"Messages": [{**message, "Body": "x" * length} for length in taken]}
 
 
-async def received(queue: Any) -> int:
-    return len(await SqsInbox(queue, "queue", "dead").receive())
+SMALL, LARGE = 100, 240_000
 
 
-async def test_how_often_sqs_is_asked() -> None:
-    """Once where there is little or where messages are large; the further requests do not wait."""
-    for queue, messages, waits in [
-        (Queue(0), 0, [5]),
-        (Queue(9), 9, [5]),
-        (Queue(10, 0), 10, [5, 0]),
-        (Queue(10, 10, 3), 23, [5, 0, 0]),
-        (Queue(10, 10, 10, 10, 10), 50, [5, 0, 0, 0, 0]),
-        (Queue(10, size=20_000), 10, [5]),
-        (Queue(10, 10, size=10_000), 20, [5, 0]),
+async def test_how_often_sqs_is_asked_for_small_messages() -> None:
+    """Ten at a time, until there are no more or it is enough; only the first request waits."""
+    queue: Any = Queue(*[SMALL] * 500)
+    inbox = SqsInbox(queue, "queue", "dead")
+    while queue.lengths:
+        await inbox.receive()
+    for left, received, requests in [
+        (0, 0, [(10, 5)]),
+        (9, 9, [(10, 5)]),
+        (10, 10, [(10, 5), (10, 0)]),
+        (23, 23, [(10, 5), (10, 0), (10, 0)]),
+        (90, 50, [(10, 5), (10, 0), (10, 0), (10, 0), (10, 0)]),
     ]:
-        assert await received(queue) == messages
-        assert queue.waits == waits
+        queue.lengths, queue.requests = [SMALL] * left, []
+        assert len(await inbox.receive()) == received
+        assert queue.requests == requests
+
+
+async def test_what_is_held_at_once_is_bounded() -> None:
+    """Large messages come one at a time from the first on, and for some time after the last (P7)."""
+    queue: Any = Queue(*[LARGE] * 20)
+    inbox = SqsInbox(queue, "queue", "dead")
+    for _ in range(20):
+        assert [len(message.body) for message in await inbox.receive()] == [LARGE]
+    queue.lengths = [SMALL, LARGE] * 10
+    while queue.lengths:
+        assert sum(len(message.body) for message in await inbox.receive()) <= LARGE + ENOUGH_BYTES
+    queue.lengths = [SMALL] * 500
+    while queue.lengths:
+        await inbox.receive()
+    assert queue.requests[-1][0] == 10
 
 
 async def test_what_was_received_is_handled_when_the_next_request_fails() -> None:
     """It is locked for us."""
-    assert await received(Queue(10, EndpointConnectionError(endpoint_url="x"))) == 10
+    queue: Any = Queue(SMALL, error=EndpointConnectionError(endpoint_url="x"))
+    inbox = SqsInbox(queue, "queue", "dead")
+    assert len(await inbox.receive()) == 1
+    assert len(queue.requests) == 2
+    with pytest.raises(TransientError):
+        await inbox.receive()
 
 
 class Answering:

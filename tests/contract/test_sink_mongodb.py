@@ -185,12 +185,14 @@ async def test_how_often_mongodb_is_asked(
 
 
 async def test_how_often_mongodb_is_asked_for_a_few(stack: Stack, database: str) -> None:
-    """A look costs more than a few upserts."""
+    """A look costs more than a few upserts; and with a shard key an upsert writes more than the image."""
     spy = Spy()
     with watched_sink(stack.mongodb_uri, database, spy) as sink:
         await sink.apply([write(put(1, key)) for key in range(10)])
         await sink.apply([write(put(2, key)) for key in range(10)])
-    assert Counter(name for name, _ in spy.commands) == {"find": 3, "update": 2}
+        sharded = [write(put(1, key))._replace(shard={"region": None}) for key in range(100, 150)]
+        await sink.apply(sharded)
+    assert Counter(name for name, _ in spy.commands) == {"find": 5, "update": 3}
 
 
 async def test_a_creation_after_the_deletion_survives_the_second_look(
