@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import drain, types_cost
+from bench import drain, end_to_end, types_cost
 from bench.report import as_markdown, machine, write
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     from bench.report import Result
 
-BENCHMARKS: Mapping[str, Callable[[int], Result]] = {"types": types_cost.run, "drain": drain.run}
+BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
+    "types": types_cost.run,
+    "drain": drain.run,
+    "end-to-end": end_to_end.run,
+}
 """Name → function that takes the number of rounds."""
 
 _RESULTS = Path(__file__).parent / "results"

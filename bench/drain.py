@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.load import Load
 from bench.measure import Series
-from bench.report import Result, Table
+from bench.report import Result, Table, shown, values
 from bench.world import World, store
 from local.stack import Stack
 
@@ -81,20 +81,15 @@ def _figures(series: Mapping[str, Mapping[str, Series]]) -> Mapping[str, Any]:
     for name, found in series.items():
         kind = name.partition(":")[0]
         figures[name] = {
-            "changes per second": _values(found["rate"]),
-            "of the ceiling": _values(found["rate"].over(series[f"{kind}: ceiling"]["rate"])),
-            "CPU per change, microseconds": _values(found["cpu"]),
-            "peak resident memory, MiB": _values(found["rss"]),
+            "changes per second": values(found["rate"]),
+            "of the ceiling": values(found["rate"].over(series[f"{kind}: ceiling"]["rate"])),
+            "CPU per change, microseconds": values(found["cpu"]),
+            "peak resident memory, MiB": values(found["rss"]),
         }
         article = series["inserts: article, one at a time"]["rate"]
         if kind == "inserts":
-            figures[name]["of the article's way"] = _values(found["rate"].over(article))
+            figures[name]["of the article's way"] = values(found["rate"].over(article))
     return figures
-
-
-def _values(series: Series) -> Mapping[str, float]:
-    low, high = series.quartiles
-    return {"median": round(series.median, 3), "low": round(low, 3), "high": round(high, 3)}
 
 
 def _tables(series: Mapping[str, Mapping[str, Series]]) -> Sequence[Table]:
@@ -109,17 +104,12 @@ def _tables(series: Mapping[str, Mapping[str, Series]]) -> Sequence[Table]:
             rows.append(
                 [
                     name.removeprefix(f"{kind}: "),
-                    _shown(found["rate"], 0),
-                    _shown(found["rate"].over(series[f"{kind}: ceiling"]["rate"]), 3),
-                    _shown(found["rate"].over(article), 0) if kind == "inserts" else "",
-                    _shown(found["cpu"], 1),
+                    shown(found["rate"], 0),
+                    shown(found["rate"].over(series[f"{kind}: ceiling"]["rate"]), 3),
+                    shown(found["rate"].over(article), 0) if kind == "inserts" else "",
+                    shown(found["cpu"], 1),
                     f"{found['rss'].median:.0f}",
                 ]
             )
         tables.append(Table(kind.capitalize(), columns, rows))
     return tables
-
-
-def _shown(series: Series, digits: int) -> str:
-    low, high = series.quartiles
-    return f"{series.median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"

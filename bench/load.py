@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.items import KINDS, LANES, MESSAGE_LIMIT, event_of
@@ -46,9 +47,10 @@ class Load(NamedTuple):
         """The messages, in the order in which they are sent."""
         for first in range(0, self.changes, self.records):
             numbers = range(first, min(first + self.records, self.changes))
-            yield from self._messages_of([self._item(number) for number in numbers], first)
+            yield from self._messages_of([self.item(number) for number in numbers], first)
 
-    def _item(self, number: int) -> Item:
+    def item(self, number: int) -> Item:
+        """The item of one change."""
         key = number % self.keys
         source = random.Random(key)
         item: Item = {"id": {"N": str(key)}, "turn": {"N": str(self.turn)}, **_SMALL.make(source, key)}
@@ -85,3 +87,12 @@ def read(path: Path) -> Iterator[tuple[str, str]]:
         for line in file:
             group, body = json.loads(line)
             yield group, body
+
+
+def body_of_one(table: str, key: int) -> tuple[str, str]:
+    """Group and body of a message with one put of a small item of this table."""
+    item = Load(key + 1, key + 1).item(key)
+    (record,) = [record for record in parse(event_of([item])) if isinstance(record, Parsed)]
+    change = record.change._replace(table=table)
+    (message,), _ = pack([replace(record, change=change)], LANES, MESSAGE_LIMIT)
+    return message.group, message.body

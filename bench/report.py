@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from bench.measure import Series
+
 _LIBRARIES = ("orjson", "pymongo", "boto3")
 
 
@@ -63,6 +65,18 @@ def _processor() -> str:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or "unknown"
+
+
+def values(series: Series) -> Mapping[str, float]:
+    """A series for programs: its median and quartiles."""
+    low, high = series.quartiles
+    return {"median": round(series.median, 3), "low": round(low, 3), "high": round(high, 3)}
+
+
+def shown(series: Series, digits: int) -> str:
+    """A series for people: its median, and in brackets its quartiles."""
+    low, high = series.quartiles
+    return f"{series.median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
 def as_json(result: Result, facts: Mapping[str, str], at: datetime) -> str:
