@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import drain, end_to_end, types_cost
+from bench import drain, end_to_end, scale, types_cost
 from bench.report import as_markdown, machine, write
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "types": types_cost.run,
     "drain": drain.run,
     "end-to-end": end_to_end.run,
+    "scale": scale.run,
 }
 """Name → function that takes the number of rounds."""
 
