@@ -3,8 +3,8 @@
     python -I -S -B invocations.py PACKAGE_FOLDER RECORDS_A_TURN EVENT_FILE ...
 
 A clean interpreter that has the package and nothing else, and writes no bytecode: /var/task cannot be written
-to. The first event is that of the first invocation. Then each event has its turn: as many invocations as come to
-RECORDS_A_TURN records (0: none), each with an event read anew from its JSON, as Lambda's runtime does.
+to. The first event is that of the first invocation. Then each event has its turn: as many invocations as come
+to RECORDS_A_TURN records (0: none), each with an event read anew from its JSON, as Lambda's runtime does.
 
 The result is one JSON object: `cold`, seconds of (elapsed, CPU) time for each phase of the first invocation;
 `warm`, for each event seconds of CPU time per record for each step.

@@ -34,11 +34,12 @@ The package that would be deployed, in a clean interpreter that has nothing else
 queue that takes everything, in another process. Each round is a process of its own; medians of all rounds, in
 brackets: half of the rounds lie in there.
 
-"All in" is microseconds of CPU time (user and system) per record, from the event as Python objects to the last
-answer of the queue: parse, pack and seal, send. "Reading" is what Lambda's runtime spends on the event's JSON
-before it calls us; it is not in "all in". Events are read anew for each invocation, and the garbage collector is
-on, as in Lambda. (An event of 10,000 such records is larger than the 6 MB that Lambda hands over; it shows what
-size itself does.) The endpoint is reached by HTTP on the loopback interface: TLS and a network come on top.
+"All in" is microseconds of CPU time (user and system) per record, from the event as Python objects to the
+last answer of the queue: parse, pack and seal, send. "Reading" is what Lambda's runtime spends on the
+event's JSON before it calls us; it is not in "all in". Events are read anew for each invocation, and the
+garbage collector is on, as in Lambda. (An event of 10,000 such records is larger than the 6 MB that Lambda
+hands over; it shows what size itself does.) The endpoint is reached by HTTP on the loopback interface: TLS
+and a network come on top.
 
 The cold start is what the first invocation of an execution environment adds: imports, the SQS client with its
 two calls for the queues' attributes, and the first event of 100 records, in milliseconds. The start of the
