@@ -5,7 +5,6 @@ the same whatever it carries. Within one event a put stands for the puts of its 
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -69,18 +68,18 @@ def coalesce(parsed: Iterable[Parsed]) -> list[Parsed]:
     old ones say). The names in `gone` are united, less those that came back. The result has the lowest
     position of all it stands for.
     """
-    newest: dict[tuple[str, bytes, int], Parsed] = {}
-    runs: Counter[tuple[str, bytes]] = Counter()
-    for record in parsed:
+    travelling: dict[int, Parsed] = {}
+    places: dict[tuple[str, bytes], int] = {}
+    for place, record in enumerate(parsed):
         item = (record.change.table, record.key)
-        earlier = newest.get((*item, runs[item]))
-        both = record if earlier is None else _swallow(earlier, record)
-        if both is None:
-            runs[item] += 1
+        earlier = places.get(item)
+        if earlier is not None and (both := _swallow(travelling[earlier], record)):
+            del travelling[earlier]
+            travelling[place] = both
         else:
-            newest.pop((*item, runs[item]), None)  # to the end: the order is that of the newest ones
-        newest[*item, runs[item]] = both or record
-    return list(newest.values())
+            travelling[place] = record
+        places[item] = place
+    return list(travelling.values())
 
 
 def _swallow(first: Parsed, second: Parsed) -> Parsed | None:

@@ -72,8 +72,8 @@ async def sqs_client(connections: int, *, attempts: int, read_timeout: float) ->
         read_timeout=read_timeout,
         retries={"total_max_attempts": attempts, "mode": "standard"},
         tcp_keepalive=True,
-        # The types are checked by mypy, the values by SQS; and the usual User-Agent is put together anew for each
-        # call. The two were a quarter of the CPU time of a call.
+        # The types are checked by mypy, the values by SQS; and the usual User-Agent is put together anew for
+        # each call. The two were a quarter of the CPU time of a call.
         parameter_validation=False,
         user_agent=_USER_AGENT,
     )
