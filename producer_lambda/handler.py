@@ -48,8 +48,8 @@ class _Runtime:
         except BaseException:
             self.close()
             raise
-        # What was made until now lives as long as the process, and an event is many objects without cycles: the
-        # collector would look through all of it again and again, for a third of an invocation's time.
+        # What was made until now lives as long as the process, and an event is many objects without cycles.
+        # The collector would look through all of it again and again, for a third of an invocation's time.
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER, *self._thresholds[1:])
 
