@@ -7,6 +7,7 @@ the same whatever it carries. Within one event a put stands for the puts of its 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from producer_lambda.records import Parsed
 from shared.batches import batches
@@ -51,9 +52,8 @@ class Unsendable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A record's change, and its JSON."""
+class _Encoded(NamedTuple):
+    """A record's change, and its JSON. One for each record: a tuple is made in half the time."""
 
     record: Parsed
     octets: bytes
@@ -151,7 +151,7 @@ def _without_history(encoded: _Encoded) -> _Encoded:
     which of its fields are replicated.
     """
     change = replace(encoded.record.change, old=None, gone=frozenset())
-    return _Encoded(replace(encoded.record, change=change), encode_change(change))
+    return _Encoded(encoded.record._replace(change=change), encode_change(change))
 
 
 def _pack_lane(

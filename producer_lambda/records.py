@@ -9,23 +9,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.errors import FatalError, PoisonError
 from shared.keys import canonical_key
-from shared.version import encode_version
+from shared.version import check_version
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
+_NUMBERS = (int, float)  # as JSON has them: not bool
 _YEAR_5138 = 10**11  # what is later than this, in seconds, is surely in another unit
 _WITHOUT_NEW_IMAGE = ("KEYS_ONLY", "OLD_IMAGE")
 # Amazon DynamoDB developer guide, "Naming rules": what a table may be called; SQS is strict about group ids.
 _STREAM_RESOURCE = re.compile(r"table/([A-Za-z0-9_.-]{1,255})/stream/([!-.0-~]{1,100})").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """One record's change.
 
     Attributes:
@@ -104,12 +104,12 @@ def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Pars
     sequence, event_id = body.get("SequenceNumber"), record.get("eventID")
     if not (isinstance(sequence, str) and isinstance(event_id, str)):
         raise PoisonError("bad-record", "a record has no SequenceNumber or no eventID")
-    encode_version(stream, sequence)  # refuses what could not be ordered
+    check_version(stream, sequence)
     key, key_tagged = _item(body, "Keys")
     if not key:
         raise PoisonError("bad-record", "a record has no Keys")
     old_image = body.get("OldImage")
-    if not isinstance(old_image, dict | None):
+    if old_image is not None and not isinstance(old_image, dict):
         raise PoisonError("bad-record", "OldImage is not an object")
     old, old_tagged = None, False
     if old_image and old_image_fields:
@@ -117,7 +117,8 @@ def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Pars
     image, image_tagged, gone = None, False, frozenset[str]()
     if event != "REMOVE":
         image, image_tagged = _item(body, "NewImage")
-        gone = frozenset((old_image or {}).keys() - image.keys())
+        if old_image and not old_image.keys() <= image.keys():
+            gone = frozenset(old_image.keys() - image.keys())
     change = Change(
         table=table,
         stream=stream,
@@ -157,7 +158,7 @@ def _parts_of(arn: str) -> tuple[str, str] | None:
 
 
 def _milliseconds(seconds: Any) -> int:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < _YEAR_5138:
+    if type(seconds) not in _NUMBERS or not 0 <= seconds < _YEAR_5138:
         raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
     return round(seconds * 1000)
 

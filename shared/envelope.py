@@ -74,7 +74,7 @@ def encode_change(change: Change) -> bytes:
         PoisonError: ``not-encodable``: a string is not valid Unicode (a lone surrogate).
     """
     fields: dict[str, Any] = {
-        "op": change.op.value,
+        "op": "del" if change.op is Op.DELETE else "put",  # `value` is a property, written in Python
         "key": change.key,
         "seq": change.sequence,
         "at": change.at,
