@@ -66,29 +66,29 @@ def _now() -> tuple[float, float]:
 
 
 def _warm(text: str, records_a_turn: int) -> Mapping[str, float]:
+    from producer_lambda import records  # noqa: PLC0415 - likewise
     from producer_lambda.handler import lambda_handler  # noqa: PLC0415 - not before `_cold`
     from producer_lambda.packing import pack  # noqa: PLC0415 - likewise
-    from producer_lambda.records import parse  # noqa: PLC0415 - likewise
 
     context = Context()
-    records = len(json.loads(text)["Records"])
+    count = len(json.loads(text)["Records"])
     steps: dict[str, Callable[[Any], object]] = {
         "all in": lambda event: _must_succeed(lambda_handler(event, context)),
-        "parse": parse,
-        "parse and pack": lambda event: pack(parse(event), LANES, MESSAGE_LIMIT),  # type: ignore[arg-type]
+        "parse": lambda event: list(records.read(event)),
+        "parse and pack": lambda event: pack(records.read(event), LANES, MESSAGE_LIMIT),  # type: ignore[arg-type]
     }
     seconds = dict.fromkeys(["reading", *steps], 0.0)
-    turns = -(-records_a_turn // records)
+    turns = -(-records_a_turn // count)
     for _ in range(turns):
         for name, step in steps.items():
             start = time.process_time()
             event = json.loads(text)
-            read = time.process_time()
+            ready = time.process_time()
             result = step(event)
-            seconds[name] += time.process_time() - read
-            seconds["reading"] += (read - start) / len(steps)
+            seconds[name] += time.process_time() - ready
+            seconds["reading"] += (ready - start) / len(steps)
             del event, result
-    return {name: total / max(1, turns) / records for name, total in seconds.items()}
+    return {name: total / max(1, turns) / count for name, total in seconds.items()}
 
 
 def _must_succeed(response: Any) -> None:

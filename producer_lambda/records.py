@@ -6,7 +6,7 @@ AWS Lambda with Amazon DynamoDB" (the event, and base64 for binary values).
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -56,7 +56,12 @@ class Malformed:
 
 
 def parse(event: Any, old_image_fields: frozenset[str] = frozenset()) -> list[Parsed | Malformed]:
-    """Reads a stream event, in order.
+    """All of `read`."""
+    return list(read(event, old_image_fields))
+
+
+def read(event: Any, old_image_fields: frozenset[str] = frozenset()) -> Iterator[Parsed | Malformed]:
+    """Reads a stream event, in order, one record at a time.
 
     Args:
         event: what Lambda hands to the handler.
@@ -69,7 +74,8 @@ def parse(event: Any, old_image_fields: frozenset[str] = frozenset()) -> list[Pa
     records = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(records, Sequence) or isinstance(records, str):
         raise FatalError("the event is not one of a DynamoDB stream: it has no list of Records")
-    return [_parse_or_malformed(index, record, old_image_fields) for index, record in enumerate(records)]
+    for index, record in enumerate(records):
+        yield _parse_or_malformed(index, record, old_image_fields)
 
 
 def _parse_or_malformed(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed | Malformed:
@@ -160,7 +166,8 @@ def _parts_of(arn: str) -> tuple[str, str] | None:
 def _milliseconds(seconds: Any) -> int:
     if type(seconds) not in _NUMBERS or not 0 <= seconds < _YEAR_5138:
         raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
-    return round(seconds * 1000)
+    milliseconds: int = round(seconds * 1000)
+    return milliseconds
 
 
 def _is_time_to_live(identity: Any) -> bool:

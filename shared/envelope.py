@@ -138,6 +138,11 @@ def decode(body: str) -> Envelope:
     return Envelope(table, stream, [_decode_entry(table, stream, entry) for entry in entries])
 
 
+def decode_change(table: str, stream: str, encoded: bytes) -> Change:
+    """Reads what `encode_change` made."""
+    return _decode_change(table, stream, orjson.loads(encoded))
+
+
 def _decode_entry(table: str, stream: str, entry: Any) -> Change | Rejected:
     try:
         return _decode_change(table, stream, entry)
