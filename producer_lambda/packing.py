@@ -55,8 +55,8 @@ class Unsendable:
 class _Encoded(NamedTuple):
     """A change as its JSON, and not as the objects that it was made of.
 
-    Those of a whole event do not fit the processor's caches: writing down each change when it comes, and letting
-    go of it, saves up to a sixth of an invocation's time.
+    Those of a whole event do not fit the processor's caches: writing down each change when it comes, and
+    letting go of it, saves up to a sixth of an invocation's time.
     """
 
     position: int
