@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import producer, types_cost
+from bench import cost, producer, types_cost
 from bench.report import as_markdown, machine, write
 
 if TYPE_CHECKING:
@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 
     from bench.report import Result
 
-BENCHMARKS: Mapping[str, Callable[[int], Result]] = {"types": types_cost.run, "producer": producer.run}
+BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
+    "types": types_cost.run,
+    "producer": producer.run,
+    "cost": cost.run,
+}
 """Name → function that takes the number of rounds."""
 
 _RESULTS = Path(__file__).parent / "results"
-_ROUNDS: Mapping[str, int] = {"types": 31, "producer": 9}  # as many as make a run a matter of half a minute
+_ROUNDS: Mapping[str, int] = {
+    "types": 31,
+    "producer": 9,
+    "cost": 1,
+}  # as many as make a run a matter of half a minute
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
