@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks `producer` and `cost`: events, what becomes of figures, what is counted."""
+"""The pure parts of the benchmarks `producer` and `cost`: events, figures, what is counted."""
 
 from __future__ import annotations
 
