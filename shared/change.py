@@ -22,9 +22,11 @@ class Op(StrEnum):
     DELETE = "del"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
     """The newest state of one item after one change (or after several that were coalesced).
+
+    Nobody changes a change. That Python makes sure of it (`frozen`) would cost a record as much as its key.
 
     Attributes:
         table: name of the DynamoDB table.
