@@ -74,17 +74,17 @@ def read(event: Any, old_image_fields: frozenset[str] = frozenset()) -> Iterator
     records = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(records, Sequence) or isinstance(records, str):
         raise FatalError("the event is not one of a DynamoDB stream: it has no list of Records")
-    for position, record in enumerate(records):
-        try:
-            yield _parse(position, record, old_image_fields)
-        except PoisonError as error:
-            yield _malformed(position, record, error)
+    for index, record in enumerate(records):
+        yield _parse_or_malformed(index, record, old_image_fields)
 
 
-def _malformed(position: int, record: Any, error: PoisonError) -> Malformed:
-    table, sequence = _identity(record)
-    text = _as_it_came(record, table, sequence)
-    return Malformed(position, error.code, error.reason, text, table, sequence)
+def _parse_or_malformed(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed | Malformed:
+    try:
+        return _parse(position, record, old_image_fields)
+    except PoisonError as error:
+        table, sequence = _identity(record)
+        text = _as_it_came(record, table, sequence)
+        return Malformed(position, error.code, error.reason, text, table, sequence)
 
 
 def _as_it_came(record: Any, table: str, sequence: str) -> str:

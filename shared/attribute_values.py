@@ -163,9 +163,6 @@ def _encode(entries: Iterable[tuple[Any, Any]], encoded: Any) -> bool:
         if kind == "S" and isinstance(value, str):
             encoded[place] = value
         elif kind == "N" and isinstance(value, str):
-            if len(value) <= _INT_TEXT and value.isdigit() and value.isascii():  # without a call: most are
-                encoded[place] = int(value)
-                continue
             encoded[place] = number = encode_number(value)
             if type(number) is dict:
                 tagged = True

@@ -22,11 +22,9 @@ class Op(StrEnum):
     DELETE = "del"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """The newest state of one item after one change (or after several that were coalesced).
-
-    Nobody changes a change. That Python makes sure of it (`frozen`) would cost a record as much as its key.
 
     Attributes:
         table: name of the DynamoDB table.
