@@ -29,19 +29,20 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 Items are put into a table of the emulator, whose stream invokes the packaged Lambda, which sends to the
-emulator's queue, from which one writer writes to the embedded mongod. Latency runs from the call that puts the
-item until a change stream shows the document. The emulator polls streams and queues as it sees fit, and it is
-a Python program on the same cores: on AWS, figures are others.
+emulator's queue, from which one writer writes to the embedded mongod. Latency runs from the call that puts
+the item until a change stream shows the document. The emulator polls streams and queues as it sees fit, and
+it is a Python program on the same cores: on AWS, figures are others.
 
 - low load: one put every 100 ms.
 - half of the capacity: half as many a second as the pipeline sustained just before.
 - queue and writer: a message with one change is sent to the queue directly, one every 100 ms; from the call
   that sends it until the change stream shows the document.
-- the writer alone: of the batches of that last load, the time from their arrival to their acknowledgement, as
-  the writer's log has it (`plan_ms`, `apply_ms`, `settle_ms`; the last is the call that deletes the messages).
+- the writer alone: of the batches of that last load, the time from their arrival to their acknowledgement,
+  as the writer's log has it (`plan_ms`, `apply_ms`, `settle_ms`; the last is the call that deletes the
+  messages).
 
-Sustained: puts in batches of 25 from two threads for five seconds; changes per second from the first document
-to the last. Milliseconds; medians of the rounds, in brackets: half of the rounds lie in there.\
+Sustained: puts in batches of 25 from two threads for five seconds; changes per second from the first
+document to the last. Milliseconds; medians of the rounds, in brackets: half of the rounds lie in there.\
 """
 
 _PAUSE = 0.1

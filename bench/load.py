@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.items import KINDS, LANES, MESSAGE_LIMIT, event_of
@@ -94,5 +93,5 @@ def body_of_one(table: str, key: int) -> tuple[str, str]:
     item = Load(key + 1, key + 1).item(key)
     (record,) = [record for record in parse(event_of([item])) if isinstance(record, Parsed)]
     change = record.change._replace(table=table)
-    (message,), _ = pack([replace(record, change=change)], LANES, MESSAGE_LIMIT)
+    (message,), _ = pack([record._replace(change=change)], LANES, MESSAGE_LIMIT)
     return message.group, message.body

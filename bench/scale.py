@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 Writers as processes of their own (`python -m writer`) drain a backlog from the emulator's queue into the
-embedded mongod. The emulator is a Python program that uses one core at most, mongod takes another, and there
-are two: several writers do not write faster here, and what is seen is that they do not hinder each other.
+embedded mongod. The emulator is a Python program that uses one core at most, mongod takes another, and
+there are two: several writers do not write faster here, and what is seen is that they do not hinder each
+other.
 
-Rates count from the moment when every writer has applied a batch until the queue is empty, changes per second.
-Memory is the peak resident memory of one writer, connections are those that MongoDB counts, less those without
-writers. Writes are what a hot key costs: how often its document was written. Medians of the rounds; in
-brackets: half of the rounds lie in there.\
+Rates count from the moment when every writer has applied a batch until the queue is empty, changes per
+second. Memory is the peak resident memory of one writer, connections are those that MongoDB counts, less
+those without writers. Writes are what a hot key costs: how often its document was written. Medians of the
+rounds; in brackets: half of the rounds lie in there.\
 """
 
 _WRITERS = (1, 2, 3, 4)

@@ -75,7 +75,7 @@ def encode_change(change: Change) -> bytes:
         PoisonError: ``not-encodable``: a string is not valid Unicode (a lone surrogate).
     """
     fields: dict[str, Any] = {
-        "op": change.op.value,
+        "op": "del" if change.op is Op.DELETE else "put",  # `value` is a property, written in Python
         "key": change.key,
         "seq": change.sequence,
         "at": change.at,
@@ -143,6 +143,11 @@ def decode(body: str) -> Envelope:
         except PoisonError as error:
             decoded.append(Rejected(table, stream, _as_it_came(entry), error.code, error.reason))
     return Envelope(table, stream, decoded)
+
+
+def decode_change(table: str, stream: str, encoded: bytes) -> Change:
+    """Reads what `encode_change` made."""
+    return _decode_change(table, stream, orjson.loads(encoded))
 
 
 def _as_it_came(entry: Any) -> bytes:
