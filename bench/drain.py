@@ -39,11 +39,17 @@ _OF_THE_ARTICLE = 2_000
 _WAYS = ("ceiling", "writer, queue in memory", "writer, emulator")
 
 
-def run(rounds: int, changes: int = CHANGES) -> Result:
+def run(rounds: int) -> Result:
+    """Measures on servers of its own."""
+    with Stack("embedded") as stack:
+        return run_on(stack, rounds, CHANGES)
+
+
+def run_on(stack: Stack, rounds: int, changes: int) -> Result:
     """Measures all ways in each round."""
     found: dict[str, list[Mapping[str, float]]] = {}
-    with tempfile.TemporaryDirectory() as folder, Stack("embedded") as stack:
-        world = World(stack)
+    world = World(stack)
+    with tempfile.TemporaryDirectory() as folder:
         inserts = store(Load(changes, changes), Path(folder))
         updates = store(Load(changes, changes, turn=1), Path(folder))
         for number in range(rounds):

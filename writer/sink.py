@@ -1,7 +1,7 @@
-"""Motor: the only file that imports it. Performs single operations, tells MongoDB's errors apart once.
+"""MongoDB through Motor: the client, tombstones and the sweep; bulk writes are `writer.bulk`.
 
 Law: decides nothing. In which order operations protect deleted documents is `writer.apply`; what they look
-like is `writer.guard`; what an error code means is `writer.mongo_errors`.
+like is `writer.guard`; what an error means is `writer.driver_errors`.
 """
 
 from __future__ import annotations
