@@ -115,7 +115,7 @@ def test_numbers_have_one_notation(number: Any, text: str) -> None:
     [
         (dt.datetime(2020, 1, 1, tzinfo=dt.UTC), "date"),
         (DatetimeMS(0), "date"),
-        (ObjectId(), "objectId"),
+        (ObjectId("5f1a2b3c4d5e6f7081920a0b"), "objectId"),
         (Regex("a"), "regex"),
         (re.compile("a"), "regex"),
         (Timestamp(1, 1), "timestamp"),
