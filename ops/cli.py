@@ -6,17 +6,17 @@ import sys
 
 import typer
 
-from ops import check_config, config_schema
+from ops import check_config, config_schema, dlq
 
 app = typer.Typer(
     name="replicator",
     help="Tools for the replication from DynamoDB to MongoDB.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # they show the values of variables, which can be data
 )
 app.command("check-config")(check_config.command)
 app.command("config-schema")(config_schema.command)
+app.add_typer(dlq.app)
 
 
 def main() -> None:
@@ -24,4 +24,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character
-    app()
+    app(prog_name="replicator")  # `python -m ops`, too: the shell completes that name
