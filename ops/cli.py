@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops import check_config, config_schema, dlq
+from ops import check_config, config_schema, dlq, status
 
 app = typer.Typer(
     name="replicator",
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("check-config")(check_config.command)
 app.command("config-schema")(config_schema.command)
+app.command("status")(status.command)
 app.add_typer(dlq.app)
 
 

@@ -48,20 +48,23 @@ class Lines:
         text = json.dumps(value, ensure_ascii=False, indent=2)
         self.console.print(JSONHighlighter()(Text(printable(text))))
 
-    def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], caps: Sequence[int]) -> None:
-        """A table. On a narrow terminal the last cell of a row stands below the others.
+    def rows(
+        self, header: Sequence[str], rows: Sequence[Sequence[str]], caps: Sequence[int], *, apart: bool = True
+    ) -> None:
+        """A table.
 
         Args:
             header: names of the columns.
             rows: their texts.
             caps: on a terminal, the most columns that each cell but the last may have.
+            apart: on a narrow terminal the last cell of a row stands below the others.
         """
         fits = self.console.is_terminal
         widths = [
             min(max(cell_len(row[at]) for row in (header, *rows)), cap if fits else sys.maxsize)
             for at, cap in enumerate(caps)
         ]
-        apart = fits and self.width < _ONE_LINE
+        apart = apart and fits and self.width < _ONE_LINE
         for number, row in enumerate((header, *rows)):
             style = "dim" if number == 0 else ""
             cells = [self._cell(text, width) for text, width in zip(row, widths, strict=False)]

@@ -144,6 +144,15 @@ def test_a_listing_ends_at_its_limit(world: World) -> None:
     assert world.dead == (15, 0)
 
 
+def test_a_listing_ends_though_letters_become_visible_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those that were seen first do, if it takes too long; each is listed once."""
+    world.park([letter(number) for number in range(3)])
+    monkeypatch.setattr("ops.held.HIDE_SECONDS", 0)
+    assert len(listed()) == 3
+
+
 def test_an_empty_queue_is_well(world: World) -> None:
     """Exit status 0, and a sentence."""
     assert world.dead == (0, 0)
@@ -309,8 +318,9 @@ def test_an_interruption_loses_nothing(
     assert world.dead == (12, 0)
 
 
-def test_ctrl_c_makes_the_letters_visible_again(stack: Stack, world: World) -> None:
-    """In the middle of a listing whose output nobody reads; exit status 130, and no traceback."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_makes_the_letters_visible_again(stack: Stack, world: World, number: signal.Signals) -> None:
+    """In the middle of a listing whose output nobody reads; its own exit status, and no traceback."""
     world.park([letter(number, blob="x" * 50_000) for number in range(30)])
     with subprocess.Popen(
         [sys.executable, "-m", "ops", "dlq", "list", "--json"],
@@ -325,9 +335,9 @@ def test_ctrl_c_makes_the_letters_visible_again(stack: Stack, world: World) -> N
         assert listing.stdout
         assert listing.stdout.read(1) == b"{"  # some are held now, and more do not fit into the pipe
         assert world.dead[1] >= 1
-        listing.send_signal(signal.SIGINT)
+        listing.send_signal(number)
         _, said = listing.communicate()
-    assert (listing.returncode, said) == (130, b"")
+    assert (listing.returncode, said) == (128 + number, b"")
     assert world.dead == (30, 0)
 
 
@@ -381,10 +391,10 @@ def test_dropping_backs_up_and_asks(world: World, tmp_path: Path) -> None:
 
 def test_what_cannot_be_backed_up_stays(world: World, tmp_path: Path) -> None:
     """The file is written before anything is deleted; if that fails half-way, the letters stay."""
-    world.park([letter(1, blob="x" * 100_000)])
+    world.park([letter(1)])
     backup = tmp_path / "b.jsonl"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
         result = replicator("dlq", "drop", "--all", "--yes", "--backup", str(backup))
     finally:
