@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops import check_config, config_schema, dlq, status
+from ops import check_config, config_schema, dlq, peek, status
 
 app = typer.Typer(
     name="replicator",
@@ -18,6 +18,7 @@ app.command("check-config")(check_config.command)
 app.command("config-schema")(config_schema.command)
 app.command("status")(status.command)
 app.add_typer(dlq.app)
+app.command("peek")(peek.command)
 
 
 def main() -> None:
