@@ -123,6 +123,12 @@ def asking(doing: str) -> Iterator[None]:
         raise CommandError(f"{doing}: {reason_of(error)}") from error
 
 
+def code_of(error: CommandError) -> str:
+    """The code of AWS's answer that a sentence was made of; empty if there was no answer."""
+    cause = error.__cause__
+    return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, ClientError) else ""
+
+
 def reason_of(error: Exception) -> str:
     """Why a call failed, and what may help."""
     if isinstance(error, NoRegionError):

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops import check_config, config_schema, dlq, peek, status
+from ops import check_config, config_schema, dlq, logs, peek, status
 
 app = typer.Typer(
     name="replicator",
@@ -19,6 +19,7 @@ app.command("config-schema")(config_schema.command)
 app.command("status")(status.command)
 app.add_typer(dlq.app)
 app.command("peek")(peek.command)
+app.command("logs")(logs.command)
 
 
 def main() -> None:

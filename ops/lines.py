@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
@@ -38,6 +39,13 @@ class Lines:
             return
         for number, part in enumerate(text.wrap(self.console, self.width - len(indent)) or [text]):
             self.console.print(Text(indent * bool(number)) + part)
+
+    def show(self, text: Text) -> None:
+        """A line as it is; a terminal breaks it. Quick, for there may be many."""
+        if self.console.is_terminal:
+            self.console.print(text)
+        else:
+            typer.echo(text.plain)
 
     def fact(self, name: str, value: Text | str, width: int = 11) -> None:
         """A name and its value."""

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from botocore.exceptions import ClientError
 
-from ops.aws import asking
+from ops.aws import asking, code_of
 from ops.outcome import CommandError
 
 if TYPE_CHECKING:
@@ -113,9 +112,7 @@ def find_parts(aws: Aws, stack: str, named: Parts) -> Parts:
         with asking(f"looking for the CloudFormation stack {stack}"):
             found = aws.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     except CommandError as error:
-        cause = error.__cause__
-        # "Stack with id … does not exist" (API reference, DescribeStacks).
-        if isinstance(cause, ClientError) and cause.response["Error"].get("Code") == "ValidationError":
+        if code_of(error) == "ValidationError":  # "Stack with id … does not exist" (DescribeStacks)
             raise CommandError(
                 f"there is no CloudFormation stack {stack}: check its name, and region and account"
             ) from error
