@@ -36,7 +36,7 @@ def row_of(letter: Letter, now: float) -> tuple[str, ...]:
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
-    """The listing; in a pipe with whole ids would not fit a line, so `--json` has those."""
+    """The listing. Ids are cut to what is enough to name a letter; `--json` has all of them."""
     lines = Lines()
     lines.rows(_HEADER, rows, _CAPS if lines.width < _WIDE else _WIDE_CAPS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _INDENT = "  "
-_ONE_LINE = 120
+_ONE_LINE = 160
 """Columns of a terminal from which on the last cell of a row stands beside the others, and not below."""
 
 
@@ -119,6 +120,14 @@ def age(seconds: float) -> str:
         if seconds >= unit:
             return f"{int(seconds // unit)}{name}"
     return f"{max(0, int(seconds))}s"
+
+
+def bound(seconds: float) -> str:
+    """A time that is not longer than this, in one unit of which there are a few: 90s, 3m, 36h, 3d."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds > 2 * unit:
+            return f"{math.ceil(seconds / unit)}{name}"
+    return f"{max(0, math.ceil(seconds))}s"
 
 
 def count(number: int, noun: str) -> str:

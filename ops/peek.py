@@ -77,11 +77,13 @@ def command(  # noqa: PLR0913 - one parameter per option
     else:
         most = _most_receives(aws.sqs, parts.queue)
         found = _receive(aws.sqs, parts.queue, limit)
-    for letter in found:
+    for number, letter in enumerate(found):
         if as_json:
             typer.echo(json.dumps(_data(letter)))
         else:
-            _print(letter, most, documents=documents)
+            if number:
+                typer.echo("")
+            print_message(letter, most, time.time(), documents=documents)
     if not (found or as_json):
         typer.echo("There is no message that could be received now.")
     raise typer.Exit(_judged(found, most))
@@ -147,11 +149,19 @@ def _data(letter: Letter) -> Mapping[str, Any]:
     }
 
 
-def _print(letter: Letter, most: int, *, documents: bool) -> None:
+def print_message(letter: Letter, most: int, now: float, *, documents: bool) -> None:
+    """One message, for a person.
+
+    Args:
+        letter: the message.
+        most: how often SQS lets it be received; 0: any number.
+        now: seconds since the epoch.
+        documents: with all changes, and their documents.
+    """
     lines = Lines()
     of = f" of {most}" if most else ""
     changes = count(len(letter.changes), "change") if letter.envelope else "not readable"
-    sent = age(time.time() - letter.sent_at / 1000)
+    sent = age(now - letter.sent_at / 1000)
     lines.line(
         f"{letter.id[:8]}  {letter.table or '?'}  {changes}, sent {sent} ago, received {letter.receives}{of} "
         f"times, group {letter.group}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ops.parts import Parts
 
 _WRITER_SECONDS = 5.0
+_NO_WRITER = "what answers is no writer"
 _NEWEST_METRICS = timedelta(minutes=10)
 _PERIOD = 60
 """Seconds; both metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
@@ -66,8 +68,10 @@ def ask_writer(url: str) -> Writer:
     except urllib.error.HTTPError as error:
         with error:
             return _writer(url, error.read(), f"HTTP status {error.code}")
-    except (OSError, ValueError) as error:  # URLError is an OSError, HTTPException of a bad answer is neither
+    except (OSError, ValueError) as error:  # URLError is an OSError
         return Writer(url, str(getattr(error, "reason", error)))
+    except http.client.HTTPException:
+        return Writer(url, _NO_WRITER)
 
 
 def _writer(url: str, body: bytes, error: str = "") -> Writer:
@@ -78,7 +82,7 @@ def _writer(url: str, body: bytes, error: str = "") -> Writer:
             for part, wait in content["waiting_for"].items()
         }
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Writer(url, error or "what answers is no writer")
+        return Writer(url, error or _NO_WRITER)
     return Writer(url, "" if waits or not error else error, waits)
 
 
@@ -143,11 +147,14 @@ def _metrics(aws: Aws, parts: Parts) -> tuple[float | None, float | None]:
             MetricDataQueries=queries,
             StartTime=now - _NEWEST_METRICS,
             EndTime=now + timedelta(seconds=_PERIOD),
-            ScanBy="TimestampDescending",
         )
     except (BotoCoreError, ClientError):  # no permission, or an emulator without it: not known
         return None, None
-    newest = {each["Id"]: each["Values"][0] for each in answer["MetricDataResults"] if each["Values"]}
+    newest = {
+        each["Id"]: max(zip(each["Timestamps"], each["Values"], strict=True))[1]
+        for each in answer["MetricDataResults"]
+        if each["Values"]
+    }
     return newest.get("iterator"), newest.get("oldest")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ops.lines import age, printable
+from ops.lines import age, bound, printable
 
 if TYPE_CHECKING:
     from ops.lines import Lines
@@ -39,7 +39,7 @@ def print_status(lines: Lines, status: Status, most_behind: float) -> None:
         lines.fact("writer", Text.assemble(f"{writer.url}  ", state), _WIDTH)
     if not status.writers:
         lines.fact("writers", "not asked: name them with --writer URL", _WIDTH)
-    behind = _UNKNOWN if status.behind is None else f"at most {age(status.behind)}"
+    behind = _UNKNOWN if status.behind is None else f"at most {bound(status.behind)}"
     lines.fact("behind", behind, _WIDTH)
     lines.line()
     problems = status.problems(most_behind)

@@ -103,7 +103,7 @@ def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack) -> None:
         "- The writer http://127.0.0.1:1 does not answer: [Errno 111] Connection refused.",
     ]
     assert "iterator age 1m" in result.out
-    assert "behind        at most 1m" in result.out
+    assert "behind        at most 90s" in result.out
 
 
 def test_the_queues_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
