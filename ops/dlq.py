@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.aws import Aws
-from ops.dlq_actions import Done, Drop, Redrive
+from ops.dlq_actions import Done, Drop, Redrive, restore
+from ops.dlq_options import (
+    ActLimit,
+    AllOption,
+    CodeOption,
+    Ids,
+    JsonOption,
+    KeyOption,
+    ShowLimit,
+    TableOption,
+)
 from ops.dlq_reading import letters_in, meant, none_of, tell_unseen
 from ops.dlq_view import letter_data, print_letter, print_rows, row_of
 from ops.held import HeldQueue
@@ -37,54 +47,24 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_Ids = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Letters, by their ids or how these begin.", show_default=False),
-]
-_Table = Annotated[
-    str | None,
-    typer.Option("--table", metavar="NAME", help="Only those of this DynamoDB table.", show_default=False),
-]
-_Key = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        metavar="KEY",
-        help="Only those of this item: its key as JSON, or the value of one key attribute.",
-        show_default=False,
-    ),
-]
-_Code = Annotated[
-    str | None,
-    typer.Option(
-        "--code",
-        metavar="CODE",
-        help="Only those with this reason code, such as bad-conversion.",
-        show_default=False,
-    ),
-]
-_Limit = Annotated[int, typer.Option("--limit", min=1, help="Most letters to show.")]
-_ActLimit = Annotated[int | None, typer.Option("--limit", min=1, help="Most letters.", show_default=False)]
-_All = Annotated[bool, typer.Option("--all", help="Every letter; needed where nothing else says which.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
-
 
 @app.command("list")
 @told
 def list_letters(  # noqa: PLR0913 - one parameter per option
     *,
-    table: _Table = None,
-    key: _Key = None,
-    code: _Code = None,
-    limit: _Limit = 100,
-    as_json: _Json = False,
+    table: TableOption = None,
+    key: KeyOption = None,
+    code: CodeOption = None,
+    limit: ShowLimit = 100,
+    as_json: JsonOption = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
 ) -> None:
     """List dead letters.
 
-    Exit status: 0 if there are none, 1 if there are some, 2 for wrong use or a queue that cannot be reached.
+    Exit status: 0 if there are none, 1 if there are some, 2 for wrong use or
+    a queue that cannot be reached.
     """
     aws, url = _open(stack, queue_url, dead_letter_queue_url)
     selection = Selection(table=table, key=key, code=code)
@@ -118,14 +98,15 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 def show(
     message: Annotated[str, typer.Argument(metavar="ID", help="Its message id, or how it begins.")],
     *,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
 ) -> None:
     """Show all of one dead letter, its documents included.
 
-    Exit status: 0 if it is there, 1 if not, 2 for wrong use or a queue that cannot be reached.
+    Exit status: 0 if it is there, 1 if not, 2 for wrong use or a queue that
+    cannot be reached.
     """
     aws, url = _open(stack, queue_url, dead_letter_queue_url)
     selection = Selection(ids=[message])
@@ -149,13 +130,13 @@ def show(
 @app.command("redrive")
 @told
 def redrive(  # noqa: PLR0913 - one parameter per option
-    ids: _Ids = None,
+    ids: Ids = None,
     *,
-    table: _Table = None,
-    key: _Key = None,
-    code: _Code = None,
-    limit: _ActLimit = None,
-    every: _All = False,
+    table: TableOption = None,
+    key: KeyOption = None,
+    code: CodeOption = None,
+    limit: ActLimit = None,
+    every: AllOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also what cannot be read, and would be parked again.")
     ] = False,
@@ -165,12 +146,13 @@ def redrive(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Send dead letters to the queue again. Mend the cause first.
 
-    Each is sent, to the message group that it came from, and then deleted here. That is safe at any time, in
-    any order, and more than once: a change that a newer one has overtaken does nothing. Interrupted, a letter
-    is at worst in both queues.
+    Each is sent, to the message group that it came from, and then deleted
+    here. That is safe at any time, in any order, and more than once: a change
+    that a newer one has overtaken does nothing. Interrupted, a letter is at
+    worst in both queues.
 
-    Exit status: 0 if all that were meant are redriven, 1 if some stay or none was found, 2 for wrong use or a
-    queue that cannot be reached.
+    Exit status: 0 if all that were meant are redriven, 1 if some stay or none
+    was found, 2 for wrong use or a queue that cannot be reached.
     """
     selection = _selection(ids, table, key, code, every=every)
     aws, url, parts = _open_both(stack, queue_url, dead_letter_queue_url)
@@ -189,13 +171,13 @@ def redrive(  # noqa: PLR0913 - one parameter per option
 @app.command("drop")
 @told
 def drop(  # noqa: PLR0913 - one parameter per option
-    ids: _Ids = None,
+    ids: Ids = None,
     *,
-    table: _Table = None,
-    key: _Key = None,
-    code: _Code = None,
-    limit: _ActLimit = None,
-    every: _All = False,
+    table: TableOption = None,
+    key: KeyOption = None,
+    code: CodeOption = None,
+    limit: ActLimit = None,
+    every: AllOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     backup: Annotated[
         Path | None,
@@ -212,8 +194,9 @@ def drop(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Delete dead letters for good, after writing them to a file.
 
-    Exit status: 0 if all that were meant are dropped, 1 if some stay, none was found, or the answer was no,
-    2 for wrong use or a queue that cannot be reached.
+    Exit status: 0 if all that were meant are dropped, 1 if some stay, none
+    was found, or the answer was no, 2 for wrong use or a queue that cannot be
+    reached.
     """
     selection = _selection(ids, table, key, code, every=every)
     aws, url = _open(stack, queue_url, dead_letter_queue_url)
@@ -235,6 +218,35 @@ def drop(  # noqa: PLR0913 - one parameter per option
         why = f"the backup {path} cannot be written: {error.strerror}; what is not in it stays"
         raise CommandError(why) from error
     _finish(done, selection, held, before)
+
+
+@app.command("restore")
+@told
+def restore_letters(
+    backup: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="What `dlq drop` wrote."),
+    ],
+    *,
+    stack: StackOption = "",
+    queue_url: QueueOption = "",
+    dead_letter_queue_url: DeadLetterOption = "",
+) -> None:
+    """Put letters that were dropped back into the dead-letter queue.
+
+    Exit status: 0 if all are there again, 1 if SQS refused some, 2 for wrong
+    use or a queue that cannot be reached.
+    """
+    aws, url = _open(stack, queue_url, dead_letter_queue_url)
+    try:
+        with backup.open(encoding="utf-8") as lines:
+            done = restore(aws.sqs, url, lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{backup} cannot be read: {error}") from error
+    typer.echo(f"{count(done.done, 'letter')} restored.")
+    for each, why in done.kept.items():
+        warn(f"The letter {each} is not there: {why}.")
+    raise typer.Exit(FOUND if done.kept else WELL)
 
 
 def _agreed(aws: Aws, url: str, selection: Selection, limit: int | None) -> bool:

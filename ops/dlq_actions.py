@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops.aws import asking
+from ops.outcome import CommandError
 from shared.batches import batches
 from shared.dead_letter import entry_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from types_boto3_sqs import SQSClient
@@ -135,6 +136,48 @@ class Drop:
     def close(self) -> None:
         """Ends it."""
         self._file.close()
+
+
+def restore(sqs: SQSClient, url: str, lines: Iterable[str]) -> Done:
+    """Sends letters of a backup to the dead-letter queue, as they were there.
+
+    Args:
+        sqs: the client.
+        url: of the dead-letter queue.
+        lines: of the backup; empty ones count for nothing.
+
+    Raises:
+        CommandError: a line is none of a backup (then nothing is sent), or a call failed.
+    """
+    entries = [_restored(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    with asking("reading the attributes of the dead-letter queue"):
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["MaximumMessageSize"])
+    done = Done()
+    for batch in batches(entries, entry_size, int(attributes["Attributes"]["MaximumMessageSize"])):
+        numbered: Any = [{**entry, "Id": str(index)} for index, entry in enumerate(batch)]
+        with asking("sending to the dead-letter queue"):
+            answer = sqs.send_message_batch(QueueUrl=url, Entries=numbered)
+        done.done += len(answer.get("Successful", []))
+        for each in answer.get("Failed", []):
+            done.kept[batch[int(each["Id"])]["Id"]] = f"SQS refused it: {each['Code']}"
+    return done
+
+
+def _restored(number: int, line: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+        return {
+            "Id": str(content["id"]),
+            "MessageBody": str(content["body"]),
+            "MessageGroupId": str(content["group"]),
+            "MessageDeduplicationId": uuid.uuid4().hex,
+            "MessageAttributes": {
+                str(name): {"DataType": "String", "StringValue": str(text)}
+                for name, text in content["attributes"].items()
+            },
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CommandError(f"line {number} is none of a backup; nothing is sent") from error
 
 
 def _backup(letter: Letter) -> dict[str, Any]:

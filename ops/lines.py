@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -22,10 +23,29 @@ _ONE_LINE = 160
 
 
 class Lines:
-    """Standard output."""
+    """Standard output, or a text."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    def __init__(self, apart_from: Console | None = None) -> None:
+        """Begins with nothing printed.
+
+        Args:
+            apart_from: print for this terminal, but not to it: `printed` has it all.
+        """
+        self._text = io.StringIO()
+        self.console = Console(
+            file=self._text if apart_from else None,
+            force_terminal=apart_from.is_terminal if apart_from else None,
+            width=apart_from.width if apart_from else None,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
+        )
+
+    @property
+    def printed(self) -> str:
+        """What was printed, with its styles, if it is a text."""
+        return self._text.getvalue()
 
     @property
     def width(self) -> int:

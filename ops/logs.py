@@ -49,8 +49,9 @@ def command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Show the logs of the Lambda and the writers, as one, in the order of time.
 
-    They are read from CloudWatch Logs, where the Lambda's are. The writers' are there if whoever runs them
-    sends them there: name their log group. Times are UTC.
+    They are read from CloudWatch Logs, where the Lambda's are. The writers'
+    are there if whoever runs them sends them there: name their log group.
+    Times are UTC.
 
     Exit status: 0, or 2 for wrong use or a log group that cannot be read.
     """

@@ -60,14 +60,16 @@ def command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Show the next messages of the queue, decoded, without taking them.
 
-    SQS lets nobody look at a message without receiving it. Here nothing is hidden from the writers and
-    nothing changes its place, but each look counts as a receive, and after maxReceiveCount of them (10 in
-    deploy/pipeline.yaml) SQS moves a message to the dead-letter queue. While writers run, they take messages
-    sooner. While none runs, do not look again and again: the command says when a message has been received
-    too often for that.
+    SQS lets nobody look at a message without receiving it. Here nothing is
+    hidden from the writers and nothing changes its place, but each look
+    counts as a receive, and after maxReceiveCount of them (10 in
+    deploy/pipeline.yaml) SQS moves a message to the dead-letter queue. While
+    writers run, they take messages sooner. While none runs, do not look again
+    and again: the command says when a message has been received too often for
+    that.
 
-    Exit status: 0, or 1 if a message must not be looked at again, 2 for wrong use or a queue that cannot be
-    reached.
+    Exit status: 0, or 1 if a message must not be looked at again, 2 for wrong
+    use or a queue that cannot be reached.
     """
     aws = Aws()
     parts = find_parts(aws, stack, Parts(queue_url, dead_letter_queue_url))
@@ -139,7 +141,7 @@ def _hold(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
 def _data(letter: Letter) -> Mapping[str, Any]:
     return {
         "id": letter.id,
-        "group": letter.group,
+        "group": letter.lane,
         "sent_at": letter.sent_at / 1000,
         "receives": letter.receives,
         "table": letter.table or None,
@@ -164,7 +166,7 @@ def print_message(letter: Letter, most: int, now: float, *, documents: bool) -> 
     sent = age(now - letter.sent_at / 1000)
     lines.line(
         f"{letter.id[:8]}  {letter.table or '?'}  {changes}, sent {sent} ago, received {letter.receives}{of} "
-        f"times, group {letter.group}"
+        f"times, group {letter.lane}"
     )
     if letter.envelope is None:
         lines.line(f"    {letter.unreadable}", indent="    ")

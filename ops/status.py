@@ -61,11 +61,12 @@ def command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Show how the pipeline is, on one screen.
 
-    Tables and their streams, the Lambda, both queues and the writers. Ages come from CloudWatch, which is a
-    minute late; what is not to be had is unknown. "behind" is the most that MongoDB is behind DynamoDB.
+    Tables and their streams, the Lambda, both queues and the writers. Ages
+    come from CloudWatch, which is a minute late; what is not to be had is
+    unknown. "behind" is the most that MongoDB is behind DynamoDB.
 
-    Exit status: 0 if all is well, 1 if something is not, with a sentence for each, 2 for wrong use or a
-    pipeline that cannot be reached.
+    Exit status: 0 if all is well, 1 if something is not, with a sentence for
+    each, 2 for wrong use or a pipeline that cannot be reached.
     """
     aws = Aws()
     parts = find_parts(aws, stack, Parts(queue_url, dead_letter_queue_url, function))
@@ -121,6 +122,6 @@ def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as
 
 
 def _screen(lines: Lines, status: Status, max_behind: float) -> Text:
-    with lines.console.capture() as captured:
-        print_status(lines, status, max_behind)
-    return Text.from_ansi(captured.get())
+    own = Lines(apart_from=lines.console)  # what that one prints goes above what is live
+    print_status(own, status, max_behind)
+    return Text.from_ansi(own.printed)

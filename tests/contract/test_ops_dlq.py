@@ -318,6 +318,20 @@ def test_an_interruption_loses_nothing(
     assert world.dead == (12, 0)
 
 
+def test_what_is_no_backup_is_not_restored(world: World, tmp_path: Path) -> None:
+    """Nothing of it, and the line is named."""
+    file = tmp_path / "b.jsonl"
+    good = '{"id": "1", "group": "g", "sent_at": 1, "attributes": {}, "body": "x"}'
+    for bad in ("{", "[]", '{"id": "1"}', good.replace("{}", "[]")):
+        file.write_text(f"{good}\n\n{bad}\n")
+        result = replicator("dlq", "restore", str(file))
+        assert (result.status, result.out) == (2, "")
+        assert result.err == "replicator: line 3 is none of a backup; nothing is sent\n"
+    file.write_bytes(b"\xff")
+    assert replicator("dlq", "restore", str(file)).status == 2
+    assert world.dead == (0, 0)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_makes_the_letters_visible_again(stack: Stack, world: World, number: signal.Signals) -> None:
     """In the middle of a listing whose output nobody reads; its own exit status, and no traceback."""
@@ -381,6 +395,10 @@ def test_dropping_backs_up_and_asks(world: World, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in backup.read_text().splitlines()]
     assert sorted(line["body"] for line in lines) == sorted(each.body for each in letters[1:])
     assert Counter(line["attributes"]["group"] for line in lines) == {LANE: 2}
+    assert replicator("dlq", "restore", str(backup)).out == "2 letters restored.\n"
+    assert {each["code"] for each in listed()} == {"bad-key", "bad-conversion"}
+    assert {each["lane"] for each in listed()} == {LANE}
+    assert replicator("dlq", "drop", "--code", "bad-key", "-y", "--backup", f"{backup}.2").status == 0
     again = replicator("dlq", "drop", "--all", "--yes", "--backup", str(backup))
     assert (again.status, again.err) == (
         2,

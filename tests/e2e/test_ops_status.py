@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +19,14 @@ import boto3
 import pytest
 
 from shared.dead_letter import DeadLetter
-from tests.commands import Result, replicator
+from tests.commands import Result, plain, replicator
 
 if TYPE_CHECKING:
     from local.stack import Stack
     from replicator_testing import Pipeline
+
+
+CALM = ("--max-behind", "1000")  # whatever metrics another test left
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +58,12 @@ def test_a_pipeline_that_is_well(pipeline: Pipeline) -> None:
     pipeline.put(table, {"id": {"N": "1"}})
     pipeline.wait_for_documents(table, [{"_id": 1, "id": 1}])
     pipeline.wait_until_drained()
-    result = status(pipeline)
+    result = status(pipeline, *CALM)
     assert (result.status, result.err) == (0, ""), result.out
     assert f"{table}" in result.out
     assert f"writer        {pipeline.writer.status_url}  ready\n" in result.out
     assert result.out.endswith("\nAll is well.\n")
-    found = data(pipeline)
+    found = data(pipeline, *CALM)
     assert {each["name"] for each in found["tables"]} == {table, pipeline.table}
     assert {each["stream_view"] for each in found["tables"]} == {"NEW_AND_OLD_IMAGES"}
     assert all(each["reads_latest_stream"] for each in found["tables"])
@@ -119,7 +128,8 @@ def test_the_queues_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -
 
 def test_watching_goes_on_until_ctrl_c(pipeline: Pipeline, stack: Stack) -> None:
     """One object a line; the exit status is that of the last look."""
-    arguments = ["status", "--stack", pipeline.deployment.name, "--watch", "--interval", "0.1", "--json"]
+    watched = ["--stack", pipeline.deployment.name, "--watch", "--interval", "0.1", *CALM]
+    arguments = ["status", *watched, "--json"]
     with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-m", "ops", *arguments],
         env=stack.environment(),
@@ -133,3 +143,31 @@ def test_watching_goes_on_until_ctrl_c(pipeline: Pipeline, stack: Stack) -> None
     assert (watching.returncode, said) == (int(not seen[-1]["well"]), b"")
     assert seen[0]["at"] < seen[1]["at"] < seen[2]["at"]
     assert replicator(*arguments[:-1]).err == "replicator: --watch without --json needs a terminal\n"
+
+
+def test_watching_on_a_terminal(pipeline: Pipeline, stack: Stack) -> None:
+    """One screen that is painted again; what was last on it stays when it is over."""
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    arguments = ["status", "--stack", pipeline.deployment.name, "--watch", "--interval", "0.1", *CALM]
+    seen = b""
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "ops", *arguments],
+        env=stack.environment() | {"TERM": "xterm-256color"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    ) as watching:
+        os.close(terminal)
+        while seen.count(b"dead letters") < 3:
+            seen += os.read(ours, 65536)
+        watching.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the terminal's other end is closed
+            while more := os.read(ours, 65536):
+                seen += more
+        watching.wait()
+    os.close(ours)
+    assert watching.returncode == 0
+    last = seen.rpartition(b"\x1b[?1049l")[2]  # back from the alternate screen
+    assert plain(last.decode()).count("All is well.") == plain(last.decode()).count("dead letters") == 1

@@ -12,7 +12,7 @@ import pytest
 from tests.commands import plain, replicator
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["status", "peek", "logs", "dlq list", "dlq show", "dlq redrive", "dlq drop"]
+COMMANDS = ["status", "peek", "logs", "dlq list", "dlq show", "dlq redrive", "dlq drop", "dlq restore"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -61,4 +61,4 @@ def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
     """
     words = shell(tmp_path, completed).splitlines()
     assert words[0].endswith("_replicator_completion replicator")
-    assert words[1:] == ["dlq", "redrive", "--watch"]
+    assert words[1:] == ["dlq", "redrive restore", "--watch"]
