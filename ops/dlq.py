@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ops.letters import Letter
 
 DEAD_LETTERS = "the dead-letter queue"
+_FEWEST_CHARACTERS = 4
+"""Of an id. By less, or by nothing at all, nobody means a letter."""
 
 app = typer.Typer(
     name="dlq",
@@ -213,7 +215,8 @@ def drop(  # noqa: PLR0913 - one parameter per option
                     action.perform(held, batch, done)
             finally:
                 action.close()
-                typer.echo(f"{count(done.done, 'letter')} dropped; the backup is {path}.")
+                where = f"; the backup is {path}" if done.done else ""
+                typer.echo(f"{count(done.done, 'letter')} dropped{where}.")
     except OSError as error:
         why = f"the backup {path} cannot be written: {error.strerror}; what is not in it stays"
         raise CommandError(why) from error
@@ -283,6 +286,11 @@ def _open_both(stack: str, queue_url: str, dead_letter_queue_url: str) -> tuple[
 def _selection(
     ids: Sequence[str] | None, table: str | None, key: str | None, code: str | None, *, every: bool
 ) -> Selection:
+    if "" in (table, key, code) or any(len(each) < _FEWEST_CHARACTERS for each in ids or ()):
+        raise CommandError(
+            f"an ID needs {_FEWEST_CHARACTERS} characters at least, and an option its value: is a variable "
+            "of the shell empty?"
+        )
     selection = Selection(tuple(ids or ()), table, key, code)
     if selection.is_all and not every:
         raise CommandError("which letters? Name their IDs, --table, --key or --code, or say --all")

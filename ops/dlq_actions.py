@@ -10,7 +10,7 @@ import json
 import os
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ops.aws import asking
 from ops.outcome import CommandError
@@ -108,23 +108,28 @@ class Redrive:
 
 
 class Drop:
-    """Writes letters to a file, then deletes them."""
+    """Writes letters to a file, which `dlq restore` reads, then deletes them."""
 
     def __init__(self, backup: Path) -> None:
-        """Makes the file; `dlq restore` reads it.
+        """Makes no file yet.
 
-        Raises:
-            OSError: it cannot be written, or is there already.
+        Args:
+            backup: the file; it must not be there. It will hold what the letters hold, and is for its owner
+                alone to read.
         """
-        self._file = backup.open("x", encoding="utf-8")
+        self._path = backup
+        self._file: TextIO | None = None
 
     def perform(self, held: HeldQueue, letters: Sequence[Letter], done: Done) -> None:
         """Drops letters that `held` holds.
 
         Raises:
             CommandError: a call failed; what is in the file may be in the queue, too.
-            OSError: the file cannot be written; the letters stay.
+            OSError: the file cannot be written, or is there already; the letters stay.
         """
+        if self._file is None:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = os.fdopen(descriptor, "w", encoding="utf-8")
         for letter in letters:
             self._file.write(json.dumps(_backup(letter)) + "\n")
         self._file.flush()
@@ -135,7 +140,8 @@ class Drop:
 
     def close(self) -> None:
         """Ends it."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def restore(sqs: SQSClient, url: str, lines: Iterable[str]) -> Done:

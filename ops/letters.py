@@ -171,7 +171,9 @@ def key_matches(wanted: str, key: Mapping[str, Any]) -> bool:
             return canonical_key(parsed) == canonical_key(key)
         except PoisonError:
             return False
-    return any(value == wanted or (value == parsed and value is not None) for value in key.values())
+    if not isinstance(parsed, int | float) or isinstance(parsed, bool):
+        return wanted in key.values()
+    return any(value in (wanted, parsed) for value in key.values())
 
 
 def _keys(letter: Letter) -> list[Mapping[str, Any]]:

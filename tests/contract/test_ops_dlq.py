@@ -153,13 +153,16 @@ def test_a_listing_ends_though_letters_become_visible_again(
     assert len(listed()) == 3
 
 
-def test_an_empty_queue_is_well(world: World) -> None:
+def test_an_empty_queue_is_well(world: World, tmp_path: Path) -> None:
     """Exit status 0, and a sentence."""
     assert world.dead == (0, 0)
     result = replicator("dlq", "list")
     assert (result.status, result.out, result.err) == (0, "There are no dead letters.\n", "")
     assert replicator("dlq", "list", "--json").out == ""
     assert replicator("dlq", "redrive", "--all").status == 1
+    dropped = replicator("dlq", "drop", "--all", "--yes", "--backup", str(tmp_path / "b"))
+    assert (dropped.status, dropped.out) == (1, "0 letters dropped.\n")
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_letter_is_shown_with_its_documents(world: World) -> None:
@@ -258,6 +261,10 @@ def test_somebody_has_to_say_which(world: World) -> None:
         assert result.err == (
             "replicator: which letters? Name their IDs, --table, --key or --code, or say --all\n"
         )
+        for empty in (["", "--yes"], ["abc"], ["--table", ""], ["--key", ""], ["--code", "", "--all"]):
+            if action == "drop" or "--yes" not in empty:
+                result = replicator("dlq", action, *empty)
+                assert (result.status, "is a variable of the shell empty?" in result.err) == (2, True)
     assert world.dead == (1, 0)
 
 
@@ -392,6 +399,7 @@ def test_dropping_backs_up_and_asks(world: World, tmp_path: Path) -> None:
     done = replicator("dlq", "drop", "--code", "bad-key", "--backup", str(backup), typed="y\n")
     assert (done.status, done.err) == (0, "")
     assert done.out.endswith(f"2 letters dropped; the backup is {backup}.\n")
+    assert backup.stat().st_mode & 0o777 == 0o600
     lines = [json.loads(line) for line in backup.read_text().splitlines()]
     assert sorted(line["body"] for line in lines) == sorted(each.body for each in letters[1:])
     assert Counter(line["attributes"]["group"] for line in lines) == {LANE: 2}

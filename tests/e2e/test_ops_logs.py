@@ -10,12 +10,17 @@ import pytest
 from tests.commands import replicator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from replicator_testing import Pipeline
 
 
 @pytest.mark.usefixtures("aws_environment")
-def test_what_the_lambda_logs(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_lambda_logs(
+    pipeline: Pipeline, needs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Found by the name of the stack, in the log group that the template makes."""
+    needs("log_groups")
     monkeypatch.delenv("REPLICATOR_LOG_GROUPS", raising=False)
     table = pipeline.create_table(id="N")
     pipeline.put(table, {"id": {"N": "1"}})
