@@ -158,6 +158,8 @@ def redrive(  # noqa: PLR0913 - one parameter per option
     """
     selection = _selection(ids, table, key, code, every=every)
     aws, url, parts = _open_both(stack, queue_url, dead_letter_queue_url)
+    if parts.queue == url:
+        raise CommandError("the queue and the dead-letter queue are the same")
     action = Redrive(aws.sqs, parts.queue, force=force)
     done = Done()
     before = letters_in(aws.sqs, url)
@@ -208,18 +210,15 @@ def drop(  # noqa: PLR0913 - one parameter per option
     done = Done()
     before = letters_in(aws.sqs, url)
     try:
-        action = Drop(path)
-        with HeldQueue(aws.sqs, url, DEAD_LETTERS) as held:
-            try:
-                for batch in meant(held, selection, limit):
-                    action.perform(held, batch, done)
-            finally:
-                action.close()
-                where = f"; the backup is {path}" if done.done else ""
-                typer.echo(f"{count(done.done, 'letter')} dropped{where}.")
+        with HeldQueue(aws.sqs, url, DEAD_LETTERS) as held, Drop(path) as action:
+            for batch in meant(held, selection, limit):
+                action.perform(held, batch, done)
     except OSError as error:
         why = f"the backup {path} cannot be written: {error.strerror}; what is not in it stays"
         raise CommandError(why) from error
+    finally:
+        where = f"; the backup is {path}" if done.done else ""
+        typer.echo(f"{count(done.done, 'letter')} dropped{where}.")
     _finish(done, selection, held, before)
 
 

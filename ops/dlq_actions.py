@@ -10,7 +10,7 @@ import json
 import os
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from ops.aws import asking
 from ops.outcome import CommandError
@@ -138,8 +138,10 @@ class Drop:
         done.kept |= {each: f"could not be deleted ({code})" for each, code in failed.items()}
         done.done += len(letters) - len(failed)
 
-    def close(self) -> None:
-        """Ends it."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
 

@@ -77,22 +77,20 @@ class HeldQueue:
             if self._held and time.monotonic() - self._since > _LONGEST_HOLD:
                 self.was_cut = True
                 return
-            asked = time.monotonic()
             messages = self._receive()
             if not messages:
                 return
-            self._since = self._since if self._held else asked
             new = [each for each in messages if each["MessageId"] not in self._seen]
-            self._held |= {each["MessageId"]: each["ReceiptHandle"] for each in messages}
             self._seen.update(each["MessageId"] for each in new)
             if not new:  # nothing hides them any more: they would come for ever
                 return
             yield new
 
     def _receive(self) -> list[MessageTypeDef]:
-        # An answer that we did not wait for would hide its messages, and nobody could give them back.
+        asked = time.monotonic()
+        # Nobody could give back what an answer hides that we did not wait for, or did not note.
         with _uninterrupted(), asking(f"receiving from {self._what}"):
-            return self._sqs.receive_message(
+            messages = self._sqs.receive_message(
                 QueueUrl=self._url,
                 ReceiveRequestAttemptId=uuid.uuid4().hex,  # the SDK's retry gets the same messages
                 MaxNumberOfMessages=MAX_ENTRIES,
@@ -101,6 +99,9 @@ class HeldQueue:
                 MessageAttributeNames=["All"],
                 MessageSystemAttributeNames=["All"],
             ).get("Messages", [])
+            self._since = self._since if self._held else asked
+            self._held |= {each["MessageId"]: each["ReceiptHandle"] for each in messages}
+        return messages
 
     def delete(self, ids: Iterable[str]) -> dict[str, str]:
         """Deletes messages that are held; returns why for those that could not be deleted, by id.

@@ -69,6 +69,16 @@ class World:
         """Visible and hidden dead letters."""
         return self.visible(self.queues.dead_letter_url)
 
+    def groups(self) -> set[str]:
+        """The message groups of up to ten dead letters."""
+        messages = self.sqs.receive_message(
+            QueueUrl=self.queues.dead_letter_url,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=0,
+            MessageSystemAttributeNames=["MessageGroupId"],
+        )["Messages"]
+        return {each["Attributes"]["MessageGroupId"] for each in messages}
+
     def redriven(self) -> list[tuple[str, str]]:
         """Takes what is in the queue: groups and bodies."""
         taken = []
@@ -268,6 +278,14 @@ def test_somebody_has_to_say_which(world: World) -> None:
     assert world.dead == (1, 0)
 
 
+def test_a_queue_is_not_redriven_into_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in the settings."""
+    monkeypatch.setenv("QUEUE_URL", world.queues.dead_letter_url)
+    result = replicator("dlq", "redrive", "--all")
+    assert result.err == "replicator: the queue and the dead-letter queue are the same\n"
+    assert result.status == 2
+
+
 @pytest.mark.parametrize("refusing", ["full", "missing"])
 def test_what_the_queue_refuses_stays(world: World, monkeypatch: pytest.MonkeyPatch, refusing: str) -> None:
     """A letter is deleted only after the queue has it."""
@@ -362,6 +380,34 @@ def test_a_signal_makes_the_letters_visible_again(stack: Stack, world: World, nu
     assert world.dead == (30, 0)
 
 
+class InterruptedSqs:
+    """The real SQS; Ctrl-C comes when it has just answered."""
+
+    def __init__(self, sqs: Any) -> None:
+        self._sqs = sqs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sqs, name)
+
+    def receive_message(self, **request: Any) -> Any:
+        answer = self._sqs.receive_message(**request)
+        signal.raise_signal(signal.SIGINT)
+        return answer
+
+
+def test_ctrl_c_during_a_receive_hides_nothing(world: World) -> None:
+    """The answer is on its way, and what it hides is known to nobody else."""
+    world.park([*map(letter, range(5))])
+    sqs: Any = InterruptedSqs(Aws().sqs)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        HeldQueue(sqs, world.queues.dead_letter_url, "the dead-letter queue") as held,
+    ):
+        next(held.batches())
+    assert world.dead == (5, 0)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_two_at_once_do_not_get_in_each_others_way(world: World, held: HeldQueue) -> None:
     """What one holds the other neither sees nor deletes, and says so; later it is there again."""
     world.park([*map(letter, range(12))])
@@ -396,6 +442,7 @@ def test_dropping_backs_up_and_asks(world: World, tmp_path: Path) -> None:
         assert refused.out.startswith("Drop 2 dead letters (2 bad-key)? [y/N]: ")
         assert refused.out.endswith("Nothing is dropped.\n")
     assert (world.dead, backup.exists()) == ((3, 0), False)
+    groups = world.groups()
     done = replicator("dlq", "drop", "--code", "bad-key", "--backup", str(backup), typed="y\n")
     assert (done.status, done.err) == (0, "")
     assert done.out.endswith(f"2 letters dropped; the backup is {backup}.\n")
@@ -406,6 +453,7 @@ def test_dropping_backs_up_and_asks(world: World, tmp_path: Path) -> None:
     assert replicator("dlq", "restore", str(backup)).out == "2 letters restored.\n"
     assert {each["code"] for each in listed()} == {"bad-key", "bad-conversion"}
     assert {each["lane"] for each in listed()} == {LANE}
+    assert world.groups() == groups
     assert replicator("dlq", "drop", "--code", "bad-key", "-y", "--backup", f"{backup}.2").status == 0
     again = replicator("dlq", "drop", "--all", "--yes", "--backup", str(backup))
     assert (again.status, again.err) == (
