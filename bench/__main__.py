@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import types_cost
+from bench import cost, drain, end_to_end, producer, scale, types_cost
 from bench.report import as_markdown, machine, write
 
 if TYPE_CHECKING:
@@ -16,18 +16,25 @@ if TYPE_CHECKING:
 
     from bench.report import Result
 
-BENCHMARKS: Mapping[str, Callable[[int], Result]] = {"types": types_cost.run}
+BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
+    "types": types_cost.run,
+    "producer": producer.run,
+    "cost": cost.run,
+    "drain": drain.run,
+    "end-to-end": end_to_end.run,
+    "scale": scale.run,
+}
 """Name → function that takes the number of rounds."""
 
 _RESULTS = Path(__file__).parent / "results"
-_ROUNDS = 31
+_ROUNDS: Mapping[str, int] = {"types": 31, "producer": 9, "cost": 1, "drain": 5, "end-to-end": 5, "scale": 5}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what is asked for; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="What things cost on this machine.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="turns of each variant (%(default)s)")
+    parser.add_argument("--rounds", type=int, help="turns of each variant; default: each benchmark's own")
     parser.add_argument(
         "--json",
         type=Path,
@@ -39,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.names or list(BENCHMARKS)
     if unknown := set(names) - BENCHMARKS.keys():
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
-    if options.rounds < 1:
+    if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds is at least 1")
     if options.json and len(names) > 1:
         parser.error("--json is for one benchmark")
     facts = machine()
     for name in names:
-        result, at = BENCHMARKS[name](options.rounds), datetime.now(UTC)
+        result, at = BENCHMARKS[name](options.rounds or _ROUNDS[name]), datetime.now(UTC)
         write(result, facts, at, options.json or _RESULTS / f"{name}.json")
         sys.stdout.write(as_markdown(result, facts, at))
     return 0

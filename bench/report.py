@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from bench.measure import Series
+
 _LIBRARIES = ("orjson", "pymongo", "boto3")
 
 
@@ -27,6 +29,23 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Plot:
+    """One curve.
+
+    Attributes:
+        name: of the file, beside that of the benchmark.
+        x: what the points are told apart by.
+        y: what is shown, with its unit.
+        points: heights, in their order.
+    """
+
+    name: str
+    x: str
+    y: str
+    points: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a benchmark found.
 
@@ -36,6 +55,7 @@ class Result:
         tables: for people.
         figures: the same and more, for programs; JSON.
         settings: what the run was asked for.
+        plots: the same for the eye.
     """
 
     name: str
@@ -43,6 +63,7 @@ class Result:
     tables: Sequence[Table]
     figures: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    plots: Sequence[Plot] = ()
 
 
 def machine() -> Mapping[str, str]:
@@ -65,6 +86,18 @@ def _processor() -> str:
     return models[0] if models else platform.processor() or "unknown"
 
 
+def values(series: Series) -> Mapping[str, float]:
+    """A series for programs: its median and quartiles."""
+    low, high = series.quartiles
+    return {"median": round(series.median, 3), "low": round(low, 3), "high": round(high, 3)}
+
+
+def shown(series: Series, digits: int) -> str:
+    """A series for people: its median, and in brackets its quartiles."""
+    low, high = series.quartiles
+    return f"{series.median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
 def as_json(result: Result, facts: Mapping[str, str], at: datetime) -> str:
     """The result as JSON."""
     content = {
@@ -83,6 +116,7 @@ def as_markdown(result: Result, facts: Mapping[str, str], at: datetime) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
     parts = [f"# {result.name}", result.about, f"{at.date().isoformat()}; {where}; {settings}."]
     parts += [f"## {table.title}\n\n{markdown_table(table)}" for table in result.tables]
+    parts += [f"![{plot.y} by {plot.x}]({_file_of(result, plot)})" for plot in result.plots]
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,7 +135,25 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def write(result: Result, facts: Mapping[str, str], at: datetime, json_file: Path) -> None:
-    """Writes the JSON file, and the page beside it."""
+    """Writes the JSON file, and beside it the page and its plots."""
     json_file.parent.mkdir(parents=True, exist_ok=True)
     json_file.write_text(as_json(result, facts, at), encoding="utf-8")
     json_file.with_suffix(".md").write_text(as_markdown(result, facts, at), encoding="utf-8")
+    for plot in result.plots:
+        _draw(plot, json_file.parent / _file_of(result, plot))
+
+
+def _file_of(result: Result, plot: Plot) -> str:
+    return f"{result.name}-{plot.name}.svg"
+
+
+def _draw(plot: Plot, path: Path) -> None:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - half a second, for the few benchmarks with plots
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(list(plot.points), list(plot.points.values()), marker="o")
+    axes.set(xlabel=plot.x, ylabel=plot.y, ylim=(0, None))
+    axes.grid(axis="y", alpha=0.3)
+    # Without the date and with ids that stay, so that a figure that did not change is no change.
+    figure.savefig(path, metadata={"Date": None})

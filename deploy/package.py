@@ -5,13 +5,19 @@
 What goes in is decided by requirements/producer.txt alone. Where the files of a distribution come from is a
 `DistributionSource`; the one here takes them from the running interpreter's environment, so that packaging
 needs no network and fits an emulator that runs functions with this very Python.
+
+Two things are made here so that no cold start makes them (docs/performance.md): bytecode, and botocore's list
+of endpoints cut down to the one service that is spoken to.
 """
 
 import argparse
 import importlib.metadata
+import json
+import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
@@ -23,12 +29,14 @@ OUR_PACKAGES: Final = ("producer_lambda", "shared")
 # The oldest time that a zip can hold: times would make two packages of the same code differ.
 TIMESTAMP: Final = (1980, 1, 1, 0, 0, 0)
 READ_ONLY_FILE: Final = 0o100644 << 16
-# Not needed to run: bytecode (Lambda's own Python makes it), sources of compiled modules, typing information.
+# Not needed to run: bytecode as it happens to lie there, sources of compiled modules, typing information.
 LEFT_OUT_SUFFIXES: Final = frozenset({".pyc", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed"})
 # botocore describes 400 services (25 MB); the producer speaks to one. The loose files are what every client
 # reads: endpoints, partitions, retry rules and defaults.
+COMPILE: Final = ("-S", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash")
 BOTOCORE_DATA: Final = PurePosixPath("botocore/data")
 SERVICES: Final = frozenset({"sqs"})
+ENDPOINTS: Final = BOTOCORE_DATA / "endpoints.json"
 
 
 class PackageError(Exception):
@@ -91,6 +99,35 @@ def our_files(packages: Iterable[str]) -> Iterator[tuple[PurePosixPath, bytes]]:
             yield PurePosixPath(path.relative_to(ROOT).as_posix()), path.read_bytes()
 
 
+def endpoints_of(services: Iterable[str], content: bytes) -> bytes:
+    """The `endpoints.json` of botocore with these services only; every client reads all 1.2 MB of it."""
+    endpoints = json.loads(content)
+    for partition in endpoints["partitions"]:
+        known = partition["services"]
+        partition["services"] = {name: known[name] for name in sorted(services) if name in known}
+    return json.dumps(endpoints).encode()
+
+
+def bytecode_of(sources: Mapping[PurePosixPath, bytes]) -> dict[PurePosixPath, bytes]:
+    """The modules compiled by this Python, where this version of Python looks for them.
+
+    Lambda cannot write to /var/task: without them it compiles every module at every cold start. They are not
+    checked against their sources, whose times and places are others there. What a compiler writes depends a
+    little on what else its process holds, so it gets a process of its own. A file that this version cannot
+    compile stays as it is.
+    """
+    with tempfile.TemporaryDirectory(prefix="bytecode-") as name:
+        folder = Path(name)
+        for path, content in sources.items():
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        subprocess.run(  # noqa: S603 - the standard library's own
+            [sys.executable, *COMPILE, "-s", name, name], check=False, env={"PYTHONHASHSEED": "0"}
+        )
+        return {PurePosixPath(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.pyc")}
+
+
 def build(target: Path, *, lock_file: Path = LOCK_FILE, source: DistributionSource | None = None) -> None:
     """Write the package.
 
@@ -108,6 +145,9 @@ def build(target: Path, *, lock_file: Path = LOCK_FILE, source: DistributionSour
         for path, content in chosen.files(requirement):
             if contents.setdefault(path, content) != content:
                 raise PackageError(f"{requirement.name} brings another {path} than what is already packed.")
+    if ENDPOINTS in contents:
+        contents[ENDPOINTS] = endpoints_of(SERVICES, contents[ENDPOINTS])
+    contents |= bytecode_of({path: content for path, content in contents.items() if path.suffix == ".py"})
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(".unfinished")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as package:

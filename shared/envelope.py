@@ -25,7 +25,7 @@ import orjson
 
 from shared.change import Change, Op
 from shared.errors import PoisonError
-from shared.version import encode_version
+from shared.version import check_version
 
 VERSION = 1
 
@@ -41,6 +41,7 @@ _NONCHARACTERS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 _PLAIN_FRAME = b',"changes":}'
 _LEAD_BYTES = b"\xef\xbf"
 _YEAR_5138 = 10**14  # milliseconds
+_USUAL = {"op", "key", "seq", "at", "eid", "doc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def encode_change(change: Change) -> bytes:
         PoisonError: ``not-encodable``: a string is not valid Unicode (a lone surrogate).
     """
     fields: dict[str, Any] = {
-        "op": change.op.value,
+        "op": "del" if change.op is Op.DELETE else "put",  # `value` is a property, written in Python
         "key": change.key,
         "seq": change.sequence,
         "at": change.at,
@@ -135,14 +136,18 @@ def decode(body: str) -> Envelope:
         raise PoisonError("bad-envelope", "the envelope has no list of changes")
     if len(entries) > MAX_CHANGES:
         raise PoisonError("bad-envelope", f"the envelope has {len(entries)} changes, more than {MAX_CHANGES}")
-    return Envelope(table, stream, [_decode_entry(table, stream, entry) for entry in entries])
+    decoded: list[Change | Rejected] = []
+    for entry in entries:
+        try:
+            decoded.append(_decode_change(table, stream, entry))
+        except PoisonError as error:
+            decoded.append(Rejected(table, stream, _as_it_came(entry), error.code, error.reason))
+    return Envelope(table, stream, decoded)
 
 
-def _decode_entry(table: str, stream: str, entry: Any) -> Change | Rejected:
-    try:
-        return _decode_change(table, stream, entry)
-    except PoisonError as error:
-        return Rejected(table, stream, _as_it_came(entry), error.code, error.reason)
+def decode_change(table: str, stream: str, encoded: bytes) -> Change:
+    """Reads what `encode_change` made."""
+    return _decode_change(table, stream, orjson.loads(encoded))
 
 
 def _as_it_came(entry: Any) -> bytes:
@@ -160,18 +165,15 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
     if not isinstance(entry, dict):
         raise PoisonError("bad-change", "a change is not an object")
     get = entry.get
-    op, key, sequence, at, event_id, image = (
-        get("op"),
-        get("key"),
-        get("seq"),
-        get("at"),
-        get("eid"),
-        get("doc"),
-    )
+    op, key, sequence, at = get("op"), get("key"), get("seq"), get("at")
+    event_id, image = get("eid"), get("doc")
     if op == "put":
         if not isinstance(image, dict):
             raise PoisonError("bad-change", "a put has no document")
-    elif op != "del" or image is not None:
+        op = Op.PUT
+    elif op == "del" and image is None:
+        op = Op.DELETE
+    else:
         raise PoisonError("bad-change", "a change is neither a put nor a del")
     if not (isinstance(key, dict) and key):
         raise PoisonError("bad-change", "a change has no key")
@@ -179,7 +181,10 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
         isinstance(sequence, str) and type(at) is int and 0 <= at < _YEAR_5138 and isinstance(event_id, str)
     ):
         raise PoisonError("bad-change", "a change has no sequence number, time or event id")
-    encode_version(stream, sequence)  # refuses what could not be ordered
+    check_version(stream, sequence)  # refuses what could not be ordered
+    change = Change(table, stream, sequence, op, key, at, event_id, image)
+    if entry.keys() <= _USUAL:
+        return change
     gone, old = get("gone", ()), get("old")
     if not (
         isinstance(old, dict | None)
@@ -187,20 +192,7 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
         and all(isinstance(name, str) for name in gone)
     ):
         raise PoisonError("bad-change", "a change has malformed members 'gone' or 'old'")
-    return Change(
-        table=table,
-        stream=stream,
-        sequence=sequence,
-        op=Op.PUT if op == "put" else Op.DELETE,
-        key=key,
-        at=at,
-        event_id=event_id,
-        image=image,
-        ttl=get("ttl") is True,
-        gone=frozenset(gone),
-        old=old,
-        tagged=get("tags") is True,
-    )
+    return change._replace(ttl=get("ttl") is True, gone=frozenset(gone), old=old, tagged=get("tags") is True)
 
 
 def _inflate(packed: Any) -> Any:

@@ -28,17 +28,26 @@ def encode_version(stream: str, sequence_number: str) -> str:
         sequence_number: the digits of the record's ``SequenceNumber``.
 
     Raises:
+        PoisonError: as `check_version`.
+    """
+    check_version(stream, sequence_number)
+    digits = sequence_number.lstrip("0") or "0"
+    return f"{stream}{_SEPARATOR}{len(digits):02d}{_SEPARATOR}{digits}"
+
+
+def check_version(stream: str, sequence_number: str) -> None:
+    """Checks that changes of this label and number can be ordered.
+
+    Raises:
         PoisonError: the sequence number is not 1 to 99 decimal digits, or the label does not begin like a
             timestamp or holds a character that would break the order.
     """
     if not (sequence_number.isascii() and sequence_number.isdigit()):
         raise PoisonError("bad-version", f"the sequence number {sequence_number[:50]!r} is not a number")
-    digits = sequence_number.lstrip("0") or "0"
-    if len(digits) > _MAX_DIGITS:
+    if len(sequence_number) > _MAX_DIGITS and len(digits := sequence_number.lstrip("0")) > _MAX_DIGITS:
         raise PoisonError("bad-version", f"the sequence number has {len(digits)} digits, more than 99")
     if not _is_label(stream):
         raise PoisonError("bad-version", f"the stream label {stream[:50]!r} is not a stream label")
-    return f"{stream}{_SEPARATOR}{len(digits):02d}{_SEPARATOR}{digits}"
 
 
 @lru_cache(maxsize=64)  # the changes of an event or a message are of one stream

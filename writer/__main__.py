@@ -19,6 +19,7 @@ from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError
 from writer.backoff import Backoff
 from writer.clock import SystemClock
+from writer.collector import spare_the_collector
 from writer.health import Health, Part
 from writer.hooks import load_hooks
 from writer.inbox import WAIT_SECONDS, SqsInbox
@@ -50,6 +51,7 @@ def main() -> int:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400 - a sentence, not a traceback
         return 2
     logs.configure(settings.log_level)
+    spare_the_collector()
     try:
         asyncio.run(_run(settings, rules, replication.databases))
     except Exception as error:

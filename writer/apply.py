@@ -22,13 +22,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from writer.ports import Outcome
 from writer.write import Removal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from writer.ports import Failure
     from writer.write import Mark, Write
@@ -49,8 +49,7 @@ class Tombstone:
     mark: Mark | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One guarded operation on one document.
 
     Attributes:
@@ -146,17 +145,16 @@ def _deletion(write: Write) -> Tombstone:
     return Tombstone(max((removal.version for removal in removals), default=""), write.mark)
 
 
-def _commands(write: Write, newer: Tombstone | None) -> Iterator[Command]:
+def _commands(write: Write, newer: Tombstone | None) -> Sequence[Command]:
     """What is done in one go with the other writes."""
     if write.document is None:
-        for removal in write.removals:
-            yield Command(write, removal=removal)
-        if write.mark is not None:
-            yield Command(write, mark=write.mark)
-    elif newer is not None and newer.removed > write.version:
-        yield Command(write, removal=Removal(write.shard, newer.removed, same=False))
-    else:
-        yield Command(write, mark=newer.mark if newer else None, puts=True)
+        removals = [Command(write, removal=removal) for removal in write.removals]
+        return removals if write.mark is None else [*removals, Command(write, mark=write.mark)]
+    if newer is None:
+        return (Command(write, puts=True),)
+    if newer.removed > write.version:
+        return (Command(write, removal=Removal(write.shard, newer.removed, same=False)),)
+    return (Command(write, mark=newer.mark, puts=True),)
 
 
 async def _put_in_place(store: Store, commands: Sequence[Command], written: Written) -> Written:

@@ -46,6 +46,10 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
         The write (None: there is nothing to write), and the changes that cannot be applied.
     """
     changes = candidates.changes
+    if len(changes) == 1 and candidates.table.is_plain and not refusals:
+        ((change, message),) = changes
+        if change.op is Op.PUT:
+            return _alone(candidates, change, message)
     if len(changes) > 1:
         # Newest first; of equal ones the last that came.
         changes = sorted(changes, key=lambda pair: pair[0].version)[::-1]
@@ -67,6 +71,19 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
         else:
             outcome.covered.append(message)
     return outcome.write(), unfit
+
+
+def _alone(candidates: Candidates, change: Change, message: int) -> tuple[Write | None, Unfit]:
+    """What nearly every write is, in short: a put for which there is nothing to weigh."""
+    table, target = candidates.table, candidates.target
+    try:
+        image = image_of(table, change, target)
+    except PoisonError as error:
+        return None, [(change, message, error)]
+    if image is None:
+        raise ValueError("only a hook refuses an item, and this table has none")
+    covered = frozenset((message,))
+    return Write(target, change, message, covered, 1, (), image.document, None, table.can_mark), []
 
 
 @dataclass(slots=True)

@@ -33,6 +33,15 @@ WAIT_SECONDS = 5
 
 MIN_VISIBILITY = 5
 
+ENOUGH_BYTES = 160 * 1024
+"""Characters of one `receive`: with these, what a bulk write costs beside its documents is small."""
+
+ENOUGH_MESSAGES = 50
+"""Likewise, for small ones: more requests would keep the first messages waiting."""
+
+
+_FORGETTING = 0.8  # of the largest size, with each request that brought smaller messages
+
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
@@ -84,6 +93,7 @@ class SqsInbox:
         self._url = queue_url
         self._dead_letter_url = dead_letter_queue_url
         self._facts = QueueFacts(MIN_VISIBILITY, 0)
+        self._largest: float | None = None  # of the messages that came of late, characters
 
     async def open(self) -> None:
         """Reads and checks both queues; to be called before anything else.
@@ -107,17 +117,36 @@ class SqsInbox:
         return self._facts.park_limit
 
     async def receive(self) -> Sequence[Message]:
-        """See `writer.ports.Inbox`."""
+        """See `writer.ports.Inbox`; while requests come back full, one more, until it is enough.
+
+        For how many messages a request asks depends on their size of late, so that what all loops hold at
+        once is bounded, whatever waits in the queue.
+        """
+        messages: list[Message] = []
+        wait, is_full = WAIT_SECONDS, True
+        while is_full and len(messages) < ENOUGH_MESSAGES and _characters(messages) < ENOUGH_BYTES:
+            number = self._number()
+            try:
+                latest = await self._receive(number, wait)
+            except TransientError:
+                if messages:  # they are ours to handle
+                    break
+                raise
+            messages += latest
+            wait, is_full = 0, len(latest) == number
+        return messages
+
+    async def _receive(self, number: int, wait: int) -> list[Message]:
         try:
             answer = await self._sqs.receive_message(
                 QueueUrl=self._url,
-                MaxNumberOfMessages=MAX_ENTRIES,
-                WaitTimeSeconds=WAIT_SECONDS,
+                MaxNumberOfMessages=number,
+                WaitTimeSeconds=wait,
                 MessageSystemAttributeNames=["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
             )
         except AWS_ERRORS as error:
             raise translated(error, "receiving from QUEUE_URL") from error
-        return [
+        messages = [
             Message(
                 id=message["MessageId"],
                 receipt=message["ReceiptHandle"],
@@ -128,6 +157,16 @@ class SqsInbox:
             )
             for message in answer.get("Messages", [])
         ]
+        if messages:
+            largest = max(len(message.body) for message in messages)
+            self._largest = max(largest, (self._largest or 0) * _FORGETTING)
+        return messages
+
+    def _number(self) -> int:
+        """How many messages to ask for: one, until it is known how large they are."""
+        if self._largest is None:
+            return 1
+        return max(1, min(MAX_ENTRIES, int(ENOUGH_BYTES / max(self._largest, 1))))
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
         """See `writer.ports.Inbox`."""
@@ -198,3 +237,7 @@ class SqsInbox:
         except AWS_ERRORS as error:
             raise translated(error, f"reading the attributes of {name}") from error
         return {str(attribute): value for attribute, value in answer["Attributes"].items()}
+
+
+def _characters(messages: Sequence[Message]) -> int:
+    return sum(len(message.body) for message in messages)

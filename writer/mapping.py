@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bson import encode as bson_encode
 from bson.errors import InvalidDocument
@@ -22,14 +21,13 @@ if TYPE_CHECKING:
 
     from shared.change import Change
     from writer.rules import Table
-    from writer.write import Shard
+    from writer.write import Identity, Shard
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 - 64 * 1024
 """MongoDB's limit of 16 MiB (manual, "MongoDB limits and thresholds"), less room for what is around it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """What a put writes.
 
     Attributes:
@@ -53,6 +51,14 @@ def locate(table: Table, change: Change) -> Target:
             that a key can have), ``not-bson`` (a name with NUL, an integer beyond int64) or ``bad-value``.
     """
     rule = table.rule
+    if len(change.key) == 1:
+        ((name, value),) = change.key.items()
+        # Nearly every key there is; all the others, and what is wrong, below.
+        if (type(value) is str or (type(value) is int and INT64_MIN <= value <= INT64_MAX)) and (
+            not rule.key or rule.key == (name,)
+        ):
+            identity: Identity = (table.database, table.collection, value)
+            return Target(table.database, table.collection, value, identity, rule.metadata_field)
     names = rule.key or tuple(sorted(change.key))
     if len(names) > 2 or set(names) != change.key.keys():  # noqa: PLR2004 - a partition and a sort key
         raise PoisonError(
@@ -152,6 +158,8 @@ def _fields_of(
         fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
     except RecursionError as error:
         raise PoisonError("too-deep", "the item is nested too deep") from error
+    if "_id" not in fields and table.rule.metadata_field not in fields:
+        return fields
     reserved = {"_id": table.rule.id_attribute, table.rule.metadata_field: None}
     for name in [name for name in reserved if name in fields]:
         free = reserved[name] or f"{name}_"

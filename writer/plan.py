@@ -89,8 +89,11 @@ def make_plan(
             except PoisonError as error:
                 poison.append(Poison(index, letter_of_change(message, entry, error, park_limit)))
                 continue
-            candidates = documents.setdefault(target.identity, Candidates(table, target))
-            candidates.changes.append((entry, index))
+            candidates = documents.get(target.identity)
+            if candidates is None:
+                documents[target.identity] = Candidates(table, target, [(entry, index)])
+            else:
+                candidates.changes.append((entry, index))
     writes = []
     for candidates in documents.values():
         write, unfit = fold(candidates, refusals)

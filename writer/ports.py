@@ -51,7 +51,7 @@ class Inbox(Protocol):
         ...
 
     async def receive(self) -> Sequence[Message]:
-        """Waits a few seconds for messages; at most 10, of each group the oldest first."""
+        """Waits a few seconds for messages; a batch that fits into memory, of each group the oldest first."""
         ...
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:

@@ -9,7 +9,7 @@ from shared.errors import PoisonError
 from writer.fields import Fields
 from writer.mistakes import MappingError
 from writer.names import collection_problem
-from writer.replication import WILDCARD, Deletes, Replication, TableRule
+from writer.replication import WILDCARD, Deletes, Mode, Replication, TableRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,11 @@ class Table:
     def can_mark(self) -> bool:
         """Whether its documents can be marked as deleted."""
         return Deletes.MARK in (self.rule.deletes, self.rule.ttl_deletes)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a put replaces its document as a whole, in the one place where it can be."""
+        return self.hook is None and self.rule.mode is Mode.REPLACE and not self.rule.shard_key
 
     def effect(self, change: Change) -> Deletes:
         """What a deletion does."""

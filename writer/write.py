@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from shared.change import Change
 
-Identity = tuple[str, str, bytes]
-"""Database, collection and canonical key: equal for equal documents."""
+Identity = tuple[str, str, "Hashable"]
+"""Database, collection and key: equal for equal documents."""
 
 Shard = Mapping[str, Any]
 """Where a document is in a sharded collection: the values of the shard key's fields by their paths, which
 stand in filters beside `_id`. Empty: `_id` alone finds it."""
 
+_NOWHERE_ELSE: Shard = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Target:
+
+class Target(NamedTuple):
     """Where a change goes.
 
     Attributes:
@@ -80,8 +82,7 @@ class Removal:
     same: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """What is done to one document, guarded: removals first, then a put, then a mark; each may be missing.
 
     Attributes:
@@ -108,7 +109,7 @@ class Write:
     merge: Merge | None = None
     keeps_marks: bool = False
     mark: Mark | None = None
-    shard: Shard = field(default_factory=dict)
+    shard: Shard = _NOWHERE_ELSE
 
     @property
     def version(self) -> str:

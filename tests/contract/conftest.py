@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pymongo
 import pytest
 
 from tests.contract.worlds import Document, FakeWorld, MongoWorld
+from writer import bulk
 from writer.sink import MongoSink
 
 if TYPE_CHECKING:
@@ -17,11 +19,13 @@ if TYPE_CHECKING:
     from tests.contract.worlds import World
 
 
-@pytest.fixture(params=["memory", "mongodb"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+@pytest.fixture(params=["memory", "mongodb", "mongodb, looking first"])
+async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     if request.param == "memory":
         yield FakeWorld()
         return
+    # The suites' batches are small; the way of large ones has to keep the same promises.
+    monkeypatch.setattr(bulk, "WORTH_A_LOOK", 1 if "looking" in request.param else math.inf)
     stack: Stack = request.getfixturevalue("stack")
     database: str = request.getfixturevalue("database")
     sink = MongoSink.connect(stack.mongodb_uri, database, 4)

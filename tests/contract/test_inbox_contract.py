@@ -1,4 +1,4 @@
-"""What the writer may rely on in an inbox: one suite for the fake and for a real SQS API."""
+"""What the writer may rely on in an inbox: one suite for the fake, the benchmarks' and a real SQS API."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from bench.memory_inbox import MemoryInbox
 from shared.aws import sqs_client
 from shared.dead_letter import DeadLetter
 from tests.fakes import FakeClock, FakeInbox
@@ -51,13 +52,12 @@ class World(Protocol):
         """Receives as soon as there is something, however long it takes."""
 
 
-class FakeWorld:
-    """The queues in memory."""
+class WorldInMemory:
+    """Queues in memory, on a clock that is set by hand."""
 
-    def __init__(self) -> None:
-        self._clock = FakeClock()
-        self.inbox = FakeInbox(self._clock)
-        self._usual = self.inbox.visibility
+    def __init__(self, clock: FakeClock, inbox: FakeInbox | MemoryInbox) -> None:
+        self._clock = clock
+        self.inbox = inbox
 
     def send(self, body: str, group: str = "lane") -> None:
         self.inbox.send(body, group)
@@ -138,11 +138,16 @@ class SqsWorld:
         pytest.fail("nothing was received in time")
 
 
-@pytest.fixture(params=["memory", "sqs"])
+@pytest.fixture(params=["memory", "bench", "sqs"])
 async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     if request.param == "memory":
         monkeypatch.setattr("tests.fakes.LONG_POLL", 0.0)
-        yield FakeWorld()
+        clock = FakeClock()
+        yield WorldInMemory(clock, FakeInbox(clock))
+        return
+    if request.param == "bench":
+        clock = FakeClock()
+        yield WorldInMemory(clock, MemoryInbox(clock, long_poll=0.0))
         return
     request.getfixturevalue("aws_environment")
     queues: Queues = request.getfixturevalue("queues")
@@ -150,7 +155,10 @@ async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     async with sqs_client(10, attempts=2, read_timeout=15) as client:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()
-        yield SqsWorld(inbox, request.getfixturevalue("stack").client("sqs"), queues)
+        world = SqsWorld(inbox, request.getfixturevalue("stack").client("sqs"), queues)
+        world.send("how large messages are", "warm")  # before it knows, it asks for one at a time
+        await inbox.delete(await world.later())
+        yield world
 
 
 def bodies(messages: Sequence[Message]) -> list[str]:

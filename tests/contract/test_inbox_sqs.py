@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError
 from tests.contract.test_inbox_contract import letter
-from writer.inbox import SqsInbox
+from writer.inbox import ENOUGH_BYTES, ENOUGH_MESSAGES, SqsInbox
 from writer.ports import Message
 
 if TYPE_CHECKING:
@@ -82,6 +83,103 @@ async def test_open_reads_what_the_queues_say(queues: Queues) -> None:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()
         assert (inbox.visibility, inbox.park_limit) == (30, 1024 * 1024)
+
+
+@pytest.mark.usefixtures("aws_environment")
+async def test_a_deep_queue_is_emptied_in_large_batches(stack: Stack, queues: Queues) -> None:
+    """While requests come back full, up to a number; of each group in order (see `writer.inbox`)."""
+    numbers = [(group, number) for group in range(30) for number in range(2)]
+    for start in range(0, len(numbers), 10):
+        stack.client("sqs").send_message_batch(
+            QueueUrl=queues.url,
+            Entries=[
+                {
+                    "Id": str(index),
+                    "MessageBody": f"{group} {number}",
+                    "MessageGroupId": str(group),
+                    "MessageDeduplicationId": f"{group}-{number}",
+                }
+                for index, (group, number) in enumerate(numbers[start : start + 10])
+            ],
+        )
+    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+        inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
+        await inbox.open()
+        first = await inbox.receive()
+        await inbox.delete(first)
+        rest = await inbox.receive()
+    assert 20 < len(first) < ENOUGH_MESSAGES + 10
+    received = [message.body for message in [*first, *rest]]
+    assert sorted(received) == sorted(f"{group} {number}" for group, number in numbers)
+    for name in range(30):
+        numbers_of_group = [body.split()[1] for body in received if body.split()[0] == str(name)]
+        assert numbers_of_group == sorted(numbers_of_group)
+
+
+class Queue:
+    """An SQS client whose queue has messages of some lengths, and an error after them if one is given."""
+
+    def __init__(self, *lengths: int, error: Exception | None = None) -> None:
+        self.lengths = list(lengths)
+        self._error = error
+        self.requests: list[tuple[int, int]] = []
+        """For each request: the messages that it asked for, and the seconds that it waits."""
+
+    async def receive_message(self, **request: Any) -> dict[str, Any]:
+        number = request["MaxNumberOfMessages"]
+        self.requests.append((number, request["WaitTimeSeconds"]))
+        if not self.lengths and self._error is not None:
+            raise self._error
+        taken, self.lengths = self.lengths[:number], self.lengths[number:]
+        attributes = {"MessageGroupId": "lane", "ApproximateReceiveCount": "1", "SentTimestamp": "0"}
+        message = {"MessageId": "1", "ReceiptHandle": "1", "Attributes": attributes}
+        return {"Messages": [{**message, "Body": "x" * length} for length in taken]}
+
+
+SMALL, LARGE = 100, 240_000
+
+
+async def test_how_often_sqs_is_asked_for_small_messages() -> None:
+    """Ten at a time, until there are no more or it is enough; only the first request waits."""
+    queue: Any = Queue(*[SMALL] * 500)
+    inbox = SqsInbox(queue, "queue", "dead")
+    while queue.lengths:
+        await inbox.receive()
+    for left, received, requests in [
+        (0, 0, [(10, 5)]),
+        (9, 9, [(10, 5)]),
+        (10, 10, [(10, 5), (10, 0)]),
+        (23, 23, [(10, 5), (10, 0), (10, 0)]),
+        (90, 50, [(10, 5), (10, 0), (10, 0), (10, 0), (10, 0)]),
+    ]:
+        queue.lengths, queue.requests = [SMALL] * left, []
+        assert len(await inbox.receive()) == received
+        assert queue.requests == requests
+
+
+async def test_what_is_held_at_once_is_bounded() -> None:
+    """Large messages come one at a time from the first on, and for some time after the last (P7)."""
+    queue: Any = Queue(*[LARGE] * 20)
+    inbox = SqsInbox(queue, "queue", "dead")
+    for _ in range(20):
+        assert [len(message.body) for message in await inbox.receive()] == [LARGE]
+    queue.lengths = [SMALL, LARGE] * 10
+    while queue.lengths:
+        assert sum(len(message.body) for message in await inbox.receive()) <= LARGE + ENOUGH_BYTES
+    queue.lengths = [SMALL] * 500
+    while queue.lengths:
+        await inbox.receive()
+    assert queue.requests[-1][0] == 10
+
+
+async def test_what_was_received_is_handled_when_the_next_request_fails() -> None:
+    """It is locked for us."""
+    queue: Any = Queue(SMALL, error=EndpointConnectionError(endpoint_url="x"))
+    inbox = SqsInbox(queue, "queue", "dead")
+    assert len(await inbox.receive()) == 1
+    assert len(queue.requests) == 2
+    with pytest.raises(TransientError):
+        await inbox.receive()
 
 
 class Answering:

@@ -6,7 +6,6 @@ side; the real one is not sharded, and refuses a second one.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +62,7 @@ def put_of(sequence: int, *names: str) -> Change:
 
 
 def expired(change: Change) -> Change:
-    return replace(change, ttl=True)
+    return change._replace(ttl=True)
 
 
 # --- merge ------------------------------------------------------------------------------------------
@@ -84,7 +83,7 @@ async def test_merging_removes_what_left_the_item(world: World, names: tuple[str
     rules = mapping(mode="merge")
     app(world, {"_id": 1, "score": 5})
     await apply(world, rules, put_of(1, first, second))
-    removal = replace(put_of(2, first), gone=frozenset({second}))
+    removal = put_of(2, first)._replace(gone=frozenset({second}))
     await apply(world, rules, put_of(3, first, "c"))
     assert only(world) == {"score": 5, first: 1, "c": 1}
     await apply(world, rules, removal)
@@ -94,7 +93,7 @@ async def test_merging_removes_what_left_the_item(world: World, names: tuple[str
 async def test_merging_into_a_document_of_another_replication(world: World) -> None:
     """It says nothing of the names that it wrote; the change knows what left the item."""
     app(world, {"_id": 1, "age": 5, "score": 5})
-    change = replace(put(2, name="x"), gone=frozenset({"age"}))
+    change = put(2, name="x")._replace(gone=frozenset({"age"}))
     await apply(world, mapping(mode="merge"), change)
     assert only(world) == {"score": 5, "name": "x"}
 
@@ -106,7 +105,7 @@ async def test_an_attribute_that_is_not_replicated_takes_nothing_away(world: Wor
     rules = mapping(mode="merge", **{name: value})
     await apply(world, rules, put(1, status="item"))
     enriched(world, status="app")
-    await apply(world, rules, replace(put(2, x=1), gone=frozenset({"status"})))
+    await apply(world, rules, put(2, x=1)._replace(gone=frozenset({"status"})))
     assert only(world) == {"status": "app", "x": 1}
 
 
@@ -212,7 +211,7 @@ async def test_expiries_have_a_setting_of_their_own(world: World, deletes: str, 
 
 def moved(sequence: int, old: str | None, new: Any, **image: Any) -> Change:
     change = put(sequence, 1, table=TABLE, stream=LABEL, region=new, **image)
-    return replace(change, old=None if old is None else {"region": old})
+    return change._replace(old=None if old is None else {"region": old})
 
 
 async def test_a_changed_shard_key_leaves_one_document(world: World) -> None:
@@ -228,7 +227,7 @@ async def test_moves_in_one_batch(world: World) -> None:
     """Every place on the way is left, also that of a deletion before the item was created anew."""
     rules = mapping(shard_key="[region]")
     await apply(world, rules, moved(1, None, "eu"))
-    gone = replace(delete(3), old={"region": "us"})
+    gone = delete(3)._replace(old={"region": "us"})
     assert await apply(world, rules, moved(2, "eu", "us"), gone, moved(4, None, "ap"), moved(5, "ap", "sa"))
     assert [document["region"] for document in documents(world)] == ["sa"]
 
@@ -238,7 +237,7 @@ async def test_a_deletion_finds_the_document(world: World, old: Mapping[str, Any
     """By the old value of the shard key; by `_id` alone where that is not known."""
     rules = mapping(shard_key="[region]")
     await apply(world, rules, moved(1, None, "eu"))
-    await apply(world, rules, replace(delete(2), old=old))
+    await apply(world, rules, delete(2)._replace(old=old))
     assert documents(world) == []
 
 
@@ -274,7 +273,7 @@ async def test_a_shard_key_that_looks_like_an_operator(world: World, value: Any)
     for sequence in (1, 2):
         assert await apply(world, rules, moved(sequence, None, value, n=sequence))
     assert [document["n"] for document in documents(world)] == [2]
-    assert await apply(world, rules, replace(delete(3), old={"region": value}))
+    assert await apply(world, rules, delete(3)._replace(old={"region": value}))
     assert documents(world) == []
 
 
@@ -282,7 +281,7 @@ async def test_a_shard_key_that_changes_only_its_type(world: World) -> None:
     """1 and true are two places."""
     rules = mapping(shard_key="[region]")
     await apply(world, rules, moved(1, None, 1))
-    change = replace(moved(2, None, True), old={"region": 1})  # noqa: FBT003 - a value
+    change = moved(2, None, True)._replace(old={"region": 1})  # noqa: FBT003 - a value
     assert await apply(world, rules, change)
     assert [document["region"] for document in documents(world)] == [True]
     assert documents(world)[0]["region"] is True
@@ -300,9 +299,9 @@ async def test_an_item_without_the_shard_key(world: World) -> None:
     """Null, as MongoDB takes it; and the field is not made up."""
     rules = mapping(shard_key="[region]", mode="merge")
     await apply(world, rules, put(1))
-    await apply(world, rules, replace(put(2), old={}))
+    await apply(world, rules, put(2)._replace(old={}))
     assert only(world) == {}
-    assert await apply(world, rules, replace(put(3, region="eu"), old={}))
+    assert await apply(world, rules, put(3, region="eu")._replace(old={}))
     assert only(world) == {"region": "eu"}
 
 
@@ -319,13 +318,13 @@ def stories(draw: st.DrawFn) -> Story:
     for sequence in range(1, draw(st.integers(1, 7)) + 1):
         old = None if item is None else {"region": item["region"]} if "region" in item else {}
         if item is not None and draw(st.booleans()):
-            told.append(replace(delete(sequence), old=old, ttl=draw(st.booleans())))
+            told.append(delete(sequence)._replace(old=old, ttl=draw(st.booleans())))
             item = None
             continue
         values = {"a": st.just(sequence), "b": st.just(1), "region": st.sampled_from(["eu", "us"])}
         fields: dict[str, Any] = draw(st.fixed_dictionaries({}, optional=values))
         gone = frozenset() if item is None else frozenset(item.keys() - fields.keys())
-        told.append(replace(put(sequence, 1, table=TABLE, stream=LABEL, **fields), old=old, gone=gone))
+        told.append(put(sequence, 1, table=TABLE, stream=LABEL, **fields)._replace(old=old, gone=gone))
         item = fields
     return told
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import random
@@ -16,6 +17,7 @@ from shared.aws import sqs_client
 from shared.change import Change
 from shared.envelope import decode
 from shared.errors import FatalError, TransientError
+from tests.lambda_environment import end_execution_environment
 from tests.strategies import arn, stream_record
 
 if TYPE_CHECKING:
@@ -83,9 +85,7 @@ def invoke(
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield Lambda(stack.client("sqs"), queues)
-    if handler._runtime:  # noqa: SLF001 - what Lambda does by ending the process
-        handler._runtime.close()  # noqa: SLF001
-        handler._runtime = None  # noqa: SLF001
+    end_execution_environment()
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -142,6 +142,16 @@ def test_one_client_and_one_loop(invoke: Lambda, monkeypatch: pytest.MonkeyPatch
     assert len(loops) == 3
     assert len(set(map(id, loops))) == 1
     assert len(invoke.changes()) == 3
+
+
+def test_what_stays_is_not_looked_through(invoke: Lambda) -> None:
+    """The collector leaves alone what was made before the first event, until the environment ends."""
+    usual = gc.get_threshold()
+    assert invoke(insert(1)) == OK
+    assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[0] > 10 * usual[0]
+    end_execution_environment()
+    assert (gc.get_freeze_count(), gc.get_threshold()) == (0, usual)
 
 
 CONTROLS = "".join(map(chr, range(0x20))) + "\x7f\ufffe\uffff\U0001ffff"

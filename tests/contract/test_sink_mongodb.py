@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,6 +19,7 @@ from pymongo.monitoring import CommandListener, ConnectionPoolListener
 from local.mongod import Mongod
 from shared.errors import FatalError, TransientError
 from tests.builders import delete, put, target, write
+from writer import bulk
 from writer.guard import TOMBSTONES, removal_filter, tombstone_id, tombstone_pipeline
 from writer.ports import FailureKind, Outcome
 from writer.sink import MongoSink
@@ -65,7 +67,7 @@ class Spy(CommandListener):
 
     def started(self, event: Any) -> None:
         command = dict(event.command)
-        if event.command_name in {"update", "delete", "find"}:
+        if event.command_name in {"insert", "update", "delete", "find", "getMore"}:
             self.commands.append((event.command_name, command))
             if self._act is not None:
                 self._act(event.command_name, command)
@@ -116,13 +118,20 @@ async def test_an_index_with_other_options_is_said(
         await sink.open()
 
 
+@pytest.fixture(params=["update", "insert"])
+def putting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The command by which new documents come, in small batches and in large ones."""
+    monkeypatch.setattr(bulk, "WORTH_A_LOOK", 1 if request.param == "insert" else math.inf)
+    return str(request.param)
+
+
 async def test_a_deletion_between_look_and_write_wins(
-    stack: Stack, database: str, mongodb: pymongo.MongoClient[Document]
+    stack: Stack, database: str, mongodb: pymongo.MongoClient[Document], putting: str
 ) -> None:
     """Step 3: what was inserted after another writer's deletion is removed again (P2)."""
 
     def act(name: str, command: Document) -> None:
-        if name == "update" and command["update"] == "items":
+        if name == putting and command[putting] == "items":
             deleted_by_another_writer(mongodb[database], delete(5))
 
     with watched_sink(stack.mongodb_uri, database, Spy(act)) as sink:
@@ -132,13 +141,67 @@ async def test_a_deletion_between_look_and_write_wins(
     assert [document["_id"] for document in mongodb[database]["items"].find()] == [2]
 
 
-async def test_a_creation_after_the_deletion_survives_the_second_look(
+@pytest.mark.parametrize("there", [3, 4, 5])
+async def test_an_insertion_between_look_and_write_is_put_by_version(
+    stack: Stack,
+    database: str,
+    mongodb: pymongo.MongoClient[Document],
+    monkeypatch: pytest.MonkeyPatch,
+    there: int,
+) -> None:
+    """Another writer was quicker: the higher version stays, and the neighbours are inserted (P2)."""
+    monkeypatch.setattr(bulk, "WORTH_A_LOOK", 1)
+
+    def act(name: str, _: Document) -> None:
+        if name == "insert":
+            document = bson.decode(write(put(there, 1, n=there)).document or b"")
+            mongodb[database]["items"].insert_one(document)
+
+    with watched_sink(stack.mongodb_uri, database, Spy(act)) as sink:
+        outcome = await sink.apply([write(put(4, key, n=4)) for key in range(3)])
+    assert outcome == Outcome(inserted=2, modified=there < 4, stale=there >= 4)
+    found = {document["_id"]: document["n"] for document in mongodb[database]["items"].find()}
+    assert found == {0: 4, 1: max(there, 4), 2: 4}
+
+
+async def test_how_often_mongodb_is_asked(
     stack: Stack, database: str, mongodb: pymongo.MongoClient[Document]
+) -> None:
+    """The commands of a large batch, whatever its size: more would be slower, and nobody would notice."""
+
+    async def commands(version: int, *operations: Write) -> Counter[str]:
+        spy = Spy()
+        with watched_sink(stack.mongodb_uri, database, spy) as sink:
+            await sink.apply([*(write(put(version, key)) for key in range(900)), *operations])
+        return Counter(name for name, _ in spy.commands)
+
+    # Tombstones, documents, the insertion, and tombstones once more.
+    assert await commands(1) == {"find": 3, "insert": 1}
+    # Tombstones, documents, the update.
+    assert await commands(2) == {"find": 2, "update": 1}
+    # The deletion's tombstone first.
+    assert await commands(3, write(delete(9, 2000))) == {"update": 2, "find": 2, "delete": 1}
+    assert mongodb[database]["items"].count_documents({}) == 900
+
+
+async def test_how_often_mongodb_is_asked_for_a_few(stack: Stack, database: str) -> None:
+    """A look costs more than a few upserts; and with a shard key an upsert writes more than the image."""
+    spy = Spy()
+    with watched_sink(stack.mongodb_uri, database, spy) as sink:
+        await sink.apply([write(put(1, key)) for key in range(10)])
+        await sink.apply([write(put(2, key)) for key in range(10)])
+        sharded = [write(put(1, key))._replace(shard={"region": None}) for key in range(100, 150)]
+        await sink.apply(sharded)
+    assert Counter(name for name, _ in spy.commands) == {"find": 5, "update": 3}
+
+
+async def test_a_creation_after_the_deletion_survives_the_second_look(
+    stack: Stack, database: str, mongodb: pymongo.MongoClient[Document], putting: str
 ) -> None:
     """The guard of step 3 spares what became newer than the tombstone in the meantime."""
 
     def act(name: str, command: Document) -> None:
-        if name == "update" and command["update"] == "items":
+        if name == putting and command[putting] == "items":
             deleted_by_another_writer(mongodb[database], delete(5))
         if name == "delete":
             mongodb[database]["items"].replace_one(
@@ -151,13 +214,13 @@ async def test_a_creation_after_the_deletion_survives_the_second_look(
 
 
 async def test_a_bulk_that_failed_after_a_part_was_done_is_looked_at_again(
-    stack: Stack, database: str, mongodb: pymongo.MongoClient[Document]
+    stack: Stack, database: str, mongodb: pymongo.MongoClient[Document], putting: str
 ) -> None:
     """The driver cuts large bulks: what the first command inserted is checked like any insertion (P2)."""
     raced: list[int] = []
 
     def act(name: str, command: Document) -> None:
-        if name == "update" and command["update"] == "items" and not raced:
+        if name == putting and command[putting] == "items" and not raced:
             raced.append(1)
             deleted_by_another_writer(mongodb[database], delete(5))
 

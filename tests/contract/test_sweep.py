@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +84,7 @@ async def test_other_metadata_fields_and_databases(target: Any, stack: Stack) ->
         await both.open()
         for database in ("", elsewhere):
             change = write(delete(NEW), database=database)
-            await both.apply([replace(change, target=replace(change.target, metadata_field="_meta"))])
+            await both.apply([change._replace(target=change.target._replace(metadata_field="_meta"))])
             late = {"_id": 1, "_meta": {"v": put(OLD).version}}
             target.client[database or target.name]["items"].insert_one(late)
         assert await both.sweep(WINDOW) == 2

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import types
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -328,7 +328,7 @@ def test_whatever_two_writers_do_a_deleted_item_is_marked(changes: str) -> None:
 
 class ForgetsMarks(FakeSink):
     async def apply(self, writes: Sequence[Write]) -> Outcome:
-        return await apply(self.store, [replace(write, keeps_marks=False) for write in writes])
+        return await apply(self.store, [write._replace(keeps_marks=False) for write in writes])
 
 
 MUTANTS: dict[str, tuple[type[FakeSink], bool]] = {

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,18 +86,18 @@ class World:
         if before is not None and before.image is not None and change.image is not None:
             old = {name: value for name, value in before.image.items() if name in self.old_image_fields}
             gone = frozenset(before.image.keys() - change.image.keys())
-            change = replace(change, old=old, gone=gone)
+            change = change._replace(old=old, gone=gone)
         await self._apply(change)
 
     async def delete(self, table: str, key: dict[str, Any], *, ttl: bool) -> None:
         change = change_of(table, key, key)
         before = self.items[repr(change.key)].image or {}
         old = {name: value for name, value in before.items() if name in self.old_image_fields}
-        await self._apply(replace(change, op=Op.DELETE, image=None, ttl=ttl, old=old))
+        await self._apply(change._replace(op=Op.DELETE, image=None, ttl=ttl, old=old))
 
     async def _apply(self, change: Change) -> None:
         self.sequence += 1
-        change = replace(change, sequence=str(self.sequence), at=AT)
+        change = change._replace(sequence=str(self.sequence), at=AT)
         try:
             table = self.rules.table(change.table)
             target = locate(table, change)

@@ -1,4 +1,6 @@
 import importlib.metadata
+import importlib.util
+import json
 import subprocess
 import sys
 import zipfile
@@ -8,7 +10,15 @@ from pathlib import Path, PurePosixPath
 import pytest
 from packaging.requirements import Requirement
 
-from deploy.package import PackageError, build, is_packaged, locked_requirements, main
+from deploy.package import (
+    ENDPOINTS,
+    PackageError,
+    build,
+    bytecode_of,
+    is_packaged,
+    locked_requirements,
+    main,
+)
 
 CLEAN_INTERPRETER = (sys.executable, "-I", "-S", "-c")
 
@@ -75,10 +85,37 @@ def test_the_package_holds_what_it_needs_and_little_more(package: Path) -> None:
         name.parts[2] for name in names if name.parts[:2] == ("botocore", "data") and len(name.parts) > 3
     }
     assert services == {"sqs"}
-    assert not [name for name in names if "__pycache__" in name.parts or name.suffix == ".pyc"]
+    modules = {name for name in names if name.suffix == ".py"}
+    bytecode = {name for name in names if name.suffix == ".pyc"}
+    assert bytecode == {PurePosixPath(importlib.util.cache_from_source(str(module))) for module in modules}
     assert not [name for name in names if name.parts[0].endswith(".dist-info") or ".." in name.parts]
     assert not {name.parts[0] for name in names} & {"writer", "local", "boto3", "motor", "pymongo", "tests"}
     assert package.stat().st_size < 10_000_000
+
+
+def test_nothing_is_compiled_at_a_cold_start(package: Path, tmp_path: Path) -> None:
+    """Bytecode is taken as it is, whatever times and places the sources have; they are for people."""
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(tmp_path)
+    for module in tmp_path.rglob("*.py"):
+        module.write_text("raise SystemExit('compiled anew')")
+    program = "from producer_lambda.handler import lambda_handler; print(lambda_handler.__code__.co_filename)"
+    assert run_clean(tmp_path, program) == str(tmp_path / "producer_lambda" / "handler.py")
+
+
+def test_endpoints_are_those_of_the_one_service(package: Path) -> None:
+    """Every client reads the whole list; of 1.2 MB a few kilobytes are about SQS."""
+    with zipfile.ZipFile(package) as archive:
+        endpoints = json.loads(archive.read(str(ENDPOINTS)))
+    assert {service for each in endpoints["partitions"] for service in each["services"]} == {"sqs"}
+    assert "cn-north-1" in endpoints["partitions"][1]["regions"]
+
+
+def test_a_module_that_cannot_be_compiled_has_no_bytecode() -> None:
+    """Distributions carry files for other versions of Python; nobody imports them here."""
+    sources = {PurePosixPath("a/good.py"): b"1", PurePosixPath("a/bad.py"): b"match = = 1"}
+    (only,) = bytecode_of(sources)
+    assert only == PurePosixPath(importlib.util.cache_from_source("a/good.py"))
 
 
 def test_the_same_code_gives_the_same_bytes(package: Path, tmp_path: Path) -> None:
@@ -158,7 +195,7 @@ def test_what_runs_is_packaged(path: str) -> None:
     ],
 )
 def test_what_does_not_run_is_left_out(path: str) -> None:
-    """Other services, types, bytecode, metadata, console scripts."""
+    """Other services, types, bytecode of the environment (ours is made anew), metadata, console scripts."""
     assert not is_packaged(PurePosixPath(path))
 
 

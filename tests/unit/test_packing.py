@@ -194,6 +194,17 @@ def test_what_is_not_unicode_is_parked() -> None:
     assert (unsendable.position, unsendable.code) == (1, "not-encodable")
 
 
+def test_what_is_not_unicode_and_was_overwritten_is_forgotten() -> None:
+    """The next put of the item stands for it, as for any other; a deletion does not."""
+    wrong = stream_record("INSERT", 1, **item(1, a={"S": "\ud800"}))
+    messages, unsendable = pack(parsed(wrong, stream_record("MODIFY", 2, **item(1))), 1, MIB)
+    assert [(message.position, message.changes) for message in messages] == [(0, 1)]
+    assert unsendable == []
+    messages, (lost,) = pack(parsed(wrong, stream_record("REMOVE", 2, key=item(1)["key"])), 1, MIB)
+    assert [(message.position, message.changes) for message in messages] == [(1, 1)]
+    assert (lost.position, lost.change.sequence) == (0, "1")
+
+
 def test_what_is_too_large_is_parked() -> None:
     """A change that does not fit the queue's limit even compressed would be refused for ever: it is data."""
     noise = random.Random(1).randbytes(400_000)  # noqa: S311 - repeatable, not secret

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import bson
@@ -98,7 +97,7 @@ def test_a_mark_alone() -> None:
 
 def test_a_mark_after_a_removal_keeps_both() -> None:
     """The put between them is somewhere else (parked, say): when it comes, it is to be marked."""
-    write, _ = folded("deletes: mark, ttl_deletes: delete", replace(delete(2), ttl=True), delete(4))
+    write, _ = folded("deletes: mark, ttl_deletes: delete", delete(2)._replace(ttl=True), delete(4))
     assert write.removals == [Removal({}, delete(2).version)]
     assert write.mark == Mark(delete(4).version, delete(4).at)
     assert write.document is None
@@ -126,8 +125,8 @@ def test_a_hook_that_does_not_want_the_item() -> None:
 
 def test_merging_unites_what_left_the_item() -> None:
     """Under the names that the fields have in the document, back to the last removal."""
-    first, last = replace(put(3, n=3), gone=frozenset("ab")), replace(put(4, n=4), gone=frozenset("c"))
-    before = replace(put(1), gone=frozenset("z"))
+    first, last = put(3, n=3)._replace(gone=frozenset("ab")), put(4, n=4)._replace(gone=frozenset("c"))
+    before = put(1)._replace(gone=frozenset("z"))
     rule = "mode: merge, fields: {a: {rename: A}}"
     write, _ = folded(rule, before, delete(2), first, last)
     assert write.merge is not None
@@ -151,9 +150,9 @@ def test_merging_goes_on_in_a_document_that_stayed(deletes: str) -> None:
 def test_old_values_that_no_image_can_have_had() -> None:
     """They cannot keep the deletion from being done: it goes by `_id`."""
     rule = "shard_key: [t], fields: {t: {convert: epoch_seconds}}"
-    write, unfit = folded(rule, replace(delete(2), old={"t": "soon"}))
+    write, unfit = folded(rule, delete(2)._replace(old={"t": "soon"}))
     assert (write.removals, unfit) == ([Removal({}, delete(2).version)], [])
-    write, unfit = folded(rule, replace(put(3, t=1), old={"t": "soon"}))
+    write, unfit = folded(rule, put(3, t=1)._replace(old={"t": "soon"}))
     assert (write.removals, unfit) == ([], [])
     assert list(write.shard) == ["t"]
 
@@ -162,10 +161,10 @@ def test_places_that_a_document_left() -> None:
     """By conversions and defaults of the mapping, as the document had them; paths go into maps."""
     rule = "shard_key: [address.city, tier], fields: {tier: {default: basic}}"
     old = {"address": {"city": "rome"}}
-    write, _ = folded(rule, replace(put(2, address={"city": "oslo"}, tier="x"), old=old))
+    write, _ = folded(rule, put(2, address={"city": "oslo"}, tier="x")._replace(old=old))
     assert write.shard == {"address.city": "oslo", "tier": "x"}
     assert write.removals == [Removal({"address.city": "rome", "tier": "basic"}, write.version, same=False)]
-    write, _ = folded(rule, replace(put(2, address=old["address"]), old=old))
+    write, _ = folded(rule, put(2, address=old["address"])._replace(old=old))
     assert write.removals == []
 
 
@@ -201,16 +200,16 @@ def test_a_hook_that_changes_only_the_kind_of_the_shard_key(value: Any) -> None:
 
 def test_a_place_of_another_type_is_left() -> None:
     """1 and true are equal in Python, and not in MongoDB."""
-    write, _ = folded("shard_key: [t]", replace(put(2, t=True), old={"t": 1}))
+    write, _ = folded("shard_key: [t]", put(2, t=True)._replace(old={"t": 1}))
     assert [dict(removal.shard) for removal in write.removals] == [{"t": 1}]
-    assert folded("shard_key: [t]", replace(put(2, t=1), old={"t": 1}))[0].removals == []
+    assert folded("shard_key: [t]", put(2, t=1)._replace(old={"t": 1}))[0].removals == []
 
 
 def test_values_that_bson_cannot_hold_in_a_shard_key() -> None:
     """In the image they are parked; in old values nothing was ever written with them."""
     _, unfit = fold(candidates("shard_key: [region]", put(1, region=2**64 - 1)), {})
     assert [error.code for _, _, error in unfit] == ["not-bson"]
-    write, unfit = folded("shard_key: [region]", replace(delete(1), old={"region": 2**64 - 1}))
+    write, unfit = folded("shard_key: [region]", delete(1)._replace(old={"region": 2**64 - 1}))
     assert (write.removals, unfit) == ([Removal({}, delete(1).version)], [])
 
 
@@ -220,6 +219,6 @@ def test_a_list_that_is_nested_too_deep_for_the_rules(rule: str) -> None:
     deep: Any = []
     for _ in range(5000):
         deep = [deep]
-    change = replace(put(1, a=deep), tagged=False)
+    change = put(1, a=deep)._replace(tagged=False)
     _, unfit = fold(candidates(rule, change), {})
     assert [error.code for _, _, error in unfit] == ["too-deep"]

@@ -1,0 +1,115 @@
+"""`drain`: how fast a backlog reaches MongoDB, beside the most that the driver does and the known way."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.load import Load
+from bench.measure import Series
+from bench.report import Result, Table, shown, values
+from bench.world import World, store
+from local.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.world import Stored
+
+ABOUT = """\
+A backlog of changes, one for each key, in messages as the Lambda makes them of events of 1,000 records (64
+lanes). One writer drains it into the embedded mongod: from a queue in memory, and from the emulator's queue.
+Beside it in the same round:
+
+- ceiling: PyMongo's `bulk_write` of the same guarded operations, ready made, 500 a bulk, a thread for each of
+  the writer's connections. It reads no queue, plans nothing, and looks for no tombstones.
+- the article's way: invocations of 100 records, each with a client of its own that does one `update_one` with
+  upsert per record; one invocation at a time, and four. On fewer changes, because it is slow.
+
+Inserts: no document is there. Updates: each is there in an older version. Everything shares the machine's
+cores: the emulator (a Python program) and mongod take theirs. CPU is that of the writer's or driver's process
+alone, microseconds per change. Each way runs in a process of its own; rates count from the first batch to the
+last acknowledgement. Medians of the rounds; in brackets: half of the rounds lie in there. Ratios are made
+round by round.\
+"""
+
+CHANGES = 100_000
+_OF_THE_ARTICLE = 2_000
+_WAYS = ("ceiling", "writer, queue in memory", "writer, emulator")
+
+
+def run(rounds: int, changes: int = CHANGES) -> Result:
+    """Measures all ways in each round."""
+    found: dict[str, list[Mapping[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as folder, Stack("embedded") as stack:
+        world = World(stack)
+        inserts = store(Load(changes, changes), Path(folder))
+        updates = store(Load(changes, changes, turn=1), Path(folder))
+        for number in range(rounds):
+            for way in _WAYS if number % 2 else _WAYS[::-1]:
+                found.setdefault(f"inserts: {way}", []).append(_measure(world, way, inserts, None))
+                found.setdefault(f"updates: {way}", []).append(_measure(world, way, updates, inserts))
+            for name, at_once in (("article, one at a time", 1), ("article, four at a time", 4)):
+                some = min(changes, _OF_THE_ARTICLE)
+                with world.database() as database:
+                    took = world.run("article", inserts, database, changes=some, connections=at_once)
+                    world.check(database, inserts, changes=some)
+                found.setdefault(f"inserts: {name}", []).append(took)
+    series = {
+        name: {figure: Series([one[figure] for one in measured]) for figure in ("rate", "cpu", "rss")}
+        for name, measured in found.items()
+    }
+    return Result("drain", ABOUT, _tables(series), _figures(series), {"rounds": rounds, "changes": changes})
+
+
+def _measure(world: World, way: str, stored: Stored, before: Stored | None) -> Mapping[str, float]:
+    with world.database() as database:
+        if before is not None:
+            world.run("ceiling", before, database)
+        if way == "writer, emulator":
+            with world.queues(stored) as (url, dead):
+                found = world.run(way, stored, database, queue_url=url, dead_letter_queue_url=dead)
+        else:
+            found = world.run(way, stored, database)
+        world.check(database, stored)
+    return found
+
+
+def _figures(series: Mapping[str, Mapping[str, Series]]) -> Mapping[str, Any]:
+    figures: dict[str, Any] = {}
+    for name, found in series.items():
+        kind = name.partition(":")[0]
+        figures[name] = {
+            "changes per second": values(found["rate"]),
+            "of the ceiling": values(found["rate"].over(series[f"{kind}: ceiling"]["rate"])),
+            "CPU per change, microseconds": values(found["cpu"]),
+            "peak resident memory, MiB": values(found["rss"]),
+        }
+        article = series["inserts: article, one at a time"]["rate"]
+        if kind == "inserts":
+            figures[name]["of the article's way"] = values(found["rate"].over(article))
+    return figures
+
+
+def _tables(series: Mapping[str, Mapping[str, Series]]) -> Sequence[Table]:
+    columns = ("way", "changes/s", "of the ceiling", "of the article's way", "CPU, µs", "peak RSS, MiB")
+    tables = []
+    for kind in ("inserts", "updates"):
+        rows = []
+        for name, found in series.items():
+            if not name.startswith(f"{kind}: "):
+                continue
+            article = series["inserts: article, one at a time"]["rate"]
+            rows.append(
+                [
+                    name.removeprefix(f"{kind}: "),
+                    shown(found["rate"], 0),
+                    shown(found["rate"].over(series[f"{kind}: ceiling"]["rate"]), 3),
+                    shown(found["rate"].over(article), 0) if kind == "inserts" else "",
+                    shown(found["cpu"], 1),
+                    f"{found['rss'].median:.0f}",
+                ]
+            )
+        tables.append(Table(kind.capitalize(), columns, rows))
+    return tables

@@ -1,0 +1,226 @@
+"""One way of writing a load to MongoDB, in a process of its own: `python -m bench.drain_child WAY JSON`.
+
+Prints what it found as JSON. The clocks run from the first batch to the last acknowledgement; what came
+before (imports, connecting, reading the load) is not in the figures, but it is in the resident memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pymongo
+from pymongo.write_concern import WriteConcern
+
+from bench.items import MESSAGE_LIMIT, TABLE
+from bench.load import read
+from bench.memory_inbox import MemoryInbox
+from shared.aws import sqs_client
+from shared.envelope import decode
+from writer.apply import Command
+from writer.bulk import guarded
+from writer.clock import SystemClock
+from writer.collector import spare_the_collector
+from writer.health import Health
+from writer.inbox import SqsInbox
+from writer.plan import make_plan
+from writer.ports import Message
+from writer.rules import Rules
+from writer.service import Service
+from writer.settings import LOOPS_PER_CONNECTION
+from writer.sink import MongoSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from shared.dead_letter import DeadLetter
+    from writer.ports import Inbox
+
+PER_BULK = 500
+"""Operations of one bulk write of the ceiling."""
+
+PER_INVOCATION = 100
+"""Records of one invocation of the article's Lambda: the default of an event source mapping on a stream."""
+
+_GRACE = 10.0
+
+
+class Task(NamedTuple):
+    """What a child is asked for.
+
+    Attributes:
+        uri: of MongoDB.
+        database: an empty one, or one with the documents that are to change.
+        load: file of messages; for the emulator only told by their number.
+        messages: how many messages there are.
+        changes: how many changes there are.
+        connections: of the pool, or threads.
+        queue_url: of the emulator's queue; the SDK's variables lead there.
+        dead_letter_queue_url: likewise.
+    """
+
+    uri: str
+    database: str
+    load: str
+    messages: int
+    changes: int
+    connections: int
+    queue_url: str = ""
+    dead_letter_queue_url: str = ""
+
+
+@dataclass
+class _Watched:
+    """An inbox that tells when it began and when all is acknowledged."""
+
+    inbox: Inbox
+    messages: int
+    began: float = 0.0
+    cpu_began: float = 0.0
+    deleted: int = 0
+    batches: int = 0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def visibility(self) -> float:
+        return self.inbox.visibility
+
+    @property
+    def park_limit(self) -> int:
+        return self.inbox.park_limit
+
+    async def receive(self) -> Sequence[Message]:
+        if not self.began:
+            self.began, self.cpu_began = time.perf_counter(), time.process_time()
+        messages = await self.inbox.receive()
+        self.batches += bool(messages)
+        return messages
+
+    async def delete(self, messages: Sequence[Message]) -> None:
+        await self.inbox.delete(messages)
+        self.deleted += len(messages)
+        if self.deleted >= self.messages:
+            self.done.set()
+
+    async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return await self.inbox.extend(messages)
+
+    async def release(self, messages: Sequence[Message], delay: int) -> None:
+        await self.inbox.release(messages, delay)
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        raise ValueError(f"the benchmark's own changes are poison: {letters[0].reason}")
+
+
+def writer_on_memory(task: Task) -> Mapping[str, float]:
+    """The writer, with its queue in memory."""
+
+    async def run() -> Mapping[str, float]:
+        inbox = MemoryInbox(SystemClock(), visibility=600)
+        for group, body in read(Path(task.load)):
+            inbox.send(body, group)
+        spare_the_collector()
+        return await _drained(task, _Watched(inbox, task.messages))
+
+    return asyncio.run(run())
+
+
+def writer_on_sqs(task: Task) -> Mapping[str, float]:
+    """The writer, on the emulator's queue."""
+
+    async def run() -> Mapping[str, float]:
+        connections = 2 * LOOPS_PER_CONNECTION * task.connections + 2
+        async with sqs_client(connections, attempts=3, read_timeout=15) as sqs:
+            inbox = SqsInbox(sqs, task.queue_url, task.dead_letter_queue_url)
+            await inbox.open()
+            spare_the_collector()
+            return await _drained(task, _Watched(inbox, task.messages))
+
+    return asyncio.run(run())
+
+
+async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
+    clock, stop = SystemClock(), asyncio.Event()
+    sink = MongoSink.connect(task.uri, task.database, task.connections)
+    async with AsyncExitStack() as resources:
+        resources.callback(sink.close)
+        await sink.open()
+        service = Service(inbox, sink, Rules(), clock, Health(clock))
+        async with asyncio.TaskGroup() as group:
+            loops = LOOPS_PER_CONNECTION * task.connections
+            group.create_task(service.run(loops, stop, _GRACE))
+            await inbox.done.wait()
+            seconds, cpu = time.perf_counter() - inbox.began, time.process_time() - inbox.cpu_began
+            stop.set()
+        return {**_found(task.changes, seconds, cpu), "batches": inbox.batches}
+
+
+def ceiling(task: Task) -> Mapping[str, float]:
+    """The same guarded operations, ready made, in full bulk writes of the driver's, a thread a connection."""
+    messages = [Message("", "", body, group, 1, 0) for group, body in read(Path(task.load))]
+    rules = Rules()
+    operations: list[Any] = []
+    for first in range(0, len(messages), 10):
+        plan = make_plan(messages[first : first + 10], rules, MESSAGE_LIMIT)
+        operations += [guarded(Command(write, puts=True)) for write in plan.writes]
+    bulks = [operations[first : first + PER_BULK] for first in range(0, len(operations), PER_BULK)]
+    spare_the_collector()
+    with (
+        pymongo.MongoClient[dict[str, Any]](task.uri, maxPoolSize=task.connections) as client,
+        ThreadPoolExecutor(task.connections) as threads,
+    ):
+        collection = client[task.database].get_collection(TABLE, write_concern=WriteConcern(w="majority"))
+        client.admin.command("ping")
+        began, cpu_began = time.perf_counter(), time.process_time()
+        list(threads.map(lambda bulk: collection.bulk_write(bulk, ordered=False), bulks))
+        return _found(task.changes, time.perf_counter() - began, time.process_time() - cpu_began)
+
+
+def article(task: Task) -> Mapping[str, float]:
+    """The known way: a client per invocation, an `update_one` with upsert per record, one after the other.
+
+    `connections` invocations run at a time. Importing the driver, which a cold start pays for, is not in it.
+    """
+    items = [
+        change.image
+        for _, body in read(Path(task.load))
+        for change in decode(body).entries
+        if hasattr(change, "image") and change.image is not None
+    ][: task.changes]
+
+    def invocation(first: int) -> None:
+        with pymongo.MongoClient[dict[str, Any]](task.uri) as client:
+            collection = client[task.database][TABLE]
+            for item in items[first : first + PER_INVOCATION]:
+                collection.update_one({"_id": item["id"]}, {"$set": dict(item)}, upsert=True)
+
+    with ThreadPoolExecutor(task.connections) as threads:
+        began, cpu_began = time.perf_counter(), time.process_time()
+        list(threads.map(invocation, range(0, len(items), PER_INVOCATION)))
+        return _found(len(items), time.perf_counter() - began, time.process_time() - cpu_began)
+
+
+def _found(changes: int, seconds: float, cpu: float) -> dict[str, float]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"rate": changes / seconds, "cpu": cpu / changes * 1e6, "rss": peak}
+
+
+WAYS: Mapping[str, Callable[[Task], Mapping[str, float]]] = {
+    "ceiling": ceiling,
+    "writer, queue in memory": writer_on_memory,
+    "writer, emulator": writer_on_sqs,
+    "article": article,
+}
+
+
+if __name__ == "__main__":
+    _, way, options = sys.argv
+    sys.stdout.write(json.dumps(WAYS[way](Task(**json.loads(options)))))

@@ -1,0 +1,133 @@
+"""What the benchmarks run on: the embedded servers, databases that are dropped, and children that measure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pymongo
+
+from bench.drain_child import Task
+from bench.items import TABLE
+from bench.load import read
+from local.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from types_boto3_sqs.literals import QueueAttributeNameType
+    from types_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+    from bench.load import Load
+    from local.stack import Stack
+
+CONNECTIONS = 4
+"""The default of `POOL_SIZE`."""
+
+_CHILD_SECONDS = 900
+
+
+class Stored(NamedTuple):
+    """A load in a file.
+
+    Attributes:
+        path: the file.
+        messages: how many there are.
+        load: what it is.
+    """
+
+    path: Path
+    messages: int
+    load: Load
+
+
+def store(load: Load, folder: Path) -> Stored:
+    """Writes a load into a file of its own."""
+    path = folder / f"{uuid.uuid4().hex}.jsonl"
+    return Stored(path, load.write(path), load)
+
+
+class World:
+    """A running stack, and what is done on it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The name of an empty database, dropped at the end."""
+        name = f"bench_{uuid.uuid4().hex[:12]}"
+        yield name
+        with pymongo.MongoClient[dict[str, Any]](self._stack.mongodb_uri) as client:
+            client.drop_database(name)
+
+    @contextmanager
+    def queues(self, stored: Stored) -> Iterator[tuple[str, str]]:
+        """A queue with the messages of a load, and its dead-letter queue, deleted at the end."""
+        sqs, name = self._stack.client("sqs"), f"bench-{uuid.uuid4().hex[:12]}"
+        common: dict[QueueAttributeNameType, str] = {"FifoQueue": "true", "MaximumMessageSize": "1048576"}
+        dead = sqs.create_queue(QueueName=f"{name}-dead.fifo", Attributes=common)["QueueUrl"]
+        described = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+        policy = {"deadLetterTargetArn": described["Attributes"]["QueueArn"], "maxReceiveCount": 10}
+        common |= {"VisibilityTimeout": "120", "RedrivePolicy": json.dumps(policy)}
+        url = sqs.create_queue(QueueName=f"{name}.fifo", Attributes=common)["QueueUrl"]
+        try:
+            self.send(url, stored)
+            yield url, dead
+        finally:
+            sqs.delete_queue(QueueUrl=url)
+            sqs.delete_queue(QueueUrl=dead)
+
+    def send(self, url: str, stored: Stored) -> None:
+        """Sends the messages of a load, in their order."""
+        sqs, size = self._stack.client("sqs"), 0
+        batch: list[SendMessageBatchRequestEntryTypeDef] = []
+        for group, body in read(stored.path):
+            if len(batch) == 10 or (batch and size + len(body) > 900_000):
+                sqs.send_message_batch(QueueUrl=url, Entries=batch)
+                batch, size = [], 0
+            batch.append(
+                {
+                    "Id": str(len(batch)),
+                    "MessageBody": body,
+                    "MessageGroupId": group,
+                    "MessageDeduplicationId": uuid.uuid4().hex,
+                }
+            )
+            size += len(body)
+        sqs.send_message_batch(QueueUrl=url, Entries=batch)
+
+    def run(self, way: str, stored: Stored, database: str, **options: Any) -> Mapping[str, float]:
+        """Writes a load in one way, in a process of its own; returns what that found."""
+        given = {"connections": CONNECTIONS, "changes": stored.load.changes, **options}
+        task = Task(self._stack.mongodb_uri, database, str(stored.path), stored.messages, **given)
+        environment = {**os.environ, **self._stack.environment()}
+        command = [sys.executable, "-m", "bench.drain_child", way, json.dumps(task._asdict())]
+        ran = subprocess.run(  # noqa: S603 - our own module
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_CHILD_SECONDS,
+            check=False,
+        )
+        if ran.returncode != 0:
+            raise ValueError(f"{way} failed: {ran.stderr[-2000:]}")
+        found: Mapping[str, float] = json.loads(ran.stdout.splitlines()[-1])
+        return found
+
+    def check(self, database: str, stored: Stored, *, changes: int | None = None) -> None:
+        """Raises a `ValueError` if not all documents are there, as the load has them."""
+        load = stored.load
+        expected = load.keys if changes is None else min(changes, load.keys)
+        with pymongo.MongoClient[dict[str, Any]](self._stack.mongodb_uri) as client:
+            count = client[database][TABLE].count_documents({"turn": load.turn})
+        if count != expected:
+            raise ValueError(f"{count} documents are there, not {expected}")
