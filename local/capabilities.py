@@ -15,9 +15,13 @@ class Capabilities:
     """A function behind a stream reports the records from which on to retry (`batchItemFailures`)."""
     number_keys: str | None = None
     """Numbers in keys are normalised: 1.50 and 1.5 are one item."""
+    log_groups: str | None = None
+    """A function logs to the group that it was given."""
 
 
-LOCALSTACK: Final = Capabilities()
+LOCALSTACK: Final = Capabilities(
+    log_groups="LocalStack writes a function's log to /aws/lambda/NAME, whichever group it was given",
+)
 MINISTACK: Final = Capabilities(
     partial_batches="MiniStack takes a batch whose function reports failures for done",
     number_keys="MiniStack compares the keys of items as they are written",

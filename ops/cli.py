@@ -6,17 +6,20 @@ import sys
 
 import typer
 
-from ops import check_config, config_schema
+from ops import check_config, config_schema, dlq, logs, peek, status
 
 app = typer.Typer(
     name="replicator",
     help="Tools for the replication from DynamoDB to MongoDB.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # they show the values of variables, which can be data
 )
 app.command("check-config")(check_config.command)
 app.command("config-schema")(config_schema.command)
+app.command("status")(status.command)
+app.add_typer(dlq.app)
+app.command("peek")(peek.command)
+app.command("logs")(logs.command)
 
 
 def main() -> None:
@@ -24,4 +27,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character
-    app()
+    app(prog_name="replicator")  # `python -m ops`, too: the shell completes that name

@@ -2,7 +2,9 @@
 
 A parked change is itself a valid envelope with that one change, so redriving it is sending its body again
 with a fresh deduplication id. What cannot be decoded is parked as it came. Why it was parked stands beside
-it in message attributes: `code`, `reason`, `table`, `key`, `sequence`, `message_id`.
+it in message attributes: `code`, `reason`, `table`, `key`, `sequence`, `message_id`, and in `group` the lane
+that it came from: in the dead-letter queue each has a message group of its own, so that all of them can be
+received. Of one group SQS hands out ten messages, and no more until those are gone.
 """
 
 import base64
@@ -23,7 +25,7 @@ class DeadLetter:
 
     Attributes:
         body: an envelope with one change, or what could not be decoded, as it came.
-        group: its message group; that of the message it came from.
+        group: the message group that it is sent to again; that of the message it came from.
         code: short stable identifier of the reason, to filter by.
         reason: a sentence for a person.
         table: the DynamoDB table, if known.
@@ -59,18 +61,20 @@ class DeadLetter:
             "key": self.key,
             "sequence": self.sequence,
             "message_id": self.message_id,
+            "group": self.group[:_MAX_GROUP],
         }
         attributes = {
             name: {"DataType": "String", "StringValue": _printable(text)}
             for name, text in texts.items()
             if text
         }
-        identity = f"{self.message_id}\n{self.key}\n{self.sequence}\n{self.body}"
+        text = f"{self.message_id}\n{self.key}\n{self.sequence}\n{self.body}"
+        identity = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
         entry: dict[str, Any] = {
             "Id": entry_id,
             "MessageBody": self.body,
-            "MessageGroupId": self.group[:_MAX_GROUP],
-            "MessageDeduplicationId": hashlib.sha256(identity.encode(errors="backslashreplace")).hexdigest(),
+            "MessageGroupId": identity,  # of its own; where SQS deduplicates per group, it still does
+            "MessageDeduplicationId": identity,
             "MessageAttributes": attributes,
         }
         if entry_size(entry) > limit:

@@ -272,13 +272,13 @@ async def test_a_lost_lock_is_no_error(world: World) -> None:
 
 
 async def test_a_letter_says_why(world: World) -> None:
-    """Its body and group as given, the reason beside it."""
+    """Its body as given, the reason and the lane beside it, each in a group of its own."""
     await world.inbox.park([
         letter("one", reason="not JSON: “é”", table="mytable", key='{"id":1}', sequence="7", message_id="m"),
         letter("two", group="other"),
     ])  # fmt: skip
     first, second = sorted(world.parked(), key=lambda parked: parked.body)
-    assert (first.body, first.group) == ("one", "lane")
+    assert first.body == "one"
     assert first.attributes == {
         "code": "bad-key",
         "reason": "not JSON: \\u201c\\u00e9\\u201d",
@@ -286,8 +286,10 @@ async def test_a_letter_says_why(world: World) -> None:
         "key": '{"id":1}',
         "sequence": "7",
         "message_id": "m",
+        "group": "lane",
     }
-    assert (second.body, second.group) == ("two", "other")
+    assert (second.body, second.attributes["group"]) == ("two", "other")
+    assert first.group != second.group
 
 
 async def test_parking_twice_parks_once(world: World) -> None:
@@ -316,7 +318,7 @@ async def test_redriving_is_sending_again(world: World) -> None:
     """The body of a letter, sent under a fresh deduplication id, is received like any message (P1)."""
     await world.inbox.park([letter('{"v":1}')])
     (parked,) = world.parked()
-    world.send(parked.body, parked.group)
+    world.send(parked.body, parked.attributes["group"])
     (message,) = await world.later()
     assert (message.body, message.group, message.receives) == ('{"v":1}', "lane", 1)
 

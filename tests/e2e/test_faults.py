@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import json
 import zipfile
 from importlib.util import cache_from_source
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replicator_testing import Pipeline
+from tests.commands import replicator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,14 +138,19 @@ def test_a_writer_comes_back(pipeline: Pipeline, ending: str) -> None:
     pipeline.wait_for_documents(table, expected)
 
 
+@pytest.mark.usefixtures("aws_environment")
 def test_redrive(pipeline: Pipeline, second_table: str) -> None:
     """A dead letter is sent again when its cause is mended: it arrives, unless a newer change was faster."""
     table = second_table
+    which = ("--table", table, "--stack", pipeline.deployment.name)
     wrong = {"created_at": {"S": "yesterday"}}
     pipeline.put(table, {"id": {"N": "1"}, **wrong}, {"id": {"N": "2"}, **wrong}, {"id": {"N": "3"}})
-    letters = pipeline.wait_for_dead_letters(2)
-    assert {letter["code"] for letter in letters} == {"bad-conversion"}
-    assert all(letter["table"] == table for letter in letters)
+
+    def listed() -> list[str]:
+        return replicator("dlq", "list", "--json", *which).out.splitlines()
+
+    listing = pipeline.wait_until(listed, lambda found: len(found) == 2)
+    assert {json.loads(line)["code"] for line in listing} == {"bad-conversion"}
     pipeline.put(table, {"id": {"N": "2"}, "name": {"S": "newer"}})
     third = {"_id": 3, "id": 3, "age": None}
     newer = {"_id": 2, "id": 2, "name": "newer", "age": None}
@@ -153,13 +159,7 @@ def test_redrive(pipeline: Pipeline, second_table: str) -> None:
     assert pipeline.writer.stop() == 0
     before, rule, _ = pipeline.replication_file.read_text().partition(f"{table}: {{")
     pipeline.start_writer(f"{before}{rule}key: [id]}}\n")
-    for letter in letters:
-        pipeline.stack.client("sqs").send_message(
-            QueueUrl=pipeline.deployment.queue_url,
-            MessageBody=letter["body"],
-            MessageGroupId=f"redrive-of-{table}",
-            MessageDeduplicationId=uuid.uuid4().hex,
-        )
+    assert replicator("dlq", "redrive", *which).out == "2 letters redriven.\n"
     first = {"_id": 1, "id": 1, "created_at": "yesterday"}
     pipeline.wait_for_documents(table, [first, newer, third])
     pipeline.wait_until_drained()

@@ -57,14 +57,16 @@ class FaultQueues:
         answer = self._sqs.receive_message(
             QueueUrl=self.dead_letter_url,
             MaxNumberOfMessages=10,
+            MessageAttributeNames=["group"],
             MessageSystemAttributeNames=["MessageGroupId"],
         )
         for letter in answer.get("Messages", []):
             self.redriven += 1
+            lane = letter.get("MessageAttributes", {}).get("group")
             self._sqs.send_message(
                 QueueUrl=self.url,
                 MessageBody=letter["Body"],
-                MessageGroupId=letter["Attributes"]["MessageGroupId"],
+                MessageGroupId=lane["StringValue"] if lane else letter["Attributes"]["MessageGroupId"],
                 MessageDeduplicationId=f"redriven-{self.redriven}",
             )
             self._sqs.delete_message(QueueUrl=self.dead_letter_url, ReceiptHandle=letter["ReceiptHandle"])

@@ -26,8 +26,9 @@ def test_entry() -> None:
     """The body as it is; why it is there, and what it was, as attributes to filter by."""
     entry = LETTER.entry("7", 256 * KIB)
     attributes = {name: value["StringValue"] for name, value in entry.pop("MessageAttributes").items()}
-    assert len(entry.pop("MessageDeduplicationId")) == 64
-    assert entry == {"Id": "7", "MessageBody": '{"v":1}', "MessageGroupId": "mytable/5"}
+    identity = entry.pop("MessageDeduplicationId")
+    assert len(identity) == 64
+    assert entry == {"Id": "7", "MessageBody": '{"v":1}', "MessageGroupId": identity}
     assert attributes == {
         "code": "bad-change",
         "reason": "a change has no key",
@@ -35,13 +36,14 @@ def test_entry() -> None:
         "key": '{"id":3}',
         "sequence": "5123",
         "message_id": "m-1",
+        "group": "mytable/5",
     }
 
 
 def test_unknown_parts_are_left_out() -> None:
     """SQS refuses an attribute without a value."""
     entry = DeadLetter("x", "g", "c", "r").entry("0", 256 * KIB)
-    assert entry["MessageAttributes"].keys() == {"code", "reason"}
+    assert entry["MessageAttributes"].keys() == {"code", "reason", "group"}
 
 
 @pytest.mark.parametrize("odd", ["\x00\x1f\n", "\ud800", "\ufffe\uffff", "é€\U0001f600", '"\\', "x" * 5000])
@@ -50,13 +52,16 @@ def test_attributes_hold_what_sqs_takes(odd: str) -> None:
     letter = DeadLetter("x", "g" * 500, odd, odd, odd, odd, odd, odd)
     entry = letter.entry("0", 256 * KIB)
     texts = [attribute["StringValue"] for attribute in entry["MessageAttributes"].values()]
-    assert len(texts) == 6
+    assert len(texts) == 7
     assert all(text.isascii() and text.isprintable() and 0 < len(text) <= 1000 for text in texts)
-    assert len(entry["MessageGroupId"]) == 128
+    assert len(entry["MessageAttributes"]["group"]["StringValue"]) == 128
 
 
 def test_parking_twice_is_parking_once() -> None:
-    """After a crash the same letter has the same deduplication id, and no other letter has it."""
+    """After a crash the same letter has the same ids, and no other letter has them.
+
+    The group is of its own, too: of one group SQS hands out ten messages only.
+    """
     same = LETTER.entry("1", 256 * KIB)["MessageDeduplicationId"]
     assert LETTER.entry("2", 256 * KIB)["MessageDeduplicationId"] == same
     others = [
@@ -67,6 +72,7 @@ def test_parking_twice_is_parking_once() -> None:
     ]
     identities = {letter.entry("0", 256 * KIB)["MessageDeduplicationId"] for letter in others}
     assert len(identities | {same}) == 5
+    assert LETTER.entry("2", 256 * KIB)["MessageGroupId"] == same
 
 
 def test_attributes_give_way_to_the_body() -> None:
@@ -74,7 +80,7 @@ def test_attributes_give_way_to_the_body() -> None:
     full = DeadLetter("x" * 1024, "g", "c", "r" * 100)
     assert full.entry("0", 1024)["MessageAttributes"] == {}
     assert entry_size(full.entry("0", 1024)) == 1024
-    assert full.entry("0", 2048)["MessageAttributes"].keys() == {"code", "reason"}
+    assert full.entry("0", 2048)["MessageAttributes"].keys() == {"code", "reason", "group"}
     size = entry_size(full.entry("0", 2048))
     assert entry_size(full.entry("0", size)) == size
 

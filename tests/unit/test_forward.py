@@ -271,7 +271,7 @@ async def test_malformed_is_parked() -> None:
     attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
     assert attributes["code"] == "bad-record"
     assert (attributes["table"], attributes["sequence"]) == ("mytable", "5")
-    assert letter["MessageGroupId"] == "mytable/malformed"
+    assert attributes["group"] == "mytable/malformed"
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,8 @@ async def test_letters_have_a_group(record: Any, group: str) -> None:
     """Every letter has a group that SQS takes, whatever is known of its record."""
     sqs = ScriptedSqs()
     assert await sqs.forward(record) == OK
-    assert [entry["MessageGroupId"] for entry in sqs.taken[DEAD]] == [group]
+    attributes = [entry["MessageAttributes"]["group"]["StringValue"] for entry in sqs.taken[DEAD]]
+    assert attributes == [group]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""The commands that README.md and docs/operations.md show: each is run as it is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from shared.dead_letter import DeadLetter
+from tests.builders import MIB, body_of, put
+from tests.commands import replicator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.stack import Stack
+    from replicator_testing import Pipeline
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/operations.md")
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN_ID = "59994f17"
+
+
+def shown() -> Iterator[list[str]]:
+    """The arguments of each command that starts with `replicator`."""
+    for page in PAGES:
+        for block in BLOCK.findall((ROOT / page).read_text()):
+            for line in block.splitlines():
+                if line.startswith("replicator "):
+                    yield shlex.split(line, comments=True)[1:]
+
+
+@pytest.mark.parametrize("arguments", list(shown()), ids=" ".join)
+def test_a_shown_command_is_one(arguments: list[str]) -> None:
+    """Its name and all its options exist."""
+    assert replicator(*arguments, "--help").status == 0
+
+
+@pytest.mark.usefixtures("aws_environment")
+def test_the_shown_commands_run(
+    pipeline: Pipeline, stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In their order, on a pipeline with dead letters; only watching is left to another test."""
+    monkeypatch.chdir(tmp_path)
+    for module in ("ops.held", "ops.peek"):
+        monkeypatch.setattr(f"{module}.WAIT_SECONDS", 0)  # emulators overlook nothing
+    group = f"/ecs/{pipeline.database}"
+    make: Any = boto3.session.Session().client  # for one service, without its types
+    make("logs").create_log_group(logGroupName=group)
+    for name, value in (
+        ("REPLICATOR_STACK", pipeline.deployment.name),
+        ("REPLICATOR_WRITERS", pipeline.writer.status_url),
+        ("REPLICATOR_LOG_GROUPS", group),
+    ):
+        monkeypatch.setenv(name, value)
+    for code in ("bad-conversion", "bad-envelope"):
+        body = body_of(put(1, 3, table="orders")) if code == "bad-conversion" else "{"
+        letter: Any = DeadLetter(body, "orders/1", code, "r", message_id="m").entry("", MIB)
+        del letter["Id"]
+        stack.client("sqs").send_message(QueueUrl=pipeline.deployment.dead_letter_queue_url, **letter)
+    ids = [json.loads(line)["id"] for line in replicator("dlq", "list", "--json").out.splitlines()]
+    ran = set()
+    for arguments in shown():
+        if "--watch" in arguments:
+            continue
+        real = [pipeline.deployment.name if each == "replicator" else each for each in arguments]
+        real = [ids[0] if each == SHOWN_ID else each for each in real]
+        result = replicator(*real, typed="y\n")
+        assert result.status in (0, 1), (real, result)
+        ran.add(arguments[0])
+    assert ran == {"status", "dlq", "peek", "logs"}
+    make("logs").delete_log_group(logGroupName=group)
+    pipeline.wait_until_drained()
+    pipeline.dead_letters()
