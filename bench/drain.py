@@ -24,6 +24,8 @@ Beside it in the same round:
 
 - ceiling: PyMongo's `bulk_write` of the same guarded operations, ready made, 500 a bulk, a thread for each of
   the writer's connections. It reads no queue, plans nothing, and looks for no tombstones.
+- large events: the same backlog in messages of events of 5,000 records, about the most that Lambda hands
+  over. The emulator takes as long for a message of 78 changes as for one of 16.
 - the article's way: invocations of 100 records, each with a client of its own that does one `update_one` with
   upsert per record; one invocation at a time, and four. On fewer changes, because it is slow.
 
@@ -35,6 +37,9 @@ round by round.\
 """
 
 CHANGES = 100_000
+LARGE_EVENT = 5_000
+"""Records; about what fits the 6 MB that Lambda hands over at most."""
+
 _OF_THE_ARTICLE = 2_000
 _WAYS = ("ceiling", "writer, queue in memory", "writer, emulator")
 
@@ -51,11 +56,14 @@ def run_on(stack: Stack, rounds: int, changes: int) -> Result:
     world = World(stack)
     with tempfile.TemporaryDirectory() as folder:
         inserts = store(Load(changes, changes), Path(folder))
+        large = store(Load(changes, changes, records=LARGE_EVENT), Path(folder))
         updates = store(Load(changes, changes, turn=1), Path(folder))
         for number in range(rounds):
             for way in _WAYS if number % 2 else _WAYS[::-1]:
                 found.setdefault(f"inserts: {way}", []).append(_measure(world, way, inserts, None))
                 found.setdefault(f"updates: {way}", []).append(_measure(world, way, updates, inserts))
+            way = "writer, emulator"
+            found.setdefault(f"inserts: {way}, large events", []).append(_measure(world, way, large, None))
             for name, at_once in (("article, one at a time", 1), ("article, four at a time", 4)):
                 some = min(changes, _OF_THE_ARTICLE)
                 with world.database() as database:

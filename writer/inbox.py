@@ -124,8 +124,10 @@ class SqsInbox:
         """
         messages: list[Message] = []
         wait, is_full = WAIT_SECONDS, True
-        while is_full and len(messages) < ENOUGH_MESSAGES and _characters(messages) < ENOUGH_BYTES:
-            number = self._number()
+        while (
+            is_full and len(messages) < ENOUGH_MESSAGES and (room := ENOUGH_BYTES - _characters(messages)) > 0
+        ):
+            number = self._number(room)
             try:
                 latest = await self._receive(number, wait)
             except TransientError:
@@ -162,11 +164,11 @@ class SqsInbox:
             self._largest = max(largest, (self._largest or 0) * _FORGETTING)
         return messages
 
-    def _number(self) -> int:
-        """How many messages to ask for: one, until it is known how large they are."""
+    def _number(self, room: int) -> int:
+        """For how many messages so many characters are room; one, until it is known how large they are."""
         if self._largest is None:
             return 1
-        return max(1, min(MAX_ENTRIES, int(ENOUGH_BYTES / max(self._largest, 1))))
+        return max(1, min(MAX_ENTRIES, int(room / max(self._largest, 1))))
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
         """See `writer.ports.Inbox`."""

@@ -23,6 +23,7 @@ def test_every_way_is_measured(stack: Stack) -> None:
         "inserts: ceiling",
         "inserts: writer, queue in memory",
         "inserts: writer, emulator",
+        "inserts: writer, emulator, large events",
         "inserts: article, one at a time",
         "inserts: article, four at a time",
         "updates: ceiling",

@@ -170,6 +170,12 @@ async def test_what_is_held_at_once_is_bounded() -> None:
     while queue.lengths:
         await inbox.receive()
     assert queue.requests[-1][0] == 10
+    queue.lengths = [50_000] * 40  # neither small nor large: what a second request may bring is what is left
+    while queue.lengths:
+        assert sum(len(message.body) for message in await inbox.receive()) <= 10 * 50_000
+        queue.lengths = queue.lengths[:30]
+        assert sum(len(message.body) for message in await inbox.receive()) < ENOUGH_BYTES + 50_000
+        queue.lengths = []
 
 
 async def test_what_was_received_is_handled_when_the_next_request_fails() -> None:

@@ -27,6 +27,7 @@ CHANGES = 300_000
 BATCH = 10_000  # what Lambda hands over at most
 KEYS = 100_000  # each of them changes three times
 POOL_SIZE = 4
+MOST_BYTES = 120 * 1024 * 1024  # that a writer needs, whatever waits in the queue
 MONITORS = 2  # of the driver, per member: one waits for news, one measures the way
 FLAT_BYTES = 30 * 1024 * 1024
 SECONDS = 180.0
@@ -122,6 +123,7 @@ def test_memory_and_connections(stack: Stack, backlog: Queues, database: str, tm
         first, last = sampler.peak(0, 0.1), sampler.peak(0.9, 1)
         print(f"{first >> 20} MiB, then {last >> 20} MiB; {sampler.most_connections} connections")  # noqa: T201
         assert last - first <= FLAT_BYTES
+        assert sampler.peak(0, 1) <= MOST_BYTES
         assert POOL_SIZE <= sampler.most_connections <= POOL_SIZE + MONITORS
         found = {document["_id"]: document for document in client[database][TABLE].find({}, {"_ddb": 0})}
         assert found == {number % KEYS: _document(number) for number in range(CHANGES - KEYS, CHANGES)}
