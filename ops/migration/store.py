@@ -1,0 +1,202 @@
+"""MongoDB for copying and comparing: the writer's own sink, with a faster way to write what is not there yet.
+
+Law: deleted items stay deleted by the steps of `writer.apply`, which run here as they do in the writer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bson.codec_options import CodecOptions
+from bson.errors import InvalidDocument
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    DocumentTooLarge,
+    OperationFailure,
+    PyMongoError,
+)
+
+from shared.errors import FatalError, TransientError
+from shared.version import BACKFILL
+from writer.apply import Written
+from writer.mongo_errors import Meaning, meaning_of
+from writer.sink import MongoSink
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from writer.apply import Command, Tombstone
+    from writer.rules import Table
+    from writer.write import Write
+
+_RAW = CodecOptions(document_class=RawBSONDocument)
+_CURSOR_BATCH = 1_000
+
+Raw = RawBSONDocument
+
+
+class Store(MongoSink):
+    """Copied items are inserted; where that does not do, they go the way of every put."""
+
+    async def write(self, commands: Sequence[Command]) -> Written:
+        """See `writer.apply.Store`."""
+        by_place: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        rest = []
+        for index, command in enumerate(commands):
+            if _is_plain(command):
+                target = command.write.target
+                by_place[target.database, target.collection].append(index)
+            else:
+                rest.append(index)
+        inserted: set[int] = set()
+        suspects: set[int] = set()
+        there = 0
+        for (database, collection), indices in by_place.items():
+            refused, unsure = await self._insert(database, collection, [commands[n].write for n in indices])
+            again = [indices[position] for position in refused]
+            inserted.update(set(indices).difference(again))
+            if unsure:
+                suspects.update(again)
+            if again and await self._all_have_versions([commands[n].write for n in again]):
+                there += len(again)
+            else:
+                rest += again
+        written = await super().write([commands[n] for n in rest]) if rest else Written()
+        return replace(
+            written,
+            failures={rest[position]: failure for position, failure in written.failures.items()},
+            misplaced=frozenset(rest[position] for position in written.misplaced),
+            inserted=frozenset(inserted) | {rest[position] for position in written.inserted},
+            suspects=frozenset(suspects) | {rest[position] for position in written.suspects},
+            matched=written.matched + there,
+        )
+
+    async def _insert(
+        self, database: str, collection: str, writes: Sequence[Write]
+    ) -> tuple[Sequence[int], bool]:
+        """Inserts documents.
+
+        Returns:
+            Those that were not inserted, by their places; and whether one of them may have been all the same.
+        """
+        documents = [RawBSONDocument(write.document) for write in writes if write.document is not None]
+        try:
+            await self._database(database)[collection].insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if error.details["writeConcernErrors"]:
+                raise
+            return [problem["index"] for problem in error.details["writeErrors"]], False
+        except (OperationFailure, DocumentTooLarge, InvalidDocument):
+            # The bulk failed as a whole for one document; the guarded way finds out which.
+            return range(len(writes)), True
+        return (), False
+
+    async def _all_have_versions(self, writes: Sequence[Write]) -> bool:
+        """Whether every one of these documents is there, in a version of ours: then none is to be written."""
+        target = writes[0].target
+        wanted = {
+            "_id": {"$in": [write.target.document_id for write in writes]},
+            f"{target.metadata_field}.v": {"$type": "string"},
+        }
+        found = await self._database(target.database)[target.collection].count_documents(wanted)
+        return bool(found == len(writes))
+
+    # What comparing needs
+
+    async def documents(self, table: Table, ids: Sequence[Any]) -> list[Raw]:
+        """The documents of some `_id`s.
+
+        Raises:
+            TransientError, FatalError: as `writer.sink`.
+        """
+        found = self._database(table.database).get_collection(table.collection, codec_options=_RAW)
+        documents: list[Raw] = await told(lambda: found.find({"_id": {"$in": list(ids)}}).to_list(None))
+        return documents
+
+    async def all_documents(self, table: Table, *, sample: int = 0) -> AsyncIterator[list[Raw]]:
+        """`_id` and metadata of all documents, or of some that are chosen at random, in batches.
+
+        Raises:
+            TransientError, FatalError: as `writer.sink`; begin anew.
+        """
+        found = self._database(table.database).get_collection(table.collection, codec_options=_RAW)
+        stages: list[dict[str, Any]] = [{"$sample": {"size": sample}}] if sample else []
+        stages.append({"$project": {"_id": 1, table.rule.metadata_field: 1}})
+        cursor = found.aggregate(stages, batchSize=_CURSOR_BATCH)
+        try:
+            while batch := await told(lambda: cursor.to_list(_CURSOR_BATCH)):
+                yield batch
+        finally:
+            await cursor.close()
+
+    async def count(self, table: Table) -> int:
+        """How many documents there are, roughly."""
+        found = self._database(table.database)[table.collection]
+        return int(await told(found.estimated_document_count))
+
+    async def tombstones_of(self, writes: Sequence[Write]) -> Mapping[int, Tombstone]:
+        """What is known to have been deleted, by the index of the write."""
+        tombstones: Mapping[int, Tombstone] = await told(lambda: self.newer_tombstones(writes))
+        return tombstones
+
+    # What is kept about migrations
+
+    async def note(self, collection: str, identity: str) -> dict[str, Any] | None:
+        """A note of ours in the target database, by its `_id`."""
+        found: dict[str, Any] | None = await told(
+            lambda: self._database("")[collection].find_one({"_id": identity})
+        )
+        return found
+
+    async def keep(self, collection: str, note: Mapping[str, Any]) -> None:
+        """Writes a note in place of the one of the same `_id`; on a majority when it returns."""
+        where = {"_id": note["_id"]}
+        await told(lambda: self._database("")[collection].replace_one(where, dict(note), upsert=True))
+
+    async def amend(self, collection: str, where: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+        """Sets fields of a note; on a majority when it returns. False: there is no such note."""
+        result = await told(lambda: self._database("")[collection].update_one(where, {"$set": changes}))
+        return bool(result.matched_count)
+
+
+def _is_plain(command: Command) -> bool:
+    """Whether an insert does the same as the guarded put, where the document is not there."""
+    write = command.write
+    return (
+        command.puts
+        and command.mark is None
+        and write.version == BACKFILL
+        and not write.shard
+        and write.document is not None
+    )
+
+
+async def told(action: Callable[[], Awaitable[Any]]) -> Any:
+    """Awaits an operation on MongoDB.
+
+    Raises:
+        TransientError: trying again helps.
+        FatalError: only a person can help.
+    """
+    try:
+        return await action()
+    except OperationFailure as error:
+        meaning = meaning_of(error.code)
+        if meaning in (Meaning.FATAL, Meaning.PERMANENT) and not error.has_error_label("RetryableWriteError"):
+            raise FatalError(
+                f"MongoDB refused an operation (code {error.code}): check the user of MONGODB_URI, who needs "
+                f"the role readWrite on every database that is named: {_text(error)}"
+            ) from error
+        raise TransientError(f"MongoDB answered {error.code}") from error
+    except ConfigurationError as error:
+        raise FatalError(f"MongoDB cannot be used with these settings: {error}") from error
+    except PyMongoError as error:
+        raise TransientError(f"MongoDB: {type(error).__name__}") from error
+
+
+def _text(error: OperationFailure) -> str:
+    return str((error.details or {}).get("errmsg", ""))[:300]
