@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ops import check_config, config_schema, dlq, logs, peek, status
-from ops.migration import backfill
+from ops.migration import backfill, repair, verify
 
 app = typer.Typer(
     name="replicator",
@@ -22,6 +22,8 @@ app.add_typer(dlq.app)
 app.command("peek")(peek.command)
 app.command("logs")(logs.command)
 app.command("backfill")(backfill.command)
+app.command("verify")(verify.command)
+app.command("repair")(repair.command)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -23,6 +23,7 @@ from ops.migration.checkpoints import Checkpoint, Checkpoints, Part, segments, u
 from ops.migration.copying import Copier, ExportedFiles, Rejects, Segments
 from ops.migration.dynamodb import Reader
 from ops.migration.export import Bucket, Export, Folder
+from ops.migration.findings import opened
 from ops.migration.live import mappings_of, warning_of, what_an_export_missed, what_is_missing
 from ops.migration.pace import Pace
 from ops.migration.telling import Telling, console, duration
@@ -84,6 +85,15 @@ _Rejects = Annotated[
         help="Append a JSON line for each item that cannot be copied: its key, and why.",
     ),
 ]
+_PageSize = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="ITEMS",
+        help="Items per read at the most; 0: as many as DynamoDB gives (1 MB). How far it came is noted "
+        "after each page.",
+    ),
+]
 _Consistent = Annotated[
     bool, typer.Option("--consistent", help="Read consistently, which costs twice the capacity.")
 ]
@@ -99,6 +109,7 @@ class _Options:
     accept_missed_deletes: bool
     rejects: Path | None
     consistent: bool
+    page_size: int
     as_json: bool
 
 
@@ -111,6 +122,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     from_export: _FromExport = "",
     rejects: _Rejects = None,
     consistent: _Consistent = False,
+    page_size: _PageSize = 0,
     no_live: _NoLive = False,
     accept_missed_deletes: _OldExport = False,
     as_json: settings.AsJson = False,
@@ -132,7 +144,16 @@ def command(  # noqa: PLR0913 - one parameter per option
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
     )
     options = _Options(
-        segments, rcu, restart, no_live, from_export, accept_missed_deletes, rejects, consistent, as_json
+        segments=segments,
+        rcu=rcu,
+        restart=restart,
+        no_live=no_live,
+        from_export=from_export,
+        accept_missed_deletes=accept_missed_deletes,
+        rejects=rejects,
+        consistent=consistent,
+        page_size=page_size,
+        as_json=as_json,
     )
     settings.run(lambda: _main(setting, options), when_stopped="The same command goes on from here.")
 
@@ -169,10 +190,12 @@ async def _main(setting: Setting, options: _Options) -> settings.Ending:
                     parts = ExportedFiles(export, manifest.files)
                 else:
                     number = len(checkpoint.parts)
-                    parts = Segments(reader, source, number, consistent=options.consistent)
+                    parts = Segments(
+                        reader, source, number, consistent=options.consistent, most=options.page_size
+                    )
                 telling.total = (manifest.items or 0) if manifest else source.items
                 telling.before = checkpoint.counts.read
-                rejects = resources.enter_context(_opened(options.rejects))
+                rejects = resources.enter_context(opened(options.rejects, "--rejects", "a"))
                 copier = Copier(
                     parts,
                     setting.table,
@@ -280,19 +303,6 @@ async def _files(setting: Setting, options: _Options) -> AsyncIterator[Bucket | 
         return
     async with setting.aws.client("s3") as client:
         yield Bucket(client, options.from_export)
-
-
-@contextlib.contextmanager
-def _opened(path: Path | None) -> Any:
-    if path is None:
-        yield None
-        return
-    try:
-        file: IO[str] = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise FatalError(f"--rejects: {path} cannot be written: {error}") from error
-    with file:
-        yield file
 
 
 def _ending(setting: Setting, options: _Options, checkpoint: Checkpoint) -> settings.Ending:

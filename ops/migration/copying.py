@@ -46,11 +46,23 @@ class Parts(Protocol):
 class Segments:
     """A table, scanned in segments."""
 
-    def __init__(self, reader: Reader, source: Source, number: int, *, consistent: bool) -> None:
+    def __init__(
+        self, reader: Reader, source: Source, number: int, *, consistent: bool, most: int = 0
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            reader: of the table.
+            source: the table.
+            number: how many segments it has.
+            consistent: see `Reader.page`.
+            most: items of a page; 0: as many as there fit.
+        """
         self._reader = reader
         self._source = source
         self._number = number
         self._consistent = consistent
+        self._most = most or None
 
     async def pages(self, number: int, after: Key | None) -> AsyncIterator[Page]:
         reading: asyncio.Task[Page] | None = self._read(number, after)
@@ -65,7 +77,9 @@ class Segments:
 
     def _read(self, number: int, after: Key | None) -> asyncio.Task[Page]:
         return asyncio.create_task(
-            self._reader.page(self._source, number, self._number, after, consistent=self._consistent)
+            self._reader.page(
+                self._source, number, self._number, after, consistent=self._consistent, most=self._most
+            )
         )
 
 
@@ -237,6 +251,8 @@ def as_json(value: Any) -> Any:
     """AttributeValues as JSON: binary values are base64 text, as the AWS command line has them."""
     if isinstance(value, dict):
         return {name: as_json(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [as_json(part) for part in value]
     if isinstance(value, bytes):
         return json.loads(json_util.dumps(value))["$binary"]["base64"]
     return value

@@ -27,14 +27,13 @@ from writer.mongo_errors import Meaning, meaning_of
 from writer.sink import MongoSink
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from writer.apply import Command, Tombstone
     from writer.rules import Table
     from writer.write import Write
 
 _RAW = CodecOptions(document_class=RawBSONDocument)
-_CURSOR_BATCH = 1_000
 
 Raw = RawBSONDocument
 
@@ -117,21 +116,37 @@ class Store(MongoSink):
         documents: list[Raw] = await told(lambda: found.find({"_id": {"$in": list(ids)}}).to_list(None))
         return documents
 
-    async def all_documents(self, table: Table, *, sample: int = 0) -> AsyncIterator[list[Raw]]:
-        """`_id` and metadata of all documents, or of some that are chosen at random, in batches.
+    async def some_documents(self, table: Table, after: Any, most: int) -> list[Raw]:
+        """`_id` and metadata of documents in the order of `_id`.
+
+        Args:
+            table: whose collection.
+            after: begin at this `_id`, whatever its type; None: at the first.
+            most: how many at the most.
 
         Raises:
-            TransientError, FatalError: as `writer.sink`; begin anew.
+            TransientError, FatalError: as `writer.sink`.
         """
         found = self._database(table.database).get_collection(table.collection, codec_options=_RAW)
-        stages: list[dict[str, Any]] = [{"$sample": {"size": sample}}] if sample else []
-        stages.append({"$project": {"_id": 1, table.rule.metadata_field: 1}})
-        cursor = found.aggregate(stages, batchSize=_CURSOR_BATCH)
-        try:
-            while batch := await told(lambda: cursor.to_list(_CURSOR_BATCH)):
-                yield batch
-        finally:
-            await cursor.close()
+        fields = {"_id": 1, table.rule.metadata_field: 1}
+
+        async def read() -> list[Raw]:
+            cursor = found.find({}, fields).sort("_id", 1).hint([("_id", 1)]).limit(most)
+            if after is not None:
+                # A filter compares within one type only; the bounds of an index do not.
+                cursor = cursor.min([("_id", after)])
+            some: list[Raw] = await cursor.to_list(None)
+            return some
+
+        documents: list[Raw] = await told(read)
+        return documents
+
+    async def random_documents(self, table: Table, number: int) -> list[Raw]:
+        """`_id` and metadata of documents that are chosen at random."""
+        found = self._database(table.database).get_collection(table.collection, codec_options=_RAW)
+        stages = [{"$sample": {"size": number}}, {"$project": {"_id": 1, table.rule.metadata_field: 1}}]
+        documents: list[Raw] = await told(lambda: found.aggregate(stages).to_list(None))
+        return documents
 
     async def count(self, table: Table) -> int:
         """How many documents there are, roughly."""
