@@ -98,6 +98,7 @@ class Aws:
             connect_timeout=5,
             read_timeout=30,
             retries={"total_max_attempts": 3, "mode": "standard"},
+            parameter_validation=False,  # keys come from DynamoDB itself, thousands at a time
         )
         session: Any = get_session()
         async with AsyncExitStack() as stack:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import json
+from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
@@ -16,6 +19,7 @@ from tests.faults.source import Source, Table
 from tests.faults.workload import Workload
 from tests.faults.world import Options, World
 from tests.lambda_events import in_lambda_event
+from writer.guard import TOMBSTONES
 
 if TYPE_CHECKING:
     import random
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.conftest import DeployLambda
 
-    Begin = Callable[[int], World]
+    Begin = Callable[..., World]
 
 ITEMS = 50_000
 _COMPOSITE = 1_000
@@ -67,12 +71,12 @@ class FullSource(Source):
 def begin(
     stack: Stack, dynamodb_local: Source, tmp_path: Path, rng: random.Random, deploy_lambda: DeployLambda
 ) -> Iterator[Begin]:
-    """`begin(items)`: a world whose tables have items already, and with a writer; nothing moves yet."""
+    """`begin(items, keys=…)`: tables that have items already, of which the first ones change."""
     worlds: list[World] = []
 
-    def make(items: int) -> World:
+    def make(items: int, *, keys: int | None = None) -> World:
         source = FullSource(dynamodb_local.server, rng, items)
-        world = World(stack, source, tmp_path, rng, Options(keys=items))
+        world = World(stack, source, tmp_path, rng, Options(keys=keys or items))
         worlds.append(world)
         deploy_lambda(world.queues.url, world.queues.dead_letter_url, world.endpoint_url)
         return world
@@ -133,3 +137,66 @@ def test_a_killed_backfill_races_live_changes(begin: Begin, tmp_path: Path) -> N
         assert found["complete"]
         assert found["items"] == found["documents"] == world.target[table.name].count_documents({})
         assert found["in_flight"] == 0
+
+
+def plant(world: World, table: Table, first: int) -> dict[str, int]:
+    """Damages documents that the workload does not change; returns how many differences of each kind."""
+    collection = world.target[table.name]
+    ids = iter(
+        [each["_id"] for each in collection.find({"_id": {"$gt": first}}, {"_id": 1}).sort("_id").limit(40)]
+    )
+    collection.delete_many({"_id": {"$in": [next(ids) for _ in range(3)]}})
+    buried = next(ids)
+    collection.delete_one({"_id": buried})
+    tombstone = {"v": "2020-01-01T00:00:00.000 01 7", "at": datetime.now(UTC), "f": "_ddb"}
+    world.target[TOMBSTONES].insert_one({"_id": {"c": table.name, "k": buried}, **tombstone})
+    collection.update_one({"_id": next(ids)}, {"$set": {"added": 1}})
+    collection.update_one({"_id": next(ids)}, {"$unset": {"id": 1}})
+    for _ in range(2):
+        damaged = next(ids)
+        collection.update_one({"_id": damaged}, {"$set": {"id": float(damaged)}})  # of another type
+    collection.update_one({"_id": next(ids)}, {"$unset": {"_ddb": 1}})
+    collection.update_one({"_id": next(ids)}, {"$set": {"_ddb.renamed": {"a": "b"}}})
+    extra = [{"_id": 2_000_000, "_ddb": {"v": ""}}, {"_id": 2_000_001, "_ddb": {"v": "2020 01 1"}}]
+    strange = {"_id": "text", "_ddb": {"v": ""}}
+    collection.insert_many([*extra, strange, {"_id": 3_000_000, "mine": True}, {"_id": "mine, too"}])
+    return {"missing": 4, "different": 6, "extra": 5, "unmappable": 0}
+
+
+def test_planted_differences_are_found_and_mended(begin: Begin, tmp_path: Path) -> None:
+    """All of them and nothing else, while live changes go on; and mending undoes no live change (P2)."""
+    world = begin(600, keys=300)
+    (table, other), environment = world.tables, settings_of(world)
+    world.start_writers(1)
+    world.begin(load=False)
+    for each in (table, other):
+        commands.run(environment, "backfill", each.name, "--no-live")
+    assert commands.run(environment, "verify", table.name, "--settle", "0.5")["clean"]
+    planted = plant(world, table, first=400)
+    world.watch.mark()
+    world.wait_for(world.watch.at_mark, "the watch to have seen what was planted")
+    world.watch.timeline.forget()
+    world.start_load(gently=True)
+    world.let_pass(200)
+
+    report = tmp_path / "report.jsonl"
+    found = commands.run(
+        environment, "verify", table.name, "--settle", "2", "--report", str(report), status=1
+    )
+    assert {kind: found[kind] for kind in planted} == planted
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert Counter(line["kind"] for line in lines) == Counter({k: n for k, n in planted.items() if n})
+
+    mending = ("repair", table.name, "--report", str(report))
+    would = commands.run(environment, *mending, "--dry-run", status=1)
+    assert (would["mended"], would["moved_on"], would["left"]) == (13, 0, 2)
+    did = commands.run(environment, *mending, status=1)
+    assert (did["mended"], did["moved_on"], did["left"]) == (13, 0, 2)
+    # What has no version of ours is somebody else's; a person decides.
+    world.target[table.name].delete_many({"_id": {"$in": [3_000_000, "mine, too"]}})
+    did = commands.run(environment, *mending)
+    assert (did["mended"], did["moved_on"]) == (0, 15)
+    world.settle()
+    for each in (table, other):
+        assert commands.run(environment, "verify", each.name, "--settle", "0.5")["clean"]
+    assert commands.run(environment, "repair", table.name, "--settle", "0.5")["mended"] == 0

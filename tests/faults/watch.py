@@ -87,6 +87,11 @@ class Timeline:
             )
         document.tombstone = version
 
+    def forget(self) -> None:
+        """Forgets what was up to now: a test has written to the database itself."""
+        self.violations.clear()
+        self._documents.clear()
+
     def back(self) -> list[str]:
         """Deleted documents that are there."""
         return [
@@ -182,6 +187,6 @@ class Watch:
             self._seen_mark = document_id
         elif collection == TOMBSTONES:
             self.timeline.buried(document_id["c"], document_id["k"], document["v"])
-        else:
+        elif METADATA_FIELD in document:  # else it is not ours: a test has put it there
             version = document[METADATA_FIELD]["v"]
             self.timeline.wrote(collection, document_id, version, inserted=kind == "insert")
