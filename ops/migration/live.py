@@ -27,12 +27,19 @@ _WITH_IMAGES = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """An event source mapping from a stream to a Lambda function."""
+    """An event source mapping from a stream to a Lambda function.
+
+    Attributes:
+        start: where it began to read, such as ``TRIM_HORIZON``.
+        changed: when it was made or changed.
+        function: the function's name.
+    """
 
     id: str
     state: str
     start: str
     changed: datetime
+    function: str = ""
 
     @property
     def is_on(self) -> bool:
@@ -57,7 +64,11 @@ async def mappings_of(client: Any, source: Source) -> list[Mapping]:
         answer = await asked("listing the event source mappings of the stream", ask)
         found += [
             Mapping(
-                each["UUID"], each["State"], each.get("StartingPosition", ""), _when(each["LastModified"])
+                each["UUID"],
+                each["State"],
+                each.get("StartingPosition", ""),
+                _when(each["LastModified"]),
+                each.get("FunctionArn", "").partition(":function:")[2].partition(":")[0],
             )
             for each in answer["EventSourceMappings"]
             if each.get("EventSourceArn", source.stream) == source.stream

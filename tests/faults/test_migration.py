@@ -14,7 +14,7 @@ import pytest
 from local import ports
 from local.emulator import ACCESS_KEY, REGION
 from ops.migration.checkpoints import COLLECTION
-from tests.faults import commands
+from tests import command_processes as commands
 from tests.faults.source import Source, Table
 from tests.faults.workload import Workload
 from tests.faults.world import Options, World
