@@ -16,7 +16,7 @@ from ops.migration.verifying import Finding
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -93,6 +93,12 @@ def opened(path: Path | None, option: str, mode: str) -> Iterator[IO[str] | None
         raise FatalError(f"{option}: {path} cannot be written: {error}") from error
     with file:
         yield file
+
+
+def replaces(note: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+    """Whether a result takes the place of the one that is kept: a clean sample says less than everything."""
+    says_less = not note["complete"] and note["clean"]
+    return not (says_less and before is not None and before["complete"] and before["rules"] == note["rules"])
 
 
 def note_of(  # noqa: PLR0913 - all that is kept

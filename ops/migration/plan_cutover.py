@@ -91,8 +91,8 @@ def command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Check whether applications may move to MongoDB.
 
-    Live replication is on; the backfill is complete; verify was clean, complete and recently; the lag was low
-    for some minutes (as CloudWatch has it); queue and dead letters are empty. What is not known is never green.
+    Live replication is on; the backfill is complete; verify was clean, complete and recent; the lag was low
+    for some minutes, as CloudWatch has it; queue and dead letters are empty. What is not known is no green.
 
     Exit status: 0 if all is green, else 1; 2 for wrong use.
     """

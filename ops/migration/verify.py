@@ -15,7 +15,7 @@ from rich.text import Text
 from ops.migration import setting as settings
 from ops.migration.again import Patience
 from ops.migration.dynamodb import Reader
-from ops.migration.findings import COLLECTION, line_of, note_of, opened
+from ops.migration.findings import COLLECTION, line_of, note_of, opened, replaces
 from ops.migration.looking import Looker
 from ops.migration.metrics import Metrics, serve
 from ops.migration.pace import Pace
@@ -166,7 +166,9 @@ async def _once(setting: Setting, options: _Options, metrics: Metrics) -> settin
             note = note_of(
                 setting, counts, started=started, at=at, sample=options.sample, settle=options.settle
             )
-            await bench.patience.until_done(lambda: bench.store.keep(COLLECTION, note))
+            before = await bench.patience.until_done(lambda: bench.store.note(COLLECTION, setting.table.name))
+            if replaces(note, before):
+                await bench.patience.until_done(lambda: bench.store.keep(COLLECTION, note))
     metrics.passes += 1
     metrics.last, metrics.at, metrics.units = counts, at, metrics.units + pace.spent
 

@@ -180,3 +180,14 @@ async def test_a_deletion_between_the_look_and_the_insert(stack: Stack, database
         assert [each["_id"] for each in client[database]["items"].find()] == [2]
     late.close()
     writer.close()
+
+
+@pytest.mark.parametrize("deleted", [0, 3, 80], ids="{} deleted".format)
+async def test_deleted_items_among_many(world: World, deleted: int) -> None:
+    """Whether few or many items were deleted: exactly those are not written, in a batch of any size."""
+    gone = set(range(5, 5 + deleted))
+    other = [write(delete(5, number), collection="items2") for number in range(9)]
+    await world.sink.apply([write(delete(5, number)) for number in gone] + other)
+    outcome = await world.sink.apply([copy_of(number) for number in range(100)])
+    assert outcome.inserted == 100 - deleted
+    assert set(state(world)) == set(range(100)) - gone
