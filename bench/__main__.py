@@ -28,7 +28,15 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
 """Name → function that takes the number of rounds."""
 
 _RESULTS = Path(__file__).parent / "results"
-_ROUNDS: Mapping[str, int] = {"types": 31, "producer": 9, "cost": 1, "drain": 5, "end-to-end": 5, "scale": 5, "backfill": 31}
+_ROUNDS: Mapping[str, int] = {
+    "types": 31,
+    "producer": 9,
+    "cost": 1,
+    "drain": 5,
+    "end-to-end": 5,
+    "scale": 5,
+    "backfill": 31,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.attribute_values import encode_item
@@ -26,21 +25,18 @@ Key = dict[str, Any]
 """The key attributes of an item, in the same notation."""
 
 
-@dataclass(frozen=True, slots=True)
 class Copied(Change):
-    """An item as it was when it was read.
+    """An item as it was when it was read. It has no place in a stream; `sequence` is its whole version.
 
-    Attributes:
-        at_version: the version that its document gets; that of a copied item is the lowest, so that every
-            change wins, whatever the order.
+    That of a copied item is the lowest, so that every change wins, whatever the order.
     """
 
-    at_version: str = BACKFILL
+    __slots__ = ()
 
     @property
     def version(self) -> str:
-        """See `at_version`."""
-        return self.at_version
+        """The version that its document gets."""
+        return self.sequence
 
 
 def copied(
@@ -53,7 +49,7 @@ def copied(
         key: its key attributes and their types.
         item: all of its attributes.
         at: when it was read, milliseconds since the epoch.
-        version: see `Copied`.
+        version: that its document gets.
 
     Raises:
         PoisonError: it is no item, or not of this table.
@@ -67,14 +63,13 @@ def copied(
     return Copied(
         table=table,
         stream="",
-        sequence="",
+        sequence=version,
         op=Op.PUT,
         key={name: image[name] for name in key},
         at=at,
         event_id="",
         image=image,
         tagged=tagged,
-        at_version=version,
     )
 
 

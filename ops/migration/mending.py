@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -110,9 +110,7 @@ def removal_of(table: Table, document_id: Any, version: str, now: int, *, marks:
         (table.database, table.collection, encode({"": document_id})),
         table.rule.metadata_field,
     )
-    change = Copied(
-        table=table.name, stream="", sequence="", op=Op.DELETE, key={}, at=now, event_id="", at_version=after
-    )
+    change = Copied(table=table.name, stream="", sequence=after, op=Op.DELETE, key={}, at=now, event_id="")
     removals = [] if marks else [Removal({}, after)]
     mark = Mark(after, now) if marks else None
     return Write(target, change, 0, frozenset({0}), 1, removals=removals, mark=mark)
@@ -186,7 +184,7 @@ class Mender:
 
     async def _buried(self, sight: Sight) -> Tombstone:
         probe = removal_of(self._looker.table, sight.document_id, "", 0, marks=False)
-        probe = replace(probe, change=replace(probe.change, at_version=BACKFILL))  # type: ignore[call-arg]
+        probe = probe._replace(change=probe.change._replace(sequence=BACKFILL))
         found = await self._patience.until_done(lambda: self._store.tombstones_of([probe]))
         return found.get(0, Tombstone())
 

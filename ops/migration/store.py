@@ -1,36 +1,30 @@
-"""MongoDB for copying and comparing: the writer's own sink, with a faster way to write what is not there yet.
+"""MongoDB for copying and comparing: the writer's own sink, and what else a migration asks.
 
-Law: deleted items stay deleted by the steps of `writer.apply`, which run here as they do in the writer.
+Law: what is written goes the writer's way. Deleted items stay deleted by the steps of `writer.apply`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bson.codec_options import CodecOptions
-from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import (
-    BulkWriteError,
     ConfigurationError,
-    DocumentTooLarge,
     OperationFailure,
     PyMongoError,
 )
 
 from ops.migration.compare import hashable
 from shared.errors import FatalError, TransientError
-from shared.version import BACKFILL
-from writer.apply import Written
 from writer.mongo_errors import Meaning, meaning_of
 from writer.sink import MongoSink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 
-    from writer.apply import Command, Tombstone
+    from writer.apply import Tombstone
     from writer.rules import Table
     from writer.write import Write
 
@@ -43,40 +37,7 @@ Raw = RawBSONDocument
 
 
 class Store(MongoSink):
-    """Copied items are inserted; where that does not do, they go the way of every put."""
-
-    async def write(self, commands: Sequence[Command]) -> Written:
-        """See `writer.apply.Store`."""
-        by_place: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        rest = []
-        for index, command in enumerate(commands):
-            if _is_plain(command):
-                target = command.write.target
-                by_place[target.database, target.collection].append(index)
-            else:
-                rest.append(index)
-        inserted: set[int] = set()
-        suspects: set[int] = set()
-        there = 0
-        for (database, collection), indices in by_place.items():
-            refused, unsure = await self._insert(database, collection, [commands[n].write for n in indices])
-            again = [indices[position] for position in refused]
-            inserted.update(set(indices).difference(again))
-            if unsure:
-                suspects.update(again)
-            if again and await self._all_have_versions([commands[n].write for n in again]):
-                there += len(again)
-            else:
-                rest += again
-        written = await super().write([commands[n] for n in rest]) if rest else Written()
-        return replace(
-            written,
-            failures={rest[position]: failure for position, failure in written.failures.items()},
-            misplaced=frozenset(rest[position] for position in written.misplaced),
-            inserted=frozenset(inserted) | {rest[position] for position in written.inserted},
-            suspects=frozenset(suspects) | {rest[position] for position in written.suspects},
-            matched=written.matched + there,
-        )
+    """The writer's sink for one table at a time."""
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         """See `writer.apply.Store`. Asks for each key only where there are more than a few tombstones.
@@ -107,36 +68,6 @@ class Store(MongoSink):
         found = self._tombstones(database).find(bounds, {"_id": 1}).limit(_FEW + 1)
         ids = {hashable(each["_id"]["k"]) for each in await found.to_list(None)}
         return ids if len(ids) <= _FEW else None
-
-    async def _insert(
-        self, database: str, collection: str, writes: Sequence[Write]
-    ) -> tuple[Sequence[int], bool]:
-        """Inserts documents.
-
-        Returns:
-            Those that were not inserted, by their places; and whether one of them may have been all the same.
-        """
-        documents = [RawBSONDocument(write.document) for write in writes if write.document is not None]
-        try:
-            await self._database(database)[collection].insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            if error.details["writeConcernErrors"]:
-                raise
-            return [problem["index"] for problem in error.details["writeErrors"]], False
-        except (OperationFailure, DocumentTooLarge, InvalidDocument):
-            # The bulk failed as a whole for one document; the guarded way finds out which.
-            return range(len(writes)), True
-        return (), False
-
-    async def _all_have_versions(self, writes: Sequence[Write]) -> bool:
-        """Whether every one of these documents is there, in a version of ours: then none is to be written."""
-        target = writes[0].target
-        wanted = {
-            "_id": {"$in": [write.target.document_id for write in writes]},
-            f"{target.metadata_field}.v": {"$type": "string"},
-        }
-        found = await self._database(target.database)[target.collection].count_documents(wanted)
-        return bool(found == len(writes))
 
     # What comparing needs
 
@@ -210,18 +141,6 @@ class Store(MongoSink):
         """Sets fields of a note; on a majority when it returns. False: there is no such note."""
         result = await told(lambda: self._database("")[collection].update_one(where, {"$set": changes}))
         return bool(result.matched_count)
-
-
-def _is_plain(command: Command) -> bool:
-    """Whether an insert does the same as the guarded put, where the document is not there."""
-    write = command.write
-    return (
-        command.puts
-        and command.mark is None
-        and write.version == BACKFILL
-        and not write.shard
-        and write.document is not None
-    )
 
 
 async def told(action: Callable[[], Awaitable[Any]]) -> Any:

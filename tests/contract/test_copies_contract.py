@@ -22,10 +22,11 @@ from writer.sink import MongoSink
 from writer.write import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from local.stack import Stack
     from tests.contract.worlds import World
+    from writer.apply import Tombstone
     from writer.rules import Table
     from writer.write import Write
 
@@ -167,11 +168,14 @@ async def test_a_deletion_between_the_look_and_the_insert(stack: Stack, database
     """The document is inserted after its item's deletion was complete: the last look finds it."""
 
     class Late(Store):
-        async def _insert(
-            self, database: str, collection: str, writes: Sequence[Write]
-        ) -> tuple[Sequence[int], bool]:
-            await writer.apply([write(delete(5, 1))])
-            return await super()._insert(database, collection, writes)
+        looks = 0
+
+        async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
+            found = await super().newer_tombstones(puts)
+            if self.looks == 0:
+                await writer.apply([write(delete(5, 1))])
+            self.looks += 1
+            return found
 
     writer = MongoSink.connect(stack.mongodb_uri, database, 1)
     late = Late.connect(stack.mongodb_uri, database, 1)
