@@ -313,19 +313,24 @@ def _ending(setting: Setting, options: _Options, checkpoint: Checkpoint) -> sett
         if options.as_json:
             typer.echo(json.dumps(_data(setting, checkpoint, finished)))
             return
-        say = console()
-        taken = duration((finished - checkpoint.started).total_seconds())
-        say.print(
-            Text.assemble(
-                (setting.table.name, "bold"), f" -> {setting.place}: the backfill is complete ({taken})"
-            )
-        )
-        for number, words in _lines(counts):
-            say.print(Text(f"{number:>14,}  {words}", style="red" if words.startswith("rejected") else ""))
-        if counts.rejected and options.rejects is None:
-            say.print("Which items were rejected, and why: --restart --rejects FILE")
+        print_found(setting, checkpoint, finished, has_file=options.rejects is not None)
 
     return settings.Ending(1 if counts.rejected else 0, show)
+
+
+def print_found(setting: Setting, checkpoint: Checkpoint, finished: datetime, *, has_file: bool) -> None:
+    """Says what was copied; `has_file`: the rejects are in a file."""
+    counts, say = checkpoint.counts, console()
+    taken = duration((finished - checkpoint.started).total_seconds())
+    say.print(
+        Text.assemble(
+            (setting.table.name, "bold"), f" -> {setting.place}: the backfill is complete ({taken})"
+        )
+    )
+    for number, words in _lines(counts):
+        say.print(Text(f"{number:>14,}  {words}", style="red" if words.startswith("rejected") else ""))
+    if counts.rejected and not has_file:
+        say.print("Which items were rejected, and why: --restart --rejects FILE")
 
 
 def _data(setting: Setting, checkpoint: Checkpoint, finished: datetime) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def lag_check(name: str, worst: float | None, limit: float, minutes: int, *, why
         why_unknown: why there is none.
     """
     if worst is None:
-        return Check(name, Light.UNKNOWN, why_unknown, "it is measured while items change")
+        return Check(name, Light.UNKNOWN, why_unknown)
     span = f"at most {worst:.1f} s in the last {minutes} minutes"
     if worst < limit:
         return Check(name, Light.GREEN, span)

@@ -65,7 +65,7 @@ _DeadLetters = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class Options:
     max_lag: float
     minutes: int
     hours: float
@@ -99,11 +99,11 @@ def command(  # noqa: PLR0913 - one parameter per option
     setting = settings.setting_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
     )
-    options = _Options(max_lag, minutes, hours, queue_url, dead_letter_queue_url, as_json)
+    options = Options(max_lag, minutes, hours, queue_url, dead_letter_queue_url, as_json)
     settings.run(lambda: _main(setting, options), when_stopped="Nothing was changed.")
 
 
-async def _main(setting: Setting, options: _Options) -> settings.Ending:
+async def _main(setting: Setting, options: Options) -> settings.Ending:
     patience, now = Patience(console(errors=True).print), datetime.now(UTC)
     async with setting.store() as store, setting.aws.client("dynamodb") as client:
         source = await Reader(client, Pace(), patience).describe(setting.table.name)
@@ -132,12 +132,12 @@ async def _main(setting: Setting, options: _Options) -> settings.Ending:
             data = {"table": source.name, "ready": is_green, "checks": [asdict(check) for check in checks]}
             typer.echo(json.dumps(data))
         else:
-            _print(setting, checks, is_green=is_green)
+            print_found(setting, checks, is_green=is_green)
 
     return settings.Ending(0 if is_green else 1, show)
 
 
-async def _lags(setting: Setting, options: _Options, function: str, now: datetime) -> list[Check]:
+async def _lags(setting: Setting, options: Options, function: str, now: datetime) -> list[Check]:
     queue = options.queue_url.rpartition("/")[2]
     wanted = [
         ("lag of the Lambda", "AWS/Lambda", "IteratorAge", "FunctionName", function, 1e-3),
@@ -182,7 +182,7 @@ async def _worst(  # noqa: PLR0913, PLR0917 - what names a figure
     return max(points) if points and len(points) >= minutes - 2 else None
 
 
-async def _queues(setting: Setting, options: _Options) -> list[Check]:
+async def _queues(setting: Setting, options: Options) -> list[Check]:
     wanted = [
         ("messages in the queue", options.queue_url, "wait, or see docs/operations.md"),
         (
@@ -218,7 +218,8 @@ async def _known(ask: Callable[[], Awaitable[Any]], otherwise: str) -> tuple[Any
         return None, "no answer"
 
 
-def _print(setting: Setting, checks: list[Check], *, is_green: bool) -> None:
+def print_found(setting: Setting, checks: list[Check], *, is_green: bool) -> None:
+    """Says what the checks found."""
     say = console()
     say.print(Text.assemble((setting.table.name, "bold"), f" and {setting.place}:"))
     for check in checks:

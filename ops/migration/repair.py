@@ -42,7 +42,7 @@ _DryRun = Annotated[bool, typer.Option("--dry-run", help="Look at everything ane
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class Options:
     report: Path | None
     dry_run: bool
     settle: float
@@ -76,11 +76,11 @@ def command(  # noqa: PLR0913 - one parameter per option
     setting = settings.setting_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
     )
-    options = _Options(report, dry_run, settle, segments, rcu, as_json)
+    options = Options(report, dry_run, settle, segments, rcu, as_json)
     settings.run(lambda: _main(setting, options), when_stopped="What was mended stays; run it again.")
 
 
-async def _main(setting: Setting, options: _Options) -> settings.Ending:
+async def _main(setting: Setting, options: Options) -> settings.Ending:
     counts: Counter[str] = Counter()
     told: list[Mended] = []
     with (
@@ -111,12 +111,13 @@ async def _main(setting: Setting, options: _Options) -> settings.Ending:
             found = {names[result]: counts[result] for result in Result}
             typer.echo(json.dumps({"table": setting.table.name, "dry_run": options.dry_run, **found}))
         else:
-            _print(setting, options, counts, told)
+            print_found(setting, options, counts, told)
 
     return settings.Ending(0 if is_done else 1, show)
 
 
-def _print(setting: Setting, options: _Options, counts: Counter[str], told: list[Mended]) -> None:
+def print_found(setting: Setting, options: Options, counts: Counter[str], told: list[Mended]) -> None:
+    """Says what was mended."""
     say = console()
     say.print(Text.assemble((setting.table.name, "bold"), f" and {setting.place}:"))
     mended = "would be mended" if options.dry_run else "mended"

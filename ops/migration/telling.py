@@ -26,8 +26,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def console(*, errors: bool = False) -> Console:
-    """Standard output (or error), with colours on a terminal only."""
-    return Console(stderr=errors, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    """Standard output (or error). Colours, and lines broken between words, on a terminal only."""
+    made = Console(stderr=errors, highlight=False, markup=False, emoji=False)
+    made.soft_wrap = not made.is_terminal
+    return made
 
 
 @dataclass

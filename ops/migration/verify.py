@@ -69,7 +69,7 @@ _MetricsHost = Annotated[str, typer.Option(metavar="ADDRESS", help="The address 
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class Options:
     sample: int
     settle: float
     segments: int
@@ -110,7 +110,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     setting = settings.setting_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
     )
-    options = _Options(sample, settle, segments, rcu, report, watch, as_json)
+    options = Options(sample, settle, segments, rcu, report, watch, as_json)
     metrics = Metrics(table)
 
     async def main() -> settings.Ending:
@@ -149,7 +149,7 @@ async def workbench(setting: Setting, pace: Pace, telling: Telling) -> AsyncIter
         yield Workbench(Looker(reader, source, store, setting.table, patience), reader, store, patience)
 
 
-async def _once(setting: Setting, options: _Options, metrics: Metrics) -> settings.Ending:
+async def _once(setting: Setting, options: Options, metrics: Metrics) -> settings.Ending:
     started = datetime.now(UTC)
     pace = Pace(options.rcu)
     examples: list[Finding] = []
@@ -178,7 +178,7 @@ async def _once(setting: Setting, options: _Options, metrics: Metrics) -> settin
             del data["_id"]
             typer.echo(json.dumps(data))
         else:
-            _print(setting, options, counts, examples)
+            print_found(setting, options, counts, examples)
 
     return settings.Ending(1 if counts.wrong else 0, show)
 
@@ -210,7 +210,8 @@ def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
     )
 
 
-def _print(setting: Setting, options: _Options, counts: Counts, examples: list[Finding]) -> None:
+def print_found(setting: Setting, options: Options, counts: Counts, examples: list[Finding]) -> None:
+    """Says what the comparison found."""
     say = console()
     what = f"{options.sample:,} items and documents at random" if options.sample else "everything"
     say.print(Text.assemble((setting.table.name, "bold"), f" and {setting.place}: compared {what}"))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
+import signal
+import urllib.request
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,6 +17,7 @@ import pytest
 
 from local import ports
 from local.emulator import ACCESS_KEY, REGION
+from local.process import wait_until
 from ops.migration.checkpoints import COLLECTION
 from tests import command_processes as commands
 from tests.faults.source import Source, Table
@@ -58,7 +63,10 @@ class FullSource(Source):
         workload = Workload(self.dynamodb, [table], self._rng)
         connection = http.client.HTTPConnection(ports.HOST, self.server.port)
         for start in range(0, number, _PER_BATCH):
-            some = [workload.item(workload.key(table, each)) for each in range(start, start + _PER_BATCH)]
+            some = [
+                workload.item(workload.key(table, each))
+                for each in range(start, min(start + _PER_BATCH, number))
+            ]
             puts = [{"PutRequest": {"Item": in_lambda_event(item)}} for item in some]
             # Five times as fast as through the SDK, which signs what DynamoDB Local does not check.
             connection.request("POST", "/", orjson.dumps({"RequestItems": {name: puts}}), _HEADERS)
@@ -200,3 +208,32 @@ def test_planted_differences_are_found_and_mended(begin: Begin, tmp_path: Path) 
     for each in (table, other):
         assert commands.run(environment, "verify", each.name, "--settle", "0.5")["clean"]
     assert commands.run(environment, "repair", table.name, "--settle", "0.5")["mended"] == 0
+
+
+def test_comparing_for_ever(begin: Begin, tmp_path: Path) -> None:
+    """At a bounded rate, with its result for Prometheus; Ctrl-C ends it in order. A sample finds the same."""
+    world = begin(60)
+    table, environment = world.tables[0], settings_of(world)
+    commands.run(environment, "backfill", table.name, "--no-live", "--rcu", "50")
+    world.target[table.name].delete_one({"_id": 7})
+    sample = commands.run(environment, "verify", table.name, "--settle", "0", "--sample", "60", status=1)
+    assert (sample["complete"], sample["items"], sample["documents"], sample["missing"]) == (False, 60, 59, 1)
+    watch = ("--watch", "--rcu", "50", "--settle", "0", "--metrics-port", "0", "--metrics-host", ports.HOST)
+    log = tmp_path / "watch.log"
+    child = commands.start(environment, log, "verify", table.name, *watch)
+
+    def metrics() -> str:
+        found = re.search(r"Metrics on (http://\S+)", log.read_text())
+        if not found:
+            return ""
+        with urllib.request.urlopen(found[1]) as answer:  # noqa: S310 - our own port
+            return str(answer.read(), "utf-8")
+
+    wanted = f'replicator_verify_differences{{table="{table.name}",kind="missing"}} 1'
+    child.wait_until(lambda: wanted in metrics(), timeout_s=60, what="the first comparison to end")
+    world.source.dynamodb.delete_item(TableName=table.name, Key={"id": {"N": "7"}})
+    child.wait_until(lambda: wanted[:-1] + "0" in metrics(), timeout_s=60, what="the next one to end")
+    os.kill(child.pid, signal.SIGINT)
+    wait_until(lambda: not child.running, timeout_s=30, what="the command to end")
+    assert child.kill() == 130
+    assert "Traceback" not in log.read_text()
