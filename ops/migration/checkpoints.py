@@ -78,7 +78,7 @@ class Part:
     def of(cls, note: Mapping[str, Any]) -> Self:
         """Reads it from the note."""
         after = note["after"]
-        key = None if after is None else _plain(json.loads(after, object_hook=json_util.object_hook))
+        key = None if after is None else json.loads(after, object_hook=json_util.object_hook)
         return cls(note["name"], key, note["done"], Counts.of(note))
 
 
@@ -193,10 +193,3 @@ def unlike(checkpoint: Checkpoint, source: str, rules: str) -> str | None:
 def segments(number: int) -> Sequence[Part]:
     """The parts of a table that is scanned."""
     return [Part(str(position)) for position in range(number)]
-
-
-def _plain(key: Any) -> Any:
-    """Extended JSON has binary values as a class of its own."""
-    if isinstance(key, dict):
-        return {name: _plain(value) for name, value in key.items()}
-    return bytes(key) if isinstance(key, bytes) else key
