@@ -137,8 +137,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     Every change that is replicated wins over the copy, whatever the order. Killed at any moment, the same
     command goes on where it was; run again, it changes nothing.
 
-    Exit status: 0 if everything is copied, 1 if items were rejected or only a person can help, 2 for wrong
-    use, 3 if live replication of the table is not on (or does not reach back to the export).
+    Exit status: 0 if everything is copied, 1 if items were rejected, 2 for wrong use or if a server refuses
+    us, 3 if live replication of the table is not on (or does not reach back to the export).
     """
     setting = settings.setting_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region

@@ -94,7 +94,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     Live replication is on; the backfill is complete; verify was clean, complete and recent; the lag was low
     for some minutes, as CloudWatch has it; queue and dead letters are empty. What is not known is no green.
 
-    Exit status: 0 if all is green, else 1; 2 for wrong use.
+    Exit status: 0 if all is green, else 1; 2 for wrong use or if a server refuses us.
     """
     setting = settings.setting_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region

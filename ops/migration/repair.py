@@ -71,7 +71,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     Each key is looked at anew, and its document is written only if it is still in the version that was seen:
     a live change always wins. Documents without a version of ours are left alone.
 
-    Exit status: 0 if nothing is left (with --dry-run: if there is nothing to mend), else 1; 2 for wrong use.
+    Exit status: 0 if nothing is left (with --dry-run: if there is nothing to mend), else 1; 2 for wrong use
+    or if a server refuses us.
     """
     setting = settings.setting_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region

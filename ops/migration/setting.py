@@ -16,6 +16,7 @@ import typer
 from ops.migration.dynamodb import Aws
 from ops.migration.store import Store
 from ops.migration.telling import console
+from ops.outcome import UNUSABLE
 from shared.errors import FatalError, PoisonError
 from writer.hooks import load_hooks
 from writer.names import database_problem
@@ -201,9 +202,9 @@ def _read(path: str) -> Replication:
 def run(main: Callable[[], Coroutine[Any, Any, Ending]], *, when_stopped: str) -> None:
     """Runs a command to its end, prints what it found, and ends the process with its status.
 
-    What only a person can mend ends it with one sentence and status 1, Ctrl-C with 130.
+    What only a person can mend ends it with one sentence and status 2, Ctrl-C with 130.
     """
-    ending = Ending(1)
+    ending = Ending(UNUSABLE)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # what hooks print must not get between
             ending = asyncio.run(main())
@@ -231,4 +232,4 @@ def _fatal_reasons(error: BaseException) -> list[str]:
 
 def _print_reasons(reasons: list[str]) -> None:
     for reason in reasons:
-        console(errors=True).print(f"Error: {reason}", style="red")
+        console(errors=True).print(f"replicator: {reason}", style="red")

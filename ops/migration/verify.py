@@ -103,7 +103,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     their item (different), documents without an item (extra). Types count, the order of fields does not. A
     difference counts only if it stays.
 
-    Exit status: 0 if there is no difference, 1 if there are some or only a person can help, 2 for wrong use.
+    Exit status: 0 if there is no difference, 1 if there are some, 2 for wrong use or if a server refuses us.
     """
     if watch and not rcu:
         raise typer.BadParameter("it needs --rcu, so that it does not load the table for ever")

@@ -168,10 +168,10 @@ def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Pat
     file = new / "data" / "0.json.gz"
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + b"\x01")
-    assert "is damaged" in run(environment, *backfill, str(new), "--restart", status=1)[1]
+    assert "is damaged" in run(environment, *backfill, str(new), "--restart", status=2)[1]
     file.write_bytes(whole)
     assert run(environment, *backfill, str(new), status=0)[0]["there"] == 10  # it goes on with the file
-    assert "--restart" in run(environment, "backfill", table, status=1)[1]
+    assert "--restart" in run(environment, "backfill", table, status=2)[1]
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
         client.drop_database(f"{pipeline.database}_exports")
 
