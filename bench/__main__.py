@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import cost, drain, end_to_end, producer, scale, types_cost
+from bench import backfill, cost, drain, end_to_end, producer, scale, types_cost
 from bench.report import as_markdown, machine, write
 
 if TYPE_CHECKING:
@@ -23,11 +23,20 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "drain": drain.run,
     "end-to-end": end_to_end.run,
     "scale": scale.run,
+    "backfill": backfill.run,
 }
 """Name → function that takes the number of rounds."""
 
 _RESULTS = Path(__file__).parent / "results"
-_ROUNDS: Mapping[str, int] = {"types": 31, "producer": 9, "cost": 1, "drain": 5, "end-to-end": 5, "scale": 5}
+_ROUNDS: Mapping[str, int] = {
+    "types": 31,
+    "producer": 9,
+    "cost": 1,
+    "drain": 5,
+    "end-to-end": 5,
+    "scale": 5,
+    "backfill": 31,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from ops import check_config, config_schema, dlq, logs, peek, status
+from ops.migration import backfill, plan_cutover, repair, verify
 
 app = typer.Typer(
     name="replicator",
@@ -20,6 +21,10 @@ app.command("status")(status.command)
 app.add_typer(dlq.app)
 app.command("peek")(peek.command)
 app.command("logs")(logs.command)
+app.command("backfill")(backfill.command)
+app.command("verify")(verify.command)
+app.command("repair")(repair.command)
+app.command("plan-cutover")(plan_cutover.command)
 
 
 def main() -> None:

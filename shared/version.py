@@ -16,6 +16,7 @@ from shared.errors import PoisonError
 BACKFILL = ""
 """The version of an image that came from a scan: lower than that of any change."""
 
+_JUST_AFTER = "+"  # sorts before every digit, with which a change's version begins
 _MAX_DIGITS = 99
 _SEPARATOR = " "  # sorts before every character a label can hold, so a label sorts before its extensions
 
@@ -48,6 +49,14 @@ def check_version(stream: str, sequence_number: str) -> None:
         raise PoisonError("bad-version", f"the sequence number has {len(digits)} digits, more than 99")
     if not _is_label(stream):
         raise PoisonError("bad-version", f"the stream label {stream[:50]!r} is not a stream label")
+
+
+def just_after(version: str) -> str:
+    """Returns a version above this one, and below that of every later change.
+
+    For what is mended without a change of its own: it wins over what was seen, and loses to what follows.
+    """
+    return version + _JUST_AFTER
 
 
 @lru_cache(maxsize=64)  # the changes of an event or a message are of one stream

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import bson
 
+from shared.version import BACKFILL
 from writer.apply import Tombstone, Written, apply
 from writer.ports import Failure, FailureKind, Message
 
@@ -347,6 +348,8 @@ class FakeStore:
 
     def is_older(self, present: dict[str, Any], version: str) -> bool:
         """The guard of a put."""
+        if version == BACKFILL:
+            return not isinstance(_metadata(present).get("v"), str)
         return _version(present) < version
 
     def _delete(self, write: Write, removal: Removal) -> bool:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.version import BACKFILL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,6 +52,9 @@ def put_pipeline(
 ) -> Pipeline:
     """Replaces the document, or merges into it, unless its version is the same or higher.
 
+    A copied image has the lowest version (`shared.version.BACKFILL`): it takes the place of a document
+    without a version, and of no other.
+
     Args:
         target: the document.
         version: that of the image.
@@ -68,6 +73,8 @@ def put_pipeline(
         metadata = {"$mergeObjects": ["$$image." + target.metadata_field, kept]}
         marked = {"$mergeObjects": ["$$image", {target.metadata_field: metadata}]}
         image = {"$let": {"vars": {"image": image}, "in": marked}}
+    if version == BACKFILL:
+        return [_replaced({"$ne": [{"$type": f"${target.metadata_field}.v"}, "string"]}, image)]
     return [_if_older(f"{target.metadata_field}.v", version, image)]
 
 
@@ -189,7 +196,11 @@ def _tombstone_stage(path: str, version: str, news: dict[str, Any], target: Targ
 
 
 def _if_older(path: str, version: str, replacement: Any) -> dict[str, Any]:
-    return {"$replaceWith": {"$cond": [_is_older(path, version), replacement, "$$ROOT"]}}
+    return _replaced(_is_older(path, version), replacement)
+
+
+def _replaced(condition: dict[str, Any], replacement: Any) -> dict[str, Any]:
+    return {"$replaceWith": {"$cond": [condition, replacement, "$$ROOT"]}}
 
 
 def _is_older(path: str, version: str) -> dict[str, Any]:

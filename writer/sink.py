@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference, UpdateOne
@@ -65,9 +65,7 @@ class MongoSink:
         self._names = {database, *databases}
 
     @classmethod
-    def connect(
-        cls, uri: str, database: str, pool_size: int, databases: Iterable[str] = frozenset()
-    ) -> MongoSink:
+    def connect(cls, uri: str, database: str, pool_size: int, databases: Iterable[str] = frozenset()) -> Self:
         """Makes a sink; connects when it is first used.
 
         Args:

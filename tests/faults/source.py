@@ -43,6 +43,7 @@ class Source:
 
     def __init__(self, server: DynamoDBLocal) -> None:
         """Make the clients."""
+        self.server = server
         session: Any = boto3.session.Session(
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=REGION
         )
@@ -52,7 +53,7 @@ class Source:
 
     def create_table(self, name: str, **key: Any) -> Table:
         """Makes a table; `key` maps attribute names to types (S, N or B), partition key first."""
-        description = self.dynamodb.create_table(
+        self.dynamodb.create_table(
             TableName=name,
             AttributeDefinitions=[
                 {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in key.items()
@@ -62,9 +63,17 @@ class Source:
                 for position, attribute in enumerate(key)
             ],
             BillingMode="PAY_PER_REQUEST",
+        )
+        self.fill(name, tuple(key))
+        # What was there before the stream is in no record of it.
+        description = self.dynamodb.update_table(
+            TableName=name,
             StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         )["TableDescription"]
         return Table(name, tuple(key), description["LatestStreamArn"])
+
+    def fill(self, name: str, key: tuple[str, ...]) -> None:
+        """Fills a table whose stream is not on yet; here with nothing."""
 
     def items(self, table: Table) -> Iterator[Item]:
         """All items of a table."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from pymongo.errors import ConnectionFailure, OperationFailure
 
+from ops.migration.checkpoints import COLLECTION as BACKFILLS
+from ops.migration.findings import COLLECTION as VERIFICATIONS
 from tests.oracle import METADATA_FIELD, frozen
 from writer.guard import TOMBSTONES
 
@@ -30,7 +32,7 @@ class _Document:
     """One document's past: its version (None: it is not there), the highest one it had, its tombstone's."""
 
     version: str | None = None
-    highest: str = ""
+    highest: str | None = None
     tombstone: str = ""
 
 
@@ -58,12 +60,12 @@ class Timeline:
             self.violations.append(f"{told} replaced {document.version}")
         if inserted and version < document.tombstone:
             self.stale_inserts.append(f"{told} was inserted, deleted at {document.tombstone}")
-        elif inserted and version <= document.highest:
+        elif inserted and document.highest is not None and version <= document.highest:
             self.violations.append(
                 f"{told} was inserted after {document.highest}, and no tombstone forbids it"
             )
         document.version = version
-        document.highest = max(document.highest, version)
+        document.highest = max(document.highest or "", version)
 
     def deleted(self, collection: str, document_id: Any) -> None:
         """A document was deleted."""
@@ -84,6 +86,11 @@ class Timeline:
                 f"{collection} {document_id!r}: tombstone {version} replaced {document.tombstone}"
             )
         document.tombstone = version
+
+    def forget(self) -> None:
+        """Forgets what was up to now: a test has written to the database itself."""
+        self.violations.clear()
+        self._documents.clear()
 
     def back(self) -> list[str]:
         """Deleted documents that are there."""
@@ -111,7 +118,8 @@ class Watch:
         """
         self._client = pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=1_000)
         self._database = self._client[database]
-        for name in (*collections, TOMBSTONES):
+        self._collections = {*collections, MARKS, TOMBSTONES}
+        for name in (*collections, TOMBSTONES, BACKFILLS, VERIFICATIONS):
             self._database.create_collection(name, changeStreamPreAndPostImages={"enabled": True})
         self._start = self._database.command("ping")["operationTime"]
         self._token: Mapping[str, Any] | None = None
@@ -167,7 +175,7 @@ class Watch:
 
     def _note(self, event: Mapping[str, Any]) -> None:
         kind, collection = event["operationType"], event["ns"].get("coll", "")
-        if kind not in ("insert", "replace", "update", "delete"):
+        if kind not in ("insert", "replace", "update", "delete") or collection not in self._collections:
             return
         document_id = event["documentKey"]["_id"]
         if kind == "delete":
@@ -179,6 +187,6 @@ class Watch:
             self._seen_mark = document_id
         elif collection == TOMBSTONES:
             self.timeline.buried(document_id["c"], document_id["k"], document["v"])
-        else:
+        elif METADATA_FIELD in document:  # else it is not ours: a test has put it there
             version = document[METADATA_FIELD]["v"]
             self.timeline.wrote(collection, document_id, version, inserted=kind == "insert")

@@ -39,7 +39,13 @@ class Workload:
     """Changes to some tables. Not for several threads."""
 
     def __init__(
-        self, dynamodb: DynamoDBClient, tables: Sequence[Table], rng: random.Random, *, refused: float = 0.0
+        self,
+        dynamodb: DynamoDBClient,
+        tables: Sequence[Table],
+        rng: random.Random,
+        *,
+        refused: float = 0.0,
+        keys: int = KEYS,
     ) -> None:
         """Choose.
 
@@ -48,11 +54,13 @@ class Workload:
             tables: Each with a key (id: N) or (tenant: S, line: B).
             rng: Decides everything.
             refused: The share of written items that get the attribute `REFUSED`.
+            keys: How many items a table has at the most.
         """
         self._dynamodb = dynamodb
         self._tables = tables
         self._rng = rng
         self._refused = refused
+        self._keys = keys
         self.changes = 0
 
     def step(self) -> bool:
@@ -85,14 +93,14 @@ class Workload:
         requests: list[Any] = [
             {"DeleteRequest": {"Key": key}}
             if self._rng.random() < 0.2
-            else {"PutRequest": {"Item": self._item(key)}}
+            else {"PutRequest": {"Item": self.item(key)}}
             for key in keys.values()
         ]
         self._dynamodb.batch_write_item(RequestItems={table.name: requests})
         self.changes += len(requests)
 
     def _put(self, table: Table, key: Item) -> None:
-        item = self._item(key)
+        item = self.item(key)
         if self._rng.random() < _BIG_SHARE / 0.25:
             item["big"] = {"B": self._rng.randbytes(self._rng.randint(*_BIG_BYTES))}
         self._dynamodb.put_item(TableName=table.name, Item=item)
@@ -118,13 +126,18 @@ class Workload:
 
     def _key(self, table: Table) -> Item:
         hot = self._rng.random() < _HOT_SHARE
-        number = self._rng.randrange(_HOT if hot else KEYS)
+        number = self._rng.randrange(_HOT if hot else self._keys)
+        return self.key(table, number)
+
+    def key(self, table: Table, number: int) -> Item:
+        """The key of that number."""
         if len(table.key) == 1:
             return {"id": {"N": str(number if number % 5 else -number / 4)}}
         tenant = ("a", "b.c", "$d", "ñ", '"')[number % 5]
         return {"tenant": {"S": tenant}, "line": {"B": number.to_bytes(2, "big")}}
 
-    def _item(self, key: Item) -> Item:
+    def item(self, key: Item) -> Item:
+        """A random item."""
         names = self._rng.sample(_NAMES, self._rng.randint(0, 5))
         item = {**key, **{name: self._value(2) for name in names}}
         if self._rng.random() < self._refused:

@@ -23,7 +23,7 @@ from tests.faults.stream_poller import (
     StreamPoller,
 )
 from tests.faults.watch import Watch
-from tests.faults.workload import Workload
+from tests.faults.workload import KEYS, Workload
 from tests.lambda_environment import end_execution_environment
 from tests.oracle import Comparison, compare
 
@@ -54,6 +54,7 @@ class Options:
         visibility: The queue's visibility timeout, seconds.
         receives: The queue's maxReceiveCount.
         refused: See `Workload`.
+        keys: See `Workload`.
     """
 
     mongodb_uri: str | None = None
@@ -61,6 +62,7 @@ class Options:
     visibility: int = 30
     receives: int = 100
     refused: float = 0.0
+    keys: int = KEYS
 
 
 def queues_only(queue_url: str, dead_letter_url: str) -> Deployment:
@@ -98,7 +100,7 @@ class World:
         self._resources = ExitStack()
         self.mongodb_uri = options.mongodb_uri or stack.mongodb_uri
         self.endpoint_url = options.endpoint_url or stack.endpoint_url
-        self._database = name = f"faults-{uuid.uuid4().hex[:12]}"
+        self.database = name = f"faults-{uuid.uuid4().hex[:12]}"
         self.tables = (
             source.create_table(f"{name}-simple", id="N"),
             source.create_table(f"{name}-composite", tenant="S", line="B"),
@@ -109,8 +111,8 @@ class World:
             stack.client("sqs"), name, visibility=options.visibility, receives=options.receives
         )
         self._resources.callback(self.queues.delete)
-        self._mapping = folder / "replication.yaml"
-        self._mapping.write_text(
+        self.mapping = folder / "replication.yaml"
+        self.mapping.write_text(
             MAPPING.format(simple=self.tables[0].name, composite=self.tables[1].name), encoding="utf-8"
         )
         self.client = self._resources.enter_context(
@@ -122,7 +124,9 @@ class World:
         self.faults = LambdaFaults()
         self.function = Function(rng, self.faults)
         self._pollers = [StreamPoller(source.streams, table, self.function, rng) for table in self.tables]
-        self.workload = Workload(source.dynamodb, self.tables, rng, refused=options.refused)
+        self.workload = Workload(
+            source.dynamodb, self.tables, rng, refused=options.refused, keys=options.keys
+        )
         self.writers: list[WriterProcess] = []
         self._writers_started = 0
         self._threads: list[Background] = []
@@ -158,9 +162,17 @@ class World:
         if load:
             self.start_load()
 
-    def start_load(self) -> None:
-        """Set the workload going, if `begin` did not."""
-        self._threads.append(Background("workload", self.workload.step, finish=lambda: None))
+    def start_load(self, *, gently: bool = False) -> None:
+        """Set the workload going, if `begin` did not.
+
+        Args:
+            gently: With a rest after each step, where the load is not what is tested.
+        """
+
+        def step() -> bool:
+            return self.workload.step() and not gently
+
+        self._threads.append(Background("workload", step, finish=lambda: None))
 
     def start_writer(self, **settings: str) -> WriterProcess:
         """Starts one more writer; `wait` for it, if it can be ready by now."""
@@ -169,11 +181,11 @@ class World:
             self._stack,
             queues_only(self.queues.url, self.queues.dead_letter_url),
             log=self._folder / f"writer-{self._writers_started}.log",
-            replication_file=self._mapping,
+            replication_file=self.mapping,
             settings={
                 "AWS_ENDPOINT_URL": self.endpoint_url,
                 "MONGODB_URI": self.mongodb_uri,
-                "MONGODB_DATABASE": self._database,
+                "MONGODB_DATABASE": self.database,
                 **settings,
             },
         )

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import PoisonError
-from shared.version import BACKFILL, encode_version
+from shared.version import BACKFILL, encode_version, just_after
 
 # As many digits as AWS says (21 to 40), fewer, and those of emulators (30 and 56).
 sequences = st.integers(1, 56).flatmap(lambda digits: st.integers(0, 10**digits - 1))
@@ -39,6 +39,18 @@ def test_leading_zeros_mean_nothing(label: str, sequence: int, zeros: int) -> No
 def test_a_scan_is_older_than_any_change(version: tuple[str, int]) -> None:
     """A backfilled image never wins over a change."""
     assert encode_version(version[0], str(version[1])) > BACKFILL
+
+
+@given(versions, versions)
+def test_just_after_is_between_a_version_and_every_later_one(
+    first: tuple[str, int], second: tuple[str, int]
+) -> None:
+    """What is mended wins over what was seen, and loses to what follows; also twice, and after a scan."""
+    low, high = sorted(encode_version(label, str(sequence)) for label, sequence in (first, second))
+    for seen in (BACKFILL, low):
+        assert seen < just_after(seen) < just_after(just_after(seen))
+        if seen < high:
+            assert just_after(just_after(seen)) < high
 
 
 @given(st.text(max_size=8), st.text(st.sampled_from("0123456789+- _.e\u0661²"), max_size=101))

@@ -1,0 +1,142 @@
+"""Items that were read from a table (not from its stream) → what the writer would make of them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shared.attribute_values import encode_item
+from shared.change import Change, Op
+from shared.errors import PoisonError
+from shared.version import BACKFILL
+from writer.fold import Candidates, fold
+from writer.mapping import locate
+from writer.reverse import item_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from writer.rules import Table
+    from writer.write import Write
+
+Item = dict[str, Any]
+"""An item in DynamoDB's own notation: attribute name → AttributeValue."""
+
+Key = dict[str, Any]
+"""The key attributes of an item, in the same notation."""
+
+
+class Copied(Change):
+    """An item as it was when it was read. It has no place in a stream; `sequence` is its whole version.
+
+    That of a copied item is the lowest, so that every change wins, whatever the order.
+    """
+
+    __slots__ = ()
+
+    @property
+    def version(self) -> str:
+        """The version that its document gets."""
+        return self.sequence
+
+
+def copied(
+    table: str, key: Mapping[str, str], item: Mapping[str, Any], at: int, version: str = BACKFILL
+) -> Copied:
+    """An item as a change.
+
+    Args:
+        table: name of the DynamoDB table.
+        key: its key attributes and their types.
+        item: all of its attributes.
+        at: when it was read, milliseconds since the epoch.
+        version: that its document gets.
+
+    Raises:
+        PoisonError: it is no item, or not of this table.
+    """
+    image, tagged = encode_item(item)
+    for name, kind in key.items():
+        if name not in item:
+            raise PoisonError("bad-key", f"the item has no attribute {name!r}, which is of the table's key")
+        if kind not in item[name]:
+            raise PoisonError("bad-key", f"the item's key attribute {name!r} is not of type {kind}")
+    return Copied(
+        table=table,
+        stream="",
+        sequence=version,
+        op=Op.PUT,
+        key={name: image[name] for name in key},
+        at=at,
+        event_id="",
+        image=image,
+        tagged=tagged,
+    )
+
+
+def write_of(table: Table, change: Copied) -> Write | None:
+    """The guarded write of a copied item, under the rules of its table.
+
+    Returns:
+        None if the table's hook does not want it replicated.
+
+    Raises:
+        PoisonError: it cannot become a document.
+    """
+    write, unfit = fold(Candidates(table, locate(table, change), [(change, 0)]), {})
+    for _, _, error in unfit:
+        raise error
+    return None if write is None or write.document is None else write
+
+
+def key_of_item(key: Mapping[str, str], item: Mapping[str, Any]) -> Key:
+    """The key attributes of an item; those that it has."""
+    return {name: item[name] for name in key if name in item}
+
+
+def key_of_id(table: Table, key: Mapping[str, str], document_id: Any) -> Key | None:
+    """The key of the item that a document is of, found by its `_id`.
+
+    Args:
+        table: the rules of the table.
+        key: its key attributes and their types.
+        document_id: the document's `_id`, as PyMongo reads it.
+
+    Returns:
+        None if no item of the table can have this `_id`: the document is somebody else's.
+    """
+    names = table.rule.key or tuple(sorted(key))
+    values: list[Any] = [document_id]
+    if len(names) > 1:
+        if not isinstance(document_id, dict) or len(document_id) != len(names):
+            return None
+        values = list(document_id.values())
+    found: Key = {}
+    for name, value in zip(names, values, strict=True):
+        if name not in key:
+            return None
+        attribute_value = _attribute_value(key[name], value)
+        if attribute_value is None:
+            return None
+        found[name] = attribute_value
+    try:
+        back = locate(table, copied(table.name, key, found, 0)).document_id
+    except PoisonError:
+        return None
+    return found if _looks_like(back, document_id) else None
+
+
+def _attribute_value(kind: str, value: Any) -> dict[str, Any] | None:
+    try:
+        found = item_of({"": value})[""]
+    except ValueError:
+        return None
+    if kind == "N" and "S" in found:  # a number of 35 to 38 digits is text in MongoDB
+        found = {"N": found["S"]}
+    return found if kind in found else None
+
+
+def _looks_like(one: Any, other: Any) -> bool:
+    """Whether MongoDB takes them for the same `_id`, up to the types of numbers."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(one) == list(other)
+    return isinstance(one, dict) is isinstance(other, dict)

@@ -1,0 +1,192 @@
+"""docs/migration.md: its commands are run, in order, against a pipeline, and print what the page says.
+
+A block `sh` is run by a shell; `sh exit=1` has that exit status. A block `text` after it is what it prints;
+times are left aside.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+
+from local.process import base_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from local.stack import Stack
+    from replicator_testing import Pipeline
+
+PAGE = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
+BLOCK = re.compile(r"^( *)```(sh|text)(?: exit=(\d))?\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+TABLE, DATABASE = "people", "shop"
+ITEMS = 300
+
+
+def steps() -> Iterator[tuple[str, int, str | None]]:
+    """The page's commands, their exit status, and what they print, where the page says so."""
+    blocks = [match.groups() for match in BLOCK.finditer(PAGE)]
+    for (_, kind, status, text), after in zip(blocks, [*blocks[1:], None], strict=True):
+        if kind == "sh":
+            told = after[3] if after is not None and after[1] == "text" else None
+            yield textwrap.dedent(text), int(status or 0), told
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\b\d+ s\b", "… s", text)
+
+
+def write_export(folder: Path, table: str, items: Sequence[dict[str, Any]], at: datetime) -> None:
+    """An export as DynamoDB writes it, in two files."""
+    own = "exports/AWSDynamoDB/0158-abc"
+    (folder / "data").mkdir(parents=True)
+    lines = []
+    for number, some in enumerate((items[::2], items[1::2])):
+        content = gzip.compress("".join(json.dumps({"Item": item}) + "\n" for item in some).encode())
+        (folder / "data" / f"{number}.json.gz").write_bytes(content)
+        digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+        name = f"{own}/data/{number}.json.gz"
+        lines.append(json.dumps({"itemCount": len(some), "md5Checksum": digest, "dataFileS3Key": name}))
+    (folder / "manifest-files.json").write_text("\n".join(lines))
+    summary = {
+        "exportArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}/export/0158-abc",
+        "tableArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}",
+        "exportTime": at.isoformat(),
+        "manifestFilesS3Key": f"{own}/manifest-files.json",
+        "itemCount": len(items),
+        "outputFormat": "DYNAMODB_JSON",
+    }
+    (folder / "manifest-summary.json").write_text(json.dumps(summary))
+
+
+def upload(stack: Stack, folder: Path, bucket: str) -> str:
+    """Puts an export into the emulator's S3; returns where."""
+    s3 = stack.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    for path in folder.rglob("*.*"):
+        key = f"exports/AWSDynamoDB/0158-abc/{path.relative_to(folder)}"
+        s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+    return f"s3://{bucket}/exports/AWSDynamoDB/0158-abc"
+
+
+def environment_of(pipeline: Pipeline, database: str) -> dict[str, str]:
+    """The settings of the command."""
+    scripts = Path(sys.executable).parent
+    return {
+        **base_environment(),
+        **pipeline.stack.environment(),
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "MONGODB_URI": pipeline.stack.mongodb_uri,
+        "MONGODB_DATABASE": database,
+        "QUEUE_URL": pipeline.deployment.queue_url,
+        "DEAD_LETTER_QUEUE_URL": pipeline.deployment.dead_letter_queue_url,
+    }
+
+
+def test_the_page(pipeline: Pipeline, unique: str, tmp_path: Path) -> None:
+    """From the first command to the last."""
+    people, bucket = f"{TABLE}-{unique}", f"bucket-{unique}"
+    items = [{"id": {"N": str(number)}, "name": {"S": f"Name {number}"}} for number in range(ITEMS)]
+    pipeline.create_table(people, id="N")
+    pipeline.put(people, *items)
+    pipeline.wait_until(lambda: len(pipeline.documents(people)), lambda number: number == ITEMS)
+    pipeline.wait_until_drained()
+    with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
+        # As if they had been there before the stream.
+        client[pipeline.database][people].drop()
+    write_export(tmp_path / "export", people, items, datetime.now(UTC))
+    environment = environment_of(pipeline, pipeline.database)
+    environment["EXPORT"] = upload(pipeline.stack, tmp_path / "export", bucket)
+    count = 0
+    for commands, status, told in steps():
+        script = commands.replace(f" {TABLE} ", f" {people} ").replace(f" {TABLE}\n", f" {people}\n")
+        done = subprocess.run(  # noqa: S603 - the page's own commands
+            ["/bin/bash", "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, f"{commands}{done.stdout}{done.stderr}"
+        if told is not None:
+            said = done.stdout.replace(people, TABLE).replace(pipeline.database, DATABASE)
+            assert without_times(said) == without_times(told)
+        count += 1
+    assert count == 7
+    s3 = pipeline.stack.client("s3")
+    for each in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=each["Key"])
+    s3.delete_bucket(Bucket=bucket)
+
+
+def run(environment: dict[str, str], *arguments: str, status: int) -> tuple[dict[str, Any], str]:
+    """What a command with --json found, and what it said beside it."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "ops", *arguments, "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return json.loads(done.stdout or "{}"), done.stderr
+
+
+def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Path) -> None:
+    """One that would bring deleted items back, and one that is damaged; rejects are told by their keys."""
+    table = f"people-{unique}"
+    environment = environment_of(pipeline, f"{pipeline.database}_exports")
+    items = [{"id": {"N": str(number)}} for number in range(10)] + [{"name": {"S": "without a key"}}]
+    old, new = tmp_path / "old", tmp_path / "new"
+    write_export(old, table, items, datetime.now(UTC) - timedelta(minutes=5))
+    pipeline.create_table(table, id="N")
+    backfill = ("backfill", table, "--from-export")
+    assert "would come back" in run(environment, *backfill, str(old), status=3)[1]
+    rejects = tmp_path / "rejects.jsonl"
+    accepted = (*backfill, str(old), "--accept-missed-deletes", "--rejects", str(rejects))
+    found, said = run(environment, *accepted, status=1)
+    assert "Warning" in said
+    assert (found["read"], found["copied"], found["rejected"]) == (11, 10, 1)
+    assert [json.loads(line)["code"] for line in rejects.read_text().splitlines()] == ["bad-key"]
+
+    write_export(new, table, items[:10], datetime.now(UTC))
+    assert "has begun" not in run(environment, *backfill, str(new), "--restart", status=0)[1]
+    file = new / "data" / "0.json.gz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"\x01")
+    assert "is damaged" in run(environment, *backfill, str(new), "--restart", status=2)[1]
+    file.write_bytes(whole)
+    assert run(environment, *backfill, str(new), status=0)[0]["there"] == 10  # it goes on with the file
+    assert "--restart" in run(environment, "backfill", table, status=2)[1]
+    with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
+        client.drop_database(f"{pipeline.database}_exports")
+
+
+def test_a_table_without_live_replication_is_not_copied(pipeline: Pipeline, unique: str) -> None:
+    """With a sentence that says what is missing and what to do."""
+    table = f"people-{unique}"
+    environment = environment_of(pipeline, pipeline.database)
+    dynamodb = pipeline.stack.client("dynamodb")
+    dynamodb.create_table(
+        TableName=table,
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    assert "has no stream" in run(environment, "backfill", table, status=3)[1]
+    assert run(environment, "backfill", table, "--no-live", status=0)[0]["complete"]
+    dynamodb.delete_table(TableName=table)
