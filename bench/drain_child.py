@@ -104,6 +104,9 @@ class _Watched:
         self.batches += bool(messages)
         return messages
 
+    def hurry(self) -> None:
+        self.inbox.hurry()
+
     async def delete(self, messages: Sequence[Message]) -> None:
         await self.inbox.delete(messages)
         self.deleted += len(messages)

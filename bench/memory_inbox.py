@@ -53,6 +53,7 @@ class MemoryInbox:
         self._ready: deque[str] = deque()
         self._held: dict[str, dict[str, _Held]] = {}
         self._sent = self._left = 0
+        self._hurries = False
         self._parked: set[str] = set()
         self._changed = asyncio.Event()
 
@@ -88,12 +89,17 @@ class MemoryInbox:
         latest = taken
         while (
             len(latest) == MAX_ENTRIES
+            and not self._hurries
             and len(taken) < ENOUGH_MESSAGES
             and sum(len(message.body) for message in taken) < ENOUGH_BYTES
         ):
             latest = self._take()
             taken = [*taken, *latest]
         return taken
+
+    def hurry(self) -> None:
+        """See `writer.ports.Inbox`."""
+        self._hurries = True
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
         """See `writer.ports.Inbox`."""

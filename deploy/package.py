@@ -125,7 +125,12 @@ def bytecode_of(sources: Mapping[PurePosixPath, bytes]) -> dict[PurePosixPath, b
         subprocess.run(  # noqa: S603 - the standard library's own
             [sys.executable, *COMPILE, "-s", name, name], check=False, env={"PYTHONHASHSEED": "0"}
         )
-        return {PurePosixPath(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.pyc")}
+        compiled = {
+            PurePosixPath(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.pyc")
+        }
+    if sources and not compiled:
+        raise PackageError(f"{sys.executable} compiled nothing; what it says is above.")
+    return compiled
 
 
 def build(target: Path, *, lock_file: Path = LOCK_FILE, source: DistributionSource | None = None) -> None:

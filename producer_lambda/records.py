@@ -167,6 +167,8 @@ def _milliseconds(seconds: Any) -> int:
     if type(seconds) not in _NUMBERS or not 0 <= seconds < _YEAR_5138:
         raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
     milliseconds: int = round(seconds * 1000)
+    if milliseconds >= _YEAR_5138 * 1000:  # by rounding up
+        raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
     return milliseconds
 
 

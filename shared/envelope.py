@@ -40,6 +40,7 @@ MAX_CHANGES = 10_000
 _NONCHARACTERS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 _PLAIN_FRAME = b',"changes":}'
 _LEAD_BYTES = b"\xef\xbf"
+_LONGEST_HEAD = 2_000  # a table's name of 255 characters, each escaped, and a stream's label
 _YEAR_5138 = 10**14  # milliseconds
 _USUAL = {"op", "key", "seq", "at", "eid", "doc"}
 
@@ -110,6 +111,12 @@ def seal(table: str, stream: str, encoded: Sequence[bytes], limit: int) -> str:
     if len(head) + len(changes) + len(_PLAIN_FRAME) <= limit:
         return b"".join([head, _PLAIN_FRAME[:-1], changes, b"}"]).decode()
     return b"".join([head, b',"z":"', base64.b64encode(zlib.compress(changes)), b'"}']).decode()
+
+
+def is_compressed(body: str) -> bool:
+    """Whether a message is of the kind that inflates, by how it begins."""
+    head, mark, _ = body[:_LONGEST_HEAD].partition('"z":"')
+    return bool(mark) and '"changes":' not in head
 
 
 def decode(body: str) -> Envelope:

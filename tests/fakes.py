@@ -149,6 +149,9 @@ class FakeInbox:
         await self.faults.point("after receive")
         return taken
 
+    def hurry(self) -> None:
+        self.faults.calls.append("hurry")
+
     async def _long_poll(self) -> None:
         self._arrival.clear()
         waits = [

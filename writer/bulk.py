@@ -2,7 +2,7 @@
 
 Where documents are not there yet they are inserted, which costs MongoDB a third of an upsert with a pipeline;
 one that somebody else inserted in between is put by the guarded update after all. See
-docs/decisions/0010-insert-what-is-not-there.md.
+docs/decisions/0011-insert-what-is-not-there.md.
 
 Law: decides nothing about what is written; every operation leaves what is newer.
 """
@@ -20,7 +20,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from shared.errors import TransientError
 from writer.apply import Written
-from writer.driver_errors import check_problems, concerns_documents, failure_of, failure_of_all
+from writer.driver_errors import check_problems, concerns_documents, failure_of, failure_of_all, is_duplicate
 from writer.guard import document_filter, mark_stage, put_pipeline, removal_filter
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Tally:
     """Sums over the bulk writes of one batch; indices are those of its commands.
 
     `unsure`: commands of a bulk that failed as a whole, perhaps after a part of it was done: what their
-    repetition finds may have been inserted by us a moment ago.
+    repetition finds may have been inserted by us a moment ago. It then counts as matched, not as inserted.
     """
 
     failures: dict[int, Failure] = field(default_factory=dict)
@@ -122,7 +122,7 @@ async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Comma
     try:
         for start in range(0, len(keys), KEYS_PER_QUERY):
             some = keys[start : start + KEYS_PER_QUERY]
-            cursor = collection.find({"_id": {"$in": some}}, {"_id": 1}, batch_size=KEYS_PER_QUERY)
+            cursor = collection.find({"_id": {"$in": some}}, {"_id": 1}, batch_size=KEYS_PER_QUERY + 1)
             present.update(hashable(found["_id"]) for found in await cursor.to_list(KEYS_PER_QUERY))
     except OperationFailure as error:
         if not concerns_documents(error):
@@ -142,7 +142,9 @@ async def _bulk(collection: AgnosticCollection[Any], operations: Sequence[_Index
             raise TransientError("MongoDB did not confirm the write on a majority of its members") from error
         problems = {operations[problem["index"]][0]: problem for problem in details["writeErrors"]}
         duplicates = {index for index, problem in problems.items() if problem.get("keyPattern") == {"_id": 1}}
-        tally.overtaken += duplicates & inserted
+        # Whichever index it was: what freed the value may stand in this very bulk write, whose insertions come
+        # first; and an old server does not tell the index.
+        tally.overtaken += [i for i, problem in problems.items() if i in inserted and is_duplicate(problem)]
         inserted -= problems.keys()
         failed = {index: problem for index, problem in problems.items() if index not in tally.overtaken}
         check_problems(failed.values())

@@ -38,6 +38,11 @@ def _is_by_id(problem: Mapping[str, Any]) -> bool:
     return len(problem.get("op", {}).get("q", ())) <= 1
 
 
+def is_duplicate(problem: Mapping[str, Any]) -> bool:
+    """Whether a unique index refused the write, that of `_id` or another one."""
+    return meaning_of(problem["code"]) is Meaning.HEALABLE
+
+
 def failure_of(problem: Mapping[str, Any]) -> Failure:
     code = problem["code"]
     healable = meaning_of(code) is Meaning.HEALABLE

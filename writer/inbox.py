@@ -7,6 +7,7 @@ Sources: Amazon SQS API reference for each action; developer guide, "Amazon SQS 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from shared.aws import AWS_ERRORS, translated
 from shared.batches import MAX_ENTRIES, batches
 from shared.dead_letter import entry_size
+from shared.envelope import is_compressed
 from shared.errors import FatalError, TransientError
 from writer.ports import Message
 
@@ -39,6 +41,9 @@ ENOUGH_BYTES = 160 * 1024
 ENOUGH_MESSAGES = 50
 """Likewise, for small ones: more requests would keep the first messages waiting."""
 
+
+PROMPT_SECONDS = 2.0
+"""For how long a further request may keep the messages in hand waiting."""
 
 _FORGETTING = 0.8  # of the largest size, with each request that brought smaller messages
 
@@ -93,7 +98,8 @@ class SqsInbox:
         self._url = queue_url
         self._dead_letter_url = dead_letter_queue_url
         self._facts = QueueFacts(MIN_VISIBILITY, 0)
-        self._largest: float | None = None  # of the messages that came of late, characters
+        self._largest: float | None = None  # size of the messages that came of late
+        self._hurries = False
 
     async def open(self) -> None:
         """Reads and checks both queues; to be called before anything else.
@@ -122,21 +128,25 @@ class SqsInbox:
         For how many messages a request asks depends on their size of late, so that what all loops hold at
         once is bounded, whatever waits in the queue.
         """
-        messages: list[Message] = []
-        wait, is_full = WAIT_SECONDS, True
-        while (
-            is_full and len(messages) < ENOUGH_MESSAGES and (room := ENOUGH_BYTES - _characters(messages)) > 0
-        ):
+        first = self._number(ENOUGH_BYTES)
+        messages = latest = await self._receive(first, WAIT_SECONDS)
+        number = first
+        while len(latest) == number and not self._hurries:
+            room = ENOUGH_BYTES - sum(map(_size, messages))
+            if room <= 0 or len(messages) >= ENOUGH_MESSAGES:
+                break
             number = self._number(room)
             try:
-                latest = await self._receive(number, wait)
-            except TransientError:
-                if messages:  # they are ours to handle
-                    break
-                raise
-            messages += latest
-            wait, is_full = 0, len(latest) == number
+                # The messages in hand wait for it, and nobody extends their lock yet.
+                latest = await asyncio.wait_for(self._receive(number, 0), PROMPT_SECONDS)
+            except (TransientError, TimeoutError):
+                break
+            messages = [*messages, *latest]
         return messages
+
+    def hurry(self) -> None:
+        """See `writer.ports.Inbox`."""
+        self._hurries = True
 
     async def _receive(self, number: int, wait: int) -> list[Message]:
         try:
@@ -160,7 +170,7 @@ class SqsInbox:
             for message in answer.get("Messages", [])
         ]
         if messages:
-            largest = max(len(message.body) for message in messages)
+            largest = max(map(_size, messages))
             self._largest = max(largest, (self._largest or 0) * _FORGETTING)
         return messages
 
@@ -241,5 +251,6 @@ class SqsInbox:
         return {str(attribute): value for attribute, value in answer["Attributes"].items()}
 
 
-def _characters(messages: Sequence[Message]) -> int:
-    return sum(len(message.body) for message in messages)
+def _size(message: Message) -> int:
+    """What a message takes of a batch. A compressed one can become anything, so it is enough."""
+    return ENOUGH_BYTES if is_compressed(message.body) else len(message.body)

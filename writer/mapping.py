@@ -27,6 +27,12 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 - 64 * 1024
 """MongoDB's limit of 16 MiB (manual, "MongoDB limits and thresholds"), less room for what is around it."""
 
 
+MAX_KEY_BYTES = 2048
+"""Of a partition key; a sort key has 1024 at most, a name 255 (DynamoDB developer guide, "Constraints")."""
+
+_SURELY_SHORT = MAX_KEY_BYTES // 4  # a character has four bytes of UTF-8 at most
+
+
 class Image(NamedTuple):
     """What a put writes.
 
@@ -54,9 +60,10 @@ def locate(table: Table, change: Change) -> Target:
     if len(change.key) == 1:
         ((name, value),) = change.key.items()
         # Nearly every key there is; all the others, and what is wrong, below.
-        if (type(value) is str or (type(value) is int and INT64_MIN <= value <= INT64_MAX)) and (
-            not rule.key or rule.key == (name,)
-        ):
+        if (
+            (type(value) is str and len(value) <= _SURELY_SHORT)
+            or (type(value) is int and INT64_MIN <= value <= INT64_MAX)
+        ) and (not rule.key or rule.key == (name,)):
             identity: Identity = (table.database, table.collection, value)
             return Target(table.database, table.collection, value, identity, rule.metadata_field)
     names = rule.key or tuple(sorted(change.key))
@@ -72,6 +79,8 @@ def locate(table: Table, change: Change) -> Target:
         raise PoisonError("bad-key", "a key attribute is not a string, number or binary value")
     if any(isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX for value in key.values()):
         raise PoisonError("not-bson", "BSON cannot hold the key: an integer is beyond int64")
+    if any(_bytes(part) > MAX_KEY_BYTES for part in (*names, *key.values())):
+        raise PoisonError("bad-key", f"a part of the key has more than {MAX_KEY_BYTES} bytes")
     if len(names) == 1:
         wire_id, document_id = change.key[names[0]], key[names[0]]
     else:
@@ -80,8 +89,16 @@ def locate(table: Table, change: Change) -> Target:
         fields = [_inside_id(name, names) for name in names]
         wire_id = {field: change.key[name] for field, name in zip(fields, names, strict=True)}
         document_id = {field: key[name] for field, name in zip(fields, names, strict=True)}
-    identity = (table.database, table.collection, canonical_key({"": wire_id}))
+    # The same for one item, whichever way it came: a text or an integer stands for itself.
+    part = wire_id if type(wire_id) in (str, int) else canonical_key({"": wire_id})
+    identity = (table.database, table.collection, part)
     return Target(table.database, table.collection, document_id, identity, rule.metadata_field)
+
+
+def _bytes(part: Any) -> int:
+    if isinstance(part, bytes):
+        return len(part)
+    return len(part.encode(errors="surrogatepass")) if isinstance(part, str) else 0
 
 
 def _inside_id(name: str, names: tuple[str, ...]) -> str:

@@ -54,6 +54,10 @@ class Inbox(Protocol):
         """Waits a few seconds for messages; a batch that fits into memory, of each group the oldest first."""
         ...
 
+    def hurry(self) -> None:
+        """From now on a batch is what one request brings: we stop, and shall not hold what others can take."""
+        ...
+
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Locks messages anew; returns those whose lock was lost already."""
         ...

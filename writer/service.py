@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import TransientError
 from writer.backoff import Backoff
+from writer.collector import collect_now
 from writer.health import Part
 from writer.lease import Lease
 from writer.plan import make_plan
@@ -71,6 +72,7 @@ class Service:
         async with asyncio.TaskGroup() as group:
             drains = [group.create_task(self._loop(stop), name=f"drain-{n}") for n in range(loops)]
             await stop.wait()
+            self._inbox.hurry()
             log.info("draining: no more messages are received")
             _, late = await asyncio.wait(drains, timeout=grace)
             if late:
@@ -251,6 +253,7 @@ class Service:
                 await action()
             except TransientError as error:
                 self._health.lost(part, str(error))
+                collect_now()
             else:
                 self._health.found(part)
                 return True

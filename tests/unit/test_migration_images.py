@@ -92,7 +92,7 @@ def test_the_order_of_a_composite_key_is_that_of_the_mapping() -> None:
 
 @pytest.mark.parametrize(
     "document_id",
-    [bson.ObjectId(), "text", None, True, {"id": 1}, [1], Decimal128("NaN")],
+    [bson.ObjectId("5f1a2b3c4d5e6f7081920a0b"), "text", None, True, {"id": 1}, [1], Decimal128("NaN")],
     ids=repr,
 )
 def test_an_id_that_no_item_can_have(document_id: Any) -> None:
