@@ -10,13 +10,15 @@ import signal
 import urllib.request
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
+import pymongo
 import pytest
 
 from local import ports
 from local.emulator import ACCESS_KEY, REGION
+from local.mongod import Mongod
 from local.process import wait_until
 from ops.migration.checkpoints import COLLECTION
 from tests import command_processes as commands
@@ -96,14 +98,19 @@ def begin(
 
 def settings_of(world: World) -> dict[str, str]:
     """The environment of the command."""
+    mapping = {"REPLICATION_FILE": str(world.mapping)}
+    return settings(world.source, world.mongodb_uri, world.database) | mapping
+
+
+def settings(source: Source, mongodb_uri: str, database: str) -> dict[str, str]:
+    """The same without a mapping."""
     return {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ENDPOINT_URL": world.source.server.endpoint_url,
-        "MONGODB_URI": world.mongodb_uri,
-        "MONGODB_DATABASE": world.database,
-        "REPLICATION_FILE": str(world.mapping),
+        "AWS_ENDPOINT_URL": source.server.endpoint_url,
+        "MONGODB_URI": mongodb_uri,
+        "MONGODB_DATABASE": database,
     }
 
 
@@ -241,3 +248,30 @@ def test_comparing_for_ever(begin: Begin, tmp_path: Path) -> None:
     wait_until(lambda: not child.running, timeout_s=30, what="the command to end")
     assert child.kill() == 130
     assert "Traceback" not in log.read_text()
+
+
+def test_a_backfill_waits_for_mongodb(
+    dynamodb_local: Source, tmp_path: Path, rng: random.Random, unique: str
+) -> None:
+    """`mongod` dies by kill -9 and comes back: the backfill says that it waits, and goes on (P4)."""
+    source = FullSource(dynamodb_local.server, rng, 5_000)
+    table = source.create_table(unique, id="N")
+    with Mongod(tmp_path) as server, pymongo.MongoClient[dict[str, Any]](server.uri) as client:
+        server.wait()
+        environment = settings(source, server.uri, "target")
+        log = tmp_path / "backfill.log"
+        child = commands.start(
+            environment, log, "backfill", table.name, "--no-live", "--page-size", "50", "--rcu", "500"
+        )
+        collection = client["target"][table.name]
+        child.wait_until(
+            lambda: collection.estimated_document_count() > 100, timeout_s=60, what="the first documents"
+        )
+        server.kill()
+        child.wait_until(lambda: "waiting: MongoDB" in log.read_text(), timeout_s=60, what="it to notice")
+        server.restart()
+        wait_until(lambda: not child.running, timeout_s=120, what="the backfill to end")
+        assert child.kill() == 0, log.read_text()
+        assert "going on" in log.read_text()
+        assert commands.run(environment, "verify", table.name, "--settle", "0.2")["items"] == 5_000
+    source.delete_table(table)
