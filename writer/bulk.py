@@ -142,8 +142,8 @@ async def _bulk(collection: AgnosticCollection[Any], operations: Sequence[_Index
             raise TransientError("MongoDB did not confirm the write on a majority of its members") from error
         problems = {operations[problem["index"]][0]: problem for problem in details["writeErrors"]}
         duplicates = {index for index, problem in problems.items() if problem.get("keyPattern") == {"_id": 1}}
-        # Whichever index it was: what freed the value may stand in this very bulk write, whose insertions come
-        # first; and an old server does not tell the index.
+        # Whichever index it was: what frees the value may stand in this very bulk write, whose insertions
+        # come first; and an old server does not tell the index.
         tally.overtaken += [i for i, problem in problems.items() if i in inserted and is_duplicate(problem)]
         inserted -= problems.keys()
         failed = {index: problem for index, problem in problems.items() if index not in tally.overtaken}

@@ -55,7 +55,7 @@ class Inbox(Protocol):
         ...
 
     def hurry(self) -> None:
-        """From now on a batch is what one request brings: we stop, and shall not hold what others can take."""
+        """From now on a batch is what one request brings: we stop, and others can take the rest."""
         ...
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from shared.aws import sqs_client
+from shared.envelope import encode_change, seal
 from shared.errors import FatalError, TransientError
+from tests.builders import LABEL, put
 from tests.contract.test_inbox_contract import letter
 from writer.inbox import ENOUGH_BYTES, ENOUGH_MESSAGES, SqsInbox
 from writer.ports import Message
@@ -119,9 +122,11 @@ async def test_a_deep_queue_is_emptied_in_large_batches(stack: Stack, queues: Qu
 class Queue:
     """An SQS client whose queue has messages of some lengths, and an error after them if one is given."""
 
-    def __init__(self, *lengths: int, error: Exception | None = None) -> None:
+    def __init__(self, *lengths: int, error: Exception | None = None, hangs: bool = False) -> None:
         self.lengths = list(lengths)
+        self.bodies: list[str] = []
         self._error = error
+        self._hangs = hangs
         self.requests: list[tuple[int, int]] = []
         """For each request: the messages that it asked for, and the seconds that it waits."""
 
@@ -130,10 +135,13 @@ class Queue:
         self.requests.append((number, request["WaitTimeSeconds"]))
         if not self.lengths and self._error is not None:
             raise self._error
+        if not self.lengths and self._hangs:
+            await asyncio.Event().wait()
         taken, self.lengths = self.lengths[:number], self.lengths[number:]
+        bodies, self.bodies = self.bodies[:number], self.bodies[number:]
         attributes = {"MessageGroupId": "lane", "ApproximateReceiveCount": "1", "SentTimestamp": "0"}
         message = {"MessageId": "1", "ReceiptHandle": "1", "Attributes": attributes}
-        return {"Messages": [{**message, "Body": "x" * length} for length in taken]}
+        return {"Messages": [{**message, "Body": body} for body in bodies or ["x" * n for n in taken]]}
 
 
 SMALL, LARGE = 100, 240_000
@@ -176,6 +184,40 @@ async def test_what_is_held_at_once_is_bounded() -> None:
         queue.lengths = queue.lengths[:30]
         assert sum(len(message.body) for message in await inbox.receive()) < ENOUGH_BYTES + 50_000
         queue.lengths = []
+
+
+async def test_a_compressed_message_fills_a_batch() -> None:
+    """It can become anything: no further request, and from then on one message at a time (P7)."""
+    change = encode_change(put(1, text="x" * 1000))
+    compressed = seal("people", LABEL, [change], 200)
+    plain = seal("people", LABEL, [encode_change(put(1, z="x", text='"z":"'))], 10_000)
+    queue: Any = Queue(*[SMALL] * 500)
+    inbox = SqsInbox(queue, "queue", "dead")
+    while queue.lengths:
+        await inbox.receive()
+    queue.bodies, queue.requests = [plain] * 60, []
+    assert len(await inbox.receive()) == 50
+    queue.bodies = [compressed] * 20
+    assert len(await inbox.receive()) == 10  # nobody could know
+    assert len(await inbox.receive()) == 1
+
+
+async def test_a_further_request_does_not_keep_messages_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQS hangs: what is in hand is handled, while its lock lasts (P4)."""
+    monkeypatch.setattr("writer.inbox.PROMPT_SECONDS", 0.01)
+    queue: Any = Queue(SMALL, hangs=True)
+    assert len(await SqsInbox(queue, "queue", "dead").receive()) == 1
+    assert len(queue.requests) == 2
+
+
+async def test_in_a_hurry_one_request_is_a_batch() -> None:
+    """What others can take is left to them."""
+    queue: Any = Queue(*[SMALL] * 500)
+    inbox = SqsInbox(queue, "queue", "dead")
+    while len(queue.lengths) > 100:
+        await inbox.receive()
+    inbox.hurry()
+    assert len(await inbox.receive()) == 10
 
 
 async def test_what_was_received_is_handled_when_the_next_request_fails() -> None:

@@ -223,6 +223,15 @@ async def test_a_duplicate_on_another_unique_index_is_healable(world: World) -> 
     assert await apply(world, put(2, 2, email="x")) == Outcome(inserted=1)
 
 
+async def test_a_unique_value_changes_hands_within_a_batch(world: World) -> None:
+    """One document gives it up, and a new one takes it: no failure, in whatever order MongoDB is told."""
+    world.make_unique("items", "email")
+    await apply(world, put(1, 1, email="x"))
+    outcome = await apply(world, put(2, 1, email="z"), put(2, 2, email="x"))
+    assert outcome == Outcome(inserted=1, modified=1)
+    assert {document["_id"]: document["email"] for document in world.documents()} == {1: "z", 2: "x"}
+
+
 async def test_collections_do_not_meet(world: World) -> None:
     """The same key in two collections is two documents, with tombstones of their own."""
     await world.sink.apply([write(put(1), collection="a"), write(put(1), collection="b")])

@@ -118,6 +118,13 @@ def test_a_module_that_cannot_be_compiled_has_no_bytecode() -> None:
     assert only == PurePosixPath(importlib.util.cache_from_source("a/good.py"))
 
 
+def test_a_compiler_that_does_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package without bytecode would work, and start slowly, and nobody would know why."""
+    monkeypatch.setattr("deploy.package.COMPILE", ("-c", "raise SystemExit(1)"))
+    with pytest.raises(PackageError, match="compiled nothing"):
+        bytecode_of({PurePosixPath("good.py"): b"x = 1\n"})
+
+
 def test_the_same_code_gives_the_same_bytes(package: Path, tmp_path: Path) -> None:
     """A deployment updates the function only when something changed."""
     build(tmp_path / "again.zip")

@@ -217,6 +217,9 @@ MALFORMED: dict[str, Any] = {
     "time that is not a number": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=float("nan")),
     "time in milliseconds": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=1588166542000),
     "time after 5138": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=10**11),
+    "time that is after 5138 when rounded": changed(
+        GOOD, "dynamodb", "ApproximateCreationDateTime", to=99999999999.9999
+    ),
     "time before 1970": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=-1),
     "huge time": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=10**4000),
     "bytes": GOOD | {"dynamodb": GOOD["dynamodb"] | {"NewImage": {"a": {"S": b"x"}}}},

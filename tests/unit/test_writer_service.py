@@ -322,6 +322,26 @@ async def test_a_stop_gives_back_what_was_just_received() -> None:
     assert writer.inbox.in_flight == []
 
 
+async def test_a_stop_is_told_to_the_inbox() -> None:
+    """A receive under way must not go on and on."""
+    async with writing() as writer:
+        await writer.clock.advance(1)
+        assert "hurry" not in writer.inbox.faults.calls
+    assert "hurry" in writer.inbox.faults.calls
+
+
+async def test_what_failed_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed call leaves cycles that hold its batch; the collector looks rarely, so it is asked to."""
+    asked: list[int] = []
+    monkeypatch.setattr("writer.service.collect_now", lambda: asked.append(1))
+    async with writing() as writer:
+        writer.sink.faults.raises["apply"] = [AWAY, AWAY]
+        writer.inbox.send(body_of(put(1, 1, n=1)))
+        await writer.clock.advance(60)
+        assert writer.state() == {1: 1}
+    assert len(asked) == 2
+
+
 async def test_a_stop_lets_the_work_in_hand_be_finished() -> None:
     """What has begun is written and acknowledged; then the loops end."""
     writer = Writer()
