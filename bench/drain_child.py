@@ -1,14 +1,13 @@
 """One way of writing a load to MongoDB, in a process of its own: `python -m bench.drain_child WAY JSON`.
 
 Prints what it found as JSON. The clocks run from the first batch to the last acknowledgement; what came
-before (imports, connecting, reading the load) is not in the figures, but it is in the resident memory.
+before (imports, connecting, reading the load) is not in the figures.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -150,6 +149,31 @@ def writer_on_sqs(task: Task) -> Mapping[str, float]:
     return asyncio.run(run())
 
 
+def emulator_alone(task: Task) -> Mapping[str, float]:
+    """The emulator's queue received and deleted by as many loops as the writer has, and nothing done."""
+
+    async def run() -> Mapping[str, float]:
+        loops = LOOPS_PER_CONNECTION * task.connections
+        async with sqs_client(2 * loops + 2, attempts=3, read_timeout=15) as sqs:
+            queue = SqsInbox(sqs, task.queue_url, task.dead_letter_queue_url)
+            await queue.open()
+            inbox = _Watched(queue, task.messages)
+
+            async def loop() -> None:
+                while not inbox.done.is_set():
+                    await inbox.delete(await inbox.receive())
+
+            workers = [asyncio.create_task(loop()) for _ in range(loops)]
+            await inbox.done.wait()
+            seconds, cpu = time.perf_counter() - inbox.began, time.process_time() - inbox.cpu_began
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            return _found(task.changes, seconds, cpu)
+
+    return asyncio.run(run())
+
+
 async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
     clock, stop = SystemClock(), asyncio.Event()
     sink = MongoSink.connect(task.uri, task.database, task.connections)
@@ -212,14 +236,14 @@ def article(task: Task) -> Mapping[str, float]:
 
 
 def _found(changes: int, seconds: float, cpu: float) -> dict[str, float]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"rate": changes / seconds, "cpu": cpu / changes * 1e6, "rss": peak}
+    return {"rate": changes / seconds, "cpu": cpu / changes * 1e6}
 
 
 WAYS: Mapping[str, Callable[[Task], Mapping[str, float]]] = {
     "ceiling": ceiling,
     "writer, queue in memory": writer_on_memory,
     "writer, emulator": writer_on_sqs,
+    "emulator alone": emulator_alone,
     "article": article,
 }
 

@@ -138,7 +138,10 @@ class Mender:
     async def _mend(self, finding: Finding) -> Mended:
         if finding.key is None:
             return await self._mend_without_key(finding)
+        document_id = self._looker.id_of(finding.key)
         for _ in range(_TRIES):
+            # Before the item is read: a deletion that comes after it must have a higher version than ours.
+            buried = Tombstone() if document_id is None else await self._buried(document_id)
             (sight,) = await self._looker.look([finding.key])
             if sight.difference is None:
                 return Mended(finding, Result.MOVED_ON)
@@ -147,7 +150,7 @@ class Mender:
                     self._looker.table,
                     dict(self._looker.source.key),
                     sight,
-                    await self._buried(sight),
+                    buried,
                     _now(),
                 )
             except UnmendableError as error:
@@ -182,8 +185,8 @@ class Mender:
         outcome = await self._patience.until_done(lambda: self._store.apply([write]))
         return Mended(finding, Result.MENDED if outcome.deleted else Result.MOVED_ON)
 
-    async def _buried(self, sight: Sight) -> Tombstone:
-        probe = removal_of(self._looker.table, sight.document_id, "", 0, marks=False)
+    async def _buried(self, document_id: Any) -> Tombstone:
+        probe = removal_of(self._looker.table, document_id, "", 0, marks=False)
         probe = probe._replace(change=probe.change._replace(sequence=BACKFILL))
         found = await self._patience.until_done(lambda: self._store.tombstones_of([probe]))
         return found.get(0, Tombstone())

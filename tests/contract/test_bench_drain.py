@@ -24,6 +24,8 @@ def test_every_way_is_measured(stack: Stack) -> None:
         "inserts: writer, queue in memory",
         "inserts: writer, emulator",
         "inserts: writer, emulator, large events",
+        "inserts: emulator alone",
+        "inserts: emulator alone, large events",
         "inserts: article, one at a time",
         "inserts: article, four at a time",
         "updates: ceiling",
