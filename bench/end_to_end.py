@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from bench.items import KINDS
 from bench.load import body_of_one
 from bench.measure import Series
 from bench.report import Result, Table, shown, values
+from bench.world import batches_in
 from deploy.package import build
 from local.stack import Stack
 from replicator_testing import Pipeline
@@ -106,8 +106,7 @@ class _BatchLog:
         """How long each batch took, once so many changes are acknowledged."""
         deadline = time.monotonic() + _ARRIVAL
         while time.monotonic() < deadline:
-            lines = self._log.read_bytes()[self._start :].splitlines()
-            entries = [json.loads(line) for line in lines if b'"batch applied"' in line and line[-1:] == b"}"]
+            entries = batches_in(self._log, self._start)
             if sum(entry["changes"] for entry in entries) >= changes:
                 return [sum(entry[part] for part in _PARTS) for entry in entries]
             time.sleep(_PAUSE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from bench.items import LANES
 from bench.load import Load
 from bench.measure import Series
 from bench.report import Plot, Result, Table, shown, values
-from bench.world import CONNECTIONS, World, store
+from bench.world import CONNECTIONS, World, batches_in, store
 from local.deployment import Deployment
 from local.stack import Stack
 from local.writer_process import WriterProcess
@@ -134,7 +133,7 @@ class _Bench:
             written = sum(
                 batch[kind]
                 for writer in writers
-                for batch in _batches(writer.log)
+                for batch in batches_in(writer.log)
                 for kind in ("inserted", "modified", "stale")
             )
             self._world.check(database, stored)
@@ -147,9 +146,9 @@ class _Bench:
         sqs = self._stack.client("sqs")
         began = done = 0.0
         while time.monotonic() < deadline:
-            if not began and all(_batches(writer.log) for writer in writers):
+            if not began and all(batches_in(writer.log) for writer in writers):
                 began = time.perf_counter()
-                done = sum(batch["changes"] for writer in writers for batch in _batches(writer.log))
+                done = sum(batch["changes"] for writer in writers for batch in batches_in(writer.log))
             names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
             there = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
             if not any(int(number) for number in there.values()):
@@ -161,13 +160,6 @@ class _Bench:
 
     def _connections(self, client: pymongo.MongoClient[dict[str, Any]]) -> int:
         return int(client.admin.command("serverStatus")["connections"]["current"])
-
-
-def _batches(log: Path) -> Sequence[Mapping[str, Any]]:
-    if not log.exists():
-        return []
-    lines = log.read_bytes().splitlines()
-    return [json.loads(line) for line in lines if b'"batch applied"' in line and line[-1:] == b"}"]
 
 
 def _peak_memory(pid: int) -> float:

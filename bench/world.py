@@ -18,7 +18,7 @@ from bench.load import read
 from local.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from types_boto3_sqs.literals import QueueAttributeNameType
@@ -131,3 +131,11 @@ class World:
             count = client[database][TABLE].count_documents({"turn": load.turn})
         if count != expected:
             raise ValueError(f"{count} documents are there, not {expected}")
+
+
+def batches_in(log: Path, start: int = 0) -> Sequence[Mapping[str, Any]]:
+    """The batches that a writer's log tells of, from a place in the file on."""
+    if not log.exists():
+        return []
+    lines = log.read_bytes()[start:].splitlines()
+    return [json.loads(line) for line in lines if b'"batch applied"' in line and line[-1:] == b"}"]

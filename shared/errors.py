@@ -1,7 +1,7 @@
 """The three kinds of failure. Every other error is a bug and may end the process.
 
-Drivers' errors are translated into these once, at the edge (`writer.sink`, `writer.inbox`,
-`producer_lambda.handler`), by type and code. Nothing here knows a driver.
+Drivers' errors are translated into these once, at the edge (`writer.driver_errors`,
+`shared.aws`), by type and code. Nothing here knows a driver.
 """
 
 
@@ -24,3 +24,11 @@ class TransientError(Exception):
 
 class FatalError(Exception):
     """Only a person can help: wrong settings, refused credentials. Its text says what to do."""
+
+
+def fatal_reasons(error: BaseException) -> list[str]:
+    """The distinct texts of the `FatalError`s in an error or a group of errors."""
+    if isinstance(error, FatalError):
+        return [str(error)]
+    nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return list(dict.fromkeys(reason for part in nested for reason in fatal_reasons(part)))

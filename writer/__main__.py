@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from shared import logs
 from shared.aws import sqs_client
-from shared.errors import FatalError, TransientError
+from shared.errors import FatalError, TransientError, fatal_reasons
 from writer.backoff import Backoff
 from writer.clock import SystemClock
 from writer.collector import spare_the_collector
@@ -55,7 +55,7 @@ def main() -> int:
     try:
         asyncio.run(_run(settings, rules, replication.databases))
     except Exception as error:
-        reasons = _fatal_reasons(error)
+        reasons = fatal_reasons(error)
         for reason in reasons:
             log.error("stopped: this needs a person", extra={"reason": reason})  # noqa: TRY400 - likewise
         if not reasons:
@@ -131,14 +131,6 @@ async def _opened(action: Callable[[], Awaitable[None]], part: Part, health: Hea
         else:
             health.found(part)
             return
-
-
-def _fatal_reasons(error: BaseException) -> list[str]:
-    """The distinct texts of the `FatalError`s in an error or a group of errors."""
-    if isinstance(error, FatalError):
-        return [str(error)]
-    nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    return list(dict.fromkeys(reason for part in nested for reason in _fatal_reasons(part)))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bson.decimal128 import Decimal128
 from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteOne, InsertOne, UpdateOne
@@ -20,6 +19,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from shared.errors import TransientError
 from writer.apply import Written
+from writer.bson_values import hashable
 from writer.driver_errors import check_problems, concerns_documents, failure_of, failure_of_all, is_duplicate
 from writer.guard import document_filter, mark_stage, put_pipeline, removal_filter
 
@@ -98,13 +98,6 @@ async def perform(collection: AgnosticCollection[Any], commands: Mapping[int, Co
         again = [(index, guarded(commands[index])) for index in tally.overtaken]
         tally.overtaken = []
         await _bulk(collection, again, tally)
-
-
-def hashable(document_id: Any) -> Hashable:
-    """Equal where MongoDB finds two `_id` equal: numbers by value, documents by the order of their fields."""
-    if isinstance(document_id, dict):
-        return tuple((name, hashable(part)) for name, part in document_id.items())
-    return document_id.to_decimal() if isinstance(document_id, Decimal128) else document_id
 
 
 async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Command]) -> frozenset[int]:

@@ -18,7 +18,8 @@ from pymongo.write_concern import WriteConcern
 
 from shared.errors import FatalError
 from writer.apply import Tombstone, apply
-from writer.bulk import KEYS_PER_QUERY, Tally, hashable, perform
+from writer.bson_values import hashable
+from writer.bulk import KEYS_PER_QUERY, Tally, perform
 from writer.driver_errors import translated
 from writer.guard import (
     TOMBSTONE_SECONDS,

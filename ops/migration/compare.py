@@ -178,16 +178,6 @@ def id_of_raw(document: RawBSONDocument) -> Any:
     return decode(found.raw, _OPTIONS) if isinstance(found, RawBSONDocument) else found
 
 
-def hashable(document_id: Any) -> Hashable:
-    """Equal where MongoDB finds two `_id` equal: numbers by value, documents by the order of their fields."""
-    if isinstance(document_id, dict):
-        return tuple((name, hashable(part)) for name, part in document_id.items())
-    if isinstance(document_id, list):
-        return tuple(hashable(part) for part in document_id)
-    found: Hashable = document_id.to_decimal() if isinstance(document_id, Decimal128) else document_id
-    return found
-
-
 def key_identity(key: Mapping[str, Mapping[str, Any]]) -> Hashable:
     """Equal for equal keys: numbers by value."""
     return tuple(

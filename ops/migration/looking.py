@@ -15,7 +15,6 @@ from ops.migration.compare import (
     Difference,
     Kind,
     as_document,
-    hashable,
     id_of_raw,
     judge,
     key_identity,
@@ -25,6 +24,7 @@ from ops.migration.compare import (
 from ops.migration.copying import as_json
 from ops.migration.images import copied, key_of_item, write_of
 from shared.errors import PoisonError
+from writer.bson_values import hashable
 from writer.mapping import locate
 
 if TYPE_CHECKING:

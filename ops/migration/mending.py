@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from bson import encode
 
-from ops.migration.compare import Kind, as_document, hashable, is_extra, version_of
+from ops.migration.compare import Kind, as_document, is_extra, version_of
 from ops.migration.images import Copied, copied, write_of
 from shared.change import Op
 from shared.errors import PoisonError
 from shared.version import BACKFILL, just_after
 from writer.apply import Tombstone
+from writer.bson_values import hashable
 from writer.replication import Deletes
 from writer.write import Mark, Removal, Target, Write
 

@@ -17,7 +17,7 @@ from ops.migration.dynamodb import Aws
 from ops.migration.store import Store
 from ops.migration.telling import console
 from ops.outcome import UNUSABLE
-from shared.errors import FatalError, PoisonError
+from shared.errors import FatalError, PoisonError, fatal_reasons
 from writer.hooks import load_hooks
 from writer.names import database_problem
 from writer.replication import Replication, parse_replication
@@ -212,7 +212,7 @@ def run(main: Callable[[], Coroutine[Any, Any, Ending]], *, when_stopped: str) -
         console(errors=True).print(f"Stopped. {when_stopped}")
         ending = Ending(130)
     except BaseExceptionGroup as group:
-        reasons = _fatal_reasons(group)
+        reasons = fatal_reasons(group)
         if not reasons:
             raise
         _print_reasons(reasons)
@@ -221,13 +221,6 @@ def run(main: Callable[[], Coroutine[Any, Any, Ending]], *, when_stopped: str) -
     if ending.show is not None:
         ending.show()
     raise typer.Exit(ending.status)
-
-
-def _fatal_reasons(error: BaseException) -> list[str]:
-    if isinstance(error, FatalError):
-        return [str(error)]
-    nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    return list(dict.fromkeys(reason for part in nested for reason in _fatal_reasons(part)))
 
 
 def _print_reasons(reasons: list[str]) -> None:

@@ -16,8 +16,8 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from ops.migration.compare import hashable
 from shared.errors import FatalError, TransientError
+from writer.bson_values import hashable
 from writer.mongo_errors import Meaning, meaning_of
 from writer.sink import MongoSink
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from ops.migration.compare import (
     Kind,
     as_document,
-    hashable,
     id_of_raw,
     is_extra,
     is_marked,
@@ -25,6 +24,7 @@ from ops.migration.compare import (
 )
 from ops.migration.images import key_of_id, key_of_item
 from ops.migration.settling import Verdict, settle
+from writer.bson_values import hashable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -9,7 +9,8 @@ import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
-from ops.migration.compare import Kind, as_document, hashable, judge, key_identity, same
+from ops.migration.compare import Kind, as_document, judge, key_identity, same
+from writer.bson_values import hashable
 from writer.replication import parse_replication
 from writer.rules import Rules
 
