@@ -50,7 +50,7 @@ lint: $(VENV) ## check style, types, imports and templates
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES)
 	$(BIN)/lint-imports
-	$(BIN)/cfn-lint deploy/pipeline.yaml
+	$(BIN)/cfn-lint deploy/*.yaml
 
 format: $(VENV) ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff format .

@@ -17,10 +17,16 @@ class Capabilities:
     """Numbers in keys are normalised: 1.50 and 1.5 are one item."""
     log_groups: str | None = None
     """A function logs to the group that it was given."""
+    template_loops: str | None = None
+    """A template may loop over a list (`Fn::ForEach`), with names made of its entries (`&{…}`)."""
+    writer_service: str | None = None
+    """The service of deploy/writer.yaml can be deployed."""
 
 
 LOCALSTACK: Final = Capabilities(
     log_groups="LocalStack writes a function's log to /aws/lambda/NAME, whichever group it was given",
+    template_loops="LocalStack 4.9.2 knows no &{…} in Fn::ForEach",
+    writer_service="LocalStack has ECS for its customers only",
 )
 MINISTACK: Final = Capabilities(
     partial_batches="MiniStack takes a batch whose function reports failures for done",

@@ -4,10 +4,11 @@ Several deployments can live on one emulator: nothing has a name that does not s
 """
 
 import hashlib
+import json
 import platform
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,29 +18,40 @@ from local import paths
 from local.errors import StackError
 from local.process import wait_until
 from local.stack import Stack
+from local.tables import create_table
+from local.templates import load, without_loops
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_cloudformation.type_defs import ParameterTypeDef
 
 DEPLOY_TIMEOUT_S = 120.0
 DELETE_TIMEOUT_S = 60.0
 
+_STREAMS = "TableStreamArns"
+
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where the parts of one deployed pipeline are: the outputs of the template."""
+    """Where the parts of one deployed pipeline are."""
 
     name: str
     queue_url: str
     dead_letter_queue_url: str
     function_name: str
-    stream_mapping_id: str
-    table_name: str
-    stream_arn: str
+    streams: Sequence[str] = ()
+    """ARNs of the streams that it reads."""
+    example_table: str = ""
+    """The table that was made with it, and goes with it; empty: none."""
 
 
 def deploy(
-    stack: Stack, name: str, *, package: Path, parameters: Mapping[str, str] | None = None
+    stack: Stack,
+    name: str,
+    *,
+    package: Path,
+    table: str = "",
+    parameters: Mapping[str, str] | None = None,
 ) -> Deployment:
     """Create the pipeline and wait until it stands.
 
@@ -47,44 +59,118 @@ def deploy(
         stack: Where.
         name: Name of the CloudFormation stack: lower-case letters, digits and hyphens.
         package: The producer's package, as `deploy.package` builds it.
+        table: Name of an example table to make, with the numeric key `id`; its stream is replicated.
         parameters: The template's parameters, over its defaults and what is known here (code and runtime).
+            Streams that it names are replicated, too.
 
     Raises:
         StackError: CloudFormation refused it; the message has its reasons.
     """
-    cloudformation = stack.client("cloudformation")
+    others = dict(parameters or {})
+    streams = [stream for stream in others.get(_STREAMS, "").split(",") if stream]
+    if table:
+        streams.insert(0, create_table(stack, table, id="N"))
+    others[_STREAMS] = ",".join(streams)
     known = _upload(stack, _bucket(name), package) | {
         "Runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
     }
-    try:
-        cloudformation.create_stack(
-            StackName=name,
-            TemplateBody=paths.TEMPLATE.read_text(),
-            Capabilities=["CAPABILITY_IAM"],
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": value}
-                for key, value in (known | dict(parameters or {})).items()
-            ],
-        )
-    except ClientError as error:
-        raise StackError(f"The pipeline cannot be deployed: {error}") from error
-    wait_until(
-        lambda: _settled(cloudformation, name),
-        timeout_s=DEPLOY_TIMEOUT_S,
-        what=f"the CloudFormation stack {name} to be created",
-    )
-    description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
+    create_stack(stack, name, _template(stack, others), known | others)
+    outputs = outputs_of(stack, name)
     return Deployment(
         name=name,
         queue_url=outputs["QueueUrl"],
         dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
         function_name=outputs["FunctionName"],
-        stream_mapping_id=outputs["StreamMappingId"],
-        table_name=outputs["TableName"],
-        stream_arn=outputs["StreamArn"],
+        streams=streams,
+        example_table=table,
     )
+
+
+def update(
+    stack: Stack,
+    deployment: Deployment,
+    *,
+    package: Path,
+    parameters: Mapping[str, str],
+) -> Deployment:
+    """Update the pipeline in place and wait until that is done.
+
+    Args:
+        stack: Where it is.
+        deployment: What is there.
+        package: The producer's package, the same as before or another.
+        parameters: The template's parameters that change; the others stay.
+
+    Raises:
+        StackError: CloudFormation refused it; the message has its reasons.
+    """
+    cloudformation = stack.client("cloudformation")
+    code = _upload(stack, _bucket(deployment.name), package)
+    changed = {_STREAMS: ",".join(deployment.streams)} | code | dict(parameters)
+    described = cloudformation.describe_stacks(StackName=deployment.name)["Stacks"][0]
+    before = {each["ParameterKey"] for each in described["Parameters"]}
+    kept = [_kept(key) for key in sorted(before - changed.keys())]
+    try:
+        cloudformation.update_stack(
+            StackName=deployment.name,
+            TemplateBody=_template(stack, changed),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=kept + [_parameter(key, value) for key, value in changed.items()],
+        )
+    except ClientError as error:
+        raise StackError(f"The stack {deployment.name} cannot be updated: {error}") from error
+    wait_until(
+        lambda: _settled(cloudformation, deployment.name, "UPDATE_COMPLETE"),
+        timeout_s=DEPLOY_TIMEOUT_S,
+        what=f"the CloudFormation stack {deployment.name} to be updated",
+    )
+    return replace(deployment, streams=changed[_STREAMS].split(","))
+
+
+def _template(stack: Stack, parameters: Mapping[str, str]) -> str:
+    """deploy/pipeline.yaml as this emulator takes it."""
+    text = paths.TEMPLATE.read_text()
+    if stack.capabilities.template_loops is None:
+        return text
+    return json.dumps(without_loops(load(text), {_STREAMS: parameters[_STREAMS].split(",")}))
+
+
+def create_stack(stack: Stack, name: str, body: str, parameters: Mapping[str, str]) -> None:
+    """Create a CloudFormation stack and wait until it stands.
+
+    Raises:
+        StackError: CloudFormation refused it; the message has its reasons.
+    """
+    cloudformation = stack.client("cloudformation")
+    try:
+        cloudformation.create_stack(
+            StackName=name,
+            TemplateBody=body,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[_parameter(key, value) for key, value in parameters.items()],
+        )
+    except ClientError as error:
+        raise StackError(f"The stack {name} cannot be deployed: {error}") from error
+    wait_until(
+        lambda: _settled(cloudformation, name, "CREATE_COMPLETE"),
+        timeout_s=DEPLOY_TIMEOUT_S,
+        what=f"the CloudFormation stack {name} to be created",
+    )
+
+
+def outputs_of(stack: Stack, name: str) -> dict[str, str]:
+    """The outputs of a CloudFormation stack."""
+    description = stack.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+
+
+def mapping_of(stack: Stack, deployment: Deployment, stream: str) -> str:
+    """The id of the event source mapping between a stream and the deployment's Lambda."""
+    mappings = stack.client("lambda").list_event_source_mappings(
+        FunctionName=deployment.function_name, EventSourceArn=stream
+    )["EventSourceMappings"]
+    return mappings[0]["UUID"]
 
 
 def delete(stack: Stack, deployment: Deployment) -> None:
@@ -95,17 +181,36 @@ def delete(stack: Stack, deployment: Deployment) -> None:
     Raises:
         StackError: It is still there after a minute.
     """
-    cloudformation = stack.client("cloudformation")
-    cloudformation.delete_stack(StackName=deployment.name)
-    wait_until(
-        lambda: _is_deleted(cloudformation, deployment.name),
-        timeout_s=DELETE_TIMEOUT_S,
-        what=f"the CloudFormation stack {deployment.name} to be deleted",
-    )
+    delete_stack(stack, deployment.name)
+    if deployment.example_table:
+        stack.client("dynamodb").delete_table(TableName=deployment.example_table)
     s3, bucket = stack.client("s3"), _bucket(deployment.name)
     for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
         s3.delete_object(Bucket=bucket, Key=each["Key"])
     s3.delete_bucket(Bucket=bucket)
+
+
+def delete_stack(stack: Stack, name: str) -> None:
+    """Delete a CloudFormation stack and wait until it is gone.
+
+    Raises:
+        StackError: It is still there after a minute.
+    """
+    cloudformation = stack.client("cloudformation")
+    cloudformation.delete_stack(StackName=name)
+    wait_until(
+        lambda: _is_deleted(cloudformation, name),
+        timeout_s=DELETE_TIMEOUT_S,
+        what=f"the CloudFormation stack {name} to be deleted",
+    )
+
+
+def _parameter(key: str, value: str) -> "ParameterTypeDef":
+    return {"ParameterKey": key, "ParameterValue": value}
+
+
+def _kept(key: str) -> "ParameterTypeDef":
+    return {"ParameterKey": key, "UsePreviousValue": True}
 
 
 def _bucket(name: str) -> str:
@@ -122,7 +227,7 @@ def _upload(stack: Stack, bucket: str, package: Path) -> dict[str, str]:
     return {"CodeBucket": bucket, "CodeKey": key}
 
 
-def _settled(cloudformation: "CloudFormationClient", name: str) -> bool:
+def _settled(cloudformation: "CloudFormationClient", name: str, wanted: str) -> bool:
     status = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
     if "FAILED" in status or "ROLLBACK" in status:
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
@@ -131,8 +236,8 @@ def _settled(cloudformation: "CloudFormationClient", name: str) -> bool:
             for event in reversed(events)
             if event["ResourceStatus"].endswith("FAILED")
         ]
-        raise StackError("\n".join([f"The pipeline cannot be deployed ({status}).", *reasons]))
-    return status == "CREATE_COMPLETE"
+        raise StackError("\n".join([f"The stack {name} cannot be deployed ({status}).", *reasons]))
+    return status == wanted
 
 
 def _is_deleted(cloudformation: "CloudFormationClient", name: str) -> bool:

@@ -57,7 +57,7 @@ def perform(stack: Stack, deployment: Deployment, screen: Screen, *, check: Call
         StackError: MongoDB does not hold in time what it should, or something was parked.
     """
     dynamodb = stack.client("dynamodb")
-    table = deployment.table_name
+    table = deployment.example_table
     with pymongo.MongoClient[Document](stack.mongodb_uri, tz_aware=True) as client:
         collection = client[DATABASE][table]
         known = {item["id"]["N"] for item in ITEMS}

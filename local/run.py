@@ -67,7 +67,7 @@ def _run(screen: Screen, resources: contextlib.ExitStack, stack: Stack, *, once:
         stack.check()
         writer.child.check()
 
-    screen.title(f"The example: table {deployment.table_name}, mapping {paths.REPLICATION_FILE.name}")
+    screen.title(f"The example: table {deployment.example_table}, mapping {paths.REPLICATION_FILE.name}")
     screen.say()
     example.perform(stack, deployment, screen, check=check)
     screen.say(f"\nAll as expected, {time.monotonic() - began:.1f} s after the start.")
@@ -82,9 +82,8 @@ def _deploy(screen: Screen, resources: contextlib.ExitStack, stack: Stack) -> De
     with screen.step("Package the Lambda"):
         build(package)
     screen.fact("Package", f"{package} ({package.stat().st_size / 1e6:.1f} MB)")
-    parameters = {"CreateExampleTable": "true", "ExampleTableName": example.TABLE}
     with screen.step(f"Deploy {paths.TEMPLATE.relative_to(paths.ROOT)} as the stack {STACK_NAME}"):
-        deployment = deploy(stack, STACK_NAME, package=package, parameters=parameters)
+        deployment = deploy(stack, STACK_NAME, package=package, table=example.TABLE)
     if not stack.emulator:  # it lives on after us, so what we made on it must not
         resources.callback(delete, stack, deployment)
     screen.fact("Queue", deployment.queue_url)
@@ -95,7 +94,7 @@ def _deploy(screen: Screen, resources: contextlib.ExitStack, stack: Stack) -> De
 
 def _show_commands(stack: Stack, deployment: Deployment, screen: Screen) -> None:
     """What to type in a second terminal."""
-    table, uri = deployment.table_name, without_password(stack.mongodb_uri)
+    table, uri = deployment.example_table, without_password(stack.mongodb_uri)
     item = '{"id": {"N": "4"}, "Name": {"S": "Ann"}, "created_at": {"N": "1588166549"}}'
     python = Path(sys.executable)
     if python.is_relative_to(paths.ROOT):

@@ -15,13 +15,12 @@ import pymongo
 from local.deployment import delete, deploy
 from local.errors import StackError
 from local.process import wait_until
+from local.tables import create_table
 from local.writer_process import WriterProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-
-    from types_boto3_dynamodb.type_defs import AttributeDefinitionTypeDef, KeySchemaElementTypeDef
 
     from local.deployment import Deployment
     from local.stack import Stack
@@ -47,13 +46,14 @@ class Pipeline:
     _tables: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
-    def start(
+    def start(  # noqa: PLR0913 - each names something of its own
         cls,
         stack: Stack,
         folder: Path,
         *,
         package: Path,
         mapping: str,
+        table: str = "",
         parameters: Mapping[str, str] | None = None,
     ) -> Self:
         """Deploys it and starts its writer.
@@ -63,14 +63,20 @@ class Pipeline:
             folder: Existing folder of its own.
             package: The Lambda's package.
             mapping: Text of the `replication.yaml`.
+            table: Name of the example table; a new one if not given.
             parameters: The template's parameters.
 
         Raises:
             StackError: It cannot be deployed, or the writer does not start; a wrong mapping is in its log.
         """
         suffix = uuid.uuid4().hex[:8]
-        known = {"CreateExampleTable": "true", "VisibilityTimeout": "10"} | dict(parameters or {})
-        deployment = deploy(stack, f"replicator-{suffix}", package=package, parameters=known)
+        deployment = deploy(
+            stack,
+            f"replicator-{suffix}",
+            package=package,
+            table=table or f"example-{suffix}",
+            parameters={"VisibilityTimeout": "10"} | dict(parameters or {}),
+        )
         database = f"replicator_{suffix}"
         try:
             writer = _start_writer(stack, deployment, database, folder, mapping)
@@ -113,7 +119,7 @@ class Pipeline:
     @property
     def table(self) -> str:
         """The example table: key `id`, a number."""
-        return self.deployment.table_name
+        return self.deployment.example_table
 
     def create_table(self, name: str | None = None, **key: str) -> str:
         """Makes another table whose stream feeds the same Lambda.
@@ -125,26 +131,8 @@ class Pipeline:
         Returns:
             The table's name.
         """
-        dynamodb = self.stack.client("dynamodb")
         name = name or f"table-{uuid.uuid4().hex[:12]}"
-        definitions: list[AttributeDefinitionTypeDef] = [
-            {"AttributeName": attribute, "AttributeType": kind}  # type: ignore[typeddict-item]  # a literal in the stubs
-            for attribute, kind in key.items()
-        ]
-        roles = ("HASH", "RANGE")
-        schema: list[KeySchemaElementTypeDef] = [
-            {"AttributeName": attribute, "KeyType": role}  # type: ignore[typeddict-item]  # likewise
-            for attribute, role in zip(key, roles, strict=False)
-        ]
-        dynamodb.create_table(
-            TableName=name,
-            AttributeDefinitions=definitions,
-            KeySchema=schema,
-            BillingMode="PAY_PER_REQUEST",
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-        )
-        dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
-        stream = dynamodb.describe_table(TableName=name)["Table"]["LatestStreamArn"]
+        stream = create_table(self.stack, name, **key)
         mapping = self.stack.client("lambda").create_event_source_mapping(
             EventSourceArn=stream,
             FunctionName=self.deployment.function_name,

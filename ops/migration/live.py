@@ -96,7 +96,7 @@ def what_is_missing(source: Source, mappings: list[Mapping]) -> str | None:
     if not mappings:
         return (
             f"no Lambda reads the stream of the table {source.name!r}, so changes that are made during the "
-            f"copy would be lost: deploy deploy/pipeline.yaml with TableStreamArn={source.stream}"
+            f"copy would be lost: deploy deploy/pipeline.yaml with TableStreamArns={source.stream}"
         )
     if not any(mapping.is_on for mapping in mappings):
         states = ", ".join(f"{mapping.id} is {mapping.state}" for mapping in mappings)

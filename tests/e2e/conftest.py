@@ -35,7 +35,7 @@ def running_pipeline(
         tmp_path_factory.mktemp("pipeline"),
         package=replicator_package,
         mapping=mapping,
-        parameters={"ExampleTableName": table},
+        table=table,
     ) as pipeline:
         yield pipeline
         assert pipeline.writer.stop() == 0

@@ -93,7 +93,7 @@ def test_an_item_that_changes_its_shard(stack: Stack, replicator_package: Path, 
         tmp_path,
         package=replicator_package,
         mapping=mapping,
-        parameters={"OldImageFields": "region", "CreateExampleTable": "true"},
+        parameters={"OldImageFields": "region"},
     ) as pipeline:
         table = pipeline.table
 

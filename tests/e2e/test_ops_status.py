@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from local.deployment import mapping_of
 from shared.dead_letter import DeadLetter
 from tests.commands import Result, plain, replicator
 
@@ -96,13 +97,14 @@ def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack) -> None:
     letter: Any = DeadLetter("x", "g", "c", "r").entry("0", 1000)
     del letter["Id"]
     sqs.send_message(QueueUrl=deployment.dead_letter_queue_url, **letter)
-    functions.update_event_source_mapping(UUID=deployment.stream_mapping_id, Enabled=False)
+    mapping = mapping_of(stack, deployment, deployment.streams[0])
+    functions.update_event_source_mapping(UUID=mapping, Enabled=False)
     pipeline.wait_until(
-        lambda: functions.get_event_source_mapping(UUID=deployment.stream_mapping_id)["State"],
+        lambda: functions.get_event_source_mapping(UUID=mapping)["State"],
         lambda state: state == "Disabled",
     )
     result = status(pipeline, "--writer", "http://127.0.0.1:1")
-    functions.update_event_source_mapping(UUID=deployment.stream_mapping_id, Enabled=True)
+    functions.update_event_source_mapping(UUID=mapping, Enabled=True)
     assert len(pipeline.dead_letters()) == 1
     assert result.status == 1
     assert result.out.partition("Not well:\n")[2].splitlines() == [

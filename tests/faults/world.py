@@ -72,9 +72,6 @@ def queues_only(queue_url: str, dead_letter_url: str) -> Deployment:
         queue_url=queue_url,
         dead_letter_queue_url=dead_letter_url,
         function_name="",
-        stream_mapping_id="",
-        table_name="",
-        stream_arn="",
     )
 
 

@@ -3,20 +3,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from deploy.package import build
 from local import paths
-from local.deployment import Deployment, delete, deploy
+from local.deployment import Deployment, delete, deploy, mapping_of
 from local.errors import StackError
 from local.process import wait_until
 from local.stack import Stack
+from local.templates import load
 
 DAYS_14_IN_SECONDS = str(14 * 24 * 3600)
 MIB = str(1024 * 1024)
 
 IMPOSSIBLE = """
 Parameters:
+  TableStreamArns: {Type: String}
   CodeBucket: {Type: String}
   CodeKey: {Type: String}
   Runtime: {Type: String}
@@ -44,12 +45,11 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def deployment(stack: Stack, package: Path) -> Deployment:
     parameters = {
-        "CreateExampleTable": "true",
         "VisibilityTimeout": "7",
         "MaxReceiveCount": "3",
         "Lanes": "8",
     }
-    return deploy(stack, "first", package=package, parameters=parameters)
+    return deploy(stack, "first", package=package, table="example", parameters=parameters)
 
 
 def queue_attributes(stack: Stack, url: str) -> dict[str, str]:
@@ -73,13 +73,8 @@ def test_both_queues_take_every_item_and_keep_it_long(stack: Stack, deployment: 
 
 def test_the_size_limit_does_not_hang_on_a_default() -> None:
     """The emulator's default is 1 MiB, CloudFormation's on AWS is not: the template itself has to say it."""
-
-    class Loader(yaml.SafeLoader):
-        """Short forms of intrinsic functions are of no interest here."""
-
-    Loader.add_multi_constructor("!", lambda *_: None)
-    template = yaml.load(paths.TEMPLATE.read_text(), Loader)  # noqa: S506 - a safe loader
-    queues = [each for each in template["Resources"].values() if each["Type"] == "AWS::SQS::Queue"]
+    resources = load(paths.TEMPLATE.read_text())["Resources"].values()
+    queues = [each for each in resources if isinstance(each, dict) and each["Type"] == "AWS::SQS::Queue"]
     assert [queue["Properties"]["MaximumMessageSize"] for queue in queues] == [int(MIB), int(MIB)]
 
 
@@ -110,35 +105,36 @@ def test_the_function_has_its_settings(stack: Stack, deployment: Deployment) -> 
 
 def test_the_stream_is_mapped_to_the_function(stack: Stack, deployment: Deployment) -> None:
     """From the oldest record on, with partial failures reported."""
-    mapping = stack.client("lambda").get_event_source_mapping(UUID=deployment.stream_mapping_id)
-    assert mapping["EventSourceArn"] == deployment.stream_arn
+    (stream,) = deployment.streams
+    mapping = stack.client("lambda").get_event_source_mapping(UUID=mapping_of(stack, deployment, stream))
+    assert mapping["EventSourceArn"] == stream
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["BatchSize"] == 1000
-    table = stack.client("dynamodb").describe_table(TableName=deployment.table_name)["Table"]
-    assert table["LatestStreamArn"] == deployment.stream_arn
+    table = stack.client("dynamodb").describe_table(TableName=deployment.example_table)["Table"]
+    assert table["LatestStreamArn"] == stream
     assert table["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
 
 
 def test_the_packaged_function_forwards_a_change(stack: Stack, deployment: Deployment) -> None:
     """The package works as the emulator runs it: a put becomes a message in the FIFO queue."""
-    stack.client("dynamodb").put_item(TableName=deployment.table_name, Item={"id": {"N": "1"}})
+    stack.client("dynamodb").put_item(TableName=deployment.example_table, Item={"id": {"N": "1"}})
     sqs = stack.client("sqs")
     messages = wait_until(
         lambda: sqs.receive_message(QueueUrl=deployment.queue_url, WaitTimeSeconds=1).get("Messages"),
         timeout_s=30,
         what="the message",
     )
-    assert json.loads(messages[0]["Body"])["table"] == deployment.table_name
+    assert json.loads(messages[0]["Body"])["table"] == deployment.example_table
 
 
 def test_another_deployment_shares_nothing_with_the_first(
     stack: Stack, deployment: Deployment, package: Path
 ) -> None:
     """Several deployments can live on one emulator, and one can be deleted without harm to the others."""
-    second = deploy(stack, "second", package=package, parameters={"TableStreamArn": deployment.stream_arn})
-    assert second.stream_arn == deployment.stream_arn
-    assert second.table_name == deployment.table_name
+    streams = {"TableStreamArns": deployment.streams[0]}
+    second = deploy(stack, "second", package=package, parameters=streams)
+    assert second.streams == deployment.streams
     names = {deployment.queue_url, deployment.dead_letter_queue_url, deployment.function_name}
     assert names.isdisjoint({second.queue_url, second.dead_letter_queue_url, second.function_name})
     delete(stack, second)
@@ -149,8 +145,8 @@ def test_another_deployment_shares_nothing_with_the_first(
 
 
 def test_a_deployment_without_a_table_is_refused(stack: Stack, package: Path) -> None:
-    """Neither an example table nor a stream: the template's own rule is the reason."""
-    with pytest.raises(StackError, match="TableStreamArn"):
+    """Neither an example table nor a stream: the parameter's own pattern is the reason."""
+    with pytest.raises(StackError, match="TableStreamArns"):
         deploy(stack, "third", package=package)
 
 

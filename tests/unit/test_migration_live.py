@@ -23,7 +23,7 @@ ON = Mapping("uuid-1", "Enabled", "TRIM_HORIZON", NOW - DAY)
     [
         (replace(SOURCE, stream="", view=""), [ON], "has no stream"),
         (replace(SOURCE, view="KEYS_ONLY"), [ON], "KEYS_ONLY"),
-        (SOURCE, [], f"TableStreamArn={STREAM}"),
+        (SOURCE, [], f"TableStreamArns={STREAM}"),
         (SOURCE, [replace(ON, state="Disabled")], "uuid-1 is Disabled"),
     ],
 )
