@@ -1,0 +1,325 @@
+"""The templates as a platform engineer meets them: deployed, fitted together, updated under load, deleted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import zipfile
+from typing import TYPE_CHECKING, Any, Self
+
+import pymongo
+import pytest
+
+from local import paths
+from local.deployment import create_stack, delete, delete_stack, deploy, mapping_of, outputs_of, update
+from local.tables import create_table
+from local.templates import load, without_types
+from local.writer_process import WriterProcess
+from replicator_testing import Pipeline
+from tests.lambda_environment import Deadline
+from tests.recording_proxy import recorded
+from writer.settings import DRAIN_GRACE, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from local.deployment import Deployment
+    from local.stack import Stack
+    from tests.conftest import DeployLambda
+
+WRITER_TEMPLATE = paths.ROOT / "deploy" / "writer.yaml"
+NOT_IN_THE_EMULATOR = "AWS::ApplicationAutoScaling::"
+SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:mongodb-uri-AbCdEf"  # a name, not a secret
+LABEL = "2020-04-30T17:47:21.395"
+BY_LAMBDA_ITSELF = {
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+}
+"""What the Lambda service does in the role's name (developer guide, "Using AWS Lambda with Amazon DynamoDB",
+"Sending function logs to CloudWatch Logs"): no code of ours makes these calls, so none can be recorded."""
+
+Permissions = set[tuple[str, str]]
+
+
+def client(stack: Stack, service: str) -> Any:
+    """A client of the emulator for a service that `Stack.client` has no types for."""
+    make: Any = stack.client
+    return make(service)
+
+
+@pytest.fixture(scope="module")
+def deployment(stack: Stack, replicator_package: Path) -> Iterator[Deployment]:
+    made = deploy(
+        stack, "plain", package=replicator_package, table="plain", parameters={"VisibilityTimeout": "5"}
+    )
+    yield made
+    delete(stack, made)
+
+
+@pytest.fixture(scope="module")
+def writer_outputs(stack: Stack, deployment: Deployment) -> Iterator[Mapping[str, str]]:
+    """deploy/writer.yaml without the scaling, which is all that the emulator does not know."""
+    if reason := stack.capabilities.writer_service:
+        pytest.skip(reason)
+    template, gone = without_types(load(WRITER_TEMPLATE.read_text()), NOT_IN_THE_EMULATOR)
+    assert gone == ["ScalableTarget", "BacklogScaling", "WakeUpScaling"]
+    given = outputs_of(stack, deployment.name)
+    parameters = {name: given[name] for name in given if name in template["Parameters"]}
+    assert len(parameters) == 4, "outputs of one are parameters of the other, by their names"
+    parameters |= {
+        "MongoDbUriSecretArn": SECRET,
+        "MongoDbDatabase": "plain",
+        "Image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/replicator-writer:1",
+        "ImageRepositoryArn": "arn:aws:ecr:us-east-1:000000000000:repository/replicator-writer",
+        "VpcId": "vpc-1",
+        "SubnetIds": "subnet-1,subnet-2",
+    }
+    create_stack(stack, "plain-writer", json.dumps(template), parameters)
+    yield outputs_of(stack, "plain-writer")
+    delete_stack(stack, "plain-writer")
+
+
+def environment_of_the_task(stack: Stack, outputs: Mapping[str, str]) -> dict[str, str]:
+    ecs = client(stack, "ecs")
+    (service,) = ecs.describe_services(cluster=outputs["ClusterName"], services=[outputs["ServiceName"]])[
+        "services"
+    ]
+    task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    (container,) = task["containerDefinitions"]
+    assert (container["user"], container["readonlyRootFilesystem"]) == ("65532:65532", True)
+    assert container["stopTimeout"] > DRAIN_GRACE
+    return {each["name"]: each["value"] for each in container["environment"]}
+
+
+def permissions_of(stack: Stack, stack_name: str, role: str) -> Permissions:
+    """Every action that a role may do, with the last part of the resource."""
+    resources = client(stack, "cloudformation").describe_stack_resources(StackName=stack_name)[
+        "StackResources"
+    ]
+    (name,) = [each["PhysicalResourceId"] for each in resources if each["LogicalResourceId"] == role]
+    iam = client(stack, "iam")
+    found: Permissions = set()
+    assert not iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        for statement in document["Statement"]:
+            actions, resource = statement["Action"], statement["Resource"]
+            assert statement["Effect"] == "Allow"
+            for action in [actions] if isinstance(actions, str) else actions:
+                for each in [resource] if isinstance(resource, str) else resource:
+                    found.add((action, each.rpartition(":")[2]))
+    return found
+
+
+def test_the_writer_runs_on_what_its_stack_gives_it(
+    stack: Stack, deployment: Deployment, writer_outputs: Mapping[str, str], tmp_path: Path
+) -> None:
+    """The task's environment, with the secret in its place, is all that a writer needs."""
+    given = environment_of_the_task(stack, writer_outputs)
+    uri = {"MONGODB_URI": stack.mongodb_uri}
+    settings = Settings.read(given | uri)
+    assert (settings.pool_size, settings.status_port) == (4, 8080)
+    writer = WriterProcess(
+        stack, deployment, log=tmp_path / "writer.log", replication_file=None, settings=given
+    )
+    try:
+        writer.wait()
+        stack.client("dynamodb").put_item(TableName="plain", Item={"id": {"N": "1"}})
+        with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as mongodb:
+            collection = mongodb[settings.mongodb_database]["plain"]
+            writer.child.wait_until(
+                lambda: collection.find_one({"_id": 1}), timeout_s=30, what="the document"
+            )
+            mongodb.drop_database(settings.mongodb_database)
+    finally:
+        writer.kill()
+
+
+@pytest.mark.usefixtures("writer_outputs")
+def test_the_roles_allow_what_the_code_does_and_no_more(
+    stack: Stack,
+    deployment: Deployment,
+    deploy_lambda: DeployLambda,
+    tmp_path: Path,
+) -> None:
+    """Every call of the producer and of a writer is recorded: one permission too few or too many fails."""
+    from producer_lambda.handler import lambda_handler  # noqa: PLC0415 - its environment is made by the fixture
+
+    queue, dead_letters = (
+        url.rpartition("/")[2] for url in (deployment.queue_url, deployment.dead_letter_queue_url)
+    )
+    with recorded(stack.endpoint_url) as producer:
+        deploy_lambda(deployment.queue_url, deployment.dead_letter_queue_url, producer.url)
+        good, malformed = record("1"), record("2")
+        malformed["dynamodb"]["NewImage"] = {"id": {"N": "many"}}
+        lambda_handler({"Records": [good, malformed]}, Deadline(60))
+    assert producer.calls == {
+        (action, name)
+        for action, name in permissions_of(stack, deployment.name, "ProducerRole")
+        if action not in BY_LAMBDA_ITSELF
+    }
+    assert {action for action, _ in permissions_of(stack, deployment.name, "ProducerRole")} > BY_LAMBDA_ITSELF
+
+    sqs = stack.client("sqs")
+    bodies = [json.dumps(envelope("3", "a")), json.dumps(envelope("4", "a")), "no envelope"]
+    for number, body in enumerate(bodies):
+        sqs.send_message(
+            QueueUrl=deployment.queue_url,
+            MessageBody=body,
+            MessageGroupId=str(number),
+            MessageDeduplicationId=f"recorded-{number}",
+        )
+    with (
+        recorded(stack.endpoint_url) as calls,
+        pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as mongodb,
+    ):
+        # Two items with one value of a unique index: one of them is given back, to be tried again.
+        mongodb["recorded"]["plain"].create_index("unique", unique=True)
+        writer = WriterProcess(
+            stack,
+            deployment,
+            log=tmp_path / "writer.log",
+            replication_file=None,
+            settings={"AWS_ENDPOINT_URL": calls.url, "MONGODB_DATABASE": "recorded"},
+        )
+        try:
+            writer.wait()
+            writer.child.wait_until(lambda: len(calls.calls) >= 6, timeout_s=30, what="a call of every kind")
+        finally:
+            writer.stop()
+        mongodb.drop_database("recorded")
+    assert calls.calls == permissions_of(stack, "plain-writer", "TaskRole")
+    assert {queue, dead_letters} == {name for _, name in calls.calls}
+
+
+def test_the_secret_is_read_by_ecs_and_named_nowhere_else() -> None:
+    """The connection string reaches the task as a secret; no parameter, output or variable holds it."""
+    template = load(WRITER_TEMPLATE.read_text())
+    (container,) = template["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    assert container["Secrets"] == [{"Name": "MONGODB_URI", "ValueFrom": {"Ref": "MongoDbUriSecretArn"}}]
+    assert "MONGODB_URI" not in json.dumps(container["Environment"])
+    assert '"http://127.0.0.1:8080/healthz"' in container["HealthCheck"]["Command"][-1]
+
+
+def test_an_update_under_load_loses_nothing(stack: Stack, replicator_package: Path, tmp_path: Path) -> None:
+    """New code, other settings, a table more and one less, while items are put: all of them arrive."""
+    other = tmp_path / "other.zip"
+    shutil.copy(replicator_package, other)
+    with zipfile.ZipFile(other, "a") as package:
+        package.writestr("next_version.txt", "another package")
+    with Pipeline.start(stack, tmp_path, package=replicator_package, mapping="tables: {}") as pipeline:
+        before = pipeline.deployment
+        functions = stack.client("lambda")
+        first = mapping_of(stack, before, before.streams[0])
+        added = f"{pipeline.table}-added"
+        second_stream = create_table(stack, added, id="N")
+        with Load(stack, pipeline.table, added) as put:
+            put.wait_for(20)
+            two = update(
+                stack,
+                before,
+                package=other,
+                parameters={"TableStreamArns": f"{before.streams[0]},{second_stream}", "Lanes": "8"},
+            )
+            put.wait_for(60)
+            assert mapping_of(stack, two, before.streams[0]) == first, "a mapping made anew reads all again"
+            if stack.capabilities.mapping_updates is None:
+                update(stack, two, package=other, parameters={"BatchSize": "70"})
+                assert functions.get_event_source_mapping(UUID=first)["BatchSize"] == 70
+            put.wait_for(100)
+        for table in (pipeline.table, added):
+            pipeline.wait_for_documents(table, [{"_id": n, "id": n} for n in range(put.number)])
+        variables = functions.get_function_configuration(FunctionName=two.function_name)["Environment"]
+        assert variables["Variables"]["LANES"] == "8"
+        update(stack, two, package=other, parameters={"TableStreamArns": before.streams[0]})
+        mappings = functions.list_event_source_mappings(FunctionName=two.function_name)
+        assert [each["UUID"] for each in mappings["EventSourceMappings"]] == [first]
+        stack.client("dynamodb").delete_table(TableName=added)
+
+
+def test_a_deleted_stack_leaves_the_queues_and_nothing_else(
+    stack: Stack, replicator_package: Path, needs: Callable[[str], None]
+) -> None:
+    """What may hold changes stays, and is named in the documentation; all else goes."""
+    needs("retained_queues")
+    made = deploy(stack, "gone", package=replicator_package, table="gone")
+    resources = client(stack, "cloudformation").describe_stack_resources(StackName="gone")["StackResources"]
+    assert len(resources) == 13, [each["LogicalResourceId"] for each in resources]
+    delete(stack, made)
+    assert not client(stack, "cloudwatch").describe_alarms(AlarmNamePrefix="gone-")["MetricAlarms"]
+    assert not client(stack, "cloudwatch").list_dashboards(DashboardNamePrefix="gone")["DashboardEntries"]
+    assert not [
+        role for role in client(stack, "iam").list_roles()["Roles"] if role["RoleName"].startswith("gone-")
+    ]
+    functions = stack.client("lambda").list_functions()["Functions"]
+    assert not [each for each in functions if each["FunctionName"] == made.function_name]
+    assert "gone" not in json.dumps(client(stack, "logs").describe_log_groups()["logGroups"])
+    sqs = stack.client("sqs")
+    for url in (made.queue_url, made.dead_letter_queue_url):
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])  # raises if it is not there
+        sqs.delete_queue(QueueUrl=url)
+
+
+class Load:
+    """Puts items 0, 1, 2, … into tables until it is told to stop."""
+
+    def __init__(self, stack: Stack, *tables: str) -> None:
+        self.number = 0
+        self._stack = stack
+        self._tables = tables
+        self._stop = threading.Event()
+        self._moved = threading.Condition()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def wait_for(self, number: int) -> None:
+        """Returns when so many items were put."""
+        with self._moved:
+            assert self._moved.wait_for(lambda: self.number >= number, timeout=60)
+
+    def _run(self) -> None:
+        dynamodb = self._stack.client("dynamodb")
+        while not self._stop.is_set():
+            for table in self._tables:
+                dynamodb.put_item(TableName=table, Item={"id": {"N": str(self.number)}})
+            with self._moved:
+                self.number += 1
+                self._moved.notify_all()
+
+
+def record(key: str) -> dict[str, Any]:
+    """A record of the stream, as Lambda hands it over."""
+    item = {"id": {"N": key}}
+    return {
+        "eventID": key * 32,
+        "eventName": "INSERT",
+        "eventSource": "aws:dynamodb",
+        "eventSourceARN": f"arn:aws:dynamodb:us-east-1:000000000000:table/plain/stream/{LABEL}",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_588_166_542,
+            "Keys": item,
+            "NewImage": item,
+            "SequenceNumber": f"51234000000000063909061{key}",
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+    }
+
+
+def envelope(key: str, unique: str) -> dict[str, Any]:
+    """A message with one put."""
+    document = {"id": int(key), "unique": unique}
+    change = {"op": "put", "key": {"id": int(key)}, "seq": key * 24, "at": 1_588_166_542_000, "doc": document}
+    return {"v": 1, "table": "plain", "stream": LABEL, "changes": [change]}
