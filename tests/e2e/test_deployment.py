@@ -13,10 +13,12 @@ import pytest
 
 from local import paths
 from local.deployment import create_stack, delete, delete_stack, deploy, mapping_of, outputs_of, update
+from local.errors import StackError
 from local.tables import create_table
 from local.templates import load, without_types
 from local.writer_process import WriterProcess
 from replicator_testing import Pipeline
+from tests.builders import LABEL, body_of, put
 from tests.lambda_environment import Deadline
 from tests.recording_proxy import recorded
 from writer.settings import DRAIN_GRACE, Settings
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 WRITER_TEMPLATE = paths.ROOT / "deploy" / "writer.yaml"
 NOT_IN_THE_EMULATOR = "AWS::ApplicationAutoScaling::"
 SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:mongodb-uri-AbCdEf"  # a name, not a secret
-LABEL = "2020-04-30T17:47:21.395"
 BY_LAMBDA_ITSELF = {
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -167,7 +168,7 @@ def test_the_roles_allow_what_the_code_does_and_no_more(
     assert {action for action, _ in permissions_of(stack, deployment.name, "ProducerRole")} > BY_LAMBDA_ITSELF
 
     sqs = stack.client("sqs")
-    bodies = [json.dumps(envelope("3", "a")), json.dumps(envelope("4", "a")), "no envelope"]
+    bodies = [body_of(put(n, n, table="plain", unique="a")) for n in (3, 4)] + ["no envelope"]
     for number, body in enumerate(bodies):
         sqs.send_message(
             QueueUrl=deployment.queue_url,
@@ -191,6 +192,8 @@ def test_the_roles_allow_what_the_code_does_and_no_more(
         try:
             writer.wait()
             writer.child.wait_until(lambda: len(calls.calls) >= 6, timeout_s=30, what="a call of every kind")
+        except StackError as error:
+            raise AssertionError(f"recorded were only {calls.calls}: {writer.log.read_text()}") from error
         finally:
             writer.stop()
         mongodb.drop_database("recorded")
@@ -219,22 +222,22 @@ def test_an_update_under_load_loses_nothing(stack: Stack, replicator_package: Pa
         first = mapping_of(stack, before, before.streams[0])
         added = f"{pipeline.table}-added"
         second_stream = create_table(stack, added, id="N")
-        with Load(stack, pipeline.table, added) as put:
-            put.wait_for(20)
+        with Load(stack, pipeline.table, added) as traffic:
+            traffic.wait_for(20)
             two = update(
                 stack,
                 before,
                 package=other,
                 parameters={"TableStreamArns": f"{before.streams[0]},{second_stream}", "Lanes": "8"},
             )
-            put.wait_for(60)
+            traffic.wait_for(60)
             assert mapping_of(stack, two, before.streams[0]) == first, "a mapping made anew reads all again"
             if stack.capabilities.mapping_updates is None:
                 update(stack, two, package=other, parameters={"BatchSize": "70"})
                 assert functions.get_event_source_mapping(UUID=first)["BatchSize"] == 70
-            put.wait_for(100)
+            traffic.wait_for(100)
         for table in (pipeline.table, added):
-            pipeline.wait_for_documents(table, [{"_id": n, "id": n} for n in range(put.number)])
+            pipeline.wait_for_documents(table, [{"_id": n, "id": n} for n in range(traffic.number)])
         variables = functions.get_function_configuration(FunctionName=two.function_name)["Environment"]
         assert variables["Variables"]["LANES"] == "8"
         update(stack, two, package=other, parameters={"TableStreamArns": before.streams[0]})
@@ -316,10 +319,3 @@ def record(key: str) -> dict[str, Any]:
             "StreamViewType": "NEW_AND_OLD_IMAGES",
         },
     }
-
-
-def envelope(key: str, unique: str) -> dict[str, Any]:
-    """A message with one put."""
-    document = {"id": int(key), "unique": unique}
-    change = {"op": "put", "key": {"id": int(key)}, "seq": key * 24, "at": 1_588_166_542_000, "doc": document}
-    return {"v": 1, "table": "plain", "stream": LABEL, "changes": [change]}
