@@ -7,12 +7,13 @@ import hashlib
 import json
 import platform
 import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from local import paths
 from local.errors import StackError
@@ -111,14 +112,21 @@ def update(
     described = cloudformation.describe_stacks(StackName=deployment.name)["Stacks"][0]
     before = {each["ParameterKey"] for each in described["Parameters"]}
     kept = [_kept(key) for key in sorted(before - changed.keys())]
+    change_set = f"update-{uuid.uuid4().hex[:8]}"
     try:
-        cloudformation.update_stack(
+        # By a change set, as the command `aws cloudformation deploy` does it.
+        cloudformation.create_change_set(
             StackName=deployment.name,
+            ChangeSetName=change_set,
             TemplateBody=_template(stack, changed),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=kept + [_parameter(key, value) for key, value in changed.items()],
         )
-    except ClientError as error:
+        cloudformation.get_waiter("change_set_create_complete").wait(
+            StackName=deployment.name, ChangeSetName=change_set, WaiterConfig={"Delay": 1}
+        )
+        cloudformation.execute_change_set(StackName=deployment.name, ChangeSetName=change_set)
+    except (ClientError, WaiterError) as error:
         raise StackError(f"The stack {deployment.name} cannot be updated: {error}") from error
     wait_until(
         lambda: _settled(cloudformation, deployment.name, "UPDATE_COMPLETE"),
