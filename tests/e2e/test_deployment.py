@@ -207,7 +207,7 @@ def test_the_secret_is_read_by_ecs_and_named_nowhere_else() -> None:
     (container,) = template["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
     assert container["Secrets"] == [{"Name": "MONGODB_URI", "ValueFrom": {"Ref": "MongoDbUriSecretArn"}}]
     assert "MONGODB_URI" not in json.dumps(container["Environment"])
-    assert '"http://127.0.0.1:8080/healthz"' in container["HealthCheck"]["Command"][-1]
+    assert container["HealthCheck"]["Command"][-1] == "/app/healthcheck.py"
 
 
 def test_an_update_under_load_loses_nothing(stack: Stack, replicator_package: Path, tmp_path: Path) -> None:
