@@ -56,8 +56,8 @@ format: $(VENV) ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-package: $(VENV) ## build build/producer.zip, the Lambda's package for this machine's Python
-	@$(BIN)/python -m deploy.package build/producer.zip
+package: $(VENV) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
+	@$(BIN)/python -m deploy.package build/producer.zip --runtime $(or $(RUNTIME),python3.13) --architecture $(or $(ARCHITECTURE),x86_64)
 
 schema: $(VENV) ## write replication.schema.json, which editors check replication.yaml with
 	@mkdir -p build
