@@ -46,6 +46,19 @@ class Deployment:
     """The table that was made with it, and goes with it; empty: none."""
 
 
+def find(stack: Stack, name: str, *, timeout_s: float = DEPLOY_TIMEOUT_S) -> Deployment | None:
+    """The pipeline of that name, if somebody has created it or does so now; without its tables.
+
+    Raises:
+        StackError: CloudFormation could not create it; the message has its reasons.
+    """
+    cloudformation = stack.client("cloudformation")
+    if _is_deleted(cloudformation, name):
+        return None
+    _wait_until_created(cloudformation, name, timeout_s)
+    return _described(stack, name)
+
+
 def deploy(
     stack: Stack,
     name: str,
@@ -53,6 +66,7 @@ def deploy(
     package: Path,
     table: str = "",
     parameters: Mapping[str, str] | None = None,
+    timeout_s: float = DEPLOY_TIMEOUT_S,
 ) -> Deployment:
     """Create the pipeline and wait until it stands.
 
@@ -63,6 +77,7 @@ def deploy(
         table: Name of an example table to make, with the numeric key `id`; its stream is replicated.
         parameters: The template's parameters, over its defaults and what is known here (code and runtime).
             Streams that it names are replicated, too.
+        timeout_s: Seconds that CloudFormation may take.
 
     Raises:
         StackError: CloudFormation refused it; the message has its reasons.
@@ -76,15 +91,17 @@ def deploy(
         "Runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
     }
-    create_stack(stack, name, _template(stack, others), known | others)
+    create_stack(stack, name, _template(stack, others), known | others, timeout_s=timeout_s)
+    return replace(_described(stack, name), streams=streams, example_table=table)
+
+
+def _described(stack: Stack, name: str) -> Deployment:
     outputs = outputs_of(stack, name)
     return Deployment(
         name=name,
         queue_url=outputs["QueueUrl"],
         dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
         function_name=outputs["FunctionName"],
-        streams=streams,
-        example_table=table,
     )
 
 
@@ -144,7 +161,14 @@ def _template(stack: Stack, parameters: Mapping[str, str]) -> str:
     return json.dumps(without_loops(load(text), {_STREAMS: parameters[_STREAMS].split(",")}))
 
 
-def create_stack(stack: Stack, name: str, body: str, parameters: Mapping[str, str]) -> None:
+def create_stack(
+    stack: Stack,
+    name: str,
+    body: str,
+    parameters: Mapping[str, str],
+    *,
+    timeout_s: float = DEPLOY_TIMEOUT_S,
+) -> None:
     """Create a CloudFormation stack and wait until it stands.
 
     Raises:
@@ -160,9 +184,13 @@ def create_stack(stack: Stack, name: str, body: str, parameters: Mapping[str, st
         )
     except ClientError as error:
         raise StackError(f"The stack {name} cannot be deployed: {error}") from error
+    _wait_until_created(cloudformation, name, timeout_s)
+
+
+def _wait_until_created(cloudformation: "CloudFormationClient", name: str, timeout_s: float) -> None:
     wait_until(
         lambda: _settled(cloudformation, name, "CREATE_COMPLETE"),
-        timeout_s=DEPLOY_TIMEOUT_S,
+        timeout_s=timeout_s,
         what=f"the CloudFormation stack {name} to be created",
     )
 
