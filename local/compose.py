@@ -9,16 +9,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from local import example
 from local.deployment import Deployment, deploy, find
 from local.errors import StackError
 from local.run import STACK_NAME
 from local.stack import Stack
-
-# LocalStack fetches the image of the Lambda runtime when the function is created, and has it done by Docker.
-DEPLOY_TIMEOUT_S: Final = 900.0
 
 
 def settings(deployment: Deployment) -> str:
@@ -33,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with Stack() as stack:
             deployment = find(stack, STACK_NAME) or deploy(
-                stack, STACK_NAME, package=package, table=example.TABLE, timeout_s=DEPLOY_TIMEOUT_S
+                stack, STACK_NAME, package=package, table=example.TABLE
             )
     except StackError as error:
         sys.stderr.write(f"{error}\n")

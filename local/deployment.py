@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_cloudformation.type_defs import ParameterTypeDef
 
-DEPLOY_TIMEOUT_S = 120.0
+# A failure is told at once. This is long because LocalStack in Docker fetches the image of the runtime first.
+DEPLOY_TIMEOUT_S = 600.0
 DELETE_TIMEOUT_S = 60.0
 
 _STREAMS = "TableStreamArns"
@@ -46,7 +47,7 @@ class Deployment:
     """The table that was made with it, and goes with it; empty: none."""
 
 
-def find(stack: Stack, name: str, *, timeout_s: float = DEPLOY_TIMEOUT_S) -> Deployment | None:
+def find(stack: Stack, name: str) -> Deployment | None:
     """The pipeline of that name, if somebody has created it or does so now; without its tables.
 
     Raises:
@@ -55,7 +56,7 @@ def find(stack: Stack, name: str, *, timeout_s: float = DEPLOY_TIMEOUT_S) -> Dep
     cloudformation = stack.client("cloudformation")
     if _is_deleted(cloudformation, name):
         return None
-    _wait_until_created(cloudformation, name, timeout_s)
+    _wait_until_created(cloudformation, name)
     return _described(stack, name)
 
 
@@ -66,7 +67,6 @@ def deploy(
     package: Path,
     table: str = "",
     parameters: Mapping[str, str] | None = None,
-    timeout_s: float = DEPLOY_TIMEOUT_S,
 ) -> Deployment:
     """Create the pipeline and wait until it stands.
 
@@ -77,7 +77,6 @@ def deploy(
         table: Name of an example table to make, with the numeric key `id`; its stream is replicated.
         parameters: The template's parameters, over its defaults and what is known here (code and runtime).
             Streams that it names are replicated, too.
-        timeout_s: Seconds that CloudFormation may take.
 
     Raises:
         StackError: CloudFormation refused it; the message has its reasons.
@@ -91,7 +90,7 @@ def deploy(
         "Runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
     }
-    create_stack(stack, name, _template(stack, others), known | others, timeout_s=timeout_s)
+    create_stack(stack, name, _template(stack, others), known | others)
     return replace(_described(stack, name), streams=streams, example_table=table)
 
 
@@ -161,14 +160,7 @@ def _template(stack: Stack, parameters: Mapping[str, str]) -> str:
     return json.dumps(without_loops(load(text), {_STREAMS: parameters[_STREAMS].split(",")}))
 
 
-def create_stack(
-    stack: Stack,
-    name: str,
-    body: str,
-    parameters: Mapping[str, str],
-    *,
-    timeout_s: float = DEPLOY_TIMEOUT_S,
-) -> None:
+def create_stack(stack: Stack, name: str, body: str, parameters: Mapping[str, str]) -> None:
     """Create a CloudFormation stack and wait until it stands.
 
     Raises:
@@ -184,13 +176,13 @@ def create_stack(
         )
     except ClientError as error:
         raise StackError(f"The stack {name} cannot be deployed: {error}") from error
-    _wait_until_created(cloudformation, name, timeout_s)
+    _wait_until_created(cloudformation, name)
 
 
-def _wait_until_created(cloudformation: "CloudFormationClient", name: str, timeout_s: float) -> None:
+def _wait_until_created(cloudformation: "CloudFormationClient", name: str) -> None:
     wait_until(
         lambda: _settled(cloudformation, name, "CREATE_COMPLETE"),
-        timeout_s=timeout_s,
+        timeout_s=DEPLOY_TIMEOUT_S,
         what=f"the CloudFormation stack {name} to be created",
     )
 
