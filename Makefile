@@ -17,7 +17,7 @@ VENV_LOCALSTACK := .venv-localstack/made-from.txt
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-localstack test-faults soak bench lint format schema lock package clean
+.PHONY: help run test test-localstack test-faults soak bench lint audit format schema lock package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,19 +45,29 @@ soak: $(VENV) $(VENV_STACK) ## run the fault suite for longer (SECONDS=600: of e
 bench: $(VENV) ## run the benchmarks; what they find goes to bench/results/ (ARGS="types --rounds 5": one of them, fewer rounds)
 	$(BIN)/python -m bench $(ARGS)
 
-lint: $(VENV) ## check style, types, imports and templates
+lint: $(VENV) ## check style, types, imports, templates, images and that what is installed fits together
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES)
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint deploy/*.yaml
+	$(BIN)/hadolint deploy/Dockerfile local/Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/python -m pip --disable-pip-version-check check
+
+audit: .venv-audit/bin/pip-audit ## look up all locked dependencies in PyPI's database of known vulnerabilities (needs the network)
+	@for file in requirements/*.txt; do \
+		echo "$$file" && \
+		.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r "$$file" || failed=1; \
+	done; \
+	if [ "$$failed" ]; then echo "Not every lock file passed: see above whether a vulnerability was found, or a look-up failed." >&2; exit 1; fi
 
 format: $(VENV) ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-package: $(VENV) ## build build/producer.zip, the Lambda's package for this machine's Python
-	@$(BIN)/python -m deploy.package build/producer.zip
+package: $(VENV) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
+	@$(BIN)/python -m deploy.package build/producer.zip --runtime $(or $(RUNTIME),python3.13) --architecture $(or $(ARCHITECTURE),x86_64)
 
 schema: $(VENV) ## write replication.schema.json, which editors check replication.yaml with
 	@mkdir -p build
@@ -68,11 +78,12 @@ lock: .venv-lock/bin/uv ## resolve pyproject.toml and requirements/*.in into the
 	$(UV_COMPILE) pyproject.toml --extra producer -o requirements/producer.txt
 	$(UV_COMPILE) pyproject.toml --extra writer -o requirements/writer.txt
 	$(UV_COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml --extra local -o requirements/local.txt
 	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
 	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
 
 clean: ## remove everything that was built, the virtual environments included
-	rm -rf .venv .venv-stack .venv-localstack .venv-lock build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-stack .venv-localstack .venv-lock .venv-audit build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
@@ -99,3 +110,7 @@ INSTALL_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-che
 .venv-lock/bin/uv:
 	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv-audit/bin/pip-audit:
+	$(PYTHON) -m venv --clear .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit

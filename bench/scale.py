@@ -118,7 +118,7 @@ class _Bench:
             self._world.queues(stored) as (url, dead),
         ):
             before = self._connections(client)
-            deployment = Deployment("bench", url, dead, "", "", "", "")
+            deployment = Deployment("bench", url, dead, "")
             writers = []
             for index in range(number):
                 log = self._folder / f"{database}-{index}.log"

@@ -1,1 +1,1 @@
-"""Deployment: the CloudFormation template and the package of the Lambda."""
+"""Deployment: the CloudFormation templates, the package of the Lambda, and the image of the writer."""

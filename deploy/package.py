@@ -1,17 +1,17 @@
 """The Lambda's package: our code and the producer's dependencies in one zip, the same bytes every time.
 
-    python -m deploy.package build/producer.zip
+    python -m deploy.package build/producer.zip                                # for this very Python
+    python -m deploy.package build/producer.zip --runtime python3.13 --architecture arm64
 
 What goes in is decided by requirements/producer.txt alone. Where the files of a distribution come from is a
-`DistributionSource`; the one here takes them from the running interpreter's environment, so that packaging
-needs no network and fits an emulator that runs functions with this very Python.
+`DistributionSource` (deploy/sources.py): the running interpreter's environment, or wheels for the runtime and
+the architecture that are named.
 
 Two things are made here so that no cold start makes them (docs/performance.md): bytecode, and botocore's list
 of endpoints cut down to the one service that is spoken to.
 """
 
 import argparse
-import importlib.metadata
 import json
 import subprocess
 import sys
@@ -19,9 +19,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final, Protocol
+from typing import Final
 
 from packaging.requirements import Requirement
+
+from deploy import lock_file as locks
+from deploy.errors import PackageError
+from deploy.sources import DistributionSource, InstalledDistributions, download
+from deploy.target import Target
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCK_FILE: Final = ROOT / "requirements" / "producer.txt"
@@ -39,40 +44,6 @@ SERVICES: Final = frozenset({"sqs"})
 ENDPOINTS: Final = BOTOCORE_DATA / "endpoints.json"
 
 
-class PackageError(Exception):
-    """The package cannot be built; the message says why."""
-
-
-class DistributionSource(Protocol):
-    """Where the files of a locked dependency come from."""
-
-    def files(self, requirement: Requirement) -> Iterator[tuple[PurePosixPath, bytes]]:
-        """The files of one distribution, each with its path as in site-packages.
-
-        Raises:
-            PackageError: There is no such distribution, or not in the version that is asked for.
-        """
-        ...
-
-
-class InstalledDistributions:
-    """The distributions of the running interpreter's environment."""
-
-    def files(self, requirement: Requirement) -> Iterator[tuple[PurePosixPath, bytes]]:
-        """See `DistributionSource.files`."""
-        try:
-            distribution = importlib.metadata.distribution(requirement.name)
-        except importlib.metadata.PackageNotFoundError as error:
-            raise PackageError(f"{requirement} is not installed in {sys.prefix}.") from error
-        if not requirement.specifier.contains(distribution.version, prereleases=True):
-            raise PackageError(
-                f"{requirement} is needed, and {distribution.version} is installed in {sys.prefix}."
-            )
-        for path in distribution.files or ():
-            if is_packaged(PurePosixPath(path)):
-                yield PurePosixPath(path), path.read_binary()
-
-
 def is_packaged(path: PurePosixPath) -> bool:
     """Whether a file of site-packages is needed to run the producer."""
     if path.suffix in LEFT_OUT_SUFFIXES or ".." in path.parts:  # "../../../bin/…": console scripts
@@ -83,13 +54,6 @@ def is_packaged(path: PurePosixPath) -> bool:
         within = path.relative_to(BOTOCORE_DATA)
         return len(within.parts) == 1 or within.parts[0] in SERVICES
     return True
-
-
-def locked_requirements(lock_file: Path) -> list[Requirement]:
-    """The requirements of a hashed lock file that apply to the running interpreter."""
-    lines = (line.strip().removesuffix("\\").strip() for line in lock_file.read_text().splitlines())
-    requirements = [Requirement(line) for line in lines if line and not line.startswith(("#", "--"))]
-    return [each for each in requirements if each.marker is None or each.marker.evaluate()]
 
 
 def our_files(packages: Iterable[str]) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -133,26 +97,72 @@ def bytecode_of(sources: Mapping[PurePosixPath, bytes]) -> dict[PurePosixPath, b
     return compiled
 
 
-def build(target: Path, *, lock_file: Path = LOCK_FILE, source: DistributionSource | None = None) -> None:
-    """Write the package.
+def build(target: Path, *, lock_file: Path | None = None, source: DistributionSource | None = None) -> None:
+    """Write the package for the running interpreter.
 
     Args:
         target: The zip to write; its folder is made.
-        lock_file: What to pack beside our code.
+        lock_file: What to pack beside our code; requirements/producer.txt if not given.
         source: Where to take that from; this interpreter's environment if not given.
 
     Raises:
         PackageError: A dependency is missing or of another version, or two of them bring the same file.
     """
-    chosen = source or InstalledDistributions()
+    needed = [each.requirement for each in locks.read(lock_file or LOCK_FILE) if each.applies(None)]
+    contents = collect(needed, source or InstalledDistributions())
+    write(target, contents | bytecode_of(modules(contents)))
+
+
+def build_for(platform: Target, target: Path, *, lock_file: Path | None = None) -> bool:
+    """Write the package for one of Lambda's platforms, from wheels that are downloaded for it.
+
+    Args:
+        platform: What it shall run on.
+        target: The zip to write; its folder is made.
+        lock_file: As for `build`; its markers are asked about the platform.
+
+    Returns:
+        Whether there is bytecode in it: only Python of its version makes bytecode that it can read.
+
+    Raises:
+        PackageError: A wheel cannot be had, brings a file that another one brings too, or holds a compiled
+            module that the platform cannot load.
+    """
+    needed = [each for each in locks.read(lock_file or LOCK_FILE) if each.applies(platform.markers)]
+    with tempfile.TemporaryDirectory(prefix="wheels-") as folder:
+        wheels = download(needed, platform, Path(folder))
+        contents = collect([each.requirement for each in needed], wheels)
+    for path, content in contents.items():
+        platform.check_compiled(path, content)
+    if platform.is_this_python:
+        contents |= bytecode_of(modules(contents))
+    write(target, contents)
+    return platform.is_this_python
+
+
+def collect(requirements: Iterable[Requirement], source: DistributionSource) -> dict[PurePosixPath, bytes]:
+    """Our code and what it needs: path in the package → content.
+
+    Raises:
+        PackageError: A dependency is missing or of another version, or two of them bring the same file.
+    """
     contents: dict[PurePosixPath, bytes] = dict(our_files(OUR_PACKAGES))
-    for requirement in locked_requirements(lock_file):
-        for path, content in chosen.files(requirement):
-            if contents.setdefault(path, content) != content:
+    for requirement in requirements:
+        for path, content in source.files(requirement):
+            if is_packaged(path) and contents.setdefault(path, content) != content:
                 raise PackageError(f"{requirement.name} brings another {path} than what is already packed.")
     if ENDPOINTS in contents:
         contents[ENDPOINTS] = endpoints_of(SERVICES, contents[ENDPOINTS])
-    contents |= bytecode_of({path: content for path, content in contents.items() if path.suffix == ".py"})
+    return contents
+
+
+def modules(contents: Mapping[PurePosixPath, bytes]) -> dict[PurePosixPath, bytes]:
+    """The sources among the files."""
+    return {path: content for path, content in contents.items() if path.suffix == ".py"}
+
+
+def write(target: Path, contents: Mapping[PurePosixPath, bytes]) -> None:
+    """Write the zip: the same bytes for the same contents, and never half of them under its name."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(".unfinished")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as package:
@@ -166,18 +176,34 @@ def build(target: Path, *, lock_file: Path = LOCK_FILE, source: DistributionSour
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build the package and say how large it is."""
+    """Build the package and say what it is for and how large it is."""
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.package", description="Package the producer for Lambda."
+        prog="python -m deploy.package",
+        description="Package the producer for Lambda: for this very Python, or for the runtime and the "
+        "architecture that are named, from wheels that are downloaded for them.",
     )
     parser.add_argument("target", type=Path, help="the zip to write")
-    target: Path = parser.parse_args(arguments).target
+    parser.add_argument("--runtime", help="as the template's Runtime: python3.11, python3.12 or python3.13")
+    parser.add_argument("--architecture", help="as the template's Architecture: x86_64 or arm64")
+    options = parser.parse_args(arguments)
+    target: Path = options.target
+    named = {name: value for name in ("runtime", "architecture") if (value := getattr(options, name))}
     try:
-        build(target)
+        if named:
+            platform = Target(**named)
+            told = f" for {platform}"
+            if not build_for(platform, target):
+                told += (
+                    f"; without bytecode, which only {platform.runtime} could make: each cold start compiles "
+                    "what it imports (docs/docker.md)"
+                )
+        else:
+            build(target)
+            told = ""
     except PackageError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"{target}: {target.stat().st_size / 1e6:.1f} MB\n")
+    sys.stdout.write(f"{target}: {target.stat().st_size / 1e6:.1f} MB{told}\n")
     return 0
 
 

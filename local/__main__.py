@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(*, once: bool, keep: bool, kind: "StackKind | None") -> int:
     # Imported now: it takes half a second, in which Ctrl-C would end in a traceback.
-    from deploy.package import PackageError  # noqa: PLC0415
+    from deploy.errors import PackageError  # noqa: PLC0415
     from local.console import Screen  # noqa: PLC0415
     from local.run import run  # noqa: PLC0415
 

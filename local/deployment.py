@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_cloudformation.type_defs import ParameterTypeDef
 
-DEPLOY_TIMEOUT_S = 120.0
+# A failure is told at once. This is long because LocalStack in Docker fetches the image of the runtime first.
+DEPLOY_TIMEOUT_S = 600.0
 DELETE_TIMEOUT_S = 60.0
 
 _STREAMS = "TableStreamArns"
@@ -44,6 +45,19 @@ class Deployment:
     """ARNs of the streams that it reads."""
     example_table: str = ""
     """The table that was made with it, and goes with it; empty: none."""
+
+
+def find(stack: Stack, name: str) -> Deployment | None:
+    """The pipeline of that name, if somebody has created it or does so now; without its tables.
+
+    Raises:
+        StackError: CloudFormation could not create it; the message has its reasons.
+    """
+    cloudformation = stack.client("cloudformation")
+    if _is_deleted(cloudformation, name):
+        return None
+    _wait_until_created(cloudformation, name)
+    return _described(stack, name)
 
 
 def deploy(
@@ -77,14 +91,16 @@ def deploy(
         "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
     }
     create_stack(stack, name, _template(stack, others), known | others)
+    return replace(_described(stack, name), streams=streams, example_table=table)
+
+
+def _described(stack: Stack, name: str) -> Deployment:
     outputs = outputs_of(stack, name)
     return Deployment(
         name=name,
         queue_url=outputs["QueueUrl"],
         dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
         function_name=outputs["FunctionName"],
-        streams=streams,
-        example_table=table,
     )
 
 
@@ -160,6 +176,10 @@ def create_stack(stack: Stack, name: str, body: str, parameters: Mapping[str, st
         )
     except ClientError as error:
         raise StackError(f"The stack {name} cannot be deployed: {error}") from error
+    _wait_until_created(cloudformation, name)
+
+
+def _wait_until_created(cloudformation: "CloudFormationClient", name: str) -> None:
     wait_until(
         lambda: _settled(cloudformation, name, "CREATE_COMPLETE"),
         timeout_s=DEPLOY_TIMEOUT_S,

@@ -1,12 +1,13 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.package import build
 from local import paths
-from local.deployment import Deployment, delete, deploy, mapping_of
+from local.deployment import Deployment, delete, deploy, find, mapping_of
 from local.errors import StackError
 from local.process import wait_until
 from local.stack import Stack
@@ -50,6 +51,12 @@ def deployment(stack: Stack, package: Path) -> Deployment:
         "Lanes": "8",
     }
     return deploy(stack, "first", package=package, table="example", parameters=parameters)
+
+
+def test_a_pipeline_that_stands_is_found(stack: Stack, deployment: Deployment) -> None:
+    """So that `docker compose up` can be said again."""
+    assert find(stack, deployment.name) == replace(deployment, streams=(), example_table="")
+    assert find(stack, "nobody-made-it") is None
 
 
 def queue_attributes(stack: Stack, url: str) -> dict[str, str]:

@@ -10,15 +10,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from packaging.requirements import Requirement
 
-from deploy.package import (
-    ENDPOINTS,
-    PackageError,
-    build,
-    bytecode_of,
-    is_packaged,
-    locked_requirements,
-    main,
-)
+from deploy.errors import PackageError
+from deploy.package import ENDPOINTS, build, bytecode_of, is_packaged, main
 
 CLEAN_INTERPRETER = (sys.executable, "-I", "-S", "-c")
 
@@ -134,19 +127,6 @@ def test_the_same_code_gives_the_same_bytes(package: Path, tmp_path: Path) -> No
 def lock(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def test_the_lock_file_decides_and_its_markers_count(tmp_path: Path) -> None:
-    """Hashes and comments are no requirements; what does not apply here is left out."""
-    path = lock(
-        tmp_path / "lock.txt",
-        "orjson==3.13.0 \\",
-        "    --hash=sha256:00",
-        "    # via the project",
-        "ancient==1 ; python_full_version < '3.0' \\",
-        "    --hash=sha256:00",
-    )
-    assert [str(requirement) for requirement in locked_requirements(path)] == ["orjson==3.13.0"]
 
 
 @pytest.mark.parametrize(
