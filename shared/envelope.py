@@ -235,6 +235,7 @@ def _inflate(packed: Any, body: str) -> Any:
         return orjson.loads(inflated)
     except (TypeError, ValueError, binascii.Error, zlib.error, RecursionError) as error:
         raise PoisonError("bad-envelope", f"the compressed changes cannot be read: {error}") from error
+    return entries
 
 
 def _structure(text: bytes) -> int:

@@ -108,16 +108,18 @@ def make_plan(
             Poison(index, letter_of_change(messages[index], change, error, park_limit))
             for change, index, error in unfit
         )
-    return Plan(messages, writes, poison, count, count - len(writes) - len(poison))
+    coalesced = max(0, count - len(writes) - len(poison))
+    return Plan(messages, writes, list(dict.fromkeys(poison)), count, coalesced)
 
 
 def letter_of_change(message: Message, change: Change, error: PoisonError, park_limit: int) -> DeadLetter:
     """The dead letter of one change: an envelope with it alone, ready to be sent again."""
     try:
         body = seal(change.table, change.stream, [encode_change(change)], park_limit)
-        key = canonical_key(change.key).decode()
-    except PoisonError:  # nested deeper than JSON is written: keep the message that holds it
-        body, key = as_it_came(message.body, park_limit), ""
+        key, sequence = canonical_key(change.key).decode(), change.sequence
+    except PoisonError:
+        # Nested deeper than JSON is written: keep the message that holds it, in one letter for all of them.
+        body, key, sequence = as_it_came(message.body, park_limit), "", ""
     return DeadLetter(
         body=body,
         group=message.group,
@@ -125,7 +127,7 @@ def letter_of_change(message: Message, change: Change, error: PoisonError, park_
         reason=error.reason,
         table=change.table,
         key=key,
-        sequence=change.sequence,
+        sequence=sequence,
         message_id=message.id,
     )
 
