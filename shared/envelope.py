@@ -232,7 +232,9 @@ def _inflate(packed: Any, body: str) -> Any:
             raise PoisonError(
                 "bad-envelope", "the compressed changes have more values than two items can have"
             )
-        return orjson.loads(inflated)
+        entries = orjson.loads(inflated)
+        del inflated
+        orjson.dumps(entries)  # refuses more than 254 levels, which cost the writer more where they are met
     except (TypeError, ValueError, binascii.Error, zlib.error, RecursionError) as error:
         raise PoisonError("bad-envelope", f"the compressed changes cannot be read: {error}") from error
     return entries

@@ -1,4 +1,4 @@
-"""How much of a batch is worked on at once: what messages become in memory is bounded, whatever they are. Pure."""
+"""How much of a batch is worked on at once, so that memory is bounded whatever the messages are. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PART_CHARACTERS = 1024 * 1024
 def parts(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Sequence[Message]]]:
     """Cuts a batch, nearly always into one part.
 
-    Until the inbox knows how large messages are it can receive ten of the largest at once, or ten that inflate.
+    Until the inbox knows how large messages are it can receive ten of the largest, or ten that inflate.
 
     Returns:
-        Parts in the order of the messages, each with all that comes after it. A compressed message is a part of
-        its own.
+        Parts in the order of the messages, each with all that comes after it. A compressed message is a part
+        of its own.
     """
     start, size = 0, 0
     for index, message in enumerate(messages):

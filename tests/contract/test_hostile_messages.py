@@ -1,4 +1,4 @@
-"""Hostile messages in a real queue, before good ones, into a real MongoDB: one bad record parks one record."""
+"""Hostile messages in a real queue, before good ones, into a real MongoDB: one bad record parks one."""
 
 from __future__ import annotations
 

@@ -197,6 +197,7 @@ ENTRY = GOOD_ENTRY.encode()
 BOMBS = {
     "spaces": b"[" + b" " * MAX_INFLATED_BYTES + b"]",
     "brackets": b"[" * MAX_INFLATED_BYTES,
+    "levels": b"[" + b",".join([b"[" * 300 + b"]" * 300] * 300) + b"]",
     "entries": b"[0" + b",0" * MAX_CHANGES + b"]",
     "string": b'["' + b"x" * MAX_INFLATED_BYTES + b'"]',
     **{
