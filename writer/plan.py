@@ -108,8 +108,7 @@ def make_plan(
             Poison(index, letter_of_change(messages[index], change, error, park_limit))
             for change, index, error in unfit
         )
-    coalesced = max(0, count - len(writes) - len(poison))
-    return Plan(messages, writes, list(dict.fromkeys(poison)), count, coalesced)
+    return Plan(messages, writes, poison, count, max(0, count - len(writes) - len(poison)))
 
 
 def letter_of_change(message: Message, change: Change, error: PoisonError, park_limit: int) -> DeadLetter:

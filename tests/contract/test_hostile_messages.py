@@ -21,6 +21,8 @@ from writer.service import Service
 from writer.sink import MongoSink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local.stack import Stack
     from tests.conftest import Queues
 
@@ -34,7 +36,7 @@ REFUSED = 60
 TAKE_LONG = {"many entries that are none", "nested a thousand levels", "nested hundreds of levels"}
 """To park, because they make thousands of letters."""
 
-MESSAGES = {
+MESSAGES: dict[str, Callable[[], str]] = {
     **{kind: make for kind, make in HOSTILE.items() if kind not in TAKE_LONG},
     "many changes of one document, refused": lambda: with_entries(
         json.dumps(json.loads(nested(1)) | {"seq": "1", "key": {"id": 9_000}, "doc": {"id": 9_000}}),

@@ -55,6 +55,7 @@ def planned(rules: Rules, *bodies: str) -> Plan:
     refused = {i: Failure(FailureKind.PERMANENT, "121", "refused") for i in range(len(plan.writes))}
     for outcome in (Outcome(), Outcome(failures=refused)):
         settlement = settle(plan, outcome, MIB)
+        assert len(settlement.park) == len(set(settlement.park))
         for letter in settlement.park:
             entry = letter.entry("0", MIB)
             assert entry_size(entry) <= MIB
