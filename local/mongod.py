@@ -6,7 +6,9 @@ It may be killed and started again on the same folder and port; the replica set 
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pymongo
@@ -74,12 +76,21 @@ def mongod_version(binary: Path) -> str:
 class Mongod(Server):
     """One `mongod` with its folder and port."""
 
-    def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        binary: Path | None = None,
+        options: Sequence[str | Path] = (),
+        client_options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         """Start it.
 
         Args:
             folder: Existing folder for its data (in `mongod/`) and log.
             binary: The program; found by itself if not given.
+            options: More options of its command line, such as those of TLS.
+            client_options: What PyMongo needs to reach it then.
 
         Raises:
             StackError: There is no `mongod`, or it does not run here.
@@ -88,6 +99,7 @@ class Mongod(Server):
         self.version = mongod_version(self._binary)
         self.log = folder / "mongod.log"
         self._folder = folder
+        self._options, self._client_options = options, client_options
         self._data = folder / "mongod"
         self._data.mkdir(exist_ok=True)
         self._lease = ports.free_port(PREFERRED_PORT)
@@ -101,6 +113,7 @@ class Mongod(Server):
             *("--bind_ip", ports.HOST, "--port", str(self._lease.number), "--nounixsocket"),
             *("--dbpath", self._data, "--wiredTigerCacheSizeGB", str(CACHE_GB)),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *self._options,
         ]
         return Child("MongoDB", command, environment=base_environment(), log=self.log, directory=self._folder)
 
@@ -111,7 +124,7 @@ class Mongod(Server):
             StackError: It ended, or was not ready in a minute.
         """
         with pymongo.MongoClient[dict[str, Any]](
-            self.address, directConnection=True, serverSelectionTimeoutMS=1_000
+            self.address, directConnection=True, serverSelectionTimeoutMS=1_000, **self._client_options
         ) as client:
             self.child.wait_until(
                 lambda: _is_primary(client, self.address),

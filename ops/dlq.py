@@ -27,7 +27,7 @@ from ops.dlq_reading import letters_in, meant, none_of, tell_unseen
 from ops.dlq_view import letter_data, print_letter, print_rows, row_of
 from ops.held import HeldQueue
 from ops.letters import Selection
-from ops.lines import count
+from ops.lines import count, printable
 from ops.outcome import FOUND, WELL, CommandError, told, warn
 from ops.parts import DeadLetterOption, Parts, QueueOption, StackOption, find_parts
 
@@ -86,7 +86,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
         if rows:
             print_rows(rows)
             typer.echo("")
-        by_code = ", ".join(f"{number} {name}" for name, number in codes.most_common())
+        by_code = ", ".join(f"{number} {printable(name)}" for name, number in codes.most_common())
         typer.echo(f"{count(found, 'dead letter')}: {by_code}." if found else none_of(selection))
     if found == limit < before:
         warn(f"These are the first {limit}; the queue has about {before:,}. --limit shows more.")
@@ -260,7 +260,7 @@ def _agreed(aws: Aws, url: str, selection: Selection, limit: int | None) -> bool
     if not codes:
         typer.echo(none_of(selection))
         return False
-    by_code = ", ".join(f"{number} {name}" for name, number in codes.most_common())
+    by_code = ", ".join(f"{number} {printable(name)}" for name, number in codes.most_common())
     try:
         agreed = typer.confirm(f"Drop {count(codes.total(), 'dead letter')} ({by_code})?")
     except typer.Abort:

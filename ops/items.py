@@ -26,7 +26,10 @@ def read_items(text: str) -> list[Item]:
     except (ValueError, RecursionError) as error:
         empty = "it is empty, as `get-item` prints nothing where there is no item"
         raise ItemError(f"it is not JSON: {error}" if text.strip() else empty) from error
-    items = _items(content)
+    try:
+        items = _items(content)
+    except RecursionError:
+        raise ItemError("it is nested too deep") from None
     if not items:
         raise ItemError("it holds no item")
     return items

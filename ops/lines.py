@@ -54,7 +54,7 @@ class Lines:
 
     def line(self, *parts: Text | str, indent: str = _INDENT) -> None:
         """One line. On a terminal it is broken between words, and what follows is indented."""
-        text = Text.assemble(*parts)
+        text = Text.assemble(*map(_safe, parts))
         if not self.console.is_terminal:
             self.console.print(text)
             return
@@ -63,6 +63,7 @@ class Lines:
 
     def show(self, text: Text) -> None:
         """A line as it is; a terminal breaks it. Quick, for there may be many."""
+        text = _safe(text)
         if self.console.is_terminal:
             self.console.print(text)
         else:
@@ -99,7 +100,7 @@ class Lines:
             cells = [self._cell(text, width) for text, width in zip(row, widths, strict=False)]
             head = Text("  ", style=style).join(cells)
             head.stylize(style)
-            last = Text(printable(row[-1]), style=style)
+            last = Text(_on_one_line(row[-1]), style=style)
             if not apart:
                 head.append_text(Text("  ")).append_text(last)
                 self._cut(head)
@@ -110,7 +111,7 @@ class Lines:
                 self._cut(Text(_INDENT) + last)
 
     def _cell(self, text: str, width: int) -> Text:
-        cell = Text(printable(text))
+        cell = Text(_on_one_line(text))
         cell.truncate(width, overflow="ellipsis", pad=True)
         return cell
 
@@ -126,6 +127,18 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_escaped, text))
+
+
+def _on_one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _safe(part: Text | str) -> Text:
+    """A part of a line; what it says can come from the queue, and be meant for the terminal."""
+    text = Text(part) if isinstance(part, str) else part
+    if text.plain.isprintable() or (safe := printable(text.plain)) == text.plain:
+        return text
+    return Text(safe, style=text.style)
 
 
 def _escaped(character: str) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec
 
 import typer
 
+from ops.lines import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
@@ -53,7 +55,7 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
 
 def warn(text: str) -> None:
     """Says something on standard error, in one piece."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 def _terminated(number: int, _frame: FrameType | None) -> NoReturn:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 _MAX_TEXT = 1000
@@ -82,19 +83,20 @@ class DeadLetter:
         return entry
 
 
+@lru_cache(maxsize=1)  # one message can make many letters
 def as_it_came(text: str, limit: int) -> str:
     """Returns the body for something that is not an envelope: the text itself, or compressed if too long.
 
     Args:
-        text: without characters that SQS refuses.
+        text: without characters that SQS refuses, but for lone surrogates, which stand escaped in the body.
         limit: the dead-letter queue's `MaximumMessageSize`, bytes.
     """
-    octets = text.encode()
+    octets = text.encode(errors="backslashreplace")
     if len(octets) + _ROOM_FOR_ATTRIBUTES <= limit:
-        return text
+        return octets.decode()
     packed = json.dumps({"zlib": base64.b64encode(zlib.compress(octets)).decode()})
     # What does not shrink was in a queue of this limit: it fits as it is, without attributes.
-    return packed if len(packed) < len(octets) else text
+    return packed if len(packed) < len(octets) else octets.decode()
 
 
 def entry_size(entry: dict[str, Any]) -> int:

@@ -16,6 +16,7 @@ What arrives is not trusted: sizes are bounded, and what cannot be read is data 
 import base64
 import binascii
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,18 +30,33 @@ from shared.version import check_version
 
 VERSION = 1
 
-MAX_INFLATED_BYTES = 16 * 1024 * 1024
-"""More than a legal change needs: 400 KB of empty binaries are 4 MB of JSON, old values may double it."""
+_ITEM_BYTES = 400 * 1024  # the most that DynamoDB takes, as it counts
+
+MAX_INFLATED_BYTES = 10 * 1024 * 1024
+"""More than a legal change needs: an item is ten times its size as JSON at most, where it is a list of empty
+binaries (`{"$b":""},` for one byte); old values may double it."""
+
+MAX_STRUCTURE = 2 * 2 * _ITEM_BYTES + 10_000
+"""Likewise, of braces, brackets and commas outside of strings: what an object in memory is made for. Two for
+each byte of an item, where it is the same list; old values; and some for what is around them."""
 
 MAX_CHANGES = 10_000
 """What one Lambda invocation gets at most (AWS Lambda guide, `BatchSize`): a longer list is a bomb."""
+
+MAX_NAME = 255
+"""Characters of a table's name (DynamoDB developer guide, "Constraints") and of a stream's label, which is a
+timestamp. They stand once in a message, but in each of the letters that can become of it."""
 
 # SQS refuses U+FFFE and U+FFFF (API reference, SendMessage: allowed characters); orjson writes them raw.
 # They can only stand inside JSON strings, so replacing the bytes is safe.
 _NONCHARACTERS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 _PLAIN_FRAME = b',"changes":}'
 _LEAD_BYTES = b"\xef\xbf"
-_LONGEST_HEAD = 2_000  # a table's name of 255 characters, each escaped, and a stream's label
+_COMPRESSED = re.compile(  # what `seal` writes, and nothing else
+    r'\{"v":1,"table":"(?:[^"\\]|\\.)++","stream":"(?:[^"\\]|\\.)++","z":"[A-Za-z0-9+/=]*+"\}'
+)
+_HEAD_OF_COMPRESSED = re.compile(_COMPRESSED.pattern.partition("[A-Za")[0])
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 _YEAR_5138 = 10**14  # milliseconds
 _USUAL = {"op", "key", "seq", "at", "eid", "doc"}
 
@@ -114,9 +130,8 @@ def seal(table: str, stream: str, encoded: Sequence[bytes], limit: int) -> str:
 
 
 def is_compressed(body: str) -> bool:
-    """Whether a message is of the kind that inflates, by how it begins."""
-    head, mark, _ = body[:_LONGEST_HEAD].partition('"z":"')
-    return bool(mark) and '"changes":' not in head
+    """Whether a message is of the kind that inflates, by how it begins: `decode` inflates no other."""
+    return _HEAD_OF_COMPRESSED.match(body) is not None
 
 
 def decode(body: str) -> Envelope:
@@ -138,7 +153,9 @@ def decode(body: str) -> Envelope:
     table, stream = envelope.get("table"), envelope.get("stream")
     if not (isinstance(table, str) and table and isinstance(stream, str) and stream):
         raise PoisonError("bad-envelope", "the envelope names no table or no stream")
-    entries = _inflate(envelope["z"]) if "z" in envelope else envelope.get("changes")
+    if len(table) > MAX_NAME or len(stream) > MAX_NAME:
+        raise PoisonError("bad-envelope", f"a table or stream has a name of more than {MAX_NAME} characters")
+    entries = _inflate(envelope["z"], body) if "z" in envelope else envelope.get("changes")
     if not isinstance(entries, list):
         raise PoisonError("bad-envelope", "the envelope has no list of changes")
     if len(entries) > MAX_CHANGES:
@@ -202,15 +219,29 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
     return change._replace(ttl=get("ttl") is True, gone=frozenset(gone), old=old, tagged=get("tags") is True)
 
 
-def _inflate(packed: Any) -> Any:
+def _inflate(packed: Any, body: str) -> Any:
+    if not _COMPRESSED.fullmatch(body):
+        # One that `is_compressed` did not recognise would take memory that nobody counted on.
+        raise PoisonError("bad-envelope", "the compressed changes stand in no envelope of ours")
     try:
         stream = zlib.decompressobj()
         inflated = stream.decompress(base64.b64decode(packed, validate=True), MAX_INFLATED_BYTES)
         if not stream.eof:
-            raise PoisonError("bad-envelope", "the compressed changes are cut off or larger than 16 MiB")
-        return orjson.loads(inflated)
+            raise PoisonError("bad-envelope", "the compressed changes are cut off or larger than 10 MiB")
+        if _structure(inflated) > MAX_STRUCTURE and _structure(_STRING.sub(b"", inflated)) > MAX_STRUCTURE:
+            raise PoisonError(
+                "bad-envelope", "the compressed changes have more values than two items can have"
+            )
+        entries = orjson.loads(inflated)
+        del inflated
+        orjson.dumps(entries)  # refuses more than 254 levels, which cost the writer more where they are met
     except (TypeError, ValueError, binascii.Error, zlib.error, RecursionError) as error:
         raise PoisonError("bad-envelope", f"the compressed changes cannot be read: {error}") from error
+    return entries
+
+
+def _structure(text: bytes) -> int:
+    return text.count(b"{") + text.count(b"[") + text.count(b",")
 
 
 def _head(table: str, stream: str) -> bytes:

@@ -59,8 +59,9 @@ def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> di
         return dict(wire)
     try:
         return {name: decode_value(value, numbers) for name, value in wire.items()}
-    except RecursionError as error:
-        raise PoisonError("too-deep", "the item is nested too deep") from error
+    except RecursionError:
+        pass  # and not the cause of ours: it would hold a thousand frames for each such item
+    raise PoisonError("too-deep", "the item is nested too deep")
 
 
 def decode_value(wire: Any, numbers: Numbers) -> Any:

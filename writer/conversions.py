@@ -67,8 +67,9 @@ def convert(conversion: Conversion, name: str, value: Any, numbers: Numbers = Nu
         return _convert(conversion, value, numbers)
     except _UnfitError as error:
         raise PoisonError("bad-conversion", f"field {name[:100]!r}: {error}") from error
-    except RecursionError as error:
-        raise PoisonError("bad-conversion", f"field {name[:100]!r}: it is nested too deep") from error
+    except RecursionError:
+        pass  # and not the cause of ours: it would hold a thousand frames for each such item
+    raise PoisonError("bad-conversion", f"field {name[:100]!r}: it is nested too deep")
 
 
 class _UnfitError(Exception):

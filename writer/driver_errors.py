@@ -66,7 +66,25 @@ def translated(error: PyMongoError) -> TransientError | FatalError:
     if isinstance(error, ConfigurationError):
         return FatalError(f"MongoDB cannot be used with these settings: {error}")
     code = f" {error.code}" if isinstance(error, OperationFailure) else ""
-    return TransientError(f"MongoDB: {type(error).__name__}{code}")
+    return TransientError(f"MongoDB: {type(error).__name__}{code}{_about_tls(error)}")
+
+
+def _about_tls(error: PyMongoError) -> str:
+    """What a person should know of a failed handshake; the driver tells it only in its text.
+
+    It is no fatal error: a certificate may have run out on one member, or be renewed the next minute.
+    """
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return (
+            ": the certificate of the server is not trusted, has run out, or is for another host than "
+            "the one in MONGODB_URI (tlsCAFile names who is trusted)"
+        )
+    if "[SSL: " in text or "SSL handshake failed" in text:
+        return (
+            ": the TLS handshake failed; check the TLS options of MONGODB_URI, and what the server asks for"
+        )
+    return ""
 
 
 def concerns_documents(error: Exception) -> bool:

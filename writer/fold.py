@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from shared.change import Change, Op
 from shared.errors import PoisonError
 from writer.mapping import image_of, old_place, same_place
-from writer.replication import Deletes
+from writer.replication import Deletes, Mode
 from writer.write import Identity, Mark, Removal, Write
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
             return _alone(candidates, change, message)
     if len(changes) > 1:
         # Newest first; of equal ones the last that came.
-        changes = sorted(changes, key=lambda pair: pair[0].version)[::-1]
+        changes = sorted(changes, key=_version)[::-1]
     outcome = _Outcome(candidates.table, candidates.target)
     unfit: Unfit = []
     for change, message in changes:
@@ -71,6 +72,47 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
         else:
             outcome.covered.append(message)
     return outcome.write(), unfit
+
+
+def can_stand_apart(table: Table) -> bool:
+    """Whether `apart` has the outcome of `fold`: a put needs nothing of what the changes before it did."""
+    return table.rule.mode is Mode.REPLACE and not table.rule.shard_key
+
+
+def apart(candidates: Candidates, refusals: Refusals) -> tuple[list[Write], Unfit]:
+    """The same changes, each as a write of its own: newest first, down to the deletion that ends the search.
+
+    For documents of which MongoDB refused the newest change. One write after another, each in a plan of its
+    own, until one is taken, would take as many rounds as there are changes. The guard makes the order
+    irrelevant to the outcome; in this one, what is older than a change that is taken changes nothing.
+
+    Returns:
+        The writes, and the changes that cannot be applied.
+    """
+    changes = sorted(candidates.changes, key=_version)[::-1]
+    writes: list[Write] = []
+    unfit: Unfit = []
+    start = 0
+    for version, group in groupby(changes, key=_version):
+        same = list(group)
+        change, message = same[0]
+        if refusal := refusals.get((candidates.target.identity, version)):
+            unfit.append((change, message, refusal))
+            start += len(same)
+            continue
+        ends = change.op is Op.DELETE and candidates.table.effect(change) is Deletes.DELETE
+        write, more = fold(replace(candidates, changes=changes[start:] if ends else same), {})
+        unfit += more
+        if write is not None:
+            writes.append(write)
+        if ends:
+            break
+        start += len(same)
+    return writes, unfit
+
+
+def _version(pair: tuple[Change, int]) -> str:
+    return pair[0].version
 
 
 def _alone(candidates: Candidates, change: Change, message: int) -> tuple[Write | None, Unfit]:

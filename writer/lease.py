@@ -45,6 +45,11 @@ class Lease:
         """Whether another writer may hold the messages by now."""
         return self._clock.monotonic() >= self._until
 
+    def let_go(self, messages: Sequence[Message]) -> None:
+        """Holds these no longer: they are acknowledged, and SQS would say that their lock is lost."""
+        done = {message.receipt for message in messages}
+        self._messages = [message for message in self._messages if message.receipt not in done]
+
     async def keep(self) -> None:
         """Extends the lock again and again until it is cancelled or lost. Run it as a task.
 

@@ -173,8 +173,10 @@ def _fields_of(
     """The fields of a document; notes in the metadata which attributes have other names."""
     try:
         fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
-    except RecursionError as error:
-        raise PoisonError("too-deep", "the item is nested too deep") from error
+    except RecursionError:
+        fields = None  # it is not the cause of ours: it would hold a thousand frames for each such item
+    if fields is None:
+        raise PoisonError("too-deep", "the item is nested too deep")
     if "_id" not in fields and table.rule.metadata_field not in fields:
         return fields
     reserved = {"_id": table.rule.id_attribute, table.rule.metadata_field: None}

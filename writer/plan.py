@@ -1,8 +1,8 @@
 """Messages → plan: at most one write per document, and what can never be applied as data. Pure.
 
 Of several changes of one document one write has the outcome of all (`writer.fold`); a change that cannot
-become a document goes to the dead-letter queue alone. No document occurs twice in a plan, so its writes may
-be done in any order.
+become a document goes to the dead-letter queue alone. So the writes of a plan may be done in any order. Where
+MongoDB refused such a write, each of these changes has its own in the next plan, newest first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.dead_letter import DeadLetter, as_it_came
 from shared.envelope import decode, encode_change, seal
 from shared.errors import PoisonError
 from shared.keys import canonical_key
-from writer.fold import Candidates, fold
+from writer.fold import Candidates, apart, can_stand_apart, fold
 from writer.mapping import locate
 
 if TYPE_CHECKING:
@@ -95,24 +95,30 @@ def make_plan(
             else:
                 candidates.changes.append((entry, index))
     writes = []
-    for candidates in documents.values():
-        write, unfit = fold(candidates, refusals)
+    refused = {identity for identity, _ in refusals}
+    for identity, candidates in documents.items():
+        if identity in refused and can_stand_apart(candidates.table):
+            several, unfit = apart(candidates, refusals)
+            writes += several
+        else:
+            write, unfit = fold(candidates, refusals)
+            if write is not None:
+                writes.append(write)
         poison.extend(
             Poison(index, letter_of_change(messages[index], change, error, park_limit))
             for change, index, error in unfit
         )
-        if write is not None:
-            writes.append(write)
-    return Plan(messages, writes, poison, count, count - len(writes) - len(poison))
+    return Plan(messages, writes, poison, count, max(0, count - len(writes) - len(poison)))
 
 
 def letter_of_change(message: Message, change: Change, error: PoisonError, park_limit: int) -> DeadLetter:
     """The dead letter of one change: an envelope with it alone, ready to be sent again."""
     try:
         body = seal(change.table, change.stream, [encode_change(change)], park_limit)
-        key = canonical_key(change.key).decode()
-    except PoisonError:  # nested deeper than JSON is written: keep the message that holds it
-        body, key = as_it_came(message.body, park_limit), ""
+        key, sequence = canonical_key(change.key).decode(), change.sequence
+    except PoisonError:
+        # Nested deeper than JSON is written: keep the message that holds it, in one letter for all of them.
+        body, key, sequence = as_it_came(message.body, park_limit), "", ""
     return DeadLetter(
         body=body,
         group=message.group,
@@ -120,7 +126,7 @@ def letter_of_change(message: Message, change: Change, error: PoisonError, park_
         reason=error.reason,
         table=change.table,
         key=key,
-        sequence=change.sequence,
+        sequence=sequence,
         message_id=message.id,
     )
 

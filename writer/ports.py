@@ -121,7 +121,11 @@ class Sink(Protocol):
     """The target database."""
 
     async def apply(self, writes: Sequence[Write]) -> Outcome:
-        """Applies writes of different keys; may be repeated any number of times with the same effect."""
+        """Applies writes; may be repeated any number of times with the same effect.
+
+        Args:
+            writes: of different documents, or of one, newest first.
+        """
         ...
 
     async def ping(self) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import functools
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from shared.errors import TransientError
@@ -18,6 +19,7 @@ from writer.backoff import Backoff
 from writer.collector import collect_now
 from writer.health import Part
 from writer.lease import Lease
+from writer.parts import inflates, parts
 from writer.plan import make_plan
 from writer.ports import Outcome
 from writer.settle import refusals_to_plan_again, settle
@@ -53,6 +55,7 @@ class Service:
         self._clock = clock
         self._health = health
         self._hook_thread = ThreadPoolExecutor(1, "hooks")
+        self._inflating = asyncio.Lock()
         self._polls = 0
         self._no_polls = asyncio.Event()
         self._no_polls.set()
@@ -129,17 +132,31 @@ class Service:
                 if stop.is_set():
                     await self._give_back_stopping(messages)
                 else:
-                    await self.process(messages, lease, stop)
+                    await self._in_parts(messages, lease, stop)
             finally:
                 keeper.cancel()
 
-    async def process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> None:
-        """The way of one batch, from its messages to their end.
+    async def _in_parts(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> None:
+        for part, rest in parts(messages):
+            async with self._inflating if inflates(part) else nullcontext():
+                done = await self.process(part, lease, stop)
+            if not rest:
+                return
+            if not done:  # of a message group nothing goes before what stays
+                await self._give_back(rest, "earlier messages stay")
+                return
+            lease.let_go(part)
+
+    async def process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> bool:
+        """The way of one batch (or a part of it), from its messages to their end.
 
         Args:
             messages: received together; within a group oldest first.
             lease: the lock on them.
             stop: ends the waiting for parts that are away.
+
+        Returns:
+            Whether all of them are acknowledged.
         """
         started = self._clock.monotonic()
         plan = await self._plan(messages, {})
@@ -155,10 +172,10 @@ class Service:
                 await self._give_back(messages, "the lock may have lapsed")
             else:
                 await self._give_back_stopping(messages)
-            return
+            return False
         applied = self._clock.monotonic()
         settlement = settle(plan, outcome, self._inbox.park_limit)
-        await self._perform(settlement, lease, stop)
+        done = await self._perform(settlement, lease, stop)
         settled = self._clock.monotonic()
         log.info(
             "batch applied",
@@ -178,6 +195,7 @@ class Service:
                 "lag_ms": self._lag_ms(plan),
             },
         )
+        return done
 
     async def _plan(self, messages: Sequence[Message], refusals: Refusals) -> Plan:
         limit = self._inbox.park_limit
@@ -203,21 +221,23 @@ class Service:
         await self._until_done(apply, Part.MONGODB, lambda: lease.lapsed, stop)
         return outcome
 
-    async def _perform(self, settlement: Settlement, lease: Lease, stop: asyncio.Event) -> None:
+    async def _perform(self, settlement: Settlement, lease: Lease, stop: asyncio.Event) -> bool:
         """Parks, then acknowledges, then gives back. What is not done here is delivered again, harmlessly."""
         if settlement.park:
             if not await self._until_done(
                 lambda: self._inbox.park(settlement.park), Part.SQS, lambda: lease.lapsed, stop
             ):
-                return
+                return False
             _log_parked(settlement.park)
+        done = True
         if settlement.acknowledge:
-            await self._until_done(
+            done = await self._until_done(
                 lambda: self._inbox.delete(settlement.acknowledge), Part.SQS, lambda: lease.lapsed, stop
             )
         if settlement.give_back:
             await self._release(settlement.give_back, _HEAL_DELAY)
             log.warning("messages stay for a later try", extra={"messages": len(settlement.give_back)})
+        return done and not settlement.give_back
 
     async def _give_back_stopping(self, messages: Sequence[Message]) -> None:
         # Not before the polls of our other loops have ended: they would receive the messages, give them

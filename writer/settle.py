@@ -77,7 +77,7 @@ def settle(plan: Plan, outcome: Outcome, park_limit: int) -> Settlement:
             give_back.append(message)
         else:
             acknowledge.append(message)
-    return Settlement(letters, acknowledge, give_back)
+    return Settlement(list(dict.fromkeys(letters)), acknowledge, give_back)
 
 
 def _poison(failure: Failure) -> PoisonError:

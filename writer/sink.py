@@ -6,6 +6,7 @@ like is `writer.guard`; what an error means is `writer.driver_errors`.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
@@ -79,20 +80,28 @@ class MongoSink:
             FatalError: the URI cannot be used; the text does not repeat it.
         """
         try:
-            client: AgnosticClient[Any] = AsyncIOMotorClient(
-                uri,
-                maxPoolSize=pool_size,
-                serverSelectionTimeoutMS=_SELECTION_MS,
-                connectTimeoutMS=_SELECTION_MS,
-                socketTimeoutMS=_SOCKET_MS,
-                appname="dynamodb-mongodb-replicator",
-            )
-        except (ConfigurationError, InvalidURI, ValueError) as error:
+            with warnings.catch_warnings():
+                # The driver only warns of an option it does not know, and goes on without: without TLS, too.
+                warnings.simplefilter("error", UserWarning)
+                client: AgnosticClient[Any] = AsyncIOMotorClient(
+                    uri,
+                    maxPoolSize=pool_size,
+                    serverSelectionTimeoutMS=_SELECTION_MS,
+                    connectTimeoutMS=_SELECTION_MS,
+                    socketTimeoutMS=_SOCKET_MS,
+                    appname="dynamodb-mongodb-replicator",
+                )
+        except OSError as error:  # ssl.SSLError is one
+            raise FatalError(
+                f"a file that MONGODB_URI names cannot be read ({type(error).__name__}): tlsCAFile and "
+                "tlsCertificateKeyFile are PEM files"
+            ) from None
+        except (ConfigurationError, InvalidURI, ValueError, UserWarning) as error:
             # The driver's text can quote the URI, and with it the password.
             raise FatalError(
                 f"MONGODB_URI is not a usable connection string ({type(error).__name__}): "
                 "it looks like mongodb://user:password@host:27017/?replicaSet=rs0, and special characters "
-                "in user and password are percent-encoded"
+                "in user and password are percent-encoded, and options those that PyMongo knows"
             ) from None
         return cls(client, database, databases)
 

@@ -59,7 +59,7 @@ class Holder:
     """
 
     messages: Sequence[Message]
-    way: Coroutine[Any, None, None]
+    way: Coroutine[Any, Any, object]
     mends: bool
     saw: list[object] = field(default_factory=list)
 

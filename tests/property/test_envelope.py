@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
-from shared.envelope import MAX_CHANGES, MAX_INFLATED_BYTES, Rejected, decode, encode_change, frame_size, seal
+from shared.envelope import (
+    MAX_CHANGES,
+    MAX_INFLATED_BYTES,
+    Rejected,
+    decode,
+    encode_change,
+    frame_size,
+    is_compressed,
+    seal,
+)
 from shared.errors import PoisonError
 from tests.strategies import LABEL, TABLE, changes, json_values
 from tests.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
@@ -32,8 +42,12 @@ def envelope_of(*entries: str, **members: Any) -> str:
 
 
 def packed(content: bytes) -> str:
-    z = base64.b64encode(zlib.compress(content)).decode()
-    return json.dumps({"v": 1, "table": TABLE, "stream": LABEL, "z": z})
+    """A message with these bytes in place of the compressed list of changes."""
+    return with_z(base64.b64encode(zlib.compress(content)).decode())
+
+
+def with_z(z: str) -> str:
+    return seal(TABLE, LABEL, [], 0).rpartition('"z":')[0] + f'"z":"{z}"}}'
 
 
 @given(st.lists(changes(), max_size=3), st.sampled_from([0, 600, MIB]))
@@ -67,6 +81,16 @@ def test_worst_items_fit(kind: str) -> None:
     (entry,) = decode(body).entries
     assert isinstance(entry, Change)
     assert entry.image == image
+
+
+@pytest.mark.parametrize("kind", ["empty binaries", "many tiny attributes"])  # most structure, most names
+def test_worst_items_are_no_bombs(kind: str) -> None:
+    """With old values as bad as the item itself, more than a message may carry, it is still inflated."""
+    (image, _), (old, _) = encode_item(WORST_ITEMS[kind]()), encode_item(WORST_ITEMS[kind]())
+    gone = frozenset(old) - image.keys()
+    change = Change(TABLE, LABEL, "1", Op.PUT, {"id": "k"}, 0, "e", image, old=old, gone=gone, tagged=True)
+    (entry,) = decode(seal(TABLE, LABEL, [encode_change(change)], 0)).entries
+    assert entry == change
 
 
 # Garbage
@@ -121,8 +145,7 @@ def test_any_members_are_data(wrong: dict[str, Any]) -> None:
 def test_any_compressed_bytes_are_data(content: bytes) -> None:
     """Whatever is inside `z`, well compressed or not compressed at all: entries or poison."""
     read(packed(content))
-    z = base64.b64encode(content).decode()
-    assert read(json.dumps({"v": 1, "table": TABLE, "stream": LABEL, "z": z})) == []
+    assert read(with_z(base64.b64encode(content).decode())) == []
 
 
 @given(st.lists(entries, max_size=3))
@@ -168,20 +191,82 @@ def test_bottomless_garbage_is_data(depth: int) -> None:
     assert all(isinstance(entry, Rejected) for entry in rejected)
 
 
-@pytest.mark.parametrize(
-    "bomb",
-    [
-        b"[" + b" " * MAX_INFLATED_BYTES + b"]",
-        b"[" * MAX_INFLATED_BYTES,
-        b"[0" + b",0" * MAX_CHANGES + b"]",
-        b'["' + b"x" * MAX_INFLATED_BYTES + b'"]',
-    ],
-    ids=["spaces", "brackets", "entries", "string"],
-)
-def test_bombs_are_poison(bomb: bytes) -> None:
+# Bombs
+
+ENTRY = GOOD_ENTRY.encode()
+BOMBS = {
+    "spaces": b"[" + b" " * MAX_INFLATED_BYTES + b"]",
+    "brackets": b"[" * MAX_INFLATED_BYTES,
+    "levels": b"[" + b",".join([b"[" * 300 + b"]" * 300] * 300) + b"]",
+    "entries": b"[0" + b",0" * MAX_CHANGES + b"]",
+    "string": b'["' + b"x" * MAX_INFLATED_BYTES + b'"]',
+    **{
+        kind: b"[" + ENTRY.replace(b'"doc": {"id": 3}', b'"doc":{"a":[' + unit * count + b"0]}") + b"]"
+        for kind, unit, count in (
+            ("maps", b"{},", 900_000),
+            ("lists", b"[],", 900_000),
+            ("zeros", b"0,", 1_700_000),
+        )
+    },
+}
+MOST_UNPACKED = 3.2 * MAX_INFLATED_BYTES
+"""Bytes: twice the inflated text, for a moment, and a copy of it without its strings."""
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_bombs_are_poison(kind: str) -> None:
     """A small message that would become large in memory is refused before it does (P7)."""
-    body = packed(bomb)
+    body = packed(BOMBS[kind])
     assert len(body) < 100_000
-    with pytest.raises(PoisonError) as caught:
-        decode(body)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PoisonError) as caught:
+            decode(body)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     assert caught.value.code == "bad-envelope"
+    assert peak < MOST_UNPACKED
+
+
+def test_what_is_in_strings_is_no_structure() -> None:
+    """Braces and commas inside of strings make no objects, and hide none."""
+    maps = b'{"\\"[{,":0},' * 830_000
+    with pytest.raises(PoisonError, match="more values"):
+        decode(packed(b"[" + maps + b"0]"))
+    image = {"id": 3, "a": ',[{"\\' * 700_000}
+    change = Change(TABLE, LABEL, "1", Op.PUT, {"id": 3}, 0, "e", image)
+    (entry,) = decode(seal(TABLE, LABEL, [encode_change(change)], 0)).entries
+    assert entry == change
+
+
+SEALED = packed(f"[{GOOD_ENTRY}]".encode())
+HEAD, _, Z = SEALED[:-1].rpartition(',"z":')
+DISGUISES = {
+    "whitespace": json.dumps(json.loads(SEALED)),
+    "another order": "{" + f'"z":{Z},{HEAD[1:]}' + "}",
+    "a further member": HEAD + f',"more":1,"z":{Z}' + "}",
+    "two": HEAD + f',"z":{Z},"z":{Z}' + "}",
+    "behind changes": HEAD + f',"changes":[{GOOD_ENTRY}],"z":{Z}' + "}",
+    "before changes": HEAD + f',"z":{Z},"changes":[{GOOD_ENTRY}]' + "}",
+    "an escaped name": HEAD + f',"\\u007a":{Z}' + "}",
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_nothing_is_inflated_that_is_not_known_to_be(disguise: str) -> None:
+    """What the inbox does not count as compressed is not unpacked, and the other way round (P7)."""
+    assert is_compressed(SEALED)
+    assert len(decode(SEALED).entries) == 1
+    assert read(DISGUISES[disguise]) == []
+
+
+_names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+@given(_names, _names, _names)
+def test_compressed_is_what_seal_compresses(name: str, table: str, stream: str) -> None:
+    """Whatever names stand in an envelope, and only then."""
+    change = encode_change(Change(TABLE, LABEL, "1", Op.PUT, {name: name}, 0, "e", {name: name}))
+    assert is_compressed(seal(table, stream, [change], 0))
+    assert not is_compressed(seal(table, stream, [change], MIB))

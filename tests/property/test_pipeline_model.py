@@ -102,7 +102,7 @@ class Holder:
 
     messages: Sequence[Message]
     lease: SimpleNamespace
-    way: Coroutine[Any, None, None]
+    way: Coroutine[Any, Any, object]
 
     def go_on(self) -> bool:
         """Goes on to its next operation; False when the batch is done."""
@@ -406,14 +406,14 @@ class WithoutTombstones(FakeStore):
 
 
 class AcknowledgesFirst(Service):
-    async def process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> None:
+    async def process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> bool:
         await self._inbox.delete(messages)
-        await super().process(messages, lease, stop)
+        return await super().process(messages, lease, stop)
 
 
 class ParksNothing(Service):
-    async def _perform(self, settlement: Settlement, lease: Lease, stop: asyncio.Event) -> None:
-        await super()._perform(replace(settlement, park=()), lease, stop)
+    async def _perform(self, settlement: Settlement, lease: Lease, stop: asyncio.Event) -> bool:
+        return await super()._perform(replace(settlement, park=()), lease, stop)
 
 
 class ReportsSuccess(Producer):

@@ -138,6 +138,25 @@ def test_bad_envelope_is_poison(wrong: dict[str, Any]) -> None:
     assert caught.value.code == "bad-envelope"
 
 
+@pytest.mark.parametrize(
+    "z", ["", "ä", "no base64", "bm8gemxpYg==", "eJyLjgUAARUAuQ==\\n", "eJyLNowFAAH2", "eJyLNgQAATsAjQ=="]
+)
+def test_what_is_compressed_badly_is_poison(z: str) -> None:
+    """Neither base64, nor zlib, nor whole, nor a list."""
+    with pytest.raises(PoisonError) as caught:
+        decode(f'{{"v":1,"table":"t","stream":"{LABEL}","z":"{z}"}}')
+    assert caught.value.code == "bad-envelope"
+
+
+@pytest.mark.parametrize("member", ["table", "stream"])
+def test_names_are_bounded(member: str) -> None:
+    """255 characters, as DynamoDB has it; a longer one would stand in every letter of the message."""
+    envelope = json.loads(DOCUMENTED)
+    assert len(decode(json.dumps(envelope | {member: "2" * 255})).entries) == 2
+    with pytest.raises(PoisonError, match="more than 255 characters"):
+        decode(json.dumps(envelope | {member: "2" * 256}))
+
+
 @pytest.mark.parametrize("body", ["", "null", "[]", "7", '"x"', "{", "{}x", '{"v":1e999}'])
 def test_no_envelope_is_poison(body: str) -> None:
     """What is no JSON object is refused as a whole."""

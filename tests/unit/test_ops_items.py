@@ -58,3 +58,9 @@ def test_what_holds_none(text: str, why: str) -> None:
     """A sentence, not a traceback."""
     with pytest.raises(ItemError, match=why):
         read_items(text)
+
+
+def test_what_is_nested_too_deep_is_said_to_be_so() -> None:
+    """A sentence, and no traceback."""
+    with pytest.raises(ItemError, match="nested too deep"):
+        read_items("[" * 900 + "]" * 900)

@@ -237,7 +237,7 @@ def test_what_is_too_deep_for_json_is_parked_with_its_message() -> None:
     made = plan(message(body=body))
     assert codes(made) == ["too-deep"]
     assert made.poison[0].letter.body == body
-    assert made.poison[0].letter.sequence == "9"
+    assert made.poison[0].letter.sequence == ""  # one letter, whichever of its changes are nested so
 
 
 def test_poison_of_every_size_fits_the_dead_letter_queue() -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.envelope import decode
 from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink
 from writer.health import Health
 from writer.lease import Lease
+from writer.replication import parse_replication
 from writer.rules import Rules
 from writer.service import Service
+
+if TYPE_CHECKING:
+    from shared.change import Change
 
 BASE = 10**21
 
@@ -18,14 +26,15 @@ BASE = 10**21
 class Batch:
     """One batch through the service, into a collection whose validator demands the field `n`."""
 
-    def __init__(self, *bodies: str) -> None:
+    def __init__(self, *bodies: str, deletes: str = "delete") -> None:
         self.clock = FakeClock()
         self.inbox = FakeInbox(self.clock)
         for body in bodies:
             self.inbox.send(body)
         self.sink = FakeSink()
         self.sink.required[TABLE] = "n"
-        self.service = Service(self.inbox, self.sink, Rules(), self.clock, Health(self.clock))
+        rules = Rules(parse_replication(f"tables: {{{TABLE}: {{deletes: {deletes}}}}}", "replication.yaml"))
+        self.service = Service(self.inbox, self.sink, rules, self.clock, Health(self.clock))
 
     async def go(self) -> None:
         messages = await self.inbox.receive()
@@ -78,3 +87,49 @@ async def test_a_refused_change_that_came_twice_is_parked_once() -> None:
     await batch.go()
     assert batch.parked == [("mongodb-121", str(BASE))]
     assert batch.inbox.bodies == []
+
+
+async def test_many_refused_changes_of_one_document_are_tried_in_one_go() -> None:
+    """However many there are, the second plan has all of them: the work does not grow with their square."""
+    refused = [put(BASE + number, x=number) for number in range(1, 301)]
+    batch = Batch(body_of(put(BASE - 1, n=0), put(BASE, n=1), *refused))
+    await batch.go()
+    assert batch.state == {1: 1}
+    assert len(batch.parked) == 300
+    assert batch.sink.faults.calls.count("apply") == 2
+
+
+@given(st.data())
+async def test_refusals_leave_what_the_newest_change_that_is_taken_makes(data: st.DataObject) -> None:
+    """P5: puts that MongoDB takes or refuses, deletions of every kind, in any order, some of them twice.
+
+    What is refused and newer than what is taken is parked, each change once, and nothing that can be taken.
+    """
+    effect = data.draw(st.sampled_from(["delete", "mark", "keep"]))
+    kinds = data.draw(st.lists(st.sampled_from(["good", "bad", "delete"]), min_size=1, max_size=20))
+    changes = [_of_kind(kind, BASE + number) for number, kind in enumerate(kinds)]
+    sent = data.draw(st.permutations(changes + data.draw(st.lists(st.sampled_from(changes), max_size=3))))
+    cut = data.draw(st.integers(0, len(sent)))
+    batch = Batch(*(body_of(*part) for part in (sent[:cut], sent[cut:]) if part), deletes=effect)
+    await batch.go()
+    relevant = [kind for kind in kinds if kind != "delete" or effect == "delete"]
+    taken = next((kind for kind in reversed(relevant) if kind != "bad"), "delete")
+    newest = max((number for number, kind in enumerate(kinds) if kind == "good"), default=0)
+    assert batch.state == ({1: newest} if taken == "good" else {})
+    marked = effect == "mark" and taken == "good" and "delete" in kinds[newest:]
+    assert ["deleted" in document["_ddb"] for document in batch.sink.all(TABLE)] == [marked] * len(
+        batch.state
+    )
+    bad = [BASE + number for number, kind in enumerate(kinds) if kind == "bad"]
+    last = max((number for number, kind in enumerate(kinds) if kind == taken), default=-1)
+    parked = [int(sequence) for code, sequence in batch.parked if code == "mongodb-121"]
+    assert len(parked) == len(set(parked)) == len(batch.parked)
+    assert set(parked) <= set(bad)
+    assert set(parked) >= {sequence for sequence in bad if sequence > BASE + last}
+    assert batch.inbox.bodies == []
+
+
+def _of_kind(kind: str, sequence: int) -> Change:
+    if kind == "delete":
+        return delete(sequence)
+    return put(sequence, n=sequence - BASE) if kind == "good" else put(sequence, x=1)

@@ -1,0 +1,109 @@
+"""A `mongod` as in production: TLS, and users with passwords; with certificates that are made for it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
+
+import pymongo
+
+from local.mongod import REPLICA_SET, Mongod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+USER, PASSWORD = "writer", "p@ss/hunter2-do-not-log"
+
+
+@dataclass(frozen=True)
+class SecureMongod:
+    """It runs.
+
+    Attributes:
+        server: the process.
+        authority: the file of the authority that its certificate is from.
+        stranger: that of another authority.
+    """
+
+    server: Mongod
+    authority: Path
+    stranger: Path
+
+    def uri(self, authority: Path | None = None, password: str = PASSWORD) -> str:
+        """The connection string of the writer's user."""
+        ca_file = quote_plus(str(authority or self.authority))
+        return (
+            f"mongodb://{USER}:{quote_plus(password)}@{self.server.address}/?replicaSet={REPLICA_SET}"
+            f"&authSource=admin&tls=true&tlsCAFile={ca_file}"
+        )
+
+
+@contextmanager
+def secure_mongod(folder: Path) -> Iterator[SecureMongod]:
+    """Starts one; `folder` is for its data, certificates and keys."""
+    authority, stranger = _authority(folder, "authority"), _authority(folder, "stranger")
+    key_file = folder / "members.key"
+    key_file.write_text(secrets.token_hex(32))
+    key_file.chmod(0o400)
+    options: list[str | Path] = [
+        *("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", _certificate(folder, authority)),
+        *("--tlsCAFile", authority, "--tlsAllowConnectionsWithoutCertificates"),
+        *("--auth", "--keyFile", key_file),
+    ]
+    tls: dict[str, Any] = {"tls": True, "tlsCAFile": str(authority)}
+    with Mongod(folder, options=options, client_options=tls) as server:
+        server.wait()
+        # The first user is made from this machine, before there is any (manual, "Localhost Exception").
+        with pymongo.MongoClient[dict[str, Any]](server.address, directConnection=True, **tls) as client:
+            client.admin.command("createUser", USER, pwd=PASSWORD, roles=["readWriteAnyDatabase"])
+        yield SecureMongod(server, authority, stranger)
+
+
+def _authority(folder: Path, name: str) -> Path:
+    certificate = folder / f"{name}.pem"
+    _openssl(
+        *(
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ),
+        *("-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", certificate),
+    )
+    return certificate
+
+
+def _certificate(folder: Path, authority: Path) -> Path:
+    """A certificate for this machine with its key, in one file, as mongod wants it."""
+    key, request, certificate = folder / "server.key", folder / "server.csr", folder / "server.crt"
+    extensions = folder / "extensions"
+    extensions.write_text("subjectAltName=IP:127.0.0.1\n")
+    _openssl(
+        *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-subj", "/CN=server", "-keyout", key, "-out", request),
+    )
+    _openssl(
+        *("x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority.with_suffix(".key")),
+        *("-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", certificate),
+    )
+    both = folder / "server.pem"
+    both.write_bytes(key.read_bytes() + certificate.read_bytes())
+    return both
+
+
+def _openssl(*arguments: str | Path) -> None:
+    program = shutil.which("openssl")
+    assert program, "the program openssl, which makes certificates for this test, is not installed"
+    # S603: a fixed program, no shell.
+    subprocess.run([program, *arguments], check=True, capture_output=True)  # noqa: S603

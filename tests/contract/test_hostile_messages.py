@@ -1,0 +1,96 @@
+"""Hostile messages in a real queue, before good ones, into a real MongoDB: one bad record parks one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+
+from shared.aws import sqs_client
+from tests.builders import TABLE, body_of, put
+from tests.hostile import HOSTILE, nested, with_entries
+from writer.clock import SystemClock
+from writer.health import Health
+from writer.inbox import SqsInbox
+from writer.rules import Rules
+from writer.service import Service
+from writer.sink import MongoSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.stack import Stack
+    from tests.conftest import Queues
+
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # letters of 1 MiB
+
+FIRST_GOOD = 10_000
+DEADLINE = 60.0
+REFUSED = 60
+"""Changes of one key of which MongoDB takes none: each is nested deeper than it can be."""
+
+TAKE_LONG = {"many entries that are none", "nested a thousand levels", "nested hundreds of levels"}
+"""To park, because they make thousands of letters."""
+
+MESSAGES: dict[str, Callable[[], str]] = {
+    **{kind: make for kind, make in HOSTILE.items() if kind not in TAKE_LONG},
+    "many changes of one document, refused": lambda: with_entries(
+        json.dumps(json.loads(nested(1)) | {"seq": "1", "key": {"id": 9_000}, "doc": {"id": 9_000}}),
+        *(nested(220, 9_000).replace('"seq": "5"', f'"seq": "{number}"') for number in range(2, REFUSED + 2)),
+    ),
+}
+
+
+async def test_good_messages_arrive_behind_hostile_ones(
+    stack: Stack,
+    queues: Queues,
+    database: str,
+    aws_environment: None,  # noqa: ARG001 - needed for its effect
+) -> None:
+    """In the same lane, received together or not; what is hostile is written or parked, and nothing waits."""
+    sqs = stack.client("sqs")
+    good = range(FIRST_GOOD, FIRST_GOOD + len(MESSAGES))
+    for number, make in zip(good, MESSAGES.values(), strict=True):
+        for body in (make(), body_of(put(number, number, n=number))):
+            sqs.send_message(
+                QueueUrl=queues.url,
+                MessageBody=body,
+                MessageGroupId=f"lane-{number % 3}",
+                MessageDeduplicationId=f"{number}-{len(body)}",
+            )
+    sink = MongoSink.connect(stack.mongodb_uri, database, 2)
+    await sink.open()
+    stop, clock = asyncio.Event(), SystemClock()
+    with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        collection = client[database][TABLE]
+        async with sqs_client(6, attempts=2, read_timeout=15) as aio:
+            inbox = SqsInbox(aio, queues.url, queues.dead_letter_url)
+            await inbox.open()
+            running = asyncio.create_task(
+                Service(inbox, sink, Rules(), clock, Health(clock)).run(2, stop, 20)
+            )
+            until = time.monotonic() + DEADLINE
+            while collection.count_documents({"_id": {"$in": list(good)}}) < len(good):
+                assert time.monotonic() < until
+                assert not running.done()
+                await asyncio.sleep(0.05)
+            stop.set()
+            await running
+        assert collection.find_one({"_id": 9_000}, {"_ddb.v": 1, "a": 1}) == {
+            "_id": 9_000,
+            "_ddb": {"v": "2020-04-30T17:47:21.395 01 1"},
+        }
+    sink.close()
+    assert _in(stack, queues.url) == 0
+    assert _in(stack, queues.dead_letter_url) > REFUSED
+
+
+def _in(stack: Stack, url: str) -> int:
+    """Messages in a queue, in whatever state."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)  # type: ignore[arg-type]
+    return sum(map(int, answer["Attributes"].values()))
