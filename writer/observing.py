@@ -19,15 +19,17 @@ class Operation(StrEnum):
 
     PUT = "put"
     DELETE = "delete"
+    UNKNOWN = "unknown"
+    """It could not be read, and is parked."""
 
 
 class Result(StrEnum):
     """What became of a change."""
 
     APPLIED = "applied"
-    """MongoDB has it."""
+    """MongoDB has it. A deletion always counts as applied: its tombstone is written, whatever was there."""
     STALE = "stale"
-    """MongoDB had something newer, or the same: a repeated or late delivery."""
+    """A put for which MongoDB had something newer, or the same: a repeated or late delivery."""
     COALESCED = "coalesced"
     """Another change of the same document stands for it, or its table does not replicate it."""
     PARKED = "parked"
@@ -44,6 +46,21 @@ class Call(StrEnum):
     RELEASE = "release"
     BULK = "bulk"
     """All that a batch asks of MongoDB."""
+
+
+class Cause(StrEnum):
+    """What a `Trouble` is about."""
+
+    MONGODB = "mongodb"
+    """MongoDB did not do what it was asked; it is asked again."""
+    SQS = "sqs"
+    """Likewise, SQS."""
+    LOCK_LOST = "lock-lost"
+    """A batch went back because others may hold its messages by now."""
+    HEALABLE = "healable"
+    """Messages stay for a later try: another item's change may free a unique value."""
+    SWEPT = "swept"
+    """The sweep removed documents that a dying writer had brought back."""
 
 
 class Counted(NamedTuple):
@@ -136,11 +153,11 @@ class Trouble:
     """Something went wrong that passes, or that a person should know of.
 
     Attributes:
-        cause: one word or two, of a small, fixed set: ``mongodb``, ``sqs``, ``lock-lost``, ``healable``, …
+        cause: of a small, fixed set, so that it can be counted.
         words: what happened, in a sentence; never a document, a key or a secret.
     """
 
-    cause: str
+    cause: Cause
     words: str
 
 
