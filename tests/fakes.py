@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from shared.dead_letter import DeadLetter
     from writer.apply import Command
+    from writer.observing import Backlog, Batch, Call, InHand, Trouble
     from writer.ports import Outcome
     from writer.write import Mark, Removal, Write
 
@@ -290,7 +291,8 @@ class FakeStore:
     async def write(self, commands: Sequence[Command]) -> Written:
         failures: dict[int, Failure] = {}
         inserted: set[int] = set()
-        modified = matched = deleted = 0
+        unchanged: Counter[tuple[str, str]] = Counter()
+        modified = deleted = 0
         for index, command in enumerate(commands):
             await self._point("write")
             if command.removal is not None:
@@ -302,12 +304,12 @@ class FakeStore:
                 case "inserted":
                     inserted.add(index)
                 case "modified":
-                    matched, modified = matched + 1, modified + 1
+                    modified += 1
                 case "stale":
-                    matched += 1
+                    unchanged[command.write.target[:2]] += 1
         await self._point("answer")
         return Written(
-            failures, inserted=frozenset(inserted), modified=modified, matched=matched, deleted=deleted
+            failures, inserted=frozenset(inserted), modified=modified, unchanged=unchanged, deleted=deleted
         )
 
     def _update(self, command: Command) -> Failure | str:
@@ -383,6 +385,36 @@ class FakeStore:
         ):
             return Failure(FailureKind.HEALABLE, "11000", "E11000 duplicate key error")
         return None
+
+
+class Told:
+    """An observer that remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.hands: list[tuple[int, InHand | None]] = []
+        self.calls: list[tuple[Call, float]] = []
+        self.backlogs: list[Backlog] = []
+        self.ages: list[float] = []
+        self.troubles: list[Trouble] = []
+
+    def batch(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+    def in_hand(self, loop: int, held: InHand | None) -> None:
+        self.hands.append((loop, held))
+
+    def called(self, call: Call, seconds: float) -> None:
+        self.calls.append((call, seconds))
+
+    def backlog(self, backlog: Backlog) -> None:
+        self.backlogs.append(backlog)
+
+    def oldest_received(self, age: float) -> None:
+        self.ages.append(age)
+
+    def trouble(self, trouble: Trouble) -> None:
+        self.troubles.append(trouble)
 
 
 class FakeSink:

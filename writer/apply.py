@@ -21,6 +21,7 @@ Every call may fail half-way, and everything may be repeated any number of times
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from writer.ports import Failure
-    from writer.write import Mark, Write
+    from writer.write import Mark, Place, Write
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Written:
         inserted: puts that inserted a document.
         suspects: puts of which it is not known whether they inserted.
         modified: documents replaced or marked.
-        matched: documents that puts and marks found, changed or not.
+        unchanged: how many documents puts and marks found and left as they were, by their place.
         deleted: documents removed.
     """
 
@@ -84,7 +85,7 @@ class Written:
     inserted: frozenset[int] = frozenset()
     suspects: frozenset[int] = frozenset()
     modified: int = 0
-    matched: int = 0
+    unchanged: Mapping[Place, int] = field(default_factory=dict)
     deleted: int = 0
 
 
@@ -129,13 +130,20 @@ async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
     await _remove_buried(store, new)
     failures = {owners[index]: failure for index, failure in written.failures.items()}
     left = await _leave_old_places(store, [writes[index] for index in puts if index not in failures])
-    stopped = sum(command.removal is not None and command.write.document is not None for command in commands)
+    stale = Counter(written.unchanged)
+    if newer:
+        stale.update(
+            command.write.target[:2]
+            for command in commands
+            if command.removal is not None and command.write.document is not None
+        )
     return Outcome(
         failures=failures,
         inserted=len(written.inserted),
         modified=written.modified,
         deleted=written.deleted + left,
-        stale=written.matched - written.modified + stopped,
+        stale=stale.total(),
+        stale_at=stale,
     )
 
 
@@ -176,7 +184,7 @@ async def _put_in_place(store: Store, commands: Sequence[Command], written: Writ
         inserted=written.inserted | {places[index] for index in second.inserted},
         suspects=written.suspects | {places[index] for index in second.suspects},
         modified=written.modified + second.modified,
-        matched=written.matched + second.matched,
+        unchanged=Counter(written.unchanged) + Counter(second.unchanged),
         deleted=written.deleted + deleted + second.deleted,
     )
 

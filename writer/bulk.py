@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from writer.apply import Command
     from writer.ports import Failure
+    from writer.write import Place
 
 WORTH_A_LOOK = 12
 """Puts in a bulk from which on it pays to ask first which of them are there: a query costs what a few upserts
@@ -47,7 +48,8 @@ class Tally:
     """Sums over the bulk writes of one batch; indices are those of its commands.
 
     `unsure`: commands of a bulk that failed as a whole, perhaps after a part of it was done: what their
-    repetition finds may have been inserted by us a moment ago. It then counts as matched, not as inserted.
+    repetition finds may have been inserted by us a moment ago. It then counts as unchanged, not as inserted.
+    `unchanged`: documents that were found and left as they were.
     """
 
     failures: dict[int, Failure] = field(default_factory=dict)
@@ -56,18 +58,18 @@ class Tally:
     inserted: set[int] = field(default_factory=set)
     overtaken: list[int] = field(default_factory=list)
     modified: int = 0
-    matched: int = 0
+    unchanged: int = 0
     deleted: int = 0
 
-    def written(self, commands: Sequence[Command]) -> Written:
-        """The sums as `writer.apply` wants them."""
+    def written(self, commands: Sequence[Command], unchanged: Mapping[Place, int]) -> Written:
+        """The sums as `writer.apply` wants them; `unchanged` by place."""
         return Written(
             failures=self.failures,
             misplaced=frozenset(self.misplaced),
             inserted=frozenset(self.inserted),
             suspects=frozenset(index for index in self.unsure if commands[index].puts),
             modified=self.modified,
-            matched=self.matched,
+            unchanged=unchanged,
             deleted=self.deleted,
         )
 
@@ -158,8 +160,8 @@ async def _bulk(collection: AgnosticCollection[Any], operations: Sequence[_Index
         details = result.bulk_api_result
     tally.inserted |= inserted
     tally.inserted.update(operations[upserted["index"]][0] for upserted in details["upserted"])
-    tally.matched += details["nMatched"]
     tally.modified += details["nModified"]
+    tally.unchanged += details["nMatched"] - details["nModified"]
     tally.deleted += details["nRemoved"]
 
 

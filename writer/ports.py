@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
     from shared.dead_letter import DeadLetter
-    from writer.write import Write
+    from writer.write import Place, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ class Outcome:
         modified: documents replaced.
         deleted: documents removed.
         stale: puts that changed nothing because the document or a tombstone was newer or the same.
+        stale_at: the same by place.
     """
 
     failures: Mapping[int, Failure] = field(default_factory=dict)
@@ -115,6 +116,7 @@ class Outcome:
     modified: int = 0
     deleted: int = 0
     stale: int = 0
+    stale_at: Mapping[Place, int] = field(default_factory=dict, compare=False)
 
 
 class Sink(Protocol):

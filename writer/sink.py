@@ -39,14 +39,13 @@ if TYPE_CHECKING:
 
     from writer.apply import Command, Written
     from writer.ports import Outcome
-    from writer.write import Write
+    from writer.write import Place, Write
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 
 _OTHER_INDEX = 85  # IndexOptionsConflict
 _OTHER_CASE = 13297  # DatabaseDifferCase
 _Identity = tuple[str, str, Hashable]
-_Place = tuple[str, str]  # database and collection
 
 
 class MongoSink:
@@ -183,14 +182,19 @@ class MongoSink:
 
     async def write(self, commands: Sequence[Command]) -> Written:
         """See `writer.apply.Store`; collection by collection."""
-        by_place: defaultdict[_Place, dict[int, Command]] = defaultdict(dict)
+        by_place: defaultdict[Place, dict[int, Command]] = defaultdict(dict)
         for index, command in enumerate(commands):
             target = command.write.target
             by_place[target.database, target.collection][index] = command
         tally = Tally()
-        for (database, collection), some in by_place.items():
+        unchanged: dict[Place, int] = {}
+        for place, some in by_place.items():
+            before = tally.unchanged
+            database, collection = place
             await perform(self._database(database)[collection], some, tally)
-        return tally.written(commands)
+            if tally.unchanged > before:
+                unchanged[place] = tally.unchanged - before
+        return tally.written(commands, unchanged)
 
     async def sweep(self, window: float) -> int:
         """See `writer.sweep.Graveyard`."""

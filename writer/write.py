@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Identity = tuple[str, str, "Hashable"]
 """Database, collection and key: equal for equal documents."""
 
+Place = tuple[str, str]
+"""Database (empty: that of the settings) and collection. One table at most goes to a place."""
+
 Shard = Mapping[str, Any]
 """Where a document is in a sharded collection: the values of the shard key's fields by their paths, which
 stand in filters beside `_id`. Empty: `_id` alone finds it."""

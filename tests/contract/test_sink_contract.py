@@ -154,7 +154,8 @@ async def test_every_kind_of_id(world: World, identity: Any) -> None:
     assert (await applied(put(2, n=2))).modified == 2
     assert bson.encode({"": world.documents()[0]["_id"]}) == bson.encode({"": identity})
     assert (await applied(delete(3))).deleted == 1
-    assert (await applied(put(2, n=2))).stale == 2
+    late = await applied(put(2, n=2))
+    assert (late.stale, late.stale_at) == (2, {("", "items"): 1, ("", "beside"): 1})
     assert world.documents() == []
 
 
