@@ -7,11 +7,12 @@ MongoDB refused such a write, each of these changes has its own in the next plan
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from shared.change import Change
+from shared.change import Change, Op
 from shared.dead_letter import DeadLetter, as_it_came
 from shared.envelope import decode, encode_change, seal
 from shared.errors import PoisonError
@@ -20,9 +21,9 @@ from writer.fold import Candidates, apart, can_stand_apart, fold
 from writer.mapping import locate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from shared.envelope import Rejected
+    from shared.envelope import Envelope, Rejected
     from writer.fold import Refusals
     from writer.ports import Message
     from writer.rules import Rules
@@ -31,10 +32,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """Something to park; `message` is the index of the message it came from."""
+    """Something to park.
+
+    Attributes:
+        message: index of the message it came from.
+        letter: how it is parked.
+        op: of the change; None: not known.
+    """
 
     message: int
     letter: DeadLetter
+    op: Op | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,8 @@ class Plan:
         changes: how many changes the messages carried, poison included.
         coalesced: how many of them need no write of their own: another change of the same document stands for
             them, or they are deletions that the mapping does not replicate.
+        coalesced_of: the same by table, operation and index of the message.
+        oldest: creation time of the oldest change, milliseconds since the epoch; None: nothing can be read.
     """
 
     messages: Sequence[Message]
@@ -52,6 +62,8 @@ class Plan:
     poison: Sequence[Poison]
     changes: int
     coalesced: int
+    coalesced_of: Mapping[tuple[str, Op, int], int]
+    oldest: int | None
 
 
 def make_plan(
@@ -71,6 +83,7 @@ def make_plan(
     documents: dict[Identity, Candidates] = {}
     poison: list[Poison] = []
     count = 0
+    oldest: int | None = None
     for index, message in enumerate(messages):
         try:
             envelope = decode(message.body)
@@ -79,6 +92,7 @@ def make_plan(
             count += 1
             continue
         count += len(envelope.entries)
+        oldest = _older(oldest, envelope)
         for entry in envelope.entries:
             if not isinstance(entry, Change):
                 poison.append(Poison(index, _letter_of_rejected(message, entry, park_limit)))
@@ -87,28 +101,50 @@ def make_plan(
                 table = rules.table(entry.table)
                 target = locate(table, entry)
             except PoisonError as error:
-                poison.append(Poison(index, letter_of_change(message, entry, error, park_limit)))
+                poison.append(Poison(index, letter_of_change(message, entry, error, park_limit), entry.op))
                 continue
             candidates = documents.get(target.identity)
             if candidates is None:
                 documents[target.identity] = Candidates(table, target, [(entry, index)])
             else:
                 candidates.changes.append((entry, index))
-    writes = []
+    writes, coalesced = _written(messages, documents, refusals, park_limit, poison)
+    left = max(0, count - len(writes) - len(poison))
+    return Plan(messages, writes, poison, count, left, coalesced, oldest)
+
+
+def _written(
+    messages: Sequence[Message],
+    documents: Mapping[Identity, Candidates],
+    refusals: Refusals,
+    park_limit: int,
+    poison: list[Poison],
+) -> tuple[list[Write], Mapping[tuple[str, Op, int], int]]:
+    """The writes, and what they stand for; adds to `poison` what cannot be written."""
+    writes: list[Write] = []
+    coalesced: Counter[tuple[str, Op, int]] = Counter()
     refused = {identity for identity, _ in refusals}
     for identity, candidates in documents.items():
+        several: Sequence[Write]
         if identity in refused and can_stand_apart(candidates.table):
             several, unfit = apart(candidates, refusals)
-            writes += several
         else:
             write, unfit = fold(candidates, refusals)
-            if write is not None:
-                writes.append(write)
+            several = () if write is None else (write,)
         poison.extend(
-            Poison(index, letter_of_change(messages[index], change, error, park_limit))
+            Poison(index, letter_of_change(messages[index], change, error, park_limit), change.op)
             for change, index, error in unfit
         )
-    return Plan(messages, writes, poison, count, max(0, count - len(writes) - len(poison)))
+        writes += several
+        if several and len(candidates.changes) == 1:
+            continue
+        for change, index in candidates.changes:
+            coalesced[change.table, change.op, index] += 1
+        for change, index, _ in unfit:
+            coalesced[change.table, change.op, index] -= 1
+        for write in several:
+            coalesced[write.change.table, write.change.op, write.message] -= 1
+    return writes, +coalesced
 
 
 def letter_of_change(message: Message, change: Change, error: PoisonError, park_limit: int) -> DeadLetter:
@@ -129,6 +165,12 @@ def letter_of_change(message: Message, change: Change, error: PoisonError, park_
         sequence=sequence,
         message_id=message.id,
     )
+
+
+def _older(than: int | None, envelope: Envelope) -> int | None:
+    """The older of a time and that of an envelope, whose oldest change comes first."""
+    at = next((entry.at for entry in envelope.entries if isinstance(entry, Change)), than)
+    return at if than is None or at is None else min(than, at)
 
 
 def _letter_of_rejected(message: Message, rejected: Rejected, park_limit: int) -> DeadLetter:

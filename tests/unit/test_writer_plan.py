@@ -45,6 +45,7 @@ def codes(made: Plan) -> list[str]:
 
 
 def sums_up(made: Plan) -> bool:
+    assert sum(made.coalesced_of.values()) == made.coalesced
     return made.changes == len(made.writes) + len(made.poison) + made.coalesced
 
 
