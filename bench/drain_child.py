@@ -30,6 +30,7 @@ from writer.clock import SystemClock
 from writer.collector import spare_the_collector
 from writer.health import Health
 from writer.inbox import SqsInbox
+from writer.observing import Observers
 from writer.plan import make_plan
 from writer.ports import Message
 from writer.rules import Rules
@@ -180,7 +181,7 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
     async with AsyncExitStack() as resources:
         resources.callback(sink.close)
         await sink.open()
-        service = Service(inbox, sink, Rules(), clock, Health(clock))
+        service = Service(inbox, sink, Rules(), clock, Health(clock), observer=Observers())
         async with asyncio.TaskGroup() as group:
             loops = LOOPS_PER_CONNECTION * task.connections
             group.create_task(service.run(loops, stop, _GRACE))

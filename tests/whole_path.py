@@ -16,6 +16,7 @@ from tests.strategies import arn, stream_record
 from writer.clock import SystemClock
 from writer.health import Health
 from writer.lease import Lease
+from writer.observing import Observers
 from writer.replication import parse_replication
 from writer.rules import Rules
 from writer.service import Service
@@ -66,7 +67,7 @@ class WholePath:
         for message in messages:
             inbox.send(message.body, message.group)
         clock = SystemClock()
-        service = Service(inbox, self._sink, self._rules, clock, Health(clock))
+        service = Service(inbox, self._sink, self._rules, clock, Health(clock), observer=Observers())
         received = await inbox.receive()
         await service.process(received, Lease(inbox, received, clock, clock.monotonic()), asyncio.Event())
         assert inbox.letters == []

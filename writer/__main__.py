@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 from shared import logs
 from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError, fatal_reasons
+from writer.backlog import Queues, watch_backlog
 from writer.backoff import Backoff
 from writer.clock import SystemClock
 from writer.collector import spare_the_collector
 from writer.health import Health, Part
 from writer.hooks import load_hooks
 from writer.inbox import WAIT_SECONDS, SqsInbox
+from writer.observing import Observers
 from writer.replication import Replication, parse_replication
 from writer.rules import Rules
 from writer.service import Service
@@ -31,6 +33,7 @@ from writer.sink import MongoSink
 from writer.status import serve
 from writer.stopping import done_before
 from writer.sweep import sweep_until
+from writer.timed import TimedInbox, TimedSink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -93,8 +96,9 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock = SystemClock()
     health = Health(clock)
-    # Each loop waits in at most one call, its lease in another one.
-    connections = 2 * settings.loops + 2
+    observer = Observers()
+    # Each loop waits in at most one call, its lease in another one; and the backlog is asked for.
+    connections = 2 * settings.loops + 3
     sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
     try:
         async with (
@@ -104,11 +108,23 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
             inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
             if await done_before(stop, _open(inbox, sink, health)):
                 log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
-                service = Service(inbox, sink, rules, clock, health)
+                service = Service(
+                    TimedInbox(inbox, observer, clock),
+                    TimedSink(sink, observer, clock),
+                    rules,
+                    clock,
+                    health,
+                    observer=observer,
+                )
+                queues = Queues(sqs, settings.queue_url, settings.dead_letter_queue_url)
                 async with asyncio.TaskGroup() as group:
-                    sweeper = group.create_task(sweep_until(stop, sink, clock), name="sweep")
+                    side = [
+                        group.create_task(sweep_until(stop, sink, clock, observer), name="sweep"),
+                        group.create_task(watch_backlog(stop, queues, observer, clock), name="backlog"),
+                    ]
                     await service.run(settings.loops, stop, DRAIN_GRACE)
-                    sweeper.cancel()
+                    for task in side:
+                        task.cancel()
     finally:
         sink.close()
     log.info("stopped")

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from shared.errors import TransientError
+from writer.account import Seconds, account
 from writer.backoff import Backoff
+from writer.batch_log import log_batch
 from writer.collector import collect_now
 from writer.health import Part
 from writer.lease import Lease
+from writer.observing import Cause, InHand, Trouble
 from writer.parts import inflates, parts
 from writer.plan import make_plan
 from writer.ports import Outcome
@@ -28,13 +32,15 @@ from writer.stopping import done_before
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from shared.dead_letter import DeadLetter
     from writer.fold import Refusals
     from writer.health import Health
+    from writer.observing import Observer
     from writer.plan import Plan
     from writer.ports import Clock, Inbox, Message, Sink
     from writer.rules import Rules
     from writer.settle import Settlement
+
+    Tell = Callable[[InHand | None], None]
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +50,22 @@ _HEAL_DELAY = 5
 _LONGEST_POLL = 6.0
 """Seconds after which the polls that were under way when the stop came have surely ended."""
 
+_CAUSES = {Part.MONGODB: Cause.MONGODB, Part.SQS: Cause.SQS}
+
 
 class Service:
     """Drains one inbox into one sink."""
 
-    def __init__(self, inbox: Inbox, sink: Sink, rules: Rules, clock: Clock, health: Health) -> None:
+    def __init__(  # noqa: PLR0913 - what it is wired to
+        self, inbox: Inbox, sink: Sink, rules: Rules, clock: Clock, health: Health, *, observer: Observer
+    ) -> None:
         self._inbox = inbox
         self._sink = sink
         self._rules = rules
         self._clock = clock
         self._health = health
+        self._observer = observer
+        self._batches = itertools.count(1)
         self._hook_thread = ThreadPoolExecutor(1, "hooks")
         self._inflating = asyncio.Lock()
         self._polls = 0
@@ -73,7 +85,7 @@ class Service:
             ExceptionGroup: a loop died; the others were cancelled.
         """
         async with asyncio.TaskGroup() as group:
-            drains = [group.create_task(self._loop(stop), name=f"drain-{n}") for n in range(loops)]
+            drains = [group.create_task(self._loop(n, stop), name=f"drain-{n}") for n in range(loops)]
             await stop.wait()
             self._inbox.hurry()
             log.info("draining: no more messages are received")
@@ -83,17 +95,18 @@ class Service:
             for task in late:
                 task.cancel()
 
-    async def _loop(self, stop: asyncio.Event) -> None:
+    async def _loop(self, loop: int, stop: asyncio.Event) -> None:
         """Drains; a task group takes a cancelled task for one that is done, so it is told from a death."""
         try:
-            await self._drain(stop)
+            await self._drain(loop, stop)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
                 raise RuntimeError("a loop was cancelled by nobody") from error
             raise
 
-    async def _drain(self, stop: asyncio.Event) -> None:
+    async def _drain(self, loop: int, stop: asyncio.Event) -> None:
+        tell = functools.partial(self._observer.in_hand, loop)
         while not stop.is_set():
             if Part.MONGODB in self._health.waits:
                 # Messages are better off in the queue than in our hands.
@@ -101,7 +114,11 @@ class Service:
                 continue
             messages, asked = await self._receive(stop)
             if messages:
-                await self._handle(messages, asked, stop)
+                tell(InHand(len(messages)))
+                try:
+                    await self._handle(messages, asked, stop, tell)
+                finally:
+                    tell(None)
 
     async def _receive(self, stop: asyncio.Event) -> tuple[Sequence[Message], float]:
         """Messages, and when they were asked for."""
@@ -123,7 +140,9 @@ class Service:
         await self._until_done(receive, Part.SQS, stop.is_set, stop)
         return messages, asked
 
-    async def _handle(self, messages: Sequence[Message], asked: float, stop: asyncio.Event) -> None:
+    async def _handle(
+        self, messages: Sequence[Message], asked: float, stop: asyncio.Event, tell: Tell
+    ) -> None:
         lease = Lease(self._inbox, messages, self._clock, asked)
         await lease.confirm()
         async with asyncio.TaskGroup() as group:
@@ -132,14 +151,17 @@ class Service:
                 if stop.is_set():
                     await self._give_back_stopping(messages)
                 else:
-                    await self._in_parts(messages, lease, stop)
+                    await self._in_parts(messages, lease, stop, tell)
             finally:
                 keeper.cancel()
 
-    async def _in_parts(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> None:
+    async def _in_parts(
+        self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event, tell: Tell
+    ) -> None:
         for part, rest in parts(messages):
+            planned = functools.partial(_tell_planned, tell, len(part) + len(rest))
             async with self._inflating if inflates(part) else nullcontext():
-                done = await self.process(part, lease, stop)
+                done = await self.process(part, lease, stop, planned)
             if not rest:
                 return
             if not done:  # of a message group nothing goes before what stays
@@ -147,20 +169,28 @@ class Service:
                 return
             lease.let_go(part)
 
-    async def process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> bool:
+    async def process(
+        self,
+        messages: Sequence[Message],
+        lease: Lease,
+        stop: asyncio.Event,
+        planned: Callable[[Plan], None] = lambda _: None,
+    ) -> bool:
         """The way of one batch (or a part of it), from its messages to their end.
 
         Args:
             messages: received together; within a group oldest first.
             lease: the lock on them.
             stop: ends the waiting for parts that are away.
+            planned: is told the plan.
 
         Returns:
             Whether all of them are acknowledged.
         """
         started = self._clock.monotonic()
         plan = await self._plan(messages, {})
-        planned = self._clock.monotonic()
+        planned(plan)
+        began = self._clock.monotonic()
         outcome = await self._apply(plan, lease, stop)
         refusals: Refusals = {}
         while outcome is not None and (found := refusals_to_plan_again(plan, outcome)):
@@ -169,33 +199,21 @@ class Service:
             outcome = await self._apply(plan, lease, stop)
         if outcome is None:
             if lease.lapsed:
+                self._trouble(Cause.LOCK_LOST, "the lock on a batch may have lapsed: it goes back")
                 await self._give_back(messages, "the lock may have lapsed")
             else:
                 await self._give_back_stopping(messages)
             return False
         applied = self._clock.monotonic()
         settlement = settle(plan, outcome, self._inbox.park_limit)
-        done = await self._perform(settlement, lease, stop)
-        settled = self._clock.monotonic()
-        log.info(
-            "batch applied",
-            extra={
-                "messages": len(messages),
-                "changes": plan.changes,
-                "coalesced": plan.coalesced,
-                "inserted": outcome.inserted,
-                "modified": outcome.modified,
-                "deleted": outcome.deleted,
-                "stale": outcome.stale,
-                "parked": len(settlement.park),
-                "given_back": len(settlement.give_back),
-                "plan_ms": _milliseconds(planned - started),
-                "apply_ms": _milliseconds(applied - planned),
-                "settle_ms": _milliseconds(settled - applied),
-                "lag_ms": self._lag_ms(plan),
-            },
-        )
-        return done
+        if not await self._perform(settlement, lease, stop):
+            log.warning("applied, not acknowledged", extra={"messages": len(messages)})
+            return False
+        took = Seconds(began - started, applied - began, self._clock.monotonic() - applied)
+        batch = account(plan, outcome, settlement, self._clock.now(), took)
+        self._observer.batch(batch)
+        log_batch(next(self._batches), batch, plan, outcome, settlement)
+        return not settlement.give_back
 
     async def _plan(self, messages: Sequence[Message], refusals: Refusals) -> Plan:
         limit = self._inbox.park_limit
@@ -222,22 +240,27 @@ class Service:
         return outcome
 
     async def _perform(self, settlement: Settlement, lease: Lease, stop: asyncio.Event) -> bool:
-        """Parks, then acknowledges, then gives back. What is not done here is delivered again, harmlessly."""
-        if settlement.park:
-            if not await self._until_done(
-                lambda: self._inbox.park(settlement.park), Part.SQS, lambda: lease.lapsed, stop
-            ):
-                return False
-            _log_parked(settlement.park)
-        done = True
-        if settlement.acknowledge:
-            done = await self._until_done(
-                lambda: self._inbox.delete(settlement.acknowledge), Part.SQS, lambda: lease.lapsed, stop
-            )
+        """Parks, then acknowledges, then gives back. What is not done here is delivered again, harmlessly.
+
+        Returns:
+            Whether what was to be parked and acknowledged is.
+        """
+        to_park, to_acknowledge = settlement.park, settlement.acknowledge
+        if to_park and not await self._settled(lambda: self._inbox.park(to_park), lease, stop):
+            return False
+        done = not to_acknowledge or await self._settled(
+            lambda: self._inbox.delete(to_acknowledge), lease, stop
+        )
         if settlement.give_back:
             await self._release(settlement.give_back, _HEAL_DELAY)
             log.warning("messages stay for a later try", extra={"messages": len(settlement.give_back)})
-        return done and not settlement.give_back
+            self._trouble(Cause.HEALABLE, f"{len(settlement.give_back)} messages stay for a later try")
+        return done
+
+    async def _settled(
+        self, action: Callable[[], Awaitable[None]], lease: Lease, stop: asyncio.Event
+    ) -> bool:
+        return await self._until_done(action, Part.SQS, lambda: lease.lapsed, stop)
 
     async def _give_back_stopping(self, messages: Sequence[Message]) -> None:
         # Not before the polls of our other loops have ended: they would receive the messages, give them
@@ -254,6 +277,7 @@ class Service:
             await self._inbox.release(messages, delay)
         except TransientError as error:  # they become visible by themselves when the lock ends
             log.warning("messages could not be released", extra={"reason": str(error)})
+            self._trouble(Cause.SQS, str(error))
 
     async def _until_done(
         self,
@@ -273,6 +297,7 @@ class Service:
                 await action()
             except TransientError as error:
                 self._health.lost(part, str(error))
+                self._trouble(_CAUSES[part], str(error))
                 collect_now()
             else:
                 self._health.found(part)
@@ -280,28 +305,11 @@ class Service:
             if not await done_before(stop, self._clock.sleep(backoff.next())) or give_up():
                 return False
 
-    def _lag_ms(self, plan: Plan) -> int | None:
-        """Age of the oldest change that was written, now that it is acknowledged.
-
-        Stream records tell creation times in whole seconds only.
-        """
-        oldest = min((write.change.at for write in plan.writes), default=None)
-        return None if oldest is None else max(0, round(self._clock.now() * 1000) - oldest)
+    def _trouble(self, cause: Cause, words: str) -> None:
+        self._observer.trouble(Trouble(cause, words))
 
 
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 1)
-
-
-def _log_parked(letters: Sequence[DeadLetter]) -> None:
-    # Not the reason and not the key: they can quote the item. Both stand in the dead letter.
-    for letter in letters:
-        log.warning(
-            "a record was parked",
-            extra={
-                "code": letter.code,
-                "table": letter.table,
-                "sequence": letter.sequence,
-                "message_id": letter.message_id,
-            },
-        )
+def _tell_planned(tell: Tell, messages: int, plan: Plan) -> None:
+    """What is in hand, now that a part of it has been read."""
+    oldest = None if plan.oldest is None else plan.oldest / 1000
+    tell(InHand(messages, plan.changes, oldest))

@@ -11,11 +11,13 @@ import random
 from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import TransientError
+from writer.observing import Cause, Trouble
 from writer.stopping import done_before
 
 if TYPE_CHECKING:
     import asyncio
 
+    from writer.observing import Observer
     from writer.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class Graveyard(Protocol):
         ...
 
 
-async def sweep_until(stop: asyncio.Event, graveyard: Graveyard, clock: Clock) -> None:
+async def sweep_until(stop: asyncio.Event, graveyard: Graveyard, clock: Clock, observer: Observer) -> None:
     """Sweeps about once a minute until the stop comes. Errors that pass are left to the next sweep.
 
     The first time sooner: a writer that starts often takes the place of one that died.
@@ -57,4 +59,6 @@ async def sweep_until(stop: asyncio.Event, graveyard: Graveyard, clock: Clock) -
         else:
             if removed:
                 log.warning("the sweep removed documents deleted before", extra={"documents": removed})
+                words = f"the sweep removed {removed} documents that had been deleted before"
+                observer.trouble(Trouble(Cause.SWEPT, words))
         pause = max(INTERVAL, (clock.monotonic() - started) / _SHARE)

@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import FatalError, TransientError
 from tests.builders import delete, put, write
-from tests.fakes import FakeClock, settled
+from tests.fakes import FakeClock, Told, settled
 from writer.guard import TOMBSTONES
 from writer.sink import MongoSink
 from writer.sweep import INTERVAL, WINDOW, sweep_until
@@ -139,7 +139,7 @@ async def test_it_sweeps_about_once_a_minute_whatever_fails() -> None:
     """A sweep that could not be done is done a minute later; the stop ends it at once."""
     clock, stop = FakeClock(), asyncio.Event()
     graveyard = Graveyard(clock)
-    task = asyncio.create_task(sweep_until(stop, graveyard, clock))
+    task = asyncio.create_task(sweep_until(stop, graveyard, clock, Told()))
     await clock.advance(INTERVAL)
     assert graveyard.sweeps == 1
     graveyard.raises = TransientError("MongoDB: AutoReconnect")
@@ -156,7 +156,7 @@ async def test_a_long_sweep_is_followed_by_a_long_pause() -> None:
     clock, stop = FakeClock(), asyncio.Event()
     graveyard = Graveyard(clock)
     graveyard.seconds = 30.0
-    task = asyncio.create_task(sweep_until(stop, graveyard, clock))
+    task = asyncio.create_task(sweep_until(stop, graveyard, clock, Told()))
     await clock.advance(INTERVAL + graveyard.seconds)
     assert graveyard.sweeps == 1
     await clock.advance(9 * graveyard.seconds)
@@ -173,7 +173,7 @@ async def test_a_refusal_ends_it() -> None:
     clock, stop = FakeClock(), asyncio.Event()
     graveyard = Graveyard(clock)
     graveyard.raises = FatalError("MongoDB refuses the writer")
-    task = asyncio.create_task(sweep_until(stop, graveyard, clock))
+    task = asyncio.create_task(sweep_until(stop, graveyard, clock, Told()))
     await clock.advance(INTERVAL)
     with pytest.raises(FatalError):
         await task

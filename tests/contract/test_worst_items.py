@@ -27,6 +27,7 @@ from writer.clock import SystemClock
 from writer.health import Health
 from writer.inbox import SqsInbox
 from writer.lease import Lease
+from writer.observing import Observers
 from writer.rules import Rules
 from writer.service import Service
 from writer.sink import MongoSink
@@ -114,7 +115,7 @@ async def pipeline(
             inbox = SqsInbox(sqs, queues.url, queues.dead_letter_url)
             await inbox.open()
             clock = SystemClock()
-            service = Service(inbox, sink, Rules(), clock, Health(clock))
+            service = Service(inbox, sink, Rules(), clock, Health(clock), observer=Observers())
             yield Pipeline(stack.client("sqs"), queues, inbox, service, client[database][TABLE], clock)
     sink.close()
 

@@ -22,6 +22,7 @@ from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
 from writer.apply import Tombstone, apply
 from writer.health import Health
+from writer.observing import Observers
 from writer.replication import parse_replication
 from writer.rules import Rules
 from writer.service import Service
@@ -113,7 +114,9 @@ class Race:
         self.store.at_point = self._operation
         self.marks = marks
         rules = Rules(parse_replication(MARKS, "replication.yaml") if marks else None)
-        self.service = Service(self.inbox, sink_class(self.store), rules, clock, Health(clock))
+        self.service = Service(
+            self.inbox, sink_class(self.store), rules, clock, Health(clock), observer=Observers()
+        )
         self.holders: dict[int, Holder] = {}
         self.left = Counter(crash=1) if marks else Counter(freeze=1, crash=1, again=1)
         self.running = 0

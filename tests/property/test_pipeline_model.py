@@ -37,13 +37,15 @@ from tests.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
 from tests.strategies import TABLE, stream_record
 from writer.apply import Tombstone
 from writer.health import Health
+from writer.observing import Observers
 from writer.rules import Rules
 from writer.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from writer.lease import Lease
+    from writer.plan import Plan
     from writer.ports import Message
     from writer.settle import Settlement
     from writer.write import Write
@@ -130,7 +132,7 @@ class Model(RuleBasedStateMachine):
         self.store.at_point = self._operation
         self.stop = asyncio.Event()
         sink, health = self.sink_class(self.store), Health(self.clock)
-        self.service = self.service_class(self.inbox, sink, Rules(), self.clock, health)
+        self.service = self.service_class(self.inbox, sink, Rules(), self.clock, health, observer=Observers())
         self.sqs = ModelSqs(self.inbox)
         self.runner = asyncio.Runner()
         configuration = Settings("queue", "dead", LANES, frozenset(), "ERROR")
@@ -406,9 +408,15 @@ class WithoutTombstones(FakeStore):
 
 
 class AcknowledgesFirst(Service):
-    async def process(self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event) -> bool:
+    async def process(
+        self,
+        messages: Sequence[Message],
+        lease: Lease,
+        stop: asyncio.Event,
+        planned: Callable[[Plan], None] = lambda _: None,
+    ) -> bool:
         await self._inbox.delete(messages)
-        return await super().process(messages, lease, stop)
+        return await super().process(messages, lease, stop, planned)
 
 
 class ParksNothing(Service):

@@ -13,6 +13,7 @@ from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink
 from writer.health import Health
 from writer.lease import Lease
+from writer.observing import Observers
 from writer.replication import parse_replication
 from writer.rules import Rules
 from writer.service import Service
@@ -34,7 +35,9 @@ class Batch:
         self.sink = FakeSink()
         self.sink.required[TABLE] = "n"
         rules = Rules(parse_replication(f"tables: {{{TABLE}: {{deletes: {deletes}}}}}", "replication.yaml"))
-        self.service = Service(self.inbox, self.sink, rules, self.clock, Health(self.clock))
+        self.service = Service(
+            self.inbox, self.sink, rules, self.clock, Health(self.clock), observer=Observers()
+        )
 
     async def go(self) -> None:
         messages = await self.inbox.receive()

@@ -16,7 +16,7 @@ from shared.change import Change, Op
 from shared.envelope import decode
 from shared.errors import FatalError, PoisonError, TransientError
 from tests.builders import TABLE, body_of, delete, put
-from tests.fakes import FakeClock, FakeInbox, FakeSink, settled
+from tests.fakes import FakeClock, FakeInbox, FakeSink, Told, settled
 from writer.health import Health, Part
 from writer.replication import parse_replication
 from writer.rules import Rules
@@ -44,11 +44,12 @@ class Writer:
         self.inbox = inbox or FakeInbox(self.clock, VISIBILITY)
         self.sink = sink or FakeSink()
         self.health = Health(self.clock)
+        self.told = Told()
         self.stop = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
     def start(self, loops: int = 1, grace: float = 60.0) -> asyncio.Task[None]:
-        service = Service(self.inbox, self.sink, self.rules, self.clock, self.health)
+        service = Service(self.inbox, self.sink, self.rules, self.clock, self.health, observer=self.told)
         self.task = asyncio.create_task(service.run(loops, self.stop, grace))
         return self.task
 

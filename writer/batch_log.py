@@ -1,0 +1,75 @@
+"""The lines that a batch leaves in the log. Never a document, a key, or a reason that could quote one.
+
+At DEBUG also which messages and which stream events were in it, so that one change can be followed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.dead_letter import DeadLetter
+    from writer.observing import Batch
+    from writer.plan import Plan
+    from writer.ports import Outcome
+    from writer.settle import Settlement
+
+log = logging.getLogger(__name__)
+
+EVENTS_PER_LINE = 1_000
+"""Event ids in a line: with 36 characters each, far below the 256 KB that CloudWatch Logs takes."""
+
+
+def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlement: Settlement) -> None:
+    """One line with the numbers of a batch, and one for each dead letter.
+
+    Args:
+        number: of the batch, counted by this process; ties the lines of a batch together.
+        batch: what it came to.
+        plan: what was to be done.
+        outcome: what MongoDB made of it.
+        settlement: what became of its messages.
+    """
+    _log_parked(number, settlement.park)
+    oldest = max((lag.seconds for lag in batch.lags), default=None)
+    log.info(
+        "batch applied",
+        extra={
+            "batch": number,
+            "messages": batch.messages,
+            "changes": batch.changes,
+            "coalesced": plan.coalesced,
+            "inserted": outcome.inserted,
+            "modified": outcome.modified,
+            "deleted": outcome.deleted,
+            "stale": outcome.stale,
+            "parked": len(batch.parked),
+            "given_back": batch.given_back,
+            "plan_ms": _milliseconds(batch.plan),
+            "apply_ms": _milliseconds(batch.apply),
+            "settle_ms": _milliseconds(batch.settle),
+            "lag_ms": None if oldest is None else round(oldest * 1000),
+        },
+    )
+
+
+def _log_parked(number: int, letters: Sequence[DeadLetter]) -> None:
+    # Not the reason and not the key: both stand in the dead letter.
+    for letter in letters:
+        log.warning(
+            "a record was parked",
+            extra={
+                "batch": number,
+                "code": letter.code,
+                "table": letter.table,
+                "sequence": letter.sequence,
+                "message_id": letter.message_id,
+            },
+        )
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
