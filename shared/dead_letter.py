@@ -33,6 +33,7 @@ class DeadLetter:
         key: the item's key, as JSON, if known.
         sequence: the change's sequence number, if known.
         message_id: the SQS message (or the stream record) it came from.
+        event_id: the stream record's id, if known; for logs, the body has it anyway.
     """
 
     body: str
@@ -43,6 +44,7 @@ class DeadLetter:
     key: str = ""
     sequence: str = ""
     message_id: str = ""
+    event_id: str = ""
 
     def entry(self, entry_id: str, limit: int) -> dict[str, Any]:
         """Returns the entry for `SendMessageBatch`.

@@ -169,6 +169,16 @@ def decode(body: str) -> Envelope:
     return Envelope(table, stream, decoded)
 
 
+def event_ids(body: str, most: int = 1_000) -> list[list[str]]:
+    """The ids of the stream records in a message, for logs, so many at a time; none if it cannot be read."""
+    try:
+        entries = decode(body).entries
+    except PoisonError:
+        return []
+    ids = [entry.event_id for entry in entries if isinstance(entry, Change)]
+    return [ids[start : start + most] for start in range(0, len(ids), most)]
+
+
 def decode_change(table: str, stream: str, encoded: bytes) -> Change:
     """Reads what `encode_change` made."""
     return _decode_change(table, stream, orjson.loads(encoded))

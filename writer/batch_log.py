@@ -8,19 +8,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from shared.envelope import event_ids
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.dead_letter import DeadLetter
     from writer.observing import Batch
     from writer.plan import Plan
-    from writer.ports import Outcome
+    from writer.ports import Message, Outcome
     from writer.settle import Settlement
 
 log = logging.getLogger(__name__)
-
-EVENTS_PER_LINE = 1_000
-"""Event ids in a line: with 36 characters each, far below the 256 KB that CloudWatch Logs takes."""
 
 
 def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlement: Settlement) -> None:
@@ -34,6 +33,7 @@ def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlemen
         settlement: what became of its messages.
     """
     _log_parked(number, settlement.park)
+    _log_events(number, settlement.acknowledge)
     oldest = max((lag.seconds for lag in batch.lags), default=None)
     log.info(
         "batch applied",
@@ -56,6 +56,14 @@ def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlemen
     )
 
 
+def _log_events(number: int, messages: Sequence[Message]) -> None:
+    if not log.isEnabledFor(logging.DEBUG):
+        return
+    for message in messages:
+        for events in event_ids(message.body):
+            log.debug("changes applied", extra={"batch": number, "message_id": message.id, "events": events})
+
+
 def _log_parked(number: int, letters: Sequence[DeadLetter]) -> None:
     # Not the reason and not the key: both stand in the dead letter.
     for letter in letters:
@@ -67,6 +75,7 @@ def _log_parked(number: int, letters: Sequence[DeadLetter]) -> None:
                 "table": letter.table,
                 "sequence": letter.sequence,
                 "message_id": letter.message_id,
+                "event_id": letter.event_id,
             },
         )
 

@@ -164,6 +164,7 @@ def letter_of_change(message: Message, change: Change, error: PoisonError, park_
         key=key,
         sequence=sequence,
         message_id=message.id,
+        event_id=change.event_id,
     )
 
 

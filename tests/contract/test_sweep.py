@@ -13,6 +13,7 @@ from shared.errors import FatalError, TransientError
 from tests.builders import delete, put, write
 from tests.fakes import FakeClock, Told, settled
 from writer.guard import TOMBSTONES
+from writer.observing import Cause
 from writer.sink import MongoSink
 from writer.sweep import INTERVAL, WINDOW, sweep_until
 from writer.write import Mark
@@ -124,6 +125,7 @@ class Graveyard:
         self.sweeps = 0
         self.seconds = 0.0
         self.raises: Exception | None = None
+        self.found = 0
 
     async def sweep(self, window: float) -> int:
         assert window == WINDOW
@@ -132,19 +134,24 @@ class Graveyard:
             await self.clock.sleep(self.seconds)
         if self.raises:
             raise self.raises
-        return 0
+        return self.found
 
 
 async def test_it_sweeps_about_once_a_minute_whatever_fails() -> None:
     """A sweep that could not be done is done a minute later; the stop ends it at once."""
     clock, stop = FakeClock(), asyncio.Event()
-    graveyard = Graveyard(clock)
-    task = asyncio.create_task(sweep_until(stop, graveyard, clock, Told()))
+    graveyard, told = Graveyard(clock), Told()
+    task = asyncio.create_task(sweep_until(stop, graveyard, clock, told))
     await clock.advance(INTERVAL)
     assert graveyard.sweeps == 1
+    assert told.troubles == []
     graveyard.raises = TransientError("MongoDB: AutoReconnect")
     await clock.advance(2 * INTERVAL)
     assert graveyard.sweeps == 3
+    graveyard.raises, graveyard.found = None, 7
+    await clock.advance(INTERVAL)
+    assert [trouble.cause for trouble in told.troubles] == [Cause.SWEPT]
+    assert "7 documents" in told.troubles[0].words
     stop.set()
     await settled()
     assert task.done()

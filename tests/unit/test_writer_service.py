@@ -18,6 +18,7 @@ from shared.errors import FatalError, PoisonError, TransientError
 from tests.builders import TABLE, body_of, delete, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink, Told, settled
 from writer.health import Health, Part
+from writer.observing import Cause, Counted, InHand, Operation, Result
 from writer.replication import parse_replication
 from writer.rules import Rules
 from writer.service import Service
@@ -118,6 +119,70 @@ async def test_poison_is_parked_and_the_rest_goes_on(caplog: pytest.LogCaptureFi
     assert "bad-key" in logged
     assert "SECRET" not in logged
     assert "KEY" not in logged
+
+
+async def test_an_observer_is_told_what_is_in_hand_and_what_became_of_it() -> None:
+    """Before it is read, when it is read, and that it is done; idle loops hold nothing."""
+    async with writing() as writer:
+        writer.inbox.send(body_of(put(1, 1, n=1), put(2, 2)))
+        await writer.clock.advance(10)
+        told = writer.told
+        assert told.hands == [(0, InHand(1)), (0, InHand(1, 2, 1588166542.0)), (0, None)]
+        (batch,) = told.batches
+        assert batch.counted == [Counted(TABLE, Operation.PUT, Result.APPLIED, 2)]
+        assert told.troubles == []
+
+
+async def test_an_observer_is_told_of_trouble() -> None:
+    """Each failed try, by what failed; what may heal; and that a lock was lost."""
+    async with writing() as writer:
+        writer.inbox.faults.raises["receive"] = [TransientError("503")] * 2
+        writer.sink.faults.raises["apply"] = [AWAY]
+        writer.sink.unique[TABLE] = "email"
+        writer.inbox.send(body_of(put(1, 1, email="x"), put(2, 2, email="x")))
+        await writer.clock.advance(6)
+        causes = [trouble.cause for trouble in writer.told.troubles]
+        assert causes[:4] == [Cause.SQS, Cause.SQS, Cause.MONGODB, Cause.HEALABLE]
+        assert writer.told.batches[0].given_back == 1
+        assert writer.told.batches[0].counted == []
+        writer.sink.unique.clear()
+        await writer.clock.advance(10)
+        writer.told.troubles.clear()
+        writer.sink.faults.down = AWAY
+        writer.inbox.faults.raises["extend"] = [TransientError("503")] * 1000
+        writer.inbox.send(body_of(put(3, 3)))
+        await writer.clock.advance(VISIBILITY)
+        assert Cause.LOCK_LOST in {trouble.cause for trouble in writer.told.troubles}
+        assert writer.told.hands[-1] == (0, None)
+
+
+async def test_what_was_not_acknowledged_is_in_no_count() -> None:
+    """It comes again, and counts then: a dead letter that could not be parked, above all."""
+    async with writing() as writer:
+        writer.inbox.faults.raises["park"] = [TransientError("503")] * 1000
+        writer.inbox.faults.raises["extend"] = [TransientError("503")] * 1000
+        writer.inbox.send("garbage")
+        await writer.clock.advance(2 * VISIBILITY)
+        assert writer.told.batches == []
+        writer.inbox.faults.raises.clear()
+        await writer.clock.advance(2 * VISIBILITY)
+        (batch,) = writer.told.batches
+        assert [parked.code for parked in batch.parked] == ["bad-envelope"]
+
+
+async def test_an_event_can_be_followed_to_its_batch(caplog: pytest.LogCaptureFixture) -> None:
+    """At DEBUG the stream records of each message, whatever became of them; a dead letter names its own."""
+    caplog.set_level(logging.DEBUG, "writer.batch_log")
+    async with writing() as writer:
+        writer.inbox.send(body_of(put(1, 1), put(2, 1), put(3, [])))
+        writer.inbox.send(body_of(put(4, 4)), "other")
+        await writer.clock.advance(10)
+    lines = [vars(record) for record in caplog.records if record.name == "writer.batch_log"]
+    events = {tuple(line["events"]): line["batch"] for line in lines if "events" in line}
+    assert events.keys() == {("event-1", "event-2", "event-3"), ("event-4",)}
+    (parked,) = [line for line in lines if line["message"] == "a record was parked"]
+    assert (parked["event_id"], parked["batch"]) == ("event-3", events["event-1", "event-2", "event-3"])
+    assert {line["batch"] for line in lines if line["message"] == "batch applied"} == set(events.values())
 
 
 async def test_an_outage_of_mongodb_is_not_an_error() -> None:
