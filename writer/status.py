@@ -12,7 +12,7 @@ from aiohttp import web
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from writer.health import Health
 
@@ -22,8 +22,10 @@ _HEALTH: web.AppKey[Health] = web.AppKey("health")
 
 
 @asynccontextmanager
-async def serve(host: str, port: int, health: Health) -> AsyncIterator[None]:
-    """Serves the endpoints while the context is open.
+async def serve(
+    host: str, port: int, health: Health, more: Iterable[web.RouteDef] = ()
+) -> AsyncIterator[None]:
+    """Serves the endpoints, and `more`, while the context is open.
 
     `/healthz` is 200 as long as the process answers. `/readyz` is 200 if the queue and MongoDB answer, else
     503; its body says what is waited for, why, and since when.
@@ -33,7 +35,7 @@ async def serve(host: str, port: int, health: Health) -> AsyncIterator[None]:
     """
     app = web.Application()
     app[_HEALTH] = health
-    app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz)])
+    app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz), *more])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
