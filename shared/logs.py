@@ -1,6 +1,8 @@
 """Structured logs: one JSON object a line. Never a document's content, never a secret.
 
-Fields go into ``extra``: ``log.info("batch applied", extra={"changes": 12})``.
+Fields go into ``extra``: ``log.info("batch applied", extra={"changes": 12})``. Levels: ERROR needs a person;
+a WARNING passes, or concerns one record; INFO tells of work done, one line a batch or invocation; DEBUG names
+messages and stream events. The same warning is written a few times a minute (`shared.log_sampling`).
 """
 
 import logging
@@ -9,17 +11,20 @@ from typing import TextIO
 
 from pythonjsonlogger.orjson import OrjsonFormatter
 
+from shared.emf import FIELD
+from shared.log_sampling import SamplingHandler
+
 
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Makes the root logger write JSON lines at `level` and above; replaces what was set up before.
 
     In Lambda too: the runtime's own handler would write a second, unstructured line.
     """
-    handler = logging.StreamHandler(stream or sys.stdout)
+    handler = SamplingHandler(stream or sys.stdout)
     handler.setFormatter(
         OrjsonFormatter(
             ["levelname", "name", "message"],
-            rename_fields={"levelname": "level", "name": "logger", "exc_info": "error"},
+            rename_fields={"levelname": "level", "name": "logger", "exc_info": "error", FIELD: "_aws"},
             timestamp="time",
         )
     )

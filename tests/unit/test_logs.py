@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared import logs
+from shared.log_sampling import MOST
 
 log = logging.getLogger("replicator.test")
 
@@ -99,3 +100,70 @@ def test_sdk_details_stay_out(level: str, written: list[str]) -> None:
         for sdk_level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
             logging.getLogger(name).log(sdk_level, "x")
     assert [line["level"] for line in lines(stream)] == written * 3
+
+
+def test_metrics_stand_where_cloudwatch_looks_for_them() -> None:
+    """`_aws` at the top, as it is; the name that Python's logging takes is not in the line."""
+    stream = io.StringIO()
+    logs.configure("INFO", stream)
+    log.info("x", extra={"emf": {"Timestamp": 1, "CloudWatchMetrics": [{"Dimensions": [["a"]]}]}})
+    (line,) = lines(stream)
+    assert line["_aws"] == {"Timestamp": 1, "CloudWatchMetrics": [{"Dimensions": [["a"]]}]}
+    assert "emf" not in line
+
+
+def at(second: float, wording: str = "parked %s", level: int = logging.WARNING, **fields: object) -> None:
+    """A line of that moment."""
+    record = log.makeRecord(log.name, level, "f", 1, wording, (second,), None, extra=fields)
+    record.created = second
+    log.handle(record)
+
+
+def test_the_same_warning_is_written_a_few_times_a_minute() -> None:
+    """Whatever line comes after that minute, one before it says how many were kept back."""
+    stream = io.StringIO()
+    logs.configure("INFO", stream)
+    for second in range(20):
+        at(second, code="c")
+    at(20, "lost %s")
+    at(20, level=logging.ERROR)
+    at(59.9)
+    assert len(lines(stream)) == MOST + 2
+    at(60, "tick %s", logging.INFO)
+    *_, kept, tick = lines(stream)
+    assert (kept["repeated"], kept["message"], kept["level"]) == (16, "parked 59.9", "WARNING")
+    assert tick["message"] == "tick 60"
+    at(61)
+    assert lines(stream)[-1]["message"] == "parked 61"
+    assert "repeated" not in lines(stream)[-1]
+
+
+def test_what_was_kept_back_is_told_at_the_end() -> None:
+    """A process that ends within the minute says it, too."""
+    stream = io.StringIO()
+    logs.configure("INFO", stream)
+    for second in range(MOST + 2):
+        at(second)
+    logging.getLogger().handlers[0].close()
+    assert lines(stream)[-1]["repeated"] == 2
+
+
+def test_work_is_always_told() -> None:
+    """Only warnings and errors are kept back."""
+    stream = io.StringIO()
+    logs.configure("DEBUG", stream)
+    for second in range(3 * MOST):
+        at(second, level=logging.INFO)
+        at(second, level=logging.DEBUG)
+    assert len(lines(stream)) == 6 * MOST
+
+
+def test_warnings_that_all_differ_take_no_room() -> None:
+    """Of wordings without end the first are remembered; the others are written each time."""
+    stream = io.StringIO()
+    logs.configure("INFO", stream)
+    for number in range(1_100):
+        at(0, f"wording {number} %s")
+    for _ in range(2 * MOST):
+        at(1, "wording 1099 %s")
+    assert len(lines(stream)) == 1_100 + 2 * MOST

@@ -1,0 +1,48 @@
+"""Log lines that CloudWatch makes metrics of. Pure.
+
+Such a line has a member `_aws` that names which of its other members are figures; CloudWatch Logs finds it in
+the log group, and no request is made for it.
+
+Source: Amazon CloudWatch User Guide, "Specification: Embedded metric format".
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+NAMESPACE = "Replicator"
+
+FIELD = "emf"
+"""The field of a log record that `shared.logs` writes as `_aws`; names that begin with `_` are skipped."""
+
+
+class Unit(StrEnum):
+    """Those of CloudWatch's units that are used here."""
+
+    BYTES = "Bytes"
+    COUNT = "Count"
+    MILLISECONDS = "Milliseconds"
+
+
+def with_metrics(
+    fields: Mapping[str, Any], units: Mapping[str, Unit], dimension: str, value: str | None, now: float
+) -> dict[str, Any]:
+    """The fields of a log line, made one that CloudWatch makes metrics of.
+
+    Args:
+        fields: of the line; what is None is left out, for a metric must be a number.
+        units: which of them are metrics (100 at most), and their units.
+        dimension: name of the one dimension.
+        value: its value, 1 to 1,024 characters; None: no metrics.
+        now: seconds since the epoch.
+    """
+    known = {name: figure for name, figure in fields.items() if figure is not None}
+    if value is None:
+        return known
+    metrics = [{"Name": name, "Unit": unit.value} for name, unit in units.items() if name in known]
+    directive = {"Namespace": NAMESPACE, "Dimensions": [[dimension]], "Metrics": metrics}
+    return {
+        **known,
+        dimension: value,
+        FIELD: {"Timestamp": round(now * 1000), "CloudWatchMetrics": [directive]},
+    }
