@@ -10,18 +10,20 @@ import asyncio
 import json
 import logging
 import random
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from producer_lambda.packing import Message, Unsendable, pack, waves
-from producer_lambda.records import Malformed, Parsed, read
+from producer_lambda.records import Malformed, Records, read
+from producer_lambda.telling import tell_forwarded, tell_sent
 from shared.aws import AWS_ERRORS, translated
 from shared.batches import batches
 from shared.dead_letter import DeadLetter, as_it_came, entry_size
 from shared.errors import FatalError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -75,7 +77,7 @@ class _Refused:
 class Producer:
     """Forwards stream events to the queue."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is wired to
         self,
         sqs: SQSClient,
         queue: Queue,
@@ -83,12 +85,14 @@ class Producer:
         settings: Settings,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._sqs = sqs
         self._queue = queue
         self._dead_letters = dead_letters
         self._settings = settings
         self._sleep = sleep
+        self._now = now
         self._calls = asyncio.Semaphore(MAX_CALLS_IN_FLIGHT)
 
     async def forward(self, event: Any, remaining: Callable[[], float]) -> Response:
@@ -103,28 +107,25 @@ class Producer:
             TransientError: a record without a sequence number could not be parked, so only a retry of the
                 whole event keeps it.
         """
-        malformed: list[Malformed] = []
-        messages, unsendable = pack(
-            _parsed(read(event, self._settings.old_image_fields), malformed),
-            self._settings.lanes,
-            self._queue.limit,
-        )
+        records = Records(read(event, self._settings.old_image_fields))
+        messages, unsendable = pack(iter(records), self._settings.lanes, self._queue.limit)
+        malformed = records.malformed
         failed, letters = await self._send_all(messages, remaining)
         letters += [(record.position, self._letter_of_malformed(record)) for record in malformed]
         letters += [(change.position, self._letter_of_unsendable(change)) for change in unsendable]
         parked = await self._park(letters, remaining)
         failed |= {position for position, _ in letters} - parked
-        log.info(
-            "event forwarded" if not failed else "event forwarded in part",
-            extra={
-                "records": len(event["Records"]),
-                "changes": sum(message.changes for message in messages),
-                "messages": len(messages),
-                "bytes": sum(message.size for message in messages),
-                "parked": len(parked),
-                "failed": len(failed),
-            },
-        )
+        changes = sum(message.changes for message in messages)
+        figures = {
+            "records": len(event["Records"]),
+            "changes": changes,
+            "coalesced": len(event["Records"]) - len(malformed) - len(unsendable) - changes,
+            "messages": len(messages),
+            "bytes": sum(message.size for message in messages),
+            "parked": len(parked),
+            "failed": len(failed),
+        }
+        tell_forwarded(figures, records.oldest, self._settings.function_name, self._now())
         return _response(event, failed)
 
     async def _send_all(
@@ -237,6 +238,8 @@ class Producer:
             for entry in answer.get("Failed", [])
         }
         taken = {entry["Id"] for entry in answer.get("Successful", [])}
+        if url == self._queue.url:
+            tell_sent(entries, cast("Mapping[str, Any]", answer))
         # Only what SQS says it took is surely in the queue: a proxy's empty answer is no success.
         return [
             refused.get(entry["Id"]) or _Refused(int(entry["Id"]), "NotAnswered", "", permanent=False)
@@ -267,15 +270,6 @@ class Producer:
             table=change.table,
             sequence=change.sequence,
         )
-
-
-def _parsed(records: Iterable[Parsed | Malformed], malformed: list[Malformed]) -> Iterator[Parsed]:
-    """Hands on the changes one by one, and puts aside what is none."""
-    for record in records:
-        if isinstance(record, Parsed):
-            yield record
-        else:
-            malformed.append(record)
 
 
 def _letter_of_message(message: Message, refused: _Refused) -> DeadLetter:

@@ -78,6 +78,34 @@ def read(event: Any, old_image_fields: frozenset[str] = frozenset()) -> Iterator
         yield _parse_or_malformed(index, record, old_image_fields)
 
 
+class Records:
+    """Hands on the changes one by one, and puts aside what is none.
+
+    Attributes:
+        malformed: what is no change, so far.
+        oldest: creation time of the first change, milliseconds since the epoch: streams hand out older ones
+            before; None: there was none yet.
+    """
+
+    def __init__(self, records: Iterator[Parsed | Malformed]) -> None:
+        self._records = records
+        self.malformed: list[Malformed] = []
+        self.oldest: int | None = None
+
+    def __iter__(self) -> Iterator[Parsed]:
+        for record in self._records:
+            if isinstance(record, Parsed):
+                self.oldest = record.change.at
+                yield record
+                break
+            self.malformed.append(record)
+        for record in self._records:
+            if isinstance(record, Parsed):
+                yield record
+            else:
+                self.malformed.append(record)
+
+
 def _parse_or_malformed(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed | Malformed:
     try:
         return _parse(position, record, old_image_fields)

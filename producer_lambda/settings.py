@@ -18,6 +18,7 @@ class Settings:
         lanes: number of message groups per table; 0: one per key.
         old_image_fields: attributes whose old values travel with a change.
         log_level: one of `shared.settings.LOG_LEVELS`.
+        function_name: of the Lambda function, which Lambda itself sets; None elsewhere.
     """
 
     queue_url: str
@@ -25,6 +26,7 @@ class Settings:
     lanes: int
     old_image_fields: frozenset[str]
     log_level: str
+    function_name: str | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -41,6 +43,7 @@ class Settings:
             lanes=reader.integer("LANES", 64, 0, MAX_LANES),
             old_image_fields=frozenset(name.strip() for name in fields.split(",") if name.strip()),
             log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
+            function_name=reader.optional("AWS_LAMBDA_FUNCTION_NAME"),
         )
         for name, url in (
             ("QUEUE_URL", settings.queue_url),

@@ -18,6 +18,7 @@ from producer_lambda.forward import Producer, Queue
 from producer_lambda.settings import Settings
 from shared.dead_letter import as_it_came
 from shared.errors import FatalError, TransientError
+from tests.metric_lines import figures_of, lines_of
 from tests.strategies import arn, stream_record
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ SECRET = "4111-1111-1111-1111"
 
 
 def took(entries: Entries) -> Answer:
-    return {"Successful": [{"Id": entry["Id"]} for entry in entries]}
+    return {"Successful": [{"Id": entry["Id"], "MessageId": f"message-{entry['Id']}"} for entry in entries]}
 
 
 def refuses(
@@ -80,14 +81,21 @@ class ScriptedSqs:
         return self.seconds
 
     async def forward(
-        self, *records: Any, limit: int = MIB, dead_limit: int = MIB, lanes: int = 2
+        self,
+        *records: Any,
+        limit: int = MIB,
+        dead_limit: int = MIB,
+        lanes: int = 2,
+        function: str | None = None,
+        now: float = 0.0,
     ) -> Response:
         producer = Producer(
             cast("SQSClient", self),
             Queue(QUEUE, limit),
             Queue(DEAD, dead_limit),
-            Settings(QUEUE, DEAD, lanes, frozenset(), "INFO"),
+            Settings(QUEUE, DEAD, lanes, frozenset(), "INFO", function),
             sleep=self.sleep,
+            now=lambda: now,
         )
         return await producer.forward({"Records": list(records)}, self.remaining)
 
@@ -390,18 +398,61 @@ async def test_fatal_waits_for_the_other_calls() -> None:
 
 async def test_logs_tell_success_from_failure(caplog: pytest.LogCaptureFixture) -> None:
     """One line an invocation, and errors only for what went wrong."""
-    caplog.set_level("DEBUG")
+    caplog.set_level("INFO")
     await ScriptedSqs().forward(insert(1), MALFORMED)
     (line,) = caplog.records
     assert (line.levelname, line.message) == ("INFO", "event forwarded")
     counts = {name: line.__dict__[name] for name in ("records", "changes", "messages", "parked", "failed")}
     assert counts == {"records": 2, "changes": 1, "messages": 1, "parked": 1, "failed": 0}
+    assert not hasattr(line, "emf")
     caplog.clear()
     await ScriptedSqs(queue=[TimeoutError()] * 1000).forward(insert(1))
     assert [(line.levelname, line.message) for line in caplog.records] == [
         ("ERROR", "giving up for this invocation"),
         ("INFO", "event forwarded in part"),
     ]
+
+
+async def test_the_line_of_an_invocation_is_a_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    """CloudWatch finds the line's figures by its own schema; the age is that of the oldest record."""
+    old, new = insert(1), insert(2)
+    old["dynamodb"]["ApproximateCreationDateTime"] = 1000.0
+    new["dynamodb"]["ApproximateCreationDateTime"] = 1003.0
+    with lines_of(capsys) as lines:
+        await ScriptedSqs().forward(MALFORMED, old, old, new, function="replicator", now=1004.5)
+    (line,) = lines
+    assert figures_of(line, "FunctionName", "replicator") == {
+        "records": 4,
+        "changes": 2,
+        "coalesced": 1,
+        "messages": 2,
+        "bytes": line["bytes"],
+        "parked": 1,
+        "failed": 0,
+        "iterator_age_ms": 4500,
+    }
+    assert line["_aws"]["Timestamp"] == 1004500
+    assert (line["message"], line["level"]) == ("event forwarded", "INFO")
+
+
+async def test_no_record_can_come_from_the_future(capsys: pytest.CaptureFixture[str]) -> None:
+    """Clocks differ; and an event without a change has no age."""
+    with lines_of(capsys) as lines:
+        await ScriptedSqs().forward(insert(1), function="replicator", now=0.0)
+        await ScriptedSqs().forward(MALFORMED, function="replicator", now=0.0)
+    assert figures_of(lines[0], "FunctionName", "replicator")["iterator_age_ms"] == 0
+    assert "iterator_age_ms" not in lines[1]
+    assert figures_of(lines[1], "FunctionName", "replicator")["parked"] == 1
+
+
+async def test_an_event_can_be_followed(caplog: pytest.LogCaptureFixture) -> None:
+    """At DEBUG each message that SQS took is named, with the stream records in it."""
+    caplog.set_level("DEBUG")
+    sqs = ScriptedSqs()
+    await sqs.forward(insert(1), insert(2), insert(3), lanes=1)
+    (line,) = [vars(record) for record in caplog.records if record.message == "message sent"]
+    assert line["message_id"] == "message-0"
+    assert line["events"] == [insert(n)["eventID"] for n in (1, 2, 3)]
 
 
 async def test_logs_hold_no_content(caplog: pytest.LogCaptureFixture) -> None:

@@ -33,6 +33,8 @@ def test_all_given() -> None:
     assert settings.lanes == 0
     assert settings.old_image_fields == {"region", "a.b"}
     assert settings.log_level == "DEBUG"
+    assert settings.function_name is None
+    assert Settings.read(QUEUES | {"AWS_LAMBDA_FUNCTION_NAME": "f"}).function_name == "f"
 
 
 def test_every_mistake_is_named_at_once() -> None:

@@ -1,0 +1,64 @@
+"""What an invocation writes into the log. Never a document or a key.
+
+At DEBUG also which stream events went into which message, so that one change can be followed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from shared.emf import Unit, with_metrics
+from shared.envelope import event_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+log = logging.getLogger(__name__)
+
+UNITS = {
+    "records": Unit.COUNT,
+    "changes": Unit.COUNT,
+    "coalesced": Unit.COUNT,
+    "messages": Unit.COUNT,
+    "bytes": Unit.BYTES,
+    "parked": Unit.COUNT,
+    "failed": Unit.COUNT,
+    "iterator_age_ms": Unit.MILLISECONDS,
+}
+"""The fields of the line about an invocation that CloudWatch makes metrics of."""
+
+DIMENSION = "FunctionName"
+
+
+def tell_forwarded(fields: Mapping[str, int], oldest: int | None, function: str | None, now: float) -> None:
+    """The one line of an invocation.
+
+    Args:
+        fields: what it came to.
+        oldest: creation time of the oldest change, milliseconds since the epoch; None: there was no change.
+        function: name of the Lambda function; None: not in Lambda, so no metrics.
+        now: seconds since the epoch.
+    """
+    age = None if oldest is None else max(0, round(now * 1000) - oldest)
+    log.info(
+        "event forwarded" if not fields["failed"] else "event forwarded in part",
+        extra=with_metrics({**fields, "iterator_age_ms": age}, UNITS, DIMENSION, function, now),
+    )
+
+
+def tell_sent(entries: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> None:
+    """At DEBUG, which stream events are in which message.
+
+    Args:
+        entries: of a `SendMessageBatch`.
+        answer: of SQS.
+    """
+    if not log.isEnabledFor(logging.DEBUG):
+        return
+    ids = {entry["Id"]: entry.get("MessageId") for entry in answer.get("Successful", [])}
+    for entry in entries:
+        if entry["Id"] not in ids:
+            continue
+        for events in event_ids(entry["MessageBody"]):
+            log.debug("message sent", extra={"message_id": ids[entry["Id"]], "events": events})
