@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,14 @@ from writer.collector import spare_the_collector
 from writer.health import Health, Part
 from writer.hooks import load_hooks
 from writer.inbox import WAIT_SECONDS, SqsInbox
-from writer.observing import Observers
+from writer.metrics import Metrics
+from writer.observing import Facts, Observers
 from writer.replication import Replication, parse_replication
 from writer.rules import Rules
 from writer.service import Service
 from writer.settings import DRAIN_GRACE, Settings
 from writer.sink import MongoSink
+from writer.state_log import StateLog, log_state
 from writer.status import serve
 from writer.stopping import done_before
 from writer.sweep import sweep_until
@@ -90,19 +93,30 @@ def _read_replication(path: str | None) -> Replication:
     return parse_replication(text, path)
 
 
+def _version() -> str:
+    """Of this program; empty where it runs without being installed."""
+    try:
+        return version("dynamodb-mongodb-replicator")
+    except PackageNotFoundError:
+        return ""
+
+
 async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock = SystemClock()
     health = Health(clock)
-    observer = Observers()
+    facts = Facts(_version(), settings.pool_size, settings.loops)
+    metrics = Metrics(facts, health, clock)
+    state = StateLog(health, clock, settings.cloudwatch_metrics)
+    observer = Observers(metrics, state)
     # Each loop waits in at most one call, its lease in another one; and the backlog is asked for.
     connections = 2 * settings.loops + 3
     sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
     try:
         async with (
-            serve(settings.status_host, settings.status_port, health),
+            serve(settings.status_host, settings.status_port, health, [metrics.route()]),
             sqs_client(connections, attempts=_SDK_ATTEMPTS, read_timeout=_READ_TIMEOUT) as sqs,
         ):
             inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
@@ -121,12 +135,14 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
                     side = [
                         group.create_task(sweep_until(stop, sink, clock, observer), name="sweep"),
                         group.create_task(watch_backlog(stop, queues, observer, clock), name="backlog"),
+                        group.create_task(log_state(stop, state, clock), name="state"),
                     ]
                     await service.run(settings.loops, stop, DRAIN_GRACE)
                     for task in side:
                         task.cancel()
     finally:
         sink.close()
+        state.write()
     log.info("stopped")
 
 

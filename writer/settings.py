@@ -16,6 +16,8 @@ LOOPS_PER_CONNECTION = 2
 
 _ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside of the container
 
+_LONGEST_NAME = 1024  # Amazon CloudWatch API reference, ``Dimension``
+
 DRAIN_GRACE = 20.0
 """Seconds that work in hand may take after SIGTERM. Less than the 30 s after which ECS kills a task."""
 
@@ -34,6 +36,7 @@ class Settings:
         status_host: the address on which `/healthz` and `/readyz` are served.
         status_port: their port; 0: any free one, logged.
         log_level: one of `shared.settings.LOG_LEVELS`.
+        cloudwatch_metrics: the name under which CloudWatch shall have metrics of this writer, or None: none.
     """
 
     queue_url: str
@@ -45,6 +48,7 @@ class Settings:
     status_host: str
     status_port: int
     log_level: str
+    cloudwatch_metrics: str | None = None
 
     @property
     def loops(self) -> int:
@@ -69,8 +73,15 @@ class Settings:
             status_host=reader.text("STATUS_HOST", "an address of this machine", default=_ALL_INTERFACES),
             status_port=reader.integer("STATUS_PORT", 8080, 0, 65535),
             log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
+            cloudwatch_metrics=reader.optional("CLOUDWATCH_METRICS"),
         )
         if settings.mongodb_database and (problem := database_problem(settings.mongodb_database)):
             reader.problem(f"MONGODB_DATABASE={settings.mongodb_database!r} {problem}")
+        name = settings.cloudwatch_metrics or ""
+        if len(name) > _LONGEST_NAME or not (name.isascii() and name.isprintable()):
+            reader.problem(
+                f"CLOUDWATCH_METRICS={name[:50]!r} cannot be the value of a dimension: "
+                f"ASCII, at most {_LONGEST_NAME} characters"
+            )
         reader.finish()
         return settings

@@ -32,6 +32,8 @@ def test_all_settings_are_read() -> None:
     )
     assert (settings.replication_file, settings.pool_size, settings.status_port) == ("r.yaml", 7, 0)
     assert settings.log_level == "DEBUG"
+    assert settings.cloudwatch_metrics is None
+    assert Settings.read({**GOOD, "CLOUDWATCH_METRICS": " replicator "}).cloudwatch_metrics == "replicator"
 
 
 def test_nothing_set_names_everything() -> None:
@@ -68,3 +70,10 @@ def test_each_mistake_is_named_beside_the_others(wrong: dict[str, str], named: s
 def test_the_secret_is_not_shown() -> None:
     """Not even when somebody logs the settings."""
     assert SECRET not in repr(Settings.read(GOOD))
+
+
+@pytest.mark.parametrize("name", ["r\u00e9plicateur", "a\tb", "x" * 1025], ids=["letter", "control", "long"])
+def test_a_name_that_cloudwatch_does_not_take(name: str) -> None:
+    """The value of a dimension: said at the start, for CloudWatch would say nothing."""
+    with pytest.raises(FatalError, match="CLOUDWATCH_METRICS"):
+        Settings.read({**GOOD, "CLOUDWATCH_METRICS": name})

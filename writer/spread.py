@@ -1,0 +1,42 @@
+"""How the lags of many changes are spread, in little room: a histogram with logarithmic bins. Pure."""
+
+from __future__ import annotations
+
+import math
+
+_FINEST = 0.01  # seconds; less counts as this
+_BINS_PER_DECADE = 20  # a quantile is at most 12 % too high
+_BINS = 180  # up to four months; a change that is older counts as this old
+_SCALE = _BINS_PER_DECADE / math.log(10)
+
+
+class Spread:
+    """Counts changes by their lag."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * _BINS
+        self.changes = 0
+        self.most = 0.0
+
+    def add(self, seconds: float, changes: int) -> None:
+        """So many changes were so old."""
+        bin_ = int(math.log(max(seconds, _FINEST) / _FINEST) * _SCALE)
+        self._counts[min(bin_, _BINS - 1)] += changes
+        self.changes += changes
+        self.most = max(self.most, seconds)
+
+    def quantile(self, part: float) -> float | None:
+        """The lag that so many of all changes did not exceed (0.5: half of them); None: there were none."""
+        if not self.changes:
+            return None
+        left = part * self.changes
+        for number, count in enumerate(self._counts):
+            left -= count
+            if left <= 0:
+                return min(self.most, _FINEST * math.exp((number + 1) / _SCALE))
+        return self.most
+
+    def clear(self) -> None:
+        """Begins anew."""
+        self._counts = [0] * _BINS
+        self.changes, self.most = 0, 0.0
