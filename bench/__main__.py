@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import backfill, cost, drain, end_to_end, producer, scale, types_cost
+from bench import backfill, cost, drain, end_to_end, observing, producer, scale, types_cost
 from bench.report import as_markdown, machine, write
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "producer": producer.run,
     "cost": cost.run,
     "drain": drain.run,
+    "observing": observing.run,
     "end-to-end": end_to_end.run,
     "scale": scale.run,
     "backfill": backfill.run,
@@ -33,6 +34,7 @@ _ROUNDS: Mapping[str, int] = {
     "producer": 9,
     "cost": 1,
     "drain": 5,
+    "observing": 11,
     "end-to-end": 5,
     "scale": 5,
     "backfill": 31,

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import pymongo
 from pymongo.write_concern import WriteConcern
@@ -30,13 +31,16 @@ from writer.clock import SystemClock
 from writer.collector import spare_the_collector
 from writer.health import Health
 from writer.inbox import SqsInbox
-from writer.observing import Observers
+from writer.metrics import Metrics
+from writer.observing import Batch, Facts, Observers
 from writer.plan import make_plan
 from writer.ports import Message
 from writer.rules import Rules
 from writer.service import Service
 from writer.settings import LOOPS_PER_CONNECTION
 from writer.sink import MongoSink
+from writer.state_log import StateLog
+from writer.timed import TimedInbox, TimedSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -125,13 +129,22 @@ class _Watched:
 
 def writer_on_memory(task: Task) -> Mapping[str, float]:
     """The writer, with its queue in memory."""
+    return _on_memory(task, observed=True)
 
+
+def unobserved_writer(task: Task) -> Mapping[str, float]:
+    """The same without whatever tells about its work."""
+    with patch("writer.service.account", lambda *_: Batch(0, 0)):
+        return _on_memory(task, observed=False)
+
+
+def _on_memory(task: Task, *, observed: bool) -> Mapping[str, float]:
     async def run() -> Mapping[str, float]:
         inbox = MemoryInbox(SystemClock(), visibility=600)
         for group, body in read(Path(task.load)):
             inbox.send(body, group)
         spare_the_collector()
-        return await _drained(task, _Watched(inbox, task.messages))
+        return await _drained(task, _Watched(inbox, task.messages), observed=observed)
 
     return asyncio.run(run())
 
@@ -175,13 +188,21 @@ def emulator_alone(task: Task) -> Mapping[str, float]:
     return asyncio.run(run())
 
 
-async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
+async def _drained(task: Task, inbox: _Watched, *, observed: bool = True) -> Mapping[str, float]:
     clock, stop = SystemClock(), asyncio.Event()
+    health = Health(clock)
     sink = MongoSink.connect(task.uri, task.database, task.connections)
     async with AsyncExitStack() as resources:
         resources.callback(sink.close)
         await sink.open()
-        service = Service(inbox, sink, Rules(), clock, Health(clock), observer=Observers())
+        if observed:
+            loops = LOOPS_PER_CONNECTION * task.connections
+            facts = Facts("", task.connections, loops)
+            told = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"))
+            ports = TimedInbox(inbox, told, clock), TimedSink(sink, told, clock)
+            service = Service(*ports, Rules(), clock, health, observer=told)
+        else:
+            service = Service(inbox, sink, Rules(), clock, health, observer=Observers())
         async with asyncio.TaskGroup() as group:
             loops = LOOPS_PER_CONNECTION * task.connections
             group.create_task(service.run(loops, stop, _GRACE))
@@ -243,6 +264,8 @@ def _found(changes: int, seconds: float, cpu: float) -> dict[str, float]:
 WAYS: Mapping[str, Callable[[Task], Mapping[str, float]]] = {
     "ceiling": ceiling,
     "writer, queue in memory": writer_on_memory,
+    "writer, observed": writer_on_memory,
+    "writer, unobserved": unobserved_writer,
     "writer, emulator": writer_on_sqs,
     "emulator alone": emulator_alone,
     "article": article,

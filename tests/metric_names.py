@@ -1,0 +1,112 @@
+"""Which metrics there are, and which ones dashboards, alarms and documents name."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ops.migration.metrics import Metrics as VerifyMetrics
+from ops.migration.verifying import Counts
+from producer_lambda import telling
+from shared.emf import NAMESPACE
+from tests.fakes import FakeClock
+from writer import state_log
+from writer.health import Health
+from writer.metrics import Metrics
+from writer.observing import Backlog, Batch, Counted, Facts, Lag, Operation, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EMF_NAMES = frozenset(telling.UNITS) | frozenset(state_log.UNITS)
+"""The metrics of the namespace `Replicator` in CloudWatch."""
+
+
+def prometheus_names() -> dict[str, frozenset[str]]:
+    """The samples of `/metrics` and their labels; `le` of buckets included."""
+    clock = FakeClock()
+    metrics = Metrics(Facts("1", 1, 2), Health(clock), clock)
+    metrics.backlog(Backlog(1, 1, 1))
+    counted = [Counted("t", Operation.PUT, Result.APPLIED, 1)]
+    metrics.batch(Batch(messages=1, changes=1, counted=counted, lags=[Lag("t", 1.0, 1)]))
+    return {
+        sample.name: frozenset(sample.labels)
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def families() -> frozenset[str]:
+    """The names that a person knows: a histogram is one."""
+    return frozenset(re.sub("_(bucket|sum|count)$", "", name) for name in prometheus_names())
+
+
+def verify_names() -> frozenset[str]:
+    """The metrics of `replicator verify --metrics-port`."""
+    text = VerifyMetrics("t", last=Counts(), at=datetime.now(UTC)).text()
+    return frozenset(re.findall(r"# TYPE (\S+)", text))
+
+
+def cloudwatch_names(template: Path) -> Iterator[str]:
+    """The metrics of our namespace that a CloudFormation template names: in alarms, and in dashboards."""
+    yield from _names(yaml.load(template.read_text(encoding="utf-8"), _Loader))  # noqa: S506 - makes plain data
+
+
+def _names(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if part.get("Namespace") == NAMESPACE and "MetricName" in part:
+            yield part["MetricName"]
+        for name, inner in part.items():
+            yield from _names_on_dashboard(inner) if name == "DashboardBody" else _names(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _names(inner)
+
+
+def _names_on_dashboard(body: Any) -> Iterator[str]:
+    """Source: Amazon CloudWatch User Guide, "Dashboard body structure and syntax"."""
+    text = body if isinstance(body, str) else next(each for each in body if isinstance(each, str))
+    # What `Fn::Sub` fills in stands in strings, or is a number.
+    for widget in json.loads(re.sub(r"(?<=[:\[,])\s*\$\{[A-Za-z:.]+\}", "0", text))["widgets"]:
+        before: list[Any] = []
+        for row in widget.get("properties", {}).get("metrics", []):
+            if isinstance(row[0], dict):
+                found = row[0].get("expression", "")
+                if f"{{{NAMESPACE}," in found:
+                    yield from re.findall(r'MetricName="?(\w+)', found)
+                continue
+            full = _filled(row, before)
+            if full[0] == NAMESPACE:
+                yield full[1]
+            before = full
+
+
+def _filled(row: list[Any], before: list[Any]) -> list[Any]:
+    """A row of a widget; `.` stands for what was there in the row before, `...` for all but the end."""
+    cells = [cell for cell in row if isinstance(cell, str)]
+    if cells[0] == "...":
+        return before[: len(before) - len(cells) + 1] + cells[1:]
+    return [before[place] if cell == "." else cell for place, cell in enumerate(cells)]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the short forms of CloudFormation's functions (`!Sub`) as what they are given."""
+
+
+def _short_form(loader: _Loader, _: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    raise TypeError(node)
+
+
+_Loader.add_multi_constructor("!", _short_form)
