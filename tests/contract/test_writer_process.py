@@ -20,7 +20,8 @@ import pytest
 
 from local.mongod import Mongod
 from local.process import base_environment
-from tests.builders import body_of, put
+from tests.builders import TABLE, body_of, put
+from tests.metric_lines import figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,9 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
     pytest.fail(f"not in time: {what}")
 
 
+APPLIED = f'replicator_changes_total{{operation="put",result="applied",table="{TABLE}"}} 2.0'
+
+
 @dataclass
 class Running:
     """A writer process and what it has written so far."""
@@ -63,12 +67,16 @@ class Running:
         return None
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+        status, text = self.text(path)
+        return status, json.loads(text)
+
+    def text(self, path: str) -> tuple[int, str]:
         listening = eventually(lambda: self.logged("status server listening"), "a status server")
         connection = http.client.HTTPConnection("127.0.0.1", listening["port"], timeout=5)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            return response.status, response.read().decode()
         finally:
             connection.close()
 
@@ -242,14 +250,22 @@ def test_it_replicates_until_it_is_stopped(
     tmp_path: Path, stack: Stack, queues: Queues, database: str, environment: dict[str, str]
 ) -> None:
     """Ready, working, stopped with status 0 as soon as its long poll ends; every line is JSON."""
-    with running(tmp_path / "log", {**environment, "LOG_LEVEL": "DEBUG"}) as writer:
+    settings = {"LOG_LEVEL": "DEBUG", "CLOUDWATCH_METRICS": "here"}
+    with running(tmp_path / "log", {**environment, **settings}) as writer:
         eventually(writer.ready, "ready")
         assert writer.answer("/healthz")[0] == 200
         send(stack, queues, 1, 2)
         eventually(lambda: documents(stack, database) == {1, 2}, "two documents")
+        eventually(lambda: APPLIED in writer.text("/metrics")[1], "a metric")
+        eventually(lambda: 'queue_messages{state="dead"} 0.0' in writer.text("/metrics")[1], "a backlog")
+        assert environment["MONGODB_URI"] not in writer.text("/metrics")[1]
         status, seconds = writer.stop()
     assert status == 0
     assert seconds < 8
+    (state,) = [line for line in map(json.loads, writer.output.splitlines()) if line["message"] == "state"]
+    figures = figures_of(state, "Writer", "here")
+    assert (figures["applied"], figures["ready"], figures["messages_in_flight"]) == (2, 1, 0)
+    assert figures["lag_max_ms"] > 0
     levels = {json.loads(line)["level"] for line in writer.output.splitlines()}
     assert levels <= {"DEBUG", "INFO", "WARNING"}
 
