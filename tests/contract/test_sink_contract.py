@@ -47,6 +47,25 @@ async def test_a_stale_put_changes_nothing(world: World, sequence: int) -> None:
     assert state(world) == {1: 2}
 
 
+async def test_what_is_stale_is_told_by_collection(world: World) -> None:
+    """Found and left as it is, or kept out by a tombstone; what was written is not in it."""
+    await world.sink.apply([write(put(2, key), collection=c) for key in (1, 2) for c in ("items", "beside")])
+    await apply(world, delete(3, 1), collection="beside")
+    outcome = await world.sink.apply(
+        [
+            write(put(1, 1)),
+            write(put(1, 2)),
+            write(put(1, 3)),
+            write(put(1, 1), collection="beside"),
+            write(put(1, 2), collection="beside"),
+            write(put(3, 3), collection="beside"),
+            write(put(1), collection="third"),
+        ]
+    )
+    assert (outcome.stale, outcome.inserted) == (4, 3)
+    assert outcome.stale_at == {("", "items"): 2, ("", "beside"): 2}
+
+
 async def test_versions_compare_as_numbers(world: World) -> None:
     """9 is before 10; a later stream is after every number of an earlier one."""
     await apply(world, put(9, n=9))

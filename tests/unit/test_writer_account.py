@@ -110,8 +110,13 @@ def test_lags_are_told_by_table_and_age() -> None:
 def test_marks_that_were_there_count_no_put_as_stale_that_was_none() -> None:
     """MongoDB tells no difference between a put and a mark that changed nothing."""
     batch = accounted(
-        message(delete(1, 1), delete(2, 2)),
-        outcome=Outcome(stale=2, stale_at={("", "mytable"): 2}),
-        replication="tables: {mytable: {deletes: mark}}",
+        message(delete(1, 1), delete(2, 2), put(3, 3)),
+        message(delete(4, 4, table="marks"), number=1),
+        outcome=Outcome(stale=3, stale_at={("", "mytable"): 2, ("", "marks"): 1}),
+        replication="tables: {'*': {deletes: mark}}",
     )
-    assert counts(batch) == {("mytable", DELETE, APPLIED): 2}
+    assert counts(batch) == {
+        ("mytable", PUT, STALE): 1,
+        ("mytable", DELETE, APPLIED): 2,
+        ("marks", DELETE, APPLIED): 1,
+    }

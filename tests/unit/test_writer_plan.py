@@ -202,6 +202,15 @@ def test_a_message_that_cannot_be_read_is_parked_as_it_came(body: str, code: str
     assert (made.changes, made.coalesced) == (2, 0)
 
 
+def test_the_oldest_change_is_told_as_far_as_it_can_be_read() -> None:
+    """How old what is in hand is: of each message the first change, coalesced or not."""
+    older, newer = put(1)._replace(at=1000), put(2)._replace(at=2000)
+    assert plan(message(newer), message(older, newer, number=1)).oldest == 1000
+    assert plan(message(older), message(newer, number=1)).oldest == 1000
+    assert plan(message(body="?"), message(newer, number=1)).oldest == 2000
+    assert plan(message(body="?")).oldest is None
+
+
 def test_what_does_not_fit_the_mapping_is_parked() -> None:
     """The key is not the one that the mapping names: neither guessed nor dropped."""
     made = plan(message(put(1), put(2, {"pk": 1, "sk": 2})), replication="tables: {mytable: {key: [pk, sk]}}")
