@@ -16,6 +16,7 @@ from tests.hostile import HOSTILE, nested, with_entries
 from writer.clock import SystemClock
 from writer.health import Health
 from writer.inbox import SqsInbox
+from writer.observing import Observers
 from writer.rules import Rules
 from writer.service import Service
 from writer.sink import MongoSink
@@ -71,7 +72,7 @@ async def test_good_messages_arrive_behind_hostile_ones(
             inbox = SqsInbox(aio, queues.url, queues.dead_letter_url)
             await inbox.open()
             running = asyncio.create_task(
-                Service(inbox, sink, Rules(), clock, Health(clock)).run(2, stop, 20)
+                Service(inbox, sink, Rules(), clock, Health(clock), observer=Observers()).run(2, stop, 20)
             )
             until = time.monotonic() + DEADLINE
             while collection.count_documents({"_id": {"$in": list(good)}}) < len(good):

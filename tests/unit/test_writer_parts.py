@@ -9,6 +9,7 @@ from shared.envelope import encode_change, seal
 from tests.builders import LABEL, TABLE, body_of, message, put
 from tests.fakes import FakeClock, FakeInbox, FakeSink
 from writer.health import Health
+from writer.observing import Observers
 from writer.parts import PART_CHARACTERS, inflates, parts
 from writer.rules import Rules
 from writer.service import Service
@@ -52,7 +53,9 @@ class Writer:
         self.inbox = FakeInbox(self.clock)
         self.sink = FakeSink()
         self.sink.faults.at_point = self.point
-        self.service = Service(self.inbox, self.sink, Rules(), self.clock, Health(self.clock))
+        self.service = Service(
+            self.inbox, self.sink, Rules(), self.clock, Health(self.clock), observer=Observers()
+        )
         self.now = self.most = 0
         self.stop = asyncio.Event()
 
