@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EMF_NAMES = frozenset(telling.UNITS) | frozenset(state_log.UNITS)
-"""The metrics of the namespace `Replicator` in CloudWatch."""
+EMF_NAMES = {telling.DIMENSION: frozenset(telling.UNITS), state_log.DIMENSION: frozenset(state_log.UNITS)}
+"""The metrics of the namespace `Replicator` in CloudWatch, by their dimension."""
+
+Named = tuple[str, str]
+"""A dimension and a metric."""
 
 
 def prometheus_names() -> dict[str, frozenset[str]]:
@@ -53,15 +56,15 @@ def verify_names() -> frozenset[str]:
     return frozenset(re.findall(r"# TYPE (\S+)", text))
 
 
-def cloudwatch_names(template: Path) -> Iterator[str]:
+def cloudwatch_names(template: Path) -> Iterator[Named]:
     """The metrics of our namespace that a CloudFormation template names: in alarms, and in dashboards."""
     yield from _names(yaml.load(template.read_text(encoding="utf-8"), _Loader))  # noqa: S506 - makes plain data
 
 
-def _names(part: Any) -> Iterator[str]:
+def _names(part: Any) -> Iterator[Named]:
     if isinstance(part, dict):
         if part.get("Namespace") == NAMESPACE and "MetricName" in part:
-            yield part["MetricName"]
+            yield ",".join(each["Name"] for each in part["Dimensions"]), part["MetricName"]
         for name, inner in part.items():
             yield from _names_on_dashboard(inner) if name == "DashboardBody" else _names(inner)
     elif isinstance(part, list):
@@ -69,7 +72,7 @@ def _names(part: Any) -> Iterator[str]:
             yield from _names(inner)
 
 
-def _names_on_dashboard(body: Any) -> Iterator[str]:
+def _names_on_dashboard(body: Any) -> Iterator[Named]:
     """Source: Amazon CloudWatch User Guide, "Dashboard body structure and syntax"."""
     text = body if isinstance(body, str) else next(each for each in body if isinstance(each, str))
     # What `Fn::Sub` fills in stands in strings, or is a number.
@@ -77,14 +80,15 @@ def _names_on_dashboard(body: Any) -> Iterator[str]:
         before: list[Any] = []
         for row in widget.get("properties", {}).get("metrics", []):
             if isinstance(row[0], dict):
-                found = row[0].get("expression", "")
-                if f"{{{NAMESPACE}," in found:
-                    yield from re.findall(r'MetricName="?(\w+)', found)
+                yield from _SEARCH.findall(row[0].get("expression", ""))
                 continue
             full = _filled(row, before)
             if full[0] == NAMESPACE:
-                yield full[1]
+                yield full[2], full[1]
             before = full
+
+
+_SEARCH = re.compile(rf'{{{NAMESPACE},(\w+)}}[^\']*?MetricName="?(\w+)')
 
 
 def _filled(row: list[Any], before: list[Any]) -> list[Any]:

@@ -36,7 +36,7 @@ class Settings:
         status_host: the address on which `/healthz` and `/readyz` are served.
         status_port: their port; 0: any free one, logged.
         log_level: one of `shared.settings.LOG_LEVELS`.
-        cloudwatch_metrics: the name under which CloudWatch shall have metrics of this writer, or None: none.
+        cloudwatch_metrics: the name under which CloudWatch shall have metrics (the queue's), or None: none.
     """
 
     queue_url: str

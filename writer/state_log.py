@@ -42,7 +42,8 @@ UNITS = {
 }
 """The fields of the line, all of which CloudWatch makes metrics of."""
 
-DIMENSION = "Writer"
+DIMENSION = "Queue"
+"""The templates give the queue's name: the writers of a queue are one series."""
 
 
 class StateLog:
@@ -54,7 +55,7 @@ class StateLog:
         Args:
             health: whether the parts are there.
             clock: the time.
-            name: of this writer (or of all that are alike) in CloudWatch; None: no metrics, the line alone.
+            name: value of the dimension; None: no metrics, the line alone.
         """
         self._health = health
         self._clock = clock

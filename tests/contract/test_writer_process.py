@@ -263,7 +263,7 @@ def test_it_replicates_until_it_is_stopped(
     assert status == 0
     assert seconds < 8
     (state,) = [line for line in map(json.loads, writer.output.splitlines()) if line["message"] == "state"]
-    figures = figures_of(state, "Writer", "here")
+    figures = figures_of(state, "Queue", "here")
     assert (figures["applied"], figures["ready"], figures["messages_in_flight"]) == (2, 1, 0)
     assert figures["lag_max_ms"] > 0
     levels = {json.loads(line)["level"] for line in writer.output.splitlines()}

@@ -30,16 +30,18 @@ TEMPLATE = """
 Resources:
   Alarm:
     Type: AWS::CloudWatch::Alarm
-    Properties: {Namespace: Replicator, MetricName: lag_p99_ms}
+    Properties: {Namespace: Replicator, MetricName: lag_p99_ms, Dimensions: [{Name: Queue, Value: !Ref Q}]}
   Composed:
     Properties:
-      Metrics: [{MetricStat: {Metric: {Namespace: Replicator, MetricName: ready}}}]
+      Metrics:
+        - MetricStat:
+            Metric: {Namespace: Replicator, MetricName: ready, Dimensions: [{Name: Queue, Value: q}]}
   Foreign: {Properties: {Namespace: AWS/SQS, MetricName: NumberOfMessagesSent}}
   Board:
     Properties:
       DashboardBody: !Sub |
         {"widgets": [{"properties": {"period": ${Period}, "metrics": [
-          ["Replicator", "applied", "Writer", "${AWS::StackName}", {"stat": "Sum"}],
+          ["Replicator", "applied", "Queue", "${AWS::StackName}", {"stat": "Sum"}],
           [".", "stale", ".", "."], ["...", "other"],
           ["AWS/Lambda", "Errors", "FunctionName", "${Producer}"],
           [{"expression": "SEARCH('{Replicator,FunctionName} MetricName=\\"bytes\\"', 'Sum', 60)"}]
@@ -138,14 +140,16 @@ def test_the_dashboard_names_no_data_source_of_ours() -> None:
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_templates_name_metrics_that_are_written(template: Path) -> None:
     """An alarm on a metric that nobody writes never rings."""
-    assert set(cloudwatch_names(template)) <= EMF_NAMES
+    there = {(dimension, name) for dimension, names in EMF_NAMES.items() for name in names}
+    assert set(cloudwatch_names(template)) <= there
 
 
 def test_names_in_templates_are_found(tmp_path: Path) -> None:
     """In alarms, in their expressions, and in the dashboard's rows and searches."""
     (tmp_path / "t.yaml").write_text(TEMPLATE, encoding="utf-8")
     found = list(cloudwatch_names(tmp_path / "t.yaml"))
-    assert found == ["lag_p99_ms", "ready", "applied", "stale", "stale", "bytes"]
+    writers = "lag_p99_ms", "ready", "applied", "stale", "stale"
+    assert found == [*(("Queue", name) for name in writers), ("FunctionName", "bytes")]
 
 
 def test_documents_name_metrics_that_are_there() -> None:
@@ -170,4 +174,5 @@ def test_every_metric_is_documented() -> None:
     """Each once, and no other."""
     ours = [name for name in column("## Prometheus") if name.startswith("replicator_")]
     assert sorted(ours) == sorted(name for name in families() if name.startswith("replicator_"))
-    assert sorted({*column("### Of the Lambda"), *column("### Of the writer")}) == sorted(EMF_NAMES)
+    assert sorted(column("### Of the Lambda")) == sorted(EMF_NAMES["FunctionName"])
+    assert sorted(column("### Of the writer")) == sorted(EMF_NAMES["Queue"])

@@ -56,7 +56,7 @@ def test_a_minute_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
         state.in_hand(3, None)
         state.write()
     assert [(line["message"], line["level"]) for line in lines] == [("state", "INFO")] * 2
-    found = figures_of(lines[0], "Writer", "replicator")
+    found = figures_of(lines[0], "Queue", "replicator")
     assert 1000 <= found.pop("lag_p50_ms") <= 1130
     assert 50_000 <= found.pop("lag_p99_ms") <= 57_000
     assert found == {
@@ -71,7 +71,7 @@ def test_a_minute_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
         "messages_in_flight": 9,
     }
     assert lines[0]["_aws"]["Timestamp"] == clock.now() * 1000
-    assert figures_of(lines[1], "Writer", "replicator") == IDLE
+    assert figures_of(lines[1], "Queue", "replicator") == IDLE
     assert "SECRET" not in str(lines)
 
 
@@ -81,7 +81,7 @@ def test_without_a_name_the_line_is_a_line(capsys: pytest.CaptureFixture[str]) -
     with lines_of(capsys) as lines:
         state.write()
     assert IDLE.items() <= lines[0].items()
-    assert not {"_aws", "Writer", "emf"} & lines[0].keys()
+    assert not {"_aws", "Queue", "emf"} & lines[0].keys()
 
 
 async def test_once_a_minute_until_the_stop(capsys: pytest.CaptureFixture[str]) -> None:
