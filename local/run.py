@@ -59,7 +59,7 @@ def _run(screen: Screen, resources: contextlib.ExitStack, stack: Stack, *, once:
             log = stack.folder / "writer.log"
             writer = resources.enter_context(WriterProcess(stack, deployment, log=log))
         writer.wait()
-    screen.fact("Status", f"{writer.status_url}/readyz")
+    screen.fact("Status", f"{writer.status_url}/")
     screen.fact("Log", writer.log)
 
     def check() -> None:

@@ -23,10 +23,11 @@ from writer.backoff import Backoff
 from writer.clock import SystemClock
 from writer.collector import spare_the_collector
 from writer.health import Health, Part
+from writer.history import History
 from writer.hooks import load_hooks
 from writer.inbox import WAIT_SECONDS, SqsInbox
 from writer.metrics import Metrics
-from writer.observing import Facts, Observers
+from writer.observing import Cause, Facts, Observers, Trouble
 from writer.replication import Replication, parse_replication
 from writer.rules import Rules
 from writer.service import Service
@@ -34,12 +35,15 @@ from writer.settings import DRAIN_GRACE, Settings
 from writer.sink import MongoSink
 from writer.state_log import StateLog, log_state
 from writer.status import serve
+from writer.status_page import StatusPage, routes
 from writer.stopping import done_before
 from writer.sweep import sweep_until
 from writer.timed import TimedInbox, TimedSink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from writer.observing import Observer
 
 log = logging.getLogger("writer")
 
@@ -110,17 +114,19 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
     facts = Facts(_version(), settings.pool_size, settings.loops)
     metrics = Metrics(facts, health, clock)
     state = StateLog(health, clock, settings.cloudwatch_metrics)
-    observer = Observers(metrics, state)
+    history = History(clock)
+    observer = Observers(metrics, state, history)
+    page = StatusPage(history, health, clock, facts, stop.is_set)
     # Each loop waits in at most one call, its lease in another one; and the backlog is asked for.
     connections = 2 * settings.loops + 3
     sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
     try:
         async with (
-            serve(settings.status_host, settings.status_port, health, [metrics.route()]),
+            serve(settings.status_host, settings.status_port, health, [metrics.route(), *routes(page)]),
             sqs_client(connections, attempts=_SDK_ATTEMPTS, read_timeout=_READ_TIMEOUT) as sqs,
         ):
             inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
-            if await done_before(stop, _open(inbox, sink, health)):
+            if await done_before(stop, _open(inbox, sink, health, observer)):
                 log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
                 service = Service(
                     TimedInbox(inbox, observer, clock),
@@ -146,12 +152,14 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
     log.info("stopped")
 
 
-async def _open(inbox: SqsInbox, sink: MongoSink, health: Health) -> None:
-    await _opened(inbox.open, Part.SQS, health)
-    await _opened(sink.open, Part.MONGODB, health)
+async def _open(inbox: SqsInbox, sink: MongoSink, health: Health, observer: Observer) -> None:
+    await _opened(inbox.open, Part.SQS, health, observer)
+    await _opened(sink.open, Part.MONGODB, health, observer)
 
 
-async def _opened(action: Callable[[], Awaitable[None]], part: Part, health: Health) -> None:
+async def _opened(
+    action: Callable[[], Awaitable[None]], part: Part, health: Health, observer: Observer
+) -> None:
     """Waits for a part that may come later than we do."""
     backoff = Backoff()
     while True:
@@ -159,6 +167,7 @@ async def _opened(action: Callable[[], Awaitable[None]], part: Part, health: Hea
             await action()
         except TransientError as error:
             health.lost(part, str(error))
+            observer.trouble(Trouble(Cause(part.value), str(error)))
             await asyncio.sleep(backoff.next())
         else:
             health.found(part)

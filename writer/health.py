@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from writer.ports import Clock
 
 log = logging.getLogger(__name__)
+
+STARTING = "starting"
+"""The reason to wait for a part that was not asked yet."""
+
+_MOST_OUTAGES = 50
 
 
 class Part(StrEnum):
@@ -30,12 +36,22 @@ class Wait:
     since: float
 
 
+class Outage(NamedTuple):
+    """A part was away: which, since and until when (seconds since the epoch)."""
+
+    part: Part
+    since: float
+    until: float
+
+
 class Health:
     """The state behind `/readyz`. Changes of state are logged, repetitions are not."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waits = {part: Wait("starting", clock.now()) for part in Part}
+        self._waits = {part: Wait(STARTING, clock.now()) for part in Part}
+        self.outages: deque[Outage] = deque(maxlen=_MOST_OUTAGES)
+        """Those that have passed, the last ones."""
 
     @property
     def waits(self) -> Mapping[Part, Wait]:
@@ -44,7 +60,7 @@ class Health:
 
     def lost(self, part: Part, reason: str) -> None:
         """A call to the part failed; waiting helps."""
-        if part in self._waits and self._waits[part].reason != "starting":
+        if part in self._waits and self._waits[part].reason != STARTING:
             return
         self._waits[part] = Wait(reason, self._clock.now())
         log.warning("waiting for a part", extra={"part": part.value, "reason": reason})
@@ -53,5 +69,8 @@ class Health:
         """A call to the part succeeded."""
         wait = self._waits.pop(part, None)
         if wait is not None:
-            seconds = round(self._clock.now() - wait.since, 3)
+            now = self._clock.now()
+            if wait.reason != STARTING:
+                self.outages.append(Outage(part, wait.since, now))
+            seconds = round(now - wait.since, 3)
             log.info("a part is there", extra={"part": part.value, "waited_seconds": seconds})

@@ -230,7 +230,7 @@ class History:
         window = self._window
         if now >= window.end:
             self._note_lags(window.place)
-            self._lags = Spread()
+            self._lags.clear()
             window.advance(now)
             quiet = [name for name, row in self._rows.items() if window.latest - row.seen >= SLOTS]
             window.drop(column for name in quiet for column in self._rows.pop(name).counts.values())

@@ -33,7 +33,7 @@ class Settings:
         mongodb_database: the target database.
         replication_file: path of `replication.yaml`, or None.
         pool_size: MongoDB connections.
-        status_host: the address on which `/healthz` and `/readyz` are served.
+        status_host: the address on which the status page and the probes are served.
         status_port: their port; 0: any free one, logged.
         log_level: one of `shared.settings.LOG_LEVELS`.
         cloudwatch_metrics: the name under which CloudWatch shall have metrics (the queue's), or None: none.

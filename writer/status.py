@@ -1,4 +1,4 @@
-"""The HTTP side of the writer: `/healthz` and `/readyz`. Reads state, changes none."""
+"""The HTTP side of the writer: `/healthz`, `/readyz`, and what it is given. Reads state, changes none."""
 
 from __future__ import annotations
 

@@ -1,0 +1,210 @@
+"""The status page in a real browser: a real writer with its outages, and scenes that would take long."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from local.deployment import Deployment
+from local.mongod import Mongod
+from local.writer_process import WriterProcess
+from tests.browser import MISSING, Watched, chromium, find_chromium
+from tests.builders import body_of, put
+from tests.status_scenes import SCENES, Scene, steady
+from writer.observing import Batch, Counted, Operation, Parked, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+    from local.stack import Stack
+    from tests.browser import Scheme
+    from tests.conftest import Queues
+
+SOON = 20_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """For all tests here; they have no event loop of their own, which it would disturb."""
+    program = find_chromium()
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(MISSING, pytrace=False)
+        pytest.skip(MISSING)
+    with chromium(program) as running:
+        yield running
+
+
+@contextmanager
+def opened(browser: Browser, scene: Scene) -> Iterator[Page]:
+    """The page of a scene; at the end nothing was wrong with it."""
+    with scene.served() as address:
+        watched = Watched(browser, address)
+        yield watched.open()
+        watched.page.close()
+        assert watched.wrong == []
+
+
+def tile(page: Page, name: str) -> str:
+    """The value below a name."""
+    found = page.locator("#tiles > div", has=page.get_by_text(name, exact=True)).locator("dd.value")
+    return found.inner_text()
+
+
+class Traffic:
+    """Changes of a table that arrive in the queue."""
+
+    def __init__(self, stack: Stack, queues: Queues) -> None:
+        self._sqs = stack.client("sqs")
+        self._queues = queues
+        self.sent = 0
+
+    def send(self, number: int) -> None:
+        """So many new items, made now."""
+        for _ in range(number):
+            self.sent += 1
+            change = put(self.sent, self.sent)._replace(at=int(time.time()) * 1000)
+            self._sqs.send_message(
+                QueueUrl=self._queues.url,
+                MessageBody=body_of(change),
+                MessageGroupId=f"lane-{self.sent}",
+                MessageDeduplicationId=str(self.sent),
+            )
+
+
+def applied(page: Page) -> int:
+    """What the page says of the table."""
+    row = page.locator("#tables tbody tr", has=page.get_by_role("rowheader", name="mytable"))
+    return int(row.get_by_role("cell").first.inner_text()) if row.count() else 0
+
+
+def wait_for_applied(page: Page, number: int) -> None:
+    """Until the page says so."""
+    page.wait_for_function(
+        "number => document.querySelector('#tables tbody td')?.textContent === String(number)",
+        arg=number,
+        timeout=SOON,
+    )
+    assert applied(page) == number
+
+
+def test_traffic_an_outage_and_its_recovery(
+    browser: Browser, stack: Stack, queues: Queues, database: str, tmp_path: Path
+) -> None:
+    """What a person sees of them, live, and still sees after reloading; and that a writer has ended."""
+    deployment = Deployment("", queues.url, queues.dead_letter_url, function_name="")
+    with Mongod(tmp_path) as mongod:
+        mongod.wait()
+        settings = {"MONGODB_URI": mongod.uri, "MONGODB_DATABASE": database}
+        log = tmp_path / "log"
+        with WriterProcess(stack, deployment, log=log, replication_file=None, settings=settings) as writer:
+            writer.wait()
+            watched = Watched(browser, f"{writer.status_url}/")
+            page, title = watched.open(), watched.page.locator("#title")
+            expect(title).to_have_text("Up to date", timeout=SOON)
+
+            traffic = Traffic(stack, queues)
+            traffic.send(20)
+            wait_for_applied(page, 20)
+            expect(title).to_have_text("Replicating")
+            assert float(tile(page, "Throughput").split()[0]) > 0
+            assert re.fullmatch(r"[\d.]+ m?s", tile(page, "Lag"))
+            assert tile(page, "Dead letters") == "0"
+
+            mongod.kill()
+            traffic.send(5)
+            expect(title).to_have_text("Waiting for MongoDB", timeout=SOON)
+            expect(page.locator("#since")).to_have_text(re.compile(r"since \d\d:\d\d:\d\d \(\d+ s\)"))
+            trouble = page.locator("#troubles li").first
+            expect(trouble).to_contain_text("MongoDB does not answer")
+            expect(trouble).to_contain_text("Bring it back within 14 days.")
+            expect(page.locator("#outage-key")).to_be_visible()
+
+            mongod.restart()
+            wait_for_applied(page, 25)
+            expect(title).to_have_text(re.compile("Replicating|Up to date"), timeout=SOON)
+
+            page.reload()
+            wait_for_applied(page, 25)
+            expect(page.locator("#troubles li").first).to_contain_text("MongoDB does not answer")
+            assert page.locator(".chart rect").count() == 6
+            label = page.get_by_role("img", name="Throughput").get_attribute("aria-label")
+            assert re.search(r"all changes: now .+, lowest .+, highest [1-9]", label or "")
+            assert watched.wrong == []
+
+            writer.kill()
+            expect(title).to_have_text("Writer not reachable", timeout=SOON)
+            page.close()
+
+
+LOOKS: list[tuple[Scheme, int]] = [("light", 1200), ("dark", 360)]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "since"),
+    [
+        ("steady", "Replicating", ""),
+        ("outage", "Waiting for MongoDB", "since 2020-09-13 12:55:00 (2 min 15 s)"),
+        ("catching_up", "Catching up", "done in about 2 min, at 2020-09-13 12:47:31"),
+        ("just_started", "Starting", ""),
+    ],
+)
+def test_everybody_can_see_the_state(browser: Browser, name: str, title: str, since: str) -> None:
+    """Told aloud, too, and in the tab; on a phone, in the dark; axe finds nothing, and nothing is cut off."""
+    with opened(browser, SCENES[name]()) as page:
+        expect(page.get_by_role("status")).to_have_text(title)
+        expect(page).to_have_title(f"{title} · Replicator")
+        expect(page.locator("#since")).to_have_text(since)
+        for scheme, width in LOOKS:
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (int(re.findall(r"\d+", ground)[0]) < 100) == (scheme == "dark")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            found = Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+
+
+def test_names_are_text(browser: Browser) -> None:
+    """A table's name comes from outside; whatever it is, it is shown and does nothing."""
+    scene = steady()
+    name = "<img src=x onerror=alert(1)>"
+    counted = [Counted(name, Operation.PUT, Result.PARKED, 1)]
+    scene.history.batch(Batch(1, 1, counted, parked=[Parked(name, "<b>code")]))
+    with opened(browser, scene) as page:
+        expect(page.get_by_role("rowheader", name=name)).to_be_visible()
+        expect(page.locator("#troubles li").first).to_contain_text(f"dead letter <b>code of table {name}")
+        assert page.locator("main img, main b:not(.legend b)").count() == 0
+
+
+def test_a_moment_can_be_looked_at(browser: Browser) -> None:
+    """With the keyboard or the pointer, in all charts at once."""
+    with opened(browser, steady()) as page:
+        waiting = page.locator(".chart", has_text="messages in the queue").locator("b").first
+        moment, shown = page.get_by_label("Look at"), page.locator("#moment-time")
+        now = waiting.inner_text()
+        page.keyboard.press("Tab")
+        expect(moment).to_be_focused()
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")
+        expect(shown).to_have_text("2020-09-13 13:10:40, 15 s ago")
+        page.keyboard.press("End")
+        expect(shown).to_have_text("now")
+        plot = page.locator(".plot svg").first
+        place = plot.evaluate("plot => plot.getBoundingClientRect().width") * 93.5 / 180
+        plot.hover(position={"x": place, "y": 5})
+        expect(shown).to_have_text("2020-09-13 13:03:45, 7 min 10 s ago")
+        assert int(waiting.inner_text().replace(",", "")) > 1000
+        page.mouse.move(0, 0)
+        expect(shown).to_have_text("now")
+        assert waiting.inner_text() == now
