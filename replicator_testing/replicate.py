@@ -173,11 +173,14 @@ class _Replica:
         return self.database[self.target.collection].find_one({"_id": self.target.document_id})
 
     def version(self) -> str:
-        """Its version, or that of its removal; an empty text, which sorts before all, if there is none."""
-        document = self.find()
+        """Its version, or that of its removal; an empty text, which sorts before all, if there is none.
+
+        A tombstone is written before the document goes, so it does not count as long as there is one.
+        """
+        if document := self.find():
+            return str(document[self.target.metadata_field]["v"])
         tombstone = self.database[TOMBSTONES].find_one({"_id": tombstone_id(self.target)}) or {}
-        version = str(document[self.target.metadata_field]["v"]) if document else ""
-        return max(version, str(tombstone.get("v", "")))
+        return str(tombstone.get("v", ""))
 
     def content(self) -> Document:
         """The document without its metadata; empty if it is not there."""

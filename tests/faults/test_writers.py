@@ -70,16 +70,23 @@ def test_a_frozen_writer_inserts_after_the_delete(make_world: MakeWorld, then: s
 
 
 @pytest.mark.parametrize("while_it", ["polls", "waits for MongoDB"])
-def test_a_frozen_writer_gives_back_what_it_no_longer_holds(make_world: MakeWorld, while_it: str) -> None:
+def test_a_frozen_writer_gives_back_what_it_no_longer_holds(
+    make_world: MakeWorld, stack: Stack, while_it: str
+) -> None:
     """It freezes before it writes, and its lock ends: when it wakes, it does not even try (P2).
 
     While it polls, the message is locked for it, and it does not know.
     """
     world = make_world(Options(visibility=5))
-    with Proxy(_mongodb(world), world.rng) as proxy:
-        frozen = _start_behind(world, proxy)
+    sqs = stack.endpoint_url.removeprefix("http://")
+    with Proxy(_mongodb(world), world.rng) as proxy, Proxy(sqs, world.rng) as to_sqs:
+        polls = to_sqs.hold(b"AmazonSQS.ReceiveMessage")
+        frozen = _start_behind(world, proxy, AWS_ENDPOINT_URL=f"http://{to_sqs.address}")
         if while_it == "polls":
+            world.wait_for(polls.is_set, "it to poll")
             world.freeze(frozen)
+        to_sqs.flow()
+        if while_it == "polls":
             _put(world)
             world.wait_for(world.queues.in_flight, "the message to be on its way")
         else:
@@ -100,8 +107,8 @@ def _mongodb(world: World) -> str:
     return world.mongodb_uri.removeprefix("mongodb://").partition("/")[0]
 
 
-def _start_behind(world: World, proxy: Proxy) -> WriterProcess:
-    writer = world.start_writer(MONGODB_URI=f"mongodb://{proxy.address}/?directConnection=true")
+def _start_behind(world: World, proxy: Proxy, **settings: str) -> WriterProcess:
+    writer = world.start_writer(MONGODB_URI=f"mongodb://{proxy.address}/?directConnection=true", **settings)
     world.begin(load=False)
     writer.wait()
     return writer
