@@ -30,7 +30,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/unit tests/property tests/contract
-	$(BIN)/python -m pytest tests/e2e tests/localstack tests/faults
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile tests/e2e tests/localstack tests/faults
 endif
 
 test-localstack: $(VENV) $(VENV_STACK) $(NEEDED_FOR_LOCALSTACK) ## run the end-to-end tests on LocalStack: the one that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here

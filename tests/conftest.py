@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import uuid
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     DeployLambda = Callable[..., None]
 
 pytest_plugins = ["replicator_testing.plugin"]
+
+
+def pytest_collection_finish() -> None:
+    """Modules and collected tests stay, so the garbage collector need not go through them again and again.
+
+    The writer collects after each error of an outage, and some tests have thousands of those.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
