@@ -30,6 +30,7 @@ from writer.bulk import guarded
 from writer.clock import SystemClock
 from writer.collector import spare_the_collector
 from writer.health import Health
+from writer.history import History
 from writer.inbox import SqsInbox
 from writer.metrics import Metrics
 from writer.observing import Batch, Facts, Observers
@@ -198,7 +199,7 @@ async def _drained(task: Task, inbox: _Watched, *, observed: bool = True) -> Map
         if observed:
             loops = LOOPS_PER_CONNECTION * task.connections
             facts = Facts("", task.connections, loops)
-            told = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"))
+            told = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"), History(clock))
             ports = TimedInbox(inbox, told, clock), TimedSink(sink, told, clock)
             service = Service(*ports, Rules(), clock, health, observer=told)
         else:
