@@ -19,9 +19,9 @@ ABOUT = """\
 The backlog of `drain`, from a queue in memory into the embedded mongod, by one writer; new documents, and
 changed ones. Observed: as it runs in production, with timed requests, the account of each batch, and its
 observers (the figures of `/metrics`, the line for CloudWatch, the history of the status page). Unobserved:
-none of these, and no account. Each drains in a process of its own; in each round both, in turn first. Ratios are made round by round: of the
-rates, 1 is nothing lost; of the CPU time per change, 1 is nothing added. In brackets: half of the rounds lie
-in there.\
+none of these, and no account. Each drains in a process of its own; in each round both, in turn first.
+Ratios are made round by round: of the rates, 1 is nothing lost; of the CPU time per change, 1 is nothing
+added. In brackets: half of the rounds lie in there.\
 """
 
 CHANGES = 100_000
