@@ -25,6 +25,7 @@ from bench.load import read
 from bench.memory_inbox import MemoryInbox
 from shared.aws import sqs_client
 from shared.envelope import decode
+from writer.account import account
 from writer.apply import Command
 from writer.bulk import guarded
 from writer.clock import SystemClock
@@ -33,7 +34,7 @@ from writer.health import Health
 from writer.history import History
 from writer.inbox import SqsInbox
 from writer.metrics import Metrics
-from writer.observing import Batch, Facts, Observers
+from writer.observing import Facts, Observers
 from writer.plan import make_plan
 from writer.ports import Message
 from writer.rules import Rules
@@ -128,24 +129,31 @@ class _Watched:
         raise ValueError(f"the benchmark's own changes are poison: {letters[0].reason}")
 
 
+class _Stopwatch:
+    """Adds up the CPU time of what it is wound around."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            began = time.thread_time()
+            answer = function(*arguments)
+            self.seconds += time.thread_time() - began
+            return answer
+
+        return run
+
+
 def writer_on_memory(task: Task) -> Mapping[str, float]:
     """The writer, with its queue in memory."""
-    return _on_memory(task, observed=True)
 
-
-def unobserved_writer(task: Task) -> Mapping[str, float]:
-    """The same without whatever tells about its work."""
-    with patch("writer.service.account", lambda *_: Batch(0, 0)):
-        return _on_memory(task, observed=False)
-
-
-def _on_memory(task: Task, *, observed: bool) -> Mapping[str, float]:
     async def run() -> Mapping[str, float]:
         inbox = MemoryInbox(SystemClock(), visibility=600)
         for group, body in read(Path(task.load)):
             inbox.send(body, group)
         spare_the_collector()
-        return await _drained(task, _Watched(inbox, task.messages), observed=observed)
+        return await _drained(task, _Watched(inbox, task.messages))
 
     return asyncio.run(run())
 
@@ -189,28 +197,29 @@ def emulator_alone(task: Task) -> Mapping[str, float]:
     return asyncio.run(run())
 
 
-async def _drained(task: Task, inbox: _Watched, *, observed: bool = True) -> Mapping[str, float]:
+async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
     clock, stop = SystemClock(), asyncio.Event()
     health = Health(clock)
     sink = MongoSink.connect(task.uri, task.database, task.connections)
     async with AsyncExitStack() as resources:
         resources.callback(sink.close)
         await sink.open()
-        if observed:
-            loops = LOOPS_PER_CONNECTION * task.connections
-            facts = Facts("", task.connections, loops)
-            told = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"), History(clock))
-            ports = TimedInbox(inbox, told, clock), TimedSink(sink, told, clock)
-            service = Service(*ports, Rules(), clock, health, observer=told)
-        else:
-            service = Service(inbox, sink, Rules(), clock, health, observer=Observers())
+        loops = LOOPS_PER_CONNECTION * task.connections
+        facts = Facts("", task.connections, loops)
+        told = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"), History(clock))
+        watch = _Stopwatch()
+        for method in ("batch", "in_hand", "called", "backlog", "oldest_received", "trouble"):
+            setattr(told, method, watch.timed(getattr(told, method)))
+        resources.enter_context(patch("writer.service.account", watch.timed(account)))
+        ports = TimedInbox(inbox, told, clock), TimedSink(sink, told, clock)
+        service = Service(*ports, Rules(), clock, health, observer=told)
         async with asyncio.TaskGroup() as group:
-            loops = LOOPS_PER_CONNECTION * task.connections
             group.create_task(service.run(loops, stop, _GRACE))
             await inbox.done.wait()
             seconds, cpu = time.perf_counter() - inbox.began, time.process_time() - inbox.cpu_began
             stop.set()
-        return {**_found(task.changes, seconds, cpu), "batches": inbox.batches}
+        share = watch.seconds / cpu
+        return {**_found(task.changes, seconds, cpu), "batches": inbox.batches, "observing": share}
 
 
 def ceiling(task: Task) -> Mapping[str, float]:
@@ -265,8 +274,6 @@ def _found(changes: int, seconds: float, cpu: float) -> dict[str, float]:
 WAYS: Mapping[str, Callable[[Task], Mapping[str, float]]] = {
     "ceiling": ceiling,
     "writer, queue in memory": writer_on_memory,
-    "writer, observed": writer_on_memory,
-    "writer, unobserved": unobserved_writer,
     "writer, emulator": writer_on_sqs,
     "emulator alone": emulator_alone,
     "article": article,
