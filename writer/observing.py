@@ -6,12 +6,12 @@ decided here and in `writer.account`; where it goes (metrics, the status page, C
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 class Operation(StrEnum):
@@ -169,13 +169,11 @@ class Facts:
         version: of this program.
         pool_size: MongoDB connections.
         loops: batches in hand at once.
-        labels: whatever else names this writer, such as its host.
     """
 
     version: str
     pool_size: int
     loops: int
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Observer(Protocol):
