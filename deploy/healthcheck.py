@@ -16,7 +16,10 @@ LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 
 def problem(environment: Mapping[str, str]) -> str:
     """What is wrong with the writer of these settings (STATUS_HOST and STATUS_PORT), or nothing."""
     host = environment.get("STATUS_HOST", "")
-    port = int(environment.get("STATUS_PORT") or 8080)
+    text = environment.get("STATUS_PORT") or "8080"
+    if not text.isdecimal():
+        return f"STATUS_PORT={text} is no number."
+    port = int(text)
     if not port:
         return "STATUS_PORT=0 is any free port, so nobody knows where to ask."
     # No proxy is asked, whatever the environment names.

@@ -203,6 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PackageError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except OSError as error:
+        sys.stderr.write(f"{target} cannot be written: {error}\n")
+        return 1
     sys.stdout.write(f"{target}: {target.stat().st_size / 1e6:.1f} MB{told}\n")
     return 0
 

@@ -25,6 +25,9 @@ def settings(deployment: Deployment) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Deploy, unless that has been done, and write the file."""
+    if len(arguments) != 2:  # noqa: PLR2004 - the two of the first line
+        sys.stderr.write("Use: python -m local.compose PACKAGE FILE\n")
+        return 2
     package, file = map(Path, arguments)
     try:
         with Stack() as stack:

@@ -8,7 +8,7 @@ import json
 import platform
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,7 +145,7 @@ def update(
     except (ClientError, WaiterError) as error:
         raise StackError(f"The stack {deployment.name} cannot be updated: {error}") from error
     wait_until(
-        lambda: _settled(cloudformation, deployment.name, "UPDATE_COMPLETE"),
+        lambda: _settled(cloudformation, deployment.name, {"UPDATE_COMPLETE"}),
         timeout_s=DEPLOY_TIMEOUT_S,
         what=f"the CloudFormation stack {deployment.name} to be updated",
     )
@@ -181,7 +181,7 @@ def create_stack(stack: Stack, name: str, body: str, parameters: Mapping[str, st
 
 def _wait_until_created(cloudformation: "CloudFormationClient", name: str) -> None:
     wait_until(
-        lambda: _settled(cloudformation, name, "CREATE_COMPLETE"),
+        lambda: _settled(cloudformation, name, {"CREATE_COMPLETE", "UPDATE_COMPLETE"}),
         timeout_s=DEPLOY_TIMEOUT_S,
         what=f"the CloudFormation stack {name} to be created",
     )
@@ -255,7 +255,7 @@ def _upload(stack: Stack, bucket: str, package: Path) -> dict[str, str]:
     return {"CodeBucket": bucket, "CodeKey": key}
 
 
-def _settled(cloudformation: "CloudFormationClient", name: str, wanted: str) -> bool:
+def _settled(cloudformation: "CloudFormationClient", name: str, wanted: Collection[str]) -> bool:
     status = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
     if "FAILED" in status or "ROLLBACK" in status:
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
@@ -265,7 +265,7 @@ def _settled(cloudformation: "CloudFormationClient", name: str, wanted: str) -> 
             if event["ResourceStatus"].endswith("FAILED")
         ]
         raise StackError("\n".join([f"The stack {name} cannot be deployed ({status}).", *reasons]))
-    return status == wanted
+    return status in wanted
 
 
 def _is_deleted(cloudformation: "CloudFormationClient", name: str) -> bool:
