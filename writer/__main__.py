@@ -125,30 +125,32 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
             serve(settings.status_host, settings.status_port, health, [metrics.route(), *routes(page)]),
             sqs_client(connections, attempts=_SDK_ATTEMPTS, read_timeout=_READ_TIMEOUT) as sqs,
         ):
-            inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
-            if await done_before(stop, _open(inbox, sink, health, observer)):
-                log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
-                service = Service(
-                    TimedInbox(inbox, observer, clock),
-                    TimedSink(sink, observer, clock),
-                    rules,
-                    clock,
-                    health,
-                    observer=observer,
-                )
-                queues = Queues(sqs, settings.queue_url, settings.dead_letter_queue_url)
-                async with asyncio.TaskGroup() as group:
-                    side = [
-                        group.create_task(sweep_until(stop, sink, clock, observer), name="sweep"),
-                        group.create_task(watch_backlog(stop, queues, observer, clock), name="backlog"),
-                        group.create_task(log_state(stop, state, clock), name="state"),
-                    ]
-                    await service.run(settings.loops, stop, DRAIN_GRACE)
-                    for task in side:
-                        task.cancel()
+            try:
+                inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
+                if await done_before(stop, _open(inbox, sink, health, observer)):
+                    log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
+                    service = Service(
+                        TimedInbox(inbox, observer, clock),
+                        TimedSink(sink, observer, clock),
+                        rules,
+                        clock,
+                        health,
+                        observer=observer,
+                    )
+                    queues = Queues(sqs, settings.queue_url, settings.dead_letter_queue_url)
+                    async with asyncio.TaskGroup() as group:
+                        side = [
+                            group.create_task(sweep_until(stop, sink, clock, observer), name="sweep"),
+                            group.create_task(watch_backlog(stop, queues, observer, clock), name="backlog"),
+                            group.create_task(log_state(stop, state, clock), name="state"),
+                        ]
+                        await service.run(settings.loops, stop, DRAIN_GRACE)
+                        for task in side:
+                            task.cancel()
+            finally:
+                state.write()  # before the status server's end, for which it may have to wait
     finally:
         sink.close()
-        state.write()
     log.info("stopped")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from writer.health import Health
 
 log = logging.getLogger(__name__)
+
+_LEAVE = 1.0  # seconds for requests under way at the end; aiohttp waits for them twice
+_LONGEST_LEAVE = 4.0  # seconds for all of it: whoever does not read must not keep the writer from ending
 
 _HEALTH: web.AppKey[Health] = web.AppKey("health")
 
@@ -36,7 +40,7 @@ async def serve(
     app = web.Application()
     app[_HEALTH] = health
     app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz), *more])
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LEAVE)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -47,7 +51,11 @@ async def serve(
         log.info("status server listening", extra={"host": host, "port": runner.addresses[0][1]})
         yield
     finally:
-        await runner.cleanup()
+        try:
+            async with asyncio.timeout(_LONGEST_LEAVE):
+                await runner.cleanup()
+        except TimeoutError:
+            log.warning("status server left with requests under way")
 
 
 async def _healthz(_: web.Request) -> web.Response:

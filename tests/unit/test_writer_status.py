@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from shared.errors import FatalError
 from tests.fakes import FakeClock
@@ -69,3 +71,27 @@ async def test_a_port_that_is_taken_is_a_sentence() -> None:
         with pytest.raises(FatalError, match=rf"STATUS_PORT={port} cannot be listened on"):
             async with serve(HOST, port, Health(FakeClock())):
                 pass
+
+
+async def test_who_does_not_read_does_not_keep_the_writer_from_ending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Answers that pile up on a connection are dropped soon after the stop."""
+    caplog.set_level("INFO")
+    written = asyncio.Event()
+
+    async def large(_: web.Request) -> web.Response:
+        written.set()
+        return web.Response(body=bytes(10_000_000))
+
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.setblocking(False)
+        async with serve(HOST, 0, Health(FakeClock()), [web.get("/", large)]):
+            (line,) = [record for record in caplog.records if record.message == "status server listening"]
+            await loop.sock_connect(client, (HOST, vars(line)["port"]))
+            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+            await asyncio.wait_for(written.wait(), 10)
+            left = loop.time()
+        assert loop.time() - left < 5
