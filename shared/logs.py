@@ -31,6 +31,8 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # Whoever reaches the status port can send what is no request; aiohttp would log it, with its headers.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # The SDKs log requests and heartbeats in detail; their warnings are enough.
     for name in ("aiobotocore", "botocore", "pymongo", "aiohttp.access"):
         logging.getLogger(name).setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))

@@ -78,7 +78,7 @@ async def watch_backlog(stop: asyncio.Event, queues: HasBacklog, observer: Obser
     while True:
         try:
             observer.backlog(await queues.backlog())
-        except (TransientError, FatalError) as error:
+        except (TransientError, FatalError, KeyError, ValueError) as error:  # an odd answer is none
             log.debug("the backlog is not known", extra={"reason": str(error)})
         if not await done_before(stop, clock.sleep(INTERVAL)):
             return

@@ -78,6 +78,9 @@ class Lease:
         except TransientError as error:
             log.warning("the lock could not be extended", extra={"reason": str(error)})
             return True
+        # What was let go while we waited for the answer is acknowledged, and so its lock is gone.
+        held = {message.receipt for message in self._messages}
+        lost = [message for message in lost if message.receipt in held]
         if lost:
             self._until = asked
             log.warning("the lock was lost", extra={"messages": len(lost)})

@@ -161,6 +161,9 @@ class Service:
         for part, rest in parts(messages):
             planned = functools.partial(_tell_planned, tell, len(part) + len(rest))
             async with self._inflating if inflates(part) else nullcontext():
+                if stop.is_set():  # it came while this one waited for its turn
+                    await self._give_back_stopping([*part, *rest])
+                    return
                 done = await self.process(part, lease, stop, planned)
             if not rest:
                 return

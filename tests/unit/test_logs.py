@@ -1,5 +1,6 @@
 """Logs are JSON lines that say what happened and never what is in a document."""
 
+import asyncio
 import io
 import json
 import logging
@@ -7,18 +8,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from shared import logs
 from shared.log_sampling import MOST
 
 log = logging.getLogger("replicator.test")
+QUIET = ("aiobotocore", "aiohttp.server", "botocore", "pymongo")
 
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in ("aiobotocore", "botocore", "pymongo")}
+    levels = {name: logging.getLogger(name).level for name in QUIET}
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -167,3 +170,20 @@ def test_warnings_that_all_differ_take_no_room() -> None:
     for _ in range(2 * MOST):
         at(1, "wording 1099 %s")
     assert len(lines(stream)) == 1_100 + 2 * MOST
+
+
+async def test_what_is_no_request_is_not_logged() -> None:
+    """aiohttp would write its headers, credentials included, and a traceback at ERROR: for any port scanner."""
+    stream = io.StringIO()
+    logs.configure("DEBUG", stream)
+    app = web.AppRunner(web.Application(), access_log=None)
+    await app.setup()
+    await web.TCPSite(app, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection(*app.addresses[0])
+    writer.write(b"GET / HTTP/1.1\r\nAuthorization: Bearer secret-token\x00\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    await app.cleanup()
+    assert "secret-token" not in stream.getvalue()
+    assert "ERROR" not in stream.getvalue()

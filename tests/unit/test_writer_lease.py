@@ -129,3 +129,26 @@ async def test_a_refusal_ends_the_lease(held: Held) -> None:
     await held.clock.advance(VISIBILITY / 4)
     with pytest.raises(FatalError):
         await held.keeping
+
+
+async def test_what_is_let_go_meanwhile_is_not_lost() -> None:
+    """An extension is under way while the first of two messages is acknowledged: SQS does not know its lock."""
+    clock = FakeClock()
+    inbox = FakeInbox(clock, VISIBILITY)
+    for group in ("a", "b"):
+        inbox.send(group, group)
+    messages = await inbox.receive()
+    lease = Lease(inbox, messages, clock, clock.time)
+    keeping = asyncio.create_task(lease.keep())
+
+    async def point(name: str) -> None:
+        if name == "before extend":
+            inbox.faults.at_point = None
+            await inbox.delete(messages[:1])
+            lease.let_go(messages[:1])
+
+    inbox.faults.at_point = point
+    await clock.advance(2 * VISIBILITY)
+    assert not lease.lapsed
+    assert inbox.in_flight == ["b"]
+    keeping.cancel()

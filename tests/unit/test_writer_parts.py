@@ -136,3 +136,28 @@ async def test_a_lock_of_what_is_left_is_kept() -> None:
     writer.stop.set()
     await writer.clock.advance(20)
     await running
+
+
+async def test_a_stop_gives_back_what_waits_for_its_turn() -> None:
+    """One compressed message is being written; those of the other loops are not begun any more."""
+    writer = Writer()
+    slow = asyncio.Event()
+
+    async def point(name: str) -> None:
+        if name == "before apply":
+            await slow.wait()
+
+    writer.sink.faults.at_point = point
+    writer.inbox.most = 1
+    for number in (1, 2, 3):
+        writer.inbox.send(compressed(number), f"lane-{number}")
+    running = asyncio.create_task(writer.service.run(3, writer.stop, 60))
+    await writer.clock.advance(1)
+    writer.stop.set()
+    await writer.clock.advance(1)
+    slow.set()
+    await writer.clock.advance(10)
+    await running
+    assert writer.sink.faults.calls.count("apply") == 1
+    assert len(writer.state) == 1
+    assert (len(writer.inbox.bodies), writer.inbox.in_flight) == (2, [])

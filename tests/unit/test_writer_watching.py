@@ -68,7 +68,7 @@ class Queues:
         return answer
 
 
-@pytest.mark.parametrize("error", [TransientError, FatalError], ids=["away", "refused"])
+@pytest.mark.parametrize("error", [TransientError, FatalError, KeyError], ids=["away", "refused", "odd"])
 async def test_the_backlog_is_asked_for_again_and_again(error: Callable[[str], Exception]) -> None:
     """An answer that does not come ends nothing: the loops know what to do about it."""
     clock, told, stop = FakeClock(), Told(), asyncio.Event()
