@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from writer.observing import Call, Result
+from writer.observing import LONGEST_NAME, MOST_TABLES, Call, Result
 from writer.spread import Spread
 from writer.window import SLOTS, STEP, Window
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from writer.observing import Backlog, Batch, InHand, Trouble
     from writer.ports import Clock
-
-MOST_TABLES = 100
-"""Tables with a row of their own; all others share one."""
 
 MOST_TROUBLES = 20
 
@@ -37,7 +34,6 @@ RECENT_SLOTS = 3
 """Slots whose figures are those of now: ten to fifteen seconds."""
 
 _MOST_WORDS = 300  # characters of a trouble's sentence
-_LONGEST_NAME = 255  # of a DynamoDB table; whatever is longer is none
 _UNKNOWN = math.nan
 
 
@@ -123,7 +119,7 @@ class History:
         for table, seconds in oldest.items():
             self._row(table).lag = seconds
         for table, code in batch.parked:
-            self._happens(now, code, "", table[:_LONGEST_NAME])
+            self._happens(now, code, "", table[:LONGEST_NAME])
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
         """See `Observer`."""
@@ -211,7 +207,7 @@ class History:
     def _row(self, table: str) -> Row:
         row = self._rows.get(table)
         if row is None:
-            if len(self._rows) >= MOST_TABLES or len(table) > _LONGEST_NAME:
+            if len(self._rows) >= MOST_TABLES or len(table) > LONGEST_NAME:
                 return self.others
             row = self._rows[table] = Row(self._window)
         return row

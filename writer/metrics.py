@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from writer.hands import Hands
 from writer.health import Part
-from writer.observing import Call, Cause
+from writer.observing import LONGEST_NAME, MOST_TABLES, Call, Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from writer.health import Health
     from writer.observing import Backlog, Batch, Facts, InHand, Lag, Trouble
     from writer.ports import Clock
-
-MOST_TABLES = 100
-"""Tables with series of their own; the names come with the messages."""
 
 OTHER = "other"
 
@@ -47,7 +44,6 @@ _SIZES = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 _MESSAGES = (1, 2, 5, 10, 20, 30, 40, 50, 60)
 
 _MINUTE = 60.0
-_LONGEST_NAME = 255  # of a DynamoDB table; whatever is longer is none
 
 
 class Metrics:
@@ -163,7 +159,7 @@ class Metrics:
     def _table(self, name: str) -> str:
         if name in self._tables:
             return name
-        if len(self._tables) < MOST_TABLES and len(name) <= _LONGEST_NAME:
+        if len(self._tables) < MOST_TABLES and len(name) <= LONGEST_NAME:
             self._tables.add(name)
             return name
         return OTHER

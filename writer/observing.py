@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_TABLES = 100
+"""Tables that are told apart, the first that a writer meets; names come with messages. The others are one."""
+
+LONGEST_NAME = 255
+"""Of a DynamoDB table; whatever is longer is none."""
+
+
 class Operation(StrEnum):
     """What a change does to its item."""
 

@@ -88,8 +88,8 @@ class State:
 
 def state_of(situation: Situation) -> State:
     """Tells what the writer is doing."""
+    held = f"{situation.in_hand:,} messages are" if situation.in_hand != 1 else "1 message is"
     if situation.stopping:
-        held = f"{situation.in_hand:,} messages are" if situation.in_hand != 1 else "1 message is"
         words = f"A stop was asked for: {held} in hand, and no more are received."
         return State(Kind.DRAINING, "Draining", words)
     lost = [each for each in situation.away if each.reason]
@@ -100,7 +100,10 @@ def state_of(situation: Situation) -> State:
         return State(Kind.STARTING, "Starting", f"Connecting to {names}.")
     if behind := _behind(situation):
         return behind
-    if situation.changes or situation.in_hand:
+    if situation.in_hand and not situation.changes:  # the first ones, or MongoDB takes its time
+        words = f"{held} being written, and none was acknowledged just now."
+        return State(Kind.REPLICATING, "Replicating", words)
+    if situation.changes:
         return State(Kind.REPLICATING, "Replicating", "Changes are written as they come.")
     return State(Kind.UP_TO_DATE, "Up to date", "Nothing waits; changes will be written as they come.")
 

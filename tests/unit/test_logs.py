@@ -173,7 +173,7 @@ def test_warnings_that_all_differ_take_no_room() -> None:
 
 
 async def test_what_is_no_request_is_not_logged() -> None:
-    """aiohttp would write its headers, credentials included, and a traceback at ERROR: for any port scanner."""
+    """Its headers would be written, credentials included, with a traceback at ERROR: for any port scanner."""
     stream = io.StringIO()
     logs.configure("DEBUG", stream)
     app = web.AppRunner(web.Application(), access_log=None)

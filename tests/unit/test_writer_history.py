@@ -8,8 +8,9 @@ import tracemalloc
 import pytest
 
 from tests.fakes import FakeClock
-from writer.history import MOST_BACKLOGS, MOST_TABLES, MOST_TROUBLES, SAME_TROUBLE, History
+from writer.history import MOST_BACKLOGS, MOST_TROUBLES, SAME_TROUBLE, History
 from writer.observing import (
+    MOST_TABLES,
     Backlog,
     Batch,
     Call,

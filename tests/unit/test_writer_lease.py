@@ -132,7 +132,7 @@ async def test_a_refusal_ends_the_lease(held: Held) -> None:
 
 
 async def test_what_is_let_go_meanwhile_is_not_lost() -> None:
-    """An extension is under way while the first of two messages is acknowledged: SQS does not know its lock."""
+    """The first of two messages is acknowledged while an extension is under way; SQS says it is lost."""
     clock = FakeClock()
     inbox = FakeInbox(clock, VISIBILITY)
     for group in ("a", "b"):

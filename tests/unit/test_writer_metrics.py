@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tests.fakes import FakeClock
 from writer.health import Health, Part
-from writer.metrics import MOST_TABLES, Metrics
+from writer.metrics import Metrics
 from writer.observing import (
+    MOST_TABLES,
     Backlog,
     Batch,
     Call,

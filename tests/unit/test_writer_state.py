@@ -41,7 +41,11 @@ def test_up_to_date_or_replicating() -> None:
     """No traffic is well, too; and what is not known is not held against anybody."""
     assert state_of(Situation(NOW)).kind is Kind.UP_TO_DATE
     assert state_of(Situation(NOW, changes=1)).kind is Kind.REPLICATING
-    assert state_of(Situation(NOW, in_hand=1)).kind is Kind.REPLICATING
+    held = state_of(Situation(NOW, in_hand=1))
+    assert (held.kind, held.words) == (
+        Kind.REPLICATING,
+        "1 message is being written, and none was acknowledged just now.",
+    )
     assert state_of(Situation(NOW, samples=samples(BACKLOG - 1))).kind is Kind.UP_TO_DATE
 
 

@@ -87,7 +87,7 @@ async def test_who_does_not_read_does_not_keep_the_writer_from_ending(
     loop = asyncio.get_running_loop()
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        client.setblocking(False)
+        client.settimeout(0)
         async with serve(HOST, 0, Health(FakeClock()), [web.get("/", large)]):
             (line,) = [record for record in caplog.records if record.message == "status server listening"]
             await loop.sock_connect(client, (HOST, vars(line)["port"]))
