@@ -15,6 +15,8 @@ from shared.errors import FatalError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from aiohttp.typedefs import Handler
+
     from writer.health import Health
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ async def serve(
     Raises:
         FatalError: the address cannot be listened on.
     """
-    app = web.Application()
+    app = web.Application(middlewares=[_tell_mistakes])
     app[_HEALTH] = health
     app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz), *more])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LEAVE)
@@ -56,6 +58,18 @@ async def serve(
                 await runner.cleanup()
         except TimeoutError:
             log.warning("status server left with requests under way")
+
+
+@web.middleware
+async def _tell_mistakes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A mistake of ours is a 500 and a line; aiohttp's own lines can quote the request, and are off."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("a page failed", extra={"path": request.path})
+        raise
 
 
 async def _healthz(_: web.Request) -> web.Response:

@@ -95,3 +95,22 @@ async def test_who_does_not_read_does_not_keep_the_writer_from_ending(
             await asyncio.wait_for(written.wait(), 10)
             left = loop.time()
         assert loop.time() - left < 5
+
+
+async def test_a_mistake_of_ours_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """As one line with its page; a request for nothing is no mistake."""
+
+    async def broken(_: web.Request) -> web.Response:
+        raise KeyError("ours")
+
+    caplog.set_level("INFO")
+    async with (
+        serve(HOST, 0, Health(FakeClock()), [web.get("/broken", broken)]),
+        aiohttp.ClientSession() as session,
+    ):
+        (line,) = [record for record in caplog.records if record.message == "status server listening"]
+        for path, status in (("/broken", 500), ("/nothing", 404)):
+            async with session.get(f"http://{HOST}:{vars(line)['port']}{path}") as answer:
+                assert answer.status == status
+    (told,) = [record for record in caplog.records if record.name == "writer.status" and record.exc_info]
+    assert (told.message, vars(told)["path"]) == ("a page failed", "/broken")
