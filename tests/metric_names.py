@@ -7,8 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from local.templates import load
 from ops.migration.metrics import Metrics as VerifyMetrics
 from ops.migration.verifying import Counts
 from producer_lambda import telling
@@ -58,7 +57,7 @@ def verify_names() -> frozenset[str]:
 
 def cloudwatch_names(template: Path) -> Iterator[Named]:
     """The metrics of our namespace that a CloudFormation template names: in alarms, and in dashboards."""
-    yield from _names(yaml.load(template.read_text(encoding="utf-8"), _Loader))  # noqa: S506 - makes plain data
+    yield from _names(load(template.read_text(encoding="utf-8")))
 
 
 def _names(part: Any) -> Iterator[Named]:
@@ -74,7 +73,7 @@ def _names(part: Any) -> Iterator[Named]:
 
 def _names_on_dashboard(body: Any) -> Iterator[Named]:
     """Source: Amazon CloudWatch User Guide, "Dashboard body structure and syntax"."""
-    text = body if isinstance(body, str) else next(each for each in body if isinstance(each, str))
+    text = body["Fn::Sub"]
     # What `Fn::Sub` fills in stands in strings, or is a number.
     for widget in json.loads(re.sub(r"(?<=[:\[,])\s*\$\{[A-Za-z:.]+\}", "0", text))["widgets"]:
         before: list[Any] = []
@@ -97,20 +96,3 @@ def _filled(row: list[Any], before: list[Any]) -> list[Any]:
     if cells[0] == "...":
         return before[: len(before) - len(cells) + 1] + cells[1:]
     return [before[place] if cell == "." else cell for place, cell in enumerate(cells)]
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads the short forms of CloudFormation's functions (`!Sub`) as what they are given."""
-
-
-def _short_form(loader: _Loader, _: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    raise TypeError(node)
-
-
-_Loader.add_multi_constructor("!", _short_form)

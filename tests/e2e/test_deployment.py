@@ -17,6 +17,7 @@ from local.errors import StackError
 from local.tables import create_table
 from local.templates import load, without_types
 from local.writer_process import WriterProcess
+from producer_lambda.handler import lambda_handler
 from replicator_testing import Pipeline
 from tests.builders import LABEL, body_of, put
 from tests.lambda_environment import Deadline
@@ -150,8 +151,6 @@ def test_the_roles_allow_what_the_code_does_and_no_more(
     tmp_path: Path,
 ) -> None:
     """Every call of the producer and of a writer is recorded: one permission too few or too many fails."""
-    from producer_lambda.handler import lambda_handler  # noqa: PLC0415 - its environment is made by the fixture
-
     queue, dead_letters = (
         url.rpartition("/")[2] for url in (deployment.queue_url, deployment.dead_letter_queue_url)
     )
