@@ -24,10 +24,10 @@ from bench.items import KINDS
 from bench.measure import Series
 from bench.report import Result, Table
 from local.mongod import Mongod
-from ops.migration.copying import batch_of
+from ops.migration.backfill.copier import batch_of
 from ops.migration.images import copied, write_of
 from ops.migration.store import Store
-from writer.rules import Rules
+from writer.mapping.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

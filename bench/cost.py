@@ -17,7 +17,7 @@ from bench.sized import EVENT_LIMIT, event
 from producer_lambda.packing import pack, waves
 from producer_lambda.records import Parsed, parse
 from shared.batches import batches
-from writer.inbox import WAIT_SECONDS
+from writer.sqs.inbox import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -25,24 +25,24 @@ from bench.load import read
 from bench.memory_inbox import MemoryInbox
 from shared.aws import sqs_client
 from shared.envelope import decode
-from writer.account import account
-from writer.apply import Command
-from writer.bulk import guarded
 from writer.clock import SystemClock
 from writer.collector import spare_the_collector
-from writer.health import Health
-from writer.history import History
-from writer.inbox import SqsInbox
-from writer.metrics import Metrics
-from writer.observing import Facts, Observers
-from writer.plan import make_plan
+from writer.mapping.rules import Rules
+from writer.mongodb.apply import Command
+from writer.mongodb.bulk import guarded
+from writer.mongodb.sink import MongoSink
+from writer.planning.plan import make_plan
 from writer.ports import Message
-from writer.rules import Rules
 from writer.service import Service
 from writer.settings import LOOPS_PER_CONNECTION
-from writer.sink import MongoSink
-from writer.state_log import StateLog
-from writer.timed import TimedInbox, TimedSink
+from writer.sqs.inbox import SqsInbox
+from writer.status.history import History
+from writer.telemetry.account import account
+from writer.telemetry.health import Health
+from writer.telemetry.metrics import Metrics
+from writer.telemetry.observer import Facts, Observers
+from writer.telemetry.state_log import StateLog
+from writer.telemetry.timed import TimedInbox, TimedSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

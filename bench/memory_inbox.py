@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.batches import MAX_ENTRIES
-from writer.inbox import ENOUGH_BYTES, ENOUGH_MESSAGES
 from writer.ports import Message
+from writer.sqs.inbox import ENOUGH_BYTES, ENOUGH_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,9 +21,9 @@ from bench.report import Result, Table
 from producer_lambda.packing import pack
 from producer_lambda.records import Parsed, read
 from shared.attribute_values import encode_item
-from writer.plan import make_plan
-from writer.replication import Replication
-from writer.rules import Rules
+from writer.mapping.model import Replication
+from writer.mapping.rules import Rules
+from writer.planning.plan import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

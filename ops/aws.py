@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from ops.outcome import CommandError
+from ops.console.exit_status import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,14 @@ import sys
 
 import typer
 
-from ops import check_config, config_schema, dlq, logs, peek, status
-from ops.migration import backfill, plan_cutover, repair, verify
+from ops.config import check_config, config_schema
+from ops.logs import logs
+from ops.migration.backfill import backfill
+from ops.migration.cutover import plan_cutover
+from ops.migration.repair import repair
+from ops.migration.verify import verify
+from ops.queues import dlq, peek
+from ops.status import status
 
 app = typer.Typer(
     name="replicator",

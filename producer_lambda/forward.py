@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from producer_lambda.invocation_log import tell_forwarded, tell_sent
 from producer_lambda.packing import Message, Unsendable, pack, waves
 from producer_lambda.records import Malformed, Records, read
-from producer_lambda.telling import tell_forwarded, tell_sent
 from shared.aws import AWS_ERRORS, translated
 from shared.batches import batches
 from shared.dead_letter import DeadLetter, as_it_came, entry_size

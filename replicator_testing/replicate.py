@@ -12,11 +12,11 @@ from boto3.dynamodb.types import TypeSerializer
 from replicator_testing.pipeline import Item, Pipeline
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
-from writer.guard import TOMBSTONES, tombstone_id
-from writer.hooks import load_hooks
-from writer.mapping import locate
-from writer.replication import Deletes, parse_replication
-from writer.rules import Rules
+from writer.mapping.document import locate
+from writer.mapping.hooks import load_hooks
+from writer.mapping.model import Deletes, parse_replication
+from writer.mapping.rules import Rules
+from writer.mongodb.guard import TOMBSTONES, tombstone_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from local.stack import Stack
-    from writer.rules import Table
+    from writer.mapping.rules import Table
     from writer.write import Target
 
 Document = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pymongo
 import pytest
 
-from tests.lambda_environment import end_execution_environment
+from tests.support.lambda_environment import end_execution_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

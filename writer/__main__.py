@@ -18,32 +18,32 @@ from typing import TYPE_CHECKING
 from shared import logs
 from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError, fatal_reasons
-from writer.backlog import Queues, watch_backlog
 from writer.backoff import Backoff
 from writer.clock import SystemClock
 from writer.collector import spare_the_collector
-from writer.health import Health, Part
-from writer.history import History
-from writer.hooks import load_hooks
-from writer.inbox import WAIT_SECONDS, SqsInbox
-from writer.metrics import Metrics
-from writer.observing import Cause, Facts, Observers, Trouble
-from writer.replication import Replication, parse_replication
-from writer.rules import Rules
+from writer.mapping.hooks import load_hooks
+from writer.mapping.model import Replication, parse_replication
+from writer.mapping.rules import Rules
+from writer.mongodb.sink import MongoSink
 from writer.service import Service
 from writer.settings import DRAIN_GRACE, Settings
-from writer.sink import MongoSink
-from writer.state_log import StateLog, log_state
-from writer.status import serve
-from writer.status_page import StatusPage, routes
+from writer.side_tasks import sweep_until
+from writer.sqs.backlog import Queues, watch_backlog
+from writer.sqs.inbox import WAIT_SECONDS, SqsInbox
+from writer.status.history import History
+from writer.status.page import StatusPage, routes
+from writer.status.server import serve
 from writer.stopping import done_before
-from writer.sweep import sweep_until
-from writer.timed import TimedInbox, TimedSink
+from writer.telemetry.health import Health, Part
+from writer.telemetry.metrics import Metrics
+from writer.telemetry.observer import Cause, Facts, Observers, Trouble
+from writer.telemetry.state_log import StateLog, log_state
+from writer.telemetry.timed import TimedInbox, TimedSink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from writer.observing import Observer
+    from writer.telemetry.observer import Observer
 
 log = logging.getLogger("writer")
 

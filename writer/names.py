@@ -5,7 +5,7 @@ Source: MongoDB manual, "MongoDB limits and thresholds", "Naming restrictions".
 
 from __future__ import annotations
 
-from writer.guard import TOMBSTONES
+from writer.mongodb.guard import TOMBSTONES
 
 _MAX_DATABASE_BYTES = 63
 _NOT_IN_DATABASES = '/\\. "$*<>:|?\0'

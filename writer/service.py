@@ -16,29 +16,29 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from shared.errors import TransientError
-from writer.account import Seconds, account
 from writer.backoff import Backoff
-from writer.batch_log import log_batch
 from writer.collector import collect_now
-from writer.health import Part
-from writer.lease import Lease
-from writer.observing import Cause, InHand, Trouble
-from writer.parts import inflates, parts
-from writer.plan import make_plan
+from writer.planning.plan import make_plan
+from writer.planning.settle import refusals_to_plan_again, settle
+from writer.planning.slices import inflates, parts
 from writer.ports import Outcome
-from writer.settle import refusals_to_plan_again, settle
+from writer.sqs.lease import Lease
 from writer.stopping import done_before
+from writer.telemetry.account import Seconds, account
+from writer.telemetry.batch_log import log_batch
+from writer.telemetry.health import Part
+from writer.telemetry.observer import Cause, InHand, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from writer.fold import Refusals
-    from writer.health import Health
-    from writer.observing import Observer
-    from writer.plan import Plan
+    from writer.mapping.rules import Rules
+    from writer.planning.fold import Refusals
+    from writer.planning.plan import Plan
+    from writer.planning.settle import Settlement
     from writer.ports import Clock, Inbox, Message, Sink
-    from writer.rules import Rules
-    from writer.settle import Settlement
+    from writer.telemetry.health import Health
+    from writer.telemetry.observer import Observer
 
     Tell = Callable[[InHand | None], None]
 

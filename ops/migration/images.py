@@ -8,14 +8,14 @@ from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.errors import PoisonError
 from shared.version import BACKFILL
-from writer.fold import Candidates, fold
-from writer.mapping import locate
-from writer.reverse import item_of
+from writer.mapping.document import locate
+from writer.mapping.reverse import item_of
+from writer.planning.fold import Candidates, fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from writer.rules import Table
+    from writer.mapping.rules import Table
     from writer.write import Write
 
 Item = dict[str, Any]

@@ -1,6 +1,6 @@
 """MongoDB for copying and comparing: the writer's own sink, and what else a migration asks.
 
-Law: what is written goes the writer's way. Deleted items stay deleted by the steps of `writer.apply`.
+Law: what is written goes the writer's way. Deleted items stay deleted by the steps of `writer.mongodb.apply`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pymongo.errors import (
 )
 
 from shared.errors import FatalError, TransientError
-from writer.bson_values import hashable
-from writer.mongo_errors import Meaning, meaning_of
-from writer.sink import MongoSink
+from writer.mapping.bson_values import hashable
+from writer.mongodb.error_codes import Meaning, meaning_of
+from writer.mongodb.sink import MongoSink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 
-    from writer.apply import Tombstone
-    from writer.rules import Table
+    from writer.mapping.rules import Table
+    from writer.mongodb.apply import Tombstone
     from writer.write import Write
 
 _FEW = 50
@@ -40,7 +40,7 @@ class Store(MongoSink):
     """The writer's sink for one table at a time."""
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
-        """See `writer.apply.Store`. Asks for each key only where there are more than a few tombstones.
+        """See `writer.mongodb.apply.Store`. Asks for each key only if there are several tombstones.
 
         Looking whether a collection has any costs a twentieth of asking for a thousand keys.
         """
@@ -75,7 +75,7 @@ class Store(MongoSink):
         """The documents of some `_id`s.
 
         Raises:
-            TransientError, FatalError: as `writer.sink`.
+            TransientError, FatalError: as `writer.mongodb.sink`.
         """
         found = self._database(table.database).get_collection(table.collection, codec_options=_RAW)
         documents: list[Raw] = await told(lambda: found.find({"_id": {"$in": list(ids)}}).to_list(None))
@@ -90,7 +90,7 @@ class Store(MongoSink):
             most: how many at the most.
 
         Raises:
-            TransientError, FatalError: as `writer.sink`.
+            TransientError, FatalError: as `writer.mongodb.sink`.
         """
         found = self._database(table.database).get_collection(table.collection, codec_options=_RAW)
         fields = {"_id": 1, table.rule.metadata_field: 1}

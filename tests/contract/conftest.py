@@ -9,8 +9,8 @@ import pymongo
 import pytest
 
 from tests.contract.worlds import Document, FakeWorld, MongoWorld
-from writer import bulk
-from writer.sink import MongoSink
+from writer.mongodb import bulk
+from writer.mongodb.sink import MongoSink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

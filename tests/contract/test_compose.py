@@ -22,7 +22,7 @@ from local.example import TABLE
 from local.paths import ROOT
 from local.process import Child, wait_until
 from local.run import STACK_NAME
-from tests import images
+from tests.support import images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
 """Copied items beside live changes: they lose to every change, and deleted items stay deleted (P1, P2).
 
-One suite for the steps of `writer.apply` on the fake store, for the writer's own sink, and for the store of
-the backfill, which inserts first.
+One suite for the steps of `writer.mongodb.apply` on the fake store, for the writer's own sink, and for the
+store of the backfill, which inserts first.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import pytest
 
 from ops.migration.images import copied, write_of
 from ops.migration.store import Store
-from tests.builders import delete, put, write
 from tests.contract.worlds import Document, FakeWorld, MongoWorld
+from tests.support.builders import delete, put, write
+from writer.mapping.model import parse_replication
+from writer.mapping.rules import Rules
+from writer.mongodb.sink import MongoSink
 from writer.ports import FailureKind, Outcome
-from writer.replication import parse_replication
-from writer.rules import Rules
-from writer.sink import MongoSink
 from writer.write import Mark
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
     from tests.contract.worlds import World
-    from writer.apply import Tombstone
-    from writer.rules import Table
+    from writer.mapping.rules import Table
+    from writer.mongodb.apply import Tombstone
     from writer.write import Write
 
 KEY = {"id": "N"}

@@ -11,15 +11,15 @@ import pymongo
 import pytest
 
 from shared.aws import sqs_client
-from tests.builders import TABLE, body_of, put
-from tests.hostile import HOSTILE, nested, with_entries
+from tests.support.builders import TABLE, body_of, put
+from tests.support.hostile import HOSTILE, nested, with_entries
 from writer.clock import SystemClock
-from writer.health import Health
-from writer.inbox import SqsInbox
-from writer.observing import Observers
-from writer.rules import Rules
+from writer.mapping.rules import Rules
+from writer.mongodb.sink import MongoSink
 from writer.service import Service
-from writer.sink import MongoSink
+from writer.sqs.inbox import SqsInbox
+from writer.telemetry.health import Health
+from writer.telemetry.observer import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

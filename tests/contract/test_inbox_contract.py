@@ -12,8 +12,8 @@ import pytest
 from bench.memory_inbox import MemoryInbox
 from shared.aws import sqs_client
 from shared.dead_letter import DeadLetter
-from tests.fakes import FakeClock, FakeInbox
-from writer.inbox import SqsInbox
+from tests.support.fakes import FakeClock, FakeInbox
+from writer.sqs.inbox import SqsInbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -141,7 +141,7 @@ class SqsWorld:
 @pytest.fixture(params=["memory", "bench", "sqs"])
 async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     if request.param == "memory":
-        monkeypatch.setattr("tests.fakes.LONG_POLL", 0.0)
+        monkeypatch.setattr("tests.support.fakes.LONG_POLL", 0.0)
         clock = FakeClock()
         yield WorldInMemory(clock, FakeInbox(clock))
         return
@@ -151,7 +151,7 @@ async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         return
     request.getfixturevalue("aws_environment")
     queues: Queues = request.getfixturevalue("queues")
-    monkeypatch.setattr("writer.inbox.WAIT_SECONDS", 0)
+    monkeypatch.setattr("writer.sqs.inbox.WAIT_SECONDS", 0)
     async with sqs_client(10, attempts=2, read_timeout=15) as client:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()

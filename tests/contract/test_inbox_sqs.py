@@ -11,10 +11,10 @@ from botocore.exceptions import EndpointConnectionError
 from shared.aws import sqs_client
 from shared.envelope import encode_change, seal
 from shared.errors import FatalError, TransientError
-from tests.builders import LABEL, put
 from tests.contract.test_inbox_contract import letter
-from writer.inbox import ENOUGH_BYTES, ENOUGH_MESSAGES, SqsInbox
+from tests.support.builders import LABEL, put
 from writer.ports import Message
+from writer.sqs.inbox import ENOUGH_BYTES, ENOUGH_MESSAGES, SqsInbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -90,7 +90,7 @@ async def test_open_reads_what_the_queues_say(queues: Queues) -> None:
 
 @pytest.mark.usefixtures("aws_environment")
 async def test_a_deep_queue_is_emptied_in_large_batches(stack: Stack, queues: Queues) -> None:
-    """While requests come back full, up to a number; of each group in order (see `writer.inbox`)."""
+    """While requests come back full, up to a number; of each group in order (see `writer.sqs.inbox`)."""
     numbers = [(group, number) for group in range(30) for number in range(2)]
     for start in range(0, len(numbers), 10):
         stack.client("sqs").send_message_batch(
@@ -204,7 +204,7 @@ async def test_a_compressed_message_fills_a_batch() -> None:
 
 async def test_a_further_request_does_not_keep_messages_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """SQS hangs: what is in hand is handled, while its lock lasts (P4)."""
-    monkeypatch.setattr("writer.inbox.PROMPT_SECONDS", 0.01)
+    monkeypatch.setattr("writer.sqs.inbox.PROMPT_SECONDS", 0.01)
     queue: Any = Queue(SMALL, hangs=True)
     assert len(await SqsInbox(queue, "queue", "dead").receive()) == 1
     assert len(queue.requests) == 2

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import LABEL, MIB, TABLE, delete, message, put
-from writer.plan import make_plan
-from writer.replication import parse_replication
-from writer.rules import Rules
+from tests.support.builders import LABEL, MIB, TABLE, delete, message, put
+from writer.mapping.model import parse_replication
+from writer.mapping.rules import Rules
+from writer.planning.plan import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

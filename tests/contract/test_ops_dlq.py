@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.aws import Aws
-from ops.dlq_actions import Done, Redrive
-from ops.held import HeldQueue
-from ops.letters import letter_of
+from ops.queues.dead_letters import letter_of
+from ops.queues.dlq_actions import Done, Redrive
+from ops.queues.queue_browser import HeldQueue
 from shared.dead_letter import DeadLetter, as_it_came
-from tests.builders import MIB, TABLE, body_of, put
-from tests.commands import replicator
+from tests.support.builders import MIB, TABLE, body_of, put
+from tests.support.commands import replicator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,7 +101,7 @@ def world(
     """The queues, named as they are for the writer."""
     monkeypatch.setenv("QUEUE_URL", queues.url)
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", queues.dead_letter_url)
-    monkeypatch.setattr("ops.held.WAIT_SECONDS", 0)  # the emulator overlooks nothing
+    monkeypatch.setattr("ops.queues.queue_browser.WAIT_SECONDS", 0)  # the emulator overlooks nothing
     for name in ("REPLICATOR_STACK", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return World(stack, queues)
@@ -159,7 +159,7 @@ def test_a_listing_ends_though_letters_become_visible_again(
 ) -> None:
     """As those that were seen first do, if it takes too long; each is listed once."""
     world.park([letter(number) for number in range(3)])
-    monkeypatch.setattr("ops.held.HIDE_SECONDS", 0)
+    monkeypatch.setattr("ops.queues.queue_browser.HIDE_SECONDS", 0)
     assert len(listed()) == 3
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from ops.log_events import PAGE
-from tests.commands import replicator
+from ops.logs.events import PAGE
+from tests.support.commands import replicator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -10,9 +10,9 @@ import pymongo
 import pytest
 
 from shared.dead_letter import DeadLetter
-from tests.builders import MIB, TABLE, body_of, delete, put
-from tests.commands import replicator
 from tests.contract.test_writer_process import eventually, running
+from tests.support.builders import MIB, TABLE, body_of, delete, put
+from tests.support.commands import replicator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +36,8 @@ def sqs(
     """The queues, named as they are for the writer."""
     monkeypatch.setenv("QUEUE_URL", queues.url)
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", queues.dead_letter_url)
-    monkeypatch.setattr("ops.held.WAIT_SECONDS", 0)  # the emulator overlooks nothing
-    monkeypatch.setattr("ops.peek.WAIT_SECONDS", 0)
+    monkeypatch.setattr("ops.queues.queue_browser.WAIT_SECONDS", 0)  # the emulator overlooks nothing
+    monkeypatch.setattr("ops.queues.peek.WAIT_SECONDS", 0)
     for name in ("REPLICATOR_STACK", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return stack.client("sqs")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from tests.builders import body_of, put
-from tests.commands import replicator
+from tests.support.builders import body_of, put
+from tests.support.commands import replicator
 
 if TYPE_CHECKING:
     from local.stack import Stack

@@ -17,8 +17,8 @@ from shared.aws import sqs_client
 from shared.change import Change
 from shared.envelope import decode
 from shared.errors import FatalError, TransientError
-from tests.lambda_environment import end_execution_environment
-from tests.strategies import arn, stream_record
+from tests.support.lambda_environment import end_execution_environment
+from tests.support.strategies import arn, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

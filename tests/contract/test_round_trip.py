@@ -1,8 +1,8 @@
 """Every item of DynamoDB arrives as the document that docs/types.md promises: real code, real MongoDB.
 
-The judge, `tests.oracle`, shares no code with what it judges. Every image comes twice, as a new document and
-in place of another one, because the two are different operations in MongoDB, with traps of their own: dots
-and `$` in names, an `_id` that must not change.
+The judge, `tests.support.oracle`, shares no code with what it judges. Every image comes twice, as a new
+document and in place of another one, because the two are different operations in MongoDB, with traps of their
+own: dots and `$` in names, an `_id` that must not change.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.oracle import compare
-from tests.strategies import BORDER_NUMBERS, DEEPEST, Contents, Item, contents, nested
-from tests.whole_path import WholePath
-from writer.sink import MongoSink
+from tests.support.oracle import compare
+from tests.support.strategies import BORDER_NUMBERS, DEEPEST, Contents, Item, contents, nested
+from tests.support.whole_path import WholePath
+from writer.mongodb.sink import MongoSink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

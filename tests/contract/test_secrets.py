@@ -14,11 +14,11 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
-from tests.builders import TABLE, body_of, put
-from tests.commands import replicator
 from tests.contract.secure_mongod import PASSWORD, SecureMongod, secure_mongod
 from tests.contract.test_writer_process import ended, eventually, running, sentence
-from tests.hostile import nested, with_entries
+from tests.support.builders import TABLE, body_of, put
+from tests.support.commands import replicator
+from tests.support.hostile import nested, with_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

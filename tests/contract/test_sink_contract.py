@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import TransientError
-from tests.builders import delete, put, write
+from tests.support.builders import delete, put, write
 from writer.ports import FailureKind, Outcome
 
 if TYPE_CHECKING:

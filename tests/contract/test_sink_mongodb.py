@@ -18,11 +18,11 @@ from pymongo.monitoring import CommandListener, ConnectionPoolListener
 
 from local.mongod import Mongod
 from shared.errors import FatalError, TransientError
-from tests.builders import delete, put, target, write
-from writer import bulk
-from writer.guard import TOMBSTONES, removal_filter, tombstone_id, tombstone_pipeline
+from tests.support.builders import delete, put, target, write
+from writer.mongodb import bulk
+from writer.mongodb.guard import TOMBSTONES, removal_filter, tombstone_id, tombstone_pipeline
+from writer.mongodb.sink import MongoSink
 from writer.ports import FailureKind, Outcome
-from writer.sink import MongoSink
 from writer.write import Removal
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ async def test_a_key_whose_type_of_number_changed_is_the_same_document(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver gives up on an absent server after a second."""
-    monkeypatch.setattr("writer.sink._SELECTION_MS", 1_000)
+    monkeypatch.setattr("writer.mongodb.sink._SELECTION_MS", 1_000)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -356,7 +356,7 @@ async def test_a_refused_password_needs_a_person(stack: Stack, database: str) ->
 
 async def test_a_host_that_is_not_there_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transient, and no secret in the reason, which `/readyz` shows."""
-    monkeypatch.setattr("writer.sink._SELECTION_MS", 100)
+    monkeypatch.setattr("writer.mongodb.sink._SELECTION_MS", 100)
     uri = f"mongodb://writer:{SECRET}@127.0.0.1:1/"
     with sink_on(uri, "nowhere") as sink, pytest.raises(TransientError) as caught:
         await sink.open()
@@ -435,7 +435,7 @@ async def test_connections_do_not_grow(stack: Stack, database: str, monkeypatch:
     def listening(uri: str, **options: Any) -> Any:
         return AsyncIOMotorClient(uri, event_listeners=[connections], **options)
 
-    monkeypatch.setattr("writer.sink.AsyncIOMotorClient", listening)
+    monkeypatch.setattr("writer.mongodb.sink.AsyncIOMotorClient", listening)
     with sink_on(with_option(stack.mongodb_uri, "maxPoolSize=50"), database, pool_size=2) as sink:
         await asyncio.gather(*(sink.apply([write(put(1, n))]) for n in range(30)))
     assert 0 < connections.most <= 2

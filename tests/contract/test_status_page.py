@@ -15,10 +15,10 @@ from playwright.sync_api import expect
 from local.deployment import Deployment
 from local.mongod import Mongod
 from local.writer_process import WriterProcess
-from tests.browser import MISSING, Watched, chromium, find_chromium
-from tests.builders import body_of, put
-from tests.status_scenes import SCENES, Scene, steady
-from writer.observing import Batch, Counted, Operation, Parked, Result
+from tests.support.browser import MISSING, Watched, chromium, find_chromium
+from tests.support.builders import body_of, put
+from tests.support.status_scenes import SCENES, Scene, steady
+from writer.telemetry.observer import Batch, Counted, Operation, Parked, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from local.stack import Stack
-    from tests.browser import Scheme
     from tests.conftest import Queues
+    from tests.support.browser import Scheme
 
 SOON = 20_000  # milliseconds
 

@@ -10,12 +10,12 @@ import pymongo
 import pytest
 
 from shared.errors import FatalError, TransientError
-from tests.builders import delete, put, write
-from tests.fakes import FakeClock, Told, settled
-from writer.guard import TOMBSTONES
-from writer.observing import Cause
-from writer.sink import MongoSink
-from writer.sweep import INTERVAL, WINDOW, sweep_until
+from tests.support.builders import delete, put, write
+from tests.support.fakes import FakeClock, Told, settled
+from writer.mongodb.guard import TOMBSTONES
+from writer.mongodb.sink import MongoSink
+from writer.side_tasks import INTERVAL, WINDOW, sweep_until
+from writer.telemetry.observer import Cause
 from writer.write import Mark
 
 if TYPE_CHECKING:

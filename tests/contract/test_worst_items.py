@@ -1,6 +1,6 @@
 """The worst items that DynamoDB takes, through a real queue with messages of 1 MiB, into a real MongoDB.
 
-The Lambda and the writer are the real ones, each with its own client; the judge is `tests.oracle`.
+The Lambda and the writer are the real ones, each with its own client; the judge is `tests.support.oracle`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from shared.attribute_values import encode_item
 from shared.aws import sqs_client
 from shared.change import Change
 from shared.envelope import decode
-from tests.lambda_environment import Deadline
-from tests.lambda_events import in_lambda_event
-from tests.oracle import compare
-from tests.strategies import TABLE, stream_record
-from tests.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
+from tests.support.lambda_environment import Deadline
+from tests.support.lambda_events import in_lambda_event
+from tests.support.oracle import compare
+from tests.support.strategies import TABLE, stream_record
+from tests.support.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
 from writer.clock import SystemClock
-from writer.health import Health
-from writer.inbox import SqsInbox
-from writer.lease import Lease
-from writer.observing import Observers
-from writer.rules import Rules
+from writer.mapping.rules import Rules
+from writer.mongodb.sink import MongoSink
 from writer.service import Service
-from writer.sink import MongoSink
+from writer.sqs.inbox import SqsInbox
+from writer.sqs.lease import Lease
+from writer.telemetry.health import Health
+from writer.telemetry.observer import Observers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
     from tests.conftest import DeployLambda, Queues
-    from tests.strategies import Item
+    from tests.support.strategies import Item
     from writer.ports import Message
 
 # aiohttp finds a batch call of 1 MiB large; it is an error here, and nothing in Lambda.

@@ -12,24 +12,24 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymongo
 import pytest
 
 from local.mongod import Mongod
+from local.paths import ROOT
 from local.process import base_environment
-from tests.builders import TABLE, body_of, put
-from tests.metric_lines import figures_of
+from tests.support.builders import TABLE, body_of, put
+from tests.support.metric_lines import figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from local.stack import Stack
     from tests.conftest import Queues
 
-ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0
 SECRET = "hunter2-do-not-log"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tests.fakes import FakeSink
+from tests.support.fakes import FakeSink
 
 if TYPE_CHECKING:
+    from writer.mongodb.sink import MongoSink
     from writer.ports import Sink
-    from writer.sink import MongoSink
 
 Document = dict[str, Any]
 

@@ -19,9 +19,9 @@ from local.templates import load, without_types
 from local.writer_process import WriterProcess
 from producer_lambda.handler import lambda_handler
 from replicator_testing import Pipeline
-from tests.builders import LABEL, body_of, put
-from tests.lambda_environment import Deadline
-from tests.recording_proxy import recorded
+from tests.support.builders import LABEL, body_of, put
+from tests.support.lambda_environment import Deadline
+from tests.support.recording_proxy import recorded
 from writer.settings import DRAIN_GRACE, Settings
 
 if TYPE_CHECKING:

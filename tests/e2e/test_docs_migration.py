@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 
+from local.paths import ROOT
 from local.process import base_environment
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from replicator_testing import Pipeline
 
-PAGE = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
+PAGE = (ROOT / "docs" / "migration.md").read_text()
 BLOCK = re.compile(r"^( *)```(sh|text)(?: exit=(\d))?\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 TABLE, DATABASE = "people", "shop"
 ITEMS = 300
@@ -88,7 +89,7 @@ def environment_of(pipeline: Pipeline, database: str) -> dict[str, str]:
         **base_environment(),
         **pipeline.stack.environment(),
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(ROOT),
         "MONGODB_URI": pipeline.stack.mongodb_uri,
         "MONGODB_DATABASE": database,
         "QUEUE_URL": pipeline.deployment.queue_url,

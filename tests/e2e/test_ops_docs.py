@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
+from local.paths import ROOT
 from shared.dead_letter import DeadLetter
-from tests.builders import MIB, body_of, put
-from tests.commands import replicator
+from tests.support.builders import MIB, body_of, put
+from tests.support.commands import replicator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from local.stack import Stack
     from replicator_testing import Pipeline
 
-ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/operations.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN_ID = "59994f17"
@@ -48,7 +48,7 @@ def test_the_shown_commands_run(
 ) -> None:
     """In their order, on a pipeline with dead letters; only watching is left to another test."""
     monkeypatch.chdir(tmp_path)
-    for module in ("ops.held", "ops.peek"):
+    for module in ("ops.queues.queue_browser", "ops.queues.peek"):
         monkeypatch.setattr(f"{module}.WAIT_SECONDS", 0)  # emulators overlook nothing
     group = f"/ecs/{pipeline.database}"
     make: Any = boto3.session.Session().client  # for one service, without its types

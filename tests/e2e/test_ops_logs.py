@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.commands import replicator
+from tests.support.commands import replicator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ import pytest
 
 from local.deployment import mapping_of
 from shared.dead_letter import DeadLetter
-from tests.commands import Result, plain, replicator
+from tests.support.commands import Result, plain, replicator
 
 if TYPE_CHECKING:
     from local.stack import Stack

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from producer_lambda import handler
 from shared.errors import TransientError
-from tests.lambda_environment import Deadline, end_execution_environment
-from tests.lambda_events import in_lambda_event
+from tests.support.lambda_environment import Deadline, end_execution_environment
+from tests.support.lambda_events import in_lambda_event
 
 if TYPE_CHECKING:
     import random

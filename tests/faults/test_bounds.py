@@ -16,8 +16,8 @@ from local.process import wait_until
 from local.writer_process import WriterProcess
 from producer_lambda import handler
 from tests.faults.world import queues_only
-from tests.lambda_environment import Deadline
-from tests.strategies import arn
+from tests.support.lambda_environment import Deadline
+from tests.support.strategies import arn
 
 if TYPE_CHECKING:
     from local.stack import Stack

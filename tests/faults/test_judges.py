@@ -10,7 +10,7 @@ from bson.int64 import Int64
 
 from tests.faults.stream_poller import as_in_lambda
 from tests.faults.watch import Timeline
-from tests.oracle import compare
+from tests.support.oracle import compare
 
 ITEM = {"id": {"N": "1"}, "n": {"N": "1.5"}, "_id": {"S": "theirs"}}
 DOCUMENT = {"_id": 1, "id": 1, "n": 1.5, "_id_": "theirs", "_ddb": {"v": "v", "renamed": {"_id_": "_id"}}}

@@ -20,13 +20,13 @@ from local import ports
 from local.emulator import ACCESS_KEY, REGION
 from local.mongod import Mongod
 from local.process import wait_until
-from ops.migration.checkpoints import COLLECTION
-from tests import command_processes as commands
+from ops.migration.backfill.checkpoints import COLLECTION
 from tests.faults.source import Source, Table
 from tests.faults.workload import Workload
 from tests.faults.world import Options, World
-from tests.lambda_events import in_lambda_event
-from writer.guard import TOMBSTONES
+from tests.support import command_processes as commands
+from tests.support.lambda_events import in_lambda_event
+from writer.mongodb.guard import TOMBSTONES
 
 if TYPE_CHECKING:
     import random

@@ -11,8 +11,8 @@ import pytest
 
 from tests.faults.proxy import Proxy
 from tests.faults.world import Options
-from writer.guard import TOMBSTONES
-from writer.sweep import INTERVAL
+from writer.mongodb.guard import TOMBSTONES
+from writer.side_tasks import INTERVAL
 
 if TYPE_CHECKING:
     from local.stack import Stack

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from pymongo.errors import ConnectionFailure, OperationFailure
 
-from ops.migration.checkpoints import COLLECTION as BACKFILLS
-from ops.migration.findings import COLLECTION as VERIFICATIONS
-from tests.oracle import METADATA_FIELD, frozen
-from writer.guard import TOMBSTONES
+from ops.migration.backfill.checkpoints import COLLECTION as BACKFILLS
+from ops.migration.verify.findings import COLLECTION as VERIFICATIONS
+from tests.support.oracle import METADATA_FIELD, frozen
+from writer.mongodb.guard import TOMBSTONES
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence

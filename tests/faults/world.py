@@ -24,8 +24,8 @@ from tests.faults.stream_poller import (
 )
 from tests.faults.watch import Watch
 from tests.faults.workload import KEYS, Workload
-from tests.lambda_environment import end_execution_environment
-from tests.oracle import Comparison, compare
+from tests.support.lambda_environment import end_execution_environment
+from tests.support.oracle import Comparison, compare
 
 if TYPE_CHECKING:
     import random

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.attribute_values import encode_item, encode_number
 from shared.errors import PoisonError
-from tests.strategies import AttributeValue, Item, items, json_values, number_texts
+from tests.support.strategies import AttributeValue, Item, items, json_values, number_texts
 
 WIDE = Context(prec=400)
 INT64_MIN, INT64_MAX = -9223372036854775808, 9223372036854775807

@@ -8,7 +8,7 @@ from bson.decimal128 import Decimal128
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from writer.bson_values import decimal128
+from writer.mapping.bson_values import decimal128
 
 
 @given(

@@ -3,7 +3,7 @@
 Random tests find the deep interleavings rarely, so here all of them are tried: whenever a writer is about to
 touch the database or the queue, either may go on, freeze (its lock lapses without its noticing), or crash.
 The batch's way (`Service.process`), planning, settling and the apply steps are the real code; each step of
-`writer.apply` is then taken out, and the search must find how a deleted item stays.
+`writer.mongodb.apply` is then taken out, and the search must find how a deleted item stays.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.builders import TABLE, body_of, delete, put
-from tests.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
-from writer.apply import Tombstone, apply
-from writer.health import Health
-from writer.observing import Observers
-from writer.replication import parse_replication
-from writer.rules import Rules
+from tests.support.builders import TABLE, body_of, delete, put
+from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
+from writer.mapping.model import parse_replication
+from writer.mapping.rules import Rules
+from writer.mongodb.apply import Tombstone, apply
 from writer.service import Service
+from writer.telemetry.health import Health
+from writer.telemetry.observer import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 
     from shared.change import Change
-    from writer.apply import Command, Store, Written
-    from writer.lease import Lease
+    from writer.mongodb.apply import Command, Store, Written
     from writer.ports import Failure, Message, Outcome
+    from writer.sqs.lease import Lease
     from writer.write import Write
 
 FIRST = 10**21

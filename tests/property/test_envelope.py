@@ -24,8 +24,8 @@ from shared.envelope import (
     seal,
 )
 from shared.errors import PoisonError
-from tests.strategies import LABEL, TABLE, changes, json_values
-from tests.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
+from tests.support.strategies import LABEL, TABLE, changes, json_values
+from tests.support.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
 
 MIB = 1024 * 1024
 

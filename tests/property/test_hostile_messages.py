@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.dead_letter import entry_size
-from tests.builders import MIB, TABLE, body_of, message, put
-from tests.hostile import ENVELOPE, GOOD, HOSTILE
-from tests.strategies import json_values
-from writer.plan import make_plan
+from tests.support.builders import MIB, TABLE, body_of, message, put
+from tests.support.hostile import ENVELOPE, GOOD, HOSTILE
+from tests.support.strategies import json_values
+from writer.mapping.model import parse_replication
+from writer.mapping.rules import Rules
+from writer.planning.plan import make_plan
+from writer.planning.settle import settle
 from writer.ports import Failure, FailureKind, Outcome
-from writer.replication import parse_replication
-from writer.rules import Rules
-from writer.settle import settle
 
 if TYPE_CHECKING:
-    from writer.plan import Plan
+    from writer.planning.plan import Plan
 
 RULES = {
     "defaults": Rules(),

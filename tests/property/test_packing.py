@@ -20,7 +20,7 @@ from producer_lambda.records import Parsed, parse
 from shared.batches import MAX_ENTRIES
 from shared.change import Change
 from shared.envelope import decode
-from tests.strategies import stream_record
+from tests.support.strategies import stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,8 +3,8 @@
 Producer, planning, applying, settling and the batch's way through the service are the real code. The queue
 and the database are the fakes that the contract suites hold to the real ones; the model decides which writer
 goes on to its next operation, crashes, or loses its lock. After every step the promises are checked. The
-mutants at the end take one protection away each, and the model must notice. (The steps of `writer.apply` are
-too deep for random search: `test_delete_race` tries all interleavings of them.)
+mutants at the end take one protection away each, and the model must notice. (The steps of
+`writer.mongodb.apply` are too deep for random search: `test_delete_race` tries all interleavings of them.)
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from producer_lambda.settings import Settings
 from shared.change import Change
 from shared.envelope import decode
 from shared.errors import PoisonError
-from tests.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
-from tests.strategies import TABLE, stream_record
-from writer.apply import Tombstone
-from writer.health import Health
-from writer.observing import Observers
-from writer.rules import Rules
+from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
+from tests.support.strategies import TABLE, stream_record
+from writer.mapping.rules import Rules
+from writer.mongodb.apply import Tombstone
 from writer.service import Service
+from writer.telemetry.health import Health
+from writer.telemetry.observer import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
-    from writer.lease import Lease
-    from writer.plan import Plan
+    from writer.planning.plan import Plan
+    from writer.planning.settle import Settlement
     from writer.ports import Message
-    from writer.settle import Settlement
+    from writer.sqs.lease import Lease
     from writer.write import Write
 
 KEYS = ("a", "b", "c")

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.attribute_values import encode_number
-from tests.fakes import FakeSink
-from tests.strategies import BORDER_NUMBERS, Contents, contents
-from tests.whole_path import WholePath
-from writer.reverse import item_of
+from tests.support.fakes import FakeSink
+from tests.support.strategies import BORDER_NUMBERS, Contents, contents
+from tests.support.whole_path import WholePath
+from writer.mapping.reverse import item_of
 
 if TYPE_CHECKING:
-    from tests.oracle import Item
+    from tests.support.oracle import Item
 
 TABLE = "table"
 _EXACT = Context(prec=60)

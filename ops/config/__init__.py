@@ -1,0 +1,1 @@
+"""`replicator check-config` and `config-schema`."""

@@ -1,0 +1,87 @@
+"""What becomes of an item, found out by the code that the writer runs. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bson import CodecOptions, decode
+from bson.codec_options import DatetimeConversion
+
+from ops.config.items import ItemError
+from shared.attribute_values import encode_item
+from shared.change import Change, Op
+from shared.errors import PoisonError
+from writer.mapping.document import image_of, locate
+from writer.mongodb.guard import document_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ops.config.items import Item
+    from writer.mapping.rules import Rules
+
+VERSION = "<version>"
+"""Stands where a document has its version, which the stream makes."""
+
+_OPTIONS = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What becomes of one item.
+
+    Attributes:
+        database: where it goes; empty: the database of the writer's settings.
+        collection: likewise.
+        document: what it becomes; None: it is parked, or not replicated.
+        found_by: the filter that finds the document, where that is not `_id` alone.
+        poison: why it is parked, if it is.
+    """
+
+    database: str = ""
+    collection: str = ""
+    document: Mapping[str, Any] | None = None
+    found_by: Mapping[str, Any] | None = None
+    poison: PoisonError | None = None
+
+
+def change_of(table: str, key: Iterable[str], item: Item) -> Change:
+    """The change that the Lambda would send for an item.
+
+    Raises:
+        ItemError: DynamoDB holds no such item.
+    """
+    try:
+        image, tagged = encode_item(item)
+    except PoisonError as error:
+        raise ItemError(f'{error.reason} (an item is like {{"id": {{"N": "1"}}}})') from error
+    if missing := [name for name in key if name not in image]:
+        raise ItemError(f"the item has no attribute {missing[0]!r}, which is of its key")
+    return Change(
+        table=table,
+        stream="2000-01-01T00:00:00.000",
+        sequence="0",
+        op=Op.PUT,
+        key={name: image[name] for name in key},
+        at=0,
+        event_id="",
+        image=image,
+        tagged=tagged,
+    )
+
+
+def preview(rules: Rules, change: Change) -> Preview:
+    """Finds what becomes of a put."""
+    try:
+        table = rules.table(change.table)
+        target = locate(table, change)
+        image = image_of(table, change, target)
+    except PoisonError as error:
+        return Preview(poison=error)
+    if image is None:
+        return Preview(target.database, target.collection)
+    document = decode(image.document, _OPTIONS)
+    document[target.metadata_field]["v"] = VERSION
+    found_by = document_filter(target, image.shard) if image.shard else None
+    return Preview(target.database, target.collection, document, found_by)

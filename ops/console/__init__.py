@@ -1,0 +1,1 @@
+"""What all commands share at the terminal: text, progress, exit statuses, time arguments."""

@@ -1,0 +1,62 @@
+"""How a command ends: exit statuses, and one sentence instead of a traceback.
+
+0: well. 1: something was found, or is not well. 2: wrong use, or what was asked cannot be reached.
+130: Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import functools
+import signal
+import sys
+from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec
+
+import typer
+
+from ops.console.terminal import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+P = ParamSpec("P")
+
+WELL: Final = 0
+FOUND: Final = 1
+UNUSABLE: Final = 2
+_INTERRUPTED: Final = 130
+
+
+class CommandError(Exception):
+    """The command cannot do what it was asked for; the text is a sentence that says why, and what helps."""
+
+
+def told(command: Callable[P, None]) -> Callable[P, None]:
+    """Ends a command with a sentence on standard error, and not with a traceback.
+
+    SIGTERM ends it like Ctrl-C does: what the command holds is given back on the way out.
+    """
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        before = signal.signal(signal.SIGTERM, _terminated)
+        try:
+            command(*args, **kwargs)
+        except CommandError as error:
+            warn(f"replicator: {error}")
+            raise typer.Exit(UNUSABLE) from error
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(_INTERRUPTED) from interrupt
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    return wrapper
+
+
+def warn(text: str) -> None:
+    """Says something on standard error, in one piece."""
+    typer.echo(printable(text), err=True)
+
+
+def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

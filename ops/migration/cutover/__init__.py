@@ -1,0 +1,1 @@
+"""`replicator plan-cutover`."""

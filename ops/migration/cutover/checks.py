@@ -1,0 +1,173 @@
+"""May applications move to MongoDB? A list of checks; what is not known is never green. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ops.console.progress import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ops.migration.backfill.checkpoints import Checkpoint
+
+
+class Light(StrEnum):
+    """What a check says."""
+
+    GREEN = "green"
+    RED = "red"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the list.
+
+    Attributes:
+        found: what was found.
+        advice: what to do about it; empty if nothing.
+    """
+
+    name: str
+    light: Light
+    found: str
+    advice: str = ""
+
+
+def live_check(missing: str | None) -> Check:
+    """Live replication.
+
+    Args:
+        missing: what keeps changes from being replicated (`ops.migration.source.live.what_is_missing`).
+    """
+    if missing is None:
+        return Check("live replication", Light.GREEN, "the stream is on, and a Lambda reads it")
+    return Check("live replication", Light.RED, "it is off", missing)
+
+
+def backfill_check(checkpoint: Checkpoint | None, rules: str) -> Check:
+    """The copy of what was there.
+
+    Args:
+        checkpoint: of the table's backfill.
+        rules: the digest of the mapping.
+    """
+    name = "backfill"
+    if checkpoint is None:
+        return Check(name, Light.RED, "none has run", "replicator backfill")
+    counts = checkpoint.counts
+    if checkpoint.finished is None:
+        return Check(
+            name,
+            Light.RED,
+            f"not complete: {counts.read:,} items up to now",
+            "replicator backfill goes on with it",
+        )
+    if checkpoint.rules != rules:
+        return Check(
+            name, Light.RED, "it ran under another mapping", "replicator backfill --restart, then verify"
+        )
+    if counts.rejected:
+        return Check(
+            name,
+            Light.RED,
+            f"complete, but {counts.rejected:,} items were rejected",
+            "mend the mapping or the items: replicator backfill --restart --rejects FILE tells which",
+        )
+    return Check(name, Light.GREEN, f"complete, {counts.read:,} items, {_ago(checkpoint.finished)}")
+
+
+def verify_check(
+    note: Mapping[str, Any] | None,
+    checkpoint: Checkpoint | None,
+    rules: str,
+    within: timedelta,
+    now: datetime,
+) -> Check:
+    """The last comparison.
+
+    Args:
+        note: what is kept of it.
+        checkpoint: of the backfill, which has to be older.
+        rules: the digest of the mapping.
+        within: how old it may be.
+        now: the time.
+    """
+    name, again = "verify", "replicator verify"
+    if note is None:
+        return Check(name, Light.RED, "none has run", again)
+    at, wrong = note["at"].replace(tzinfo=UTC), not note["clean"]
+    ago = _ago(at, now)
+    if wrong:
+        kinds = ", ".join(
+            f"{note[kind]:,} {kind}" for kind in ("missing", "different", "extra", "unmappable") if note[kind]
+        )
+        return Check(name, Light.RED, f"found {kinds}, {ago}", "replicator repair, then verify")
+    if not note["complete"]:
+        return Check(name, Light.RED, f"clean, but only a sample of {note['sample']:,}, {ago}", again)
+    if note["rules"] != rules:
+        return Check(name, Light.RED, f"clean, but under another mapping, {ago}", again)
+    if now - at > within:
+        return Check(name, Light.RED, f"clean, but {ago}", again)
+    if (
+        checkpoint is not None
+        and checkpoint.finished is not None
+        and note["started"].replace(tzinfo=UTC) < checkpoint.finished.replace(microsecond=0)
+    ):
+        return Check(name, Light.RED, "clean, but before the backfill was complete", again)
+    if note["in_flight"]:
+        return Check(
+            name,
+            Light.UNKNOWN,
+            f"clean, but {note['in_flight']:,} keys changed all the time, {ago}",
+            "replicator verify with a longer --settle",
+        )
+    return Check(name, Light.GREEN, f"clean and complete, {note['items']:,} items, {ago}")
+
+
+def lag_check(name: str, worst: float | None, limit: float, minutes: int, *, why_unknown: str = "") -> Check:
+    """A lag that CloudWatch has measured.
+
+    Args:
+        name: of what.
+        worst: the highest of the last minutes, seconds; None: there is none.
+        limit: what it has to be below, seconds.
+        minutes: how many.
+        why_unknown: why there is none.
+    """
+    if worst is None:
+        return Check(name, Light.UNKNOWN, why_unknown)
+    span = f"at most {worst:.1f} s in the last {minutes} minutes"
+    if worst < limit:
+        return Check(name, Light.GREEN, span)
+    return Check(name, Light.RED, f"{span}, not below {limit:g} s", "docs/operations.md")
+
+
+def queue_check(name: str, messages: int | None, *, why_unknown: str, advice: str) -> Check:
+    """A queue that has to be empty.
+
+    Args:
+        name: what is in it.
+        messages: how many there are, those in flight and delayed included; None: not known.
+        why_unknown: why it is not known.
+        advice: what to do if there are some.
+    """
+    if messages is None:
+        return Check(name, Light.UNKNOWN, why_unknown)
+    if messages:
+        return Check(name, Light.RED, f"{messages:,}", advice)
+    return Check(name, Light.GREEN, "none")
+
+
+def may_cut_over(checks: Sequence[Check]) -> bool:
+    """Whether all are green."""
+    return all(check.light is Light.GREEN for check in checks)
+
+
+def _ago(at: datetime, now: datetime | None = None) -> str:
+    seconds = ((now or datetime.now(UTC)) - at).total_seconds()
+    return f"{duration(max(0.0, seconds))} ago"

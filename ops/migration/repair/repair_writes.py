@@ -1,0 +1,202 @@
+"""What mends a difference: an ordinary guarded write at the version just after the one that was seen.
+
+Such a write takes the place of the version that was seen (and of older ones), and of no other: it is a
+compare and set. A live change that comes before it or after it wins as ever; one that was applied already and
+is delivered again does not undo it. The steps of `writer.mongodb.apply` hold for it, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from bson import encode
+
+from ops.migration.images import Copied, copied, write_of
+from ops.migration.verify.comparison import Kind, as_document, is_extra, version_of
+from shared.change import Op
+from shared.errors import PoisonError
+from shared.version import BACKFILL, just_after
+from writer.mapping.bson_values import hashable
+from writer.mapping.model import Deletes
+from writer.mongodb.apply import Tombstone
+from writer.write import Mark, Removal, Target, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ops.migration.retry import Patience
+    from ops.migration.store import Store
+    from ops.migration.verify.lookup import Looker, Sight
+    from ops.migration.verify.verifier import Finding
+    from writer.mapping.rules import Table
+    from writer.ports import Outcome
+
+_TRIES = 5
+_AT_ONCE = 8
+
+
+class Result(StrEnum):
+    """What became of a difference."""
+
+    MENDED = "mended"
+    """Put right by this run (or would be, in a dry run)."""
+    MOVED_ON = "moved on"
+    """Both sides were equal when it was looked at again: a live change came, or somebody mended it."""
+    LEFT = "left"
+    """Not mended; the reason says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What became of one finding."""
+
+    finding: Finding
+    result: Result
+    reason: str = ""
+
+
+class UnmendableError(Exception):
+    """It is not repair's to mend; the text says why."""
+
+
+def mending_write(table: Table, key: dict[str, str], sight: Sight, buried: Tombstone, now: int) -> Write:
+    """The write that mends what was seen. Pure but for hooks.
+
+    Args:
+        table: the rules.
+        key: the table's key attributes and their types.
+        sight: both sides; they differ.
+        buried: what is known to have been deleted.
+        now: milliseconds since the epoch.
+
+    Raises:
+        UnmendableError: nothing that is written mends it.
+    """
+    assert sight.difference is not None  # noqa: S101 - for the type checker; callers look first
+    if sight.difference.kind is Kind.UNMAPPABLE:
+        raise UnmendableError(sight.difference.reason)
+    if sight.difference.kind is Kind.EXTRA:
+        if sight.version is None:
+            raise UnmendableError("the document has no version of ours: delete it by hand if nobody needs it")
+        keeps = table.rule.deletes is Deletes.MARK and sight.item is None
+        return removal_of(table, sight.document_id, sight.version, now, marks=keeps)
+    if sight.item is None:
+        raise UnmendableError("there is no item")
+    seen = max(
+        sight.version or "", sight.mark or "", buried.removed, buried.mark.version if buried.mark else ""
+    )
+    # A version that is there, even the lowest one, is to be replaced; where there is none, nothing is.
+    is_new = not seen and sight.version is None
+    version = BACKFILL if is_new else just_after(seen)
+    try:
+        write = write_of(table, copied(table.name, key, sight.item, now, version))
+    except PoisonError as error:
+        raise UnmendableError(f"{error.code}: {error.reason}") from error
+    if write is None:
+        raise UnmendableError("the hook does not want the item now")
+    return write
+
+
+def removal_of(table: Table, document_id: Any, version: str, now: int, *, marks: bool) -> Write:
+    """Removes (or marks) a document whose version is not higher than the one that was seen."""
+    after = just_after(version)
+    target = Target(
+        table.database,
+        table.collection,
+        document_id,
+        (table.database, table.collection, encode({"": document_id})),
+        table.rule.metadata_field,
+    )
+    change = Copied(table=table.name, stream="", sequence=after, op=Op.DELETE, key={}, at=now, event_id="")
+    removals = [] if marks else [Removal({}, after)]
+    mark = Mark(after, now) if marks else None
+    return Write(target, change, 0, frozenset({0}), 1, removals=removals, mark=mark)
+
+
+class Mender:
+    """Mends one table's collection."""
+
+    def __init__(self, looker: Looker, store: Store, patience: Patience, *, dry_run: bool) -> None:
+        self._looker = looker
+        self._store = store
+        self._patience = patience
+        self._dry_run = dry_run
+
+    async def mend(self, findings: Sequence[Finding]) -> list[Mended]:
+        """Looks at findings anew, and mends what is still wrong."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(finding: Finding) -> Mended:
+            async with gate:
+                return await self._mend(finding)
+
+        return list(await asyncio.gather(*map(one, findings)))
+
+    async def _mend(self, finding: Finding) -> Mended:
+        if finding.key is None:
+            return await self._mend_without_key(finding)
+        document_id = self._looker.id_of(finding.key)
+        for _ in range(_TRIES):
+            # Before the item is read: a deletion that comes after it must have a higher version than ours.
+            buried = Tombstone() if document_id is None else await self._buried(document_id)
+            (sight,) = await self._looker.look([finding.key])
+            if sight.difference is None:
+                return Mended(finding, Result.MOVED_ON)
+            try:
+                write = mending_write(
+                    self._looker.table,
+                    dict(self._looker.source.key),
+                    sight,
+                    buried,
+                    _now(),
+                )
+            except UnmendableError as error:
+                return Mended(finding, Result.LEFT, str(error))
+            if self._dry_run:
+                return Mended(finding, Result.MENDED, f"{sight.difference.kind}: {sight.difference.reason}")
+            outcome = await self._patience.until_done(lambda write=write: self._store.apply([write]))  # type: ignore[misc]
+            if outcome.failures:
+                return Mended(finding, Result.LEFT, _refusal(outcome))
+            if outcome.inserted + outcome.modified + outcome.deleted:
+                return Mended(finding, Result.MENDED)
+        return Mended(finding, Result.LEFT, "live changes came in between each time: run it again")
+
+    async def _mend_without_key(self, finding: Finding) -> Mended:
+        """A document whose `_id` no item can have."""
+        table = self._looker.table
+        documents = await self._looker.documents([finding.document_id])
+        raw = documents.get(hashable(finding.document_id))
+        document = None if raw is None else as_document(bytes(raw.raw))
+        if document is None or not is_extra(table, document):
+            return Mended(finding, Result.MOVED_ON)
+        version = version_of(table, document)
+        if version is None:
+            return Mended(
+                finding,
+                Result.LEFT,
+                "the document has no version of ours: delete it by hand if nobody needs it",
+            )
+        if self._dry_run:
+            return Mended(finding, Result.MENDED, finding.reason)
+        write = removal_of(table, finding.document_id, version, _now(), marks=False)
+        outcome = await self._patience.until_done(lambda: self._store.apply([write]))
+        return Mended(finding, Result.MENDED if outcome.deleted else Result.MOVED_ON)
+
+    async def _buried(self, document_id: Any) -> Tombstone:
+        probe = removal_of(self._looker.table, document_id, "", 0, marks=False)
+        probe = probe._replace(change=probe.change._replace(sequence=BACKFILL))
+        found = await self._patience.until_done(lambda: self._store.tombstones_of([probe]))
+        return found.get(0, Tombstone())
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
+
+
+def _refusal(outcome: Outcome) -> str:
+    (failure,) = outcome.failures.values()
+    return f"MongoDB refuses it (code {failure.code}): {failure.reason}"

@@ -1,0 +1,261 @@
+"""A table export in S3, or a copy of it in a folder: full exports in the format DYNAMODB_JSON.
+
+Source: Amazon DynamoDB developer guide, "DynamoDB table export output format" (the manifests, the checksums,
+and lines of the form {"Item": {…}} in gzip files).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from ops.migration.source.table import Page, asked
+from shared.errors import FatalError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ops.migration.images import Item
+    from ops.migration.retry import Patience
+
+_PAGE_ITEMS = 1_000
+_PAGE_BYTES = 4 * 1024 * 1024
+_CHUNK = 1024 * 1024
+_IN_MEMORY = 8 * 1024 * 1024
+
+
+class Files(Protocol):
+    """Where an export is."""
+
+    name: str
+
+    async def read(self, name: str, into: IO[bytes]) -> None:
+        """Writes the content of a file, named relative to the export's folder, to `into`.
+
+        Raises:
+            TransientError, FatalError: as `ops.migration.source.table.asked`.
+        """
+        ...
+
+
+class Folder:
+    """An export on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+
+    async def read(self, name: str, into: IO[bytes]) -> None:
+        try:
+            with (self._path / name).open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    into.write(chunk)
+        except OSError as error:
+            raise FatalError(f"the export's file {self._path / name} cannot be read: {error}") from error
+
+
+class Bucket:
+    """An export in S3."""
+
+    def __init__(self, client: Any, url: str) -> None:
+        """Takes apart where it is.
+
+        Args:
+            client: of Amazon S3.
+            url: s3://bucket/prefix/AWSDynamoDB/id
+        """
+        self.name = url.rstrip("/")
+        self._client = client
+        self._bucket, _, self._prefix = self.name.removeprefix("s3://").partition("/")
+
+    async def read(self, name: str, into: IO[bytes]) -> None:
+        key = f"{self._prefix}/{name}" if self._prefix else name
+
+        async def fetch() -> None:
+            into.seek(0)
+            into.truncate()
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+            async with answer["Body"] as body:
+                while chunk := await body.read(_CHUNK):
+                    into.write(chunk)
+
+        await asked(f"reading s3://{self._bucket}/{key}", fetch)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file with items.
+
+    Attributes:
+        name: relative to the export's folder.
+        md5: of the file, base64; empty: not told.
+        items: how many it has; None: not told.
+    """
+
+    name: str
+    md5: str
+    items: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an export is.
+
+    Attributes:
+        id: the export's ARN, or what the manifest has instead.
+        table: the table's name.
+        taken: the time whose state it has.
+        items: how many it has; None: not told.
+        files: those with items.
+    """
+
+    id: str
+    table: str
+    taken: datetime
+    items: int | None
+    files: Sequence[DataFile]
+
+
+class Export:
+    """Reads an export."""
+
+    def __init__(self, files: Files, patience: Patience) -> None:
+        self._files = files
+        self._patience = patience
+
+    async def manifest(self) -> Manifest:
+        """Reads both manifests, and checks their checksums where there are any.
+
+        Raises:
+            FatalError: it is no export that can be copied.
+        """
+        summary = _json_of(await self._text("manifest-summary.json"), "manifest-summary.json")
+        files = [
+            _json_of(line, "manifest-files.json")
+            for line in (await self._text("manifest-files.json")).splitlines()
+            if line.strip()
+        ]
+        return manifest_of(summary, files)
+
+    async def pages(self, file: DataFile) -> AsyncIterator[Page]:
+        """The items of a file, some at a time.
+
+        Raises:
+            FatalError: the file is damaged, or not of this format.
+        """
+        count = 0
+        async with self._checked(file) as data:
+            for items in _some(_items_of(data, file.name)):
+                count += len(items)
+                yield Page(items, None)
+                await asyncio.sleep(0)  # reading is work for this thread: others shall have their turn
+        if file.items is not None and count != file.items:
+            raise FatalError(
+                f"the export's file {file.name} has {count} items, but the manifest says {file.items}: fetch "
+                "it again"
+            )
+
+    @asynccontextmanager
+    async def _checked(self, file: DataFile) -> AsyncIterator[IO[bytes]]:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
+            await self._patience.until_done(lambda: self._files.read(file.name, data))
+            data.seek(0)
+            digest = base64.b64encode(hashlib.file_digest(data, "md5").digest()).decode()
+            if file.md5 and digest != file.md5:
+                raise FatalError(
+                    f"the export's file {file.name} is damaged: its MD5 is {digest}, and {file.md5} in the "
+                    "manifest: fetch it again"
+                )
+            data.seek(0)
+            yield data
+
+    async def _text(self, name: str) -> str:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
+            await self._patience.until_done(lambda: self._files.read(name, data))
+            data.seek(0)
+            return data.read().decode("utf-8", errors="replace")
+
+
+def manifest_of(summary: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> Manifest:
+    """Reads what the manifests say. Pure.
+
+    Raises:
+        FatalError: it is an incremental export, of another format, or no manifest.
+    """
+    if summary.get("outputFormat") != "DYNAMODB_JSON":
+        raise FatalError(
+            f"the export has the format {summary.get('outputFormat')}: export again with DYNAMODB_JSON"
+        )
+    if summary.get("exportType", "FULL_EXPORT") != "FULL_EXPORT":
+        raise FatalError("the export is an incremental one: changes come by the stream; take a full export")
+    try:
+        own = summary["manifestFilesS3Key"].rpartition("/")[0]
+        return Manifest(
+            id=str(summary.get("exportArn") or own),
+            table=summary["tableArn"].rpartition("table/")[2].partition("/")[0],
+            taken=_time(summary["exportTime"]),
+            items=summary.get("itemCount"),
+            files=[
+                DataFile(
+                    each["dataFileS3Key"].removeprefix(f"{own}/"),
+                    each.get("md5Checksum") or "",
+                    each.get("itemCount"),
+                )
+                for each in files
+            ],
+        )
+    except (KeyError, AttributeError, ValueError) as error:
+        raise FatalError(f"the export's manifest is not as DynamoDB writes it: {error!r}") from error
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _json_of(text: str, name: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise FatalError(f"the export's {name} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise FatalError(f"the export's {name} is not as DynamoDB writes it")
+    return content
+
+
+def _items_of(data: IO[bytes], name: str) -> Iterator[tuple[Item, int]]:
+    """Items with the length of their lines."""
+    try:
+        with gzip.open(data) as lines:
+            for line in lines:
+                if line.strip():
+                    item = json.loads(line)["Item"]
+                    if not isinstance(item, dict):
+                        raise TypeError("an item is no object")
+                    yield item, len(line)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise FatalError(
+            f"the export's file {name} does not hold one item per line: {error!r}: fetch it again"
+        ) from error
+
+
+def _some(items: Iterator[tuple[Item, int]]) -> Iterator[list[Item]]:
+    page: list[Item] = []
+    size = 0
+    for item, length in items:
+        page.append(item)
+        size += length
+        if len(page) == _PAGE_ITEMS or size > _PAGE_BYTES:
+            yield page
+            page, size = [], 0
+    if page:
+        yield page

@@ -1,0 +1,153 @@
+"""Both sides of some keys, read anew: the document first, then the item, consistently."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bson.errors import InvalidBSON
+
+from ops.migration.backfill.copier import as_json
+from ops.migration.images import copied, key_of_item, write_of
+from ops.migration.verify.comparison import (
+    Difference,
+    Kind,
+    as_document,
+    id_of_raw,
+    judge,
+    key_identity,
+    mark_of,
+    version_of,
+)
+from shared.errors import PoisonError
+from writer.mapping.bson_values import hashable
+from writer.mapping.document import locate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ops.migration.images import Item, Key
+    from ops.migration.retry import Patience
+    from ops.migration.source.table import Reader, Source
+    from ops.migration.store import Raw, Store
+    from writer.mapping.rules import Table
+
+_KEYS_AT_ONCE = 100
+_CALLS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One key, both sides.
+
+    Attributes:
+        document_id: the `_id` that belongs to the key.
+        item: None: there is none.
+        found: the document's BSON; None: there is none.
+        version: that of the document; None: it has none, or there is no document.
+        mark: the version of the deletion that marked the document, if one did.
+        difference: what is wrong; None: nothing.
+    """
+
+    key: Key
+    document_id: Any
+    item: Item | None
+    found: bytes | None
+    version: str | None
+    mark: str | None
+    difference: Difference | None
+
+    @property
+    def signature(self) -> str:
+        """Changes when one of the sides does."""
+        item = json.dumps(_sorted(as_json(self.item)), sort_keys=True)
+        return hashlib.blake2b(item.encode() + b"\0" + (self.found or b""), digest_size=16).hexdigest()
+
+
+class Looker:
+    """Looks at one table and its collection."""
+
+    def __init__(
+        self, reader: Reader, source: Source, store: Store, table: Table, patience: Patience
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._patience = patience
+        self.source = source
+        self.table = table
+
+    async def look(self, keys: Sequence[Key]) -> list[Sight]:
+        """Reads both sides of some keys, and compares them."""
+        ids = {key_identity(key): self.id_of(key) for key in keys}
+        documents = await self.documents(
+            [document_id for document_id in ids.values() if document_id is not None]
+        )
+        items = await self.items(keys)
+        sights = []
+        for key in keys:
+            identity = key_identity(key)
+            document_id = ids[identity]
+            raw = None if document_id is None else documents.get(hashable(document_id))
+            sights.append(self.sight(key, document_id, items.get(identity), raw))
+        return sights
+
+    def sight(self, key: Key, document_id: Any, item: Item | None, raw: Raw | None) -> Sight:
+        """Compares both sides of one key."""
+        found = None if raw is None else bytes(raw.raw)
+        version = mark = None
+        if found is not None:
+            document = as_document(found)
+            version, mark = version_of(self.table, document), mark_of(self.table, document)
+        expected = None
+        try:
+            if item is not None:
+                write = write_of(self.table, copied(self.source.name, self.source.key, item, _now()))
+                expected = None if write is None else write.document
+            difference = judge(self.table, expected, found, is_there=item is not None)
+        except PoisonError as error:
+            difference = Difference(Kind.UNMAPPABLE, f"{error.code}: {error.reason}")
+        except InvalidBSON as error:
+            difference = Difference(Kind.DIFFERENT, f"the document cannot be read: {error}")
+        return Sight(key, document_id, item, found, version, mark, difference)
+
+    def id_of(self, key: Key) -> Any:
+        """The `_id` of a key; None: it can have none."""
+        try:
+            return locate(self.table, copied(self.source.name, self.source.key, key, 0)).document_id
+        except PoisonError:
+            return None
+
+    async def documents(self, ids: Sequence[Any]) -> dict[Any, Raw]:
+        """Documents by their `_id`s."""
+        found = await self._patience.until_done(lambda: self._store.documents(self.table, ids))
+        return {hashable(id_of_raw(raw)): raw for raw in found}
+
+    async def items(self, keys: Sequence[Key], *, only_keys: bool = False) -> dict[Any, Item]:
+        """Items by the identities of their keys."""
+        gate = asyncio.Semaphore(_CALLS_AT_ONCE)
+
+        async def get(some: Sequence[Key]) -> list[Item]:
+            async with gate:
+                return await self._reader.get(self.source, some, only_keys=only_keys)
+
+        chunks = [keys[start : start + _KEYS_AT_ONCE] for start in range(0, len(keys), _KEYS_AT_ONCE)]
+        found: Iterable[list[Item]] = await asyncio.gather(*map(get, chunks))
+        return {key_identity(key_of_item(self.source.key, item)): item for some in found for item in some}
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
+
+
+def _sorted(value: Any) -> Any:
+    """Sets come in any order."""
+    if isinstance(value, dict):
+        return {
+            name: sorted(part) if name in ("SS", "NS", "BS") and isinstance(part, list) else _sorted(part)
+            for name, part in value.items()
+        }
+    return [_sorted(part) for part in value] if isinstance(value, list) else value

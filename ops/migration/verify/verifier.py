@@ -1,0 +1,245 @@
+"""Comparing a table with its collection, in both directions, with bounded memory.
+
+Items are read page by page, and their documents looked up; documents are read in the order of `_id`, and
+their items looked up. What looks wrong is looked at again until it is known
+(`ops.migration.verify.recheck`), some hundreds of keys at a time; who finds more waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ops.migration.images import key_of_id, key_of_item
+from ops.migration.verify.comparison import (
+    Kind,
+    as_document,
+    id_of_raw,
+    is_extra,
+    is_marked,
+    is_theirs,
+    key_identity,
+    version_of,
+)
+from ops.migration.verify.recheck import Verdict, settle
+from writer.mapping.bson_values import hashable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from ops.migration.images import Item, Key
+    from ops.migration.retry import Patience
+    from ops.migration.source.table import Reader
+    from ops.migration.store import Raw, Store
+    from ops.migration.verify.lookup import Looker
+
+_TOGETHER = 500
+"""Keys that are settled together."""
+
+_GROUPS = 8
+"""Such groups at once."""
+
+_DOCUMENTS = 1_000
+_ITEMS_PER_SEGMENT = 100  # of a sample: few enough that it comes from all over the table
+_MOST_SEGMENTS = 1_000_000  # Amazon DynamoDB API reference, "Scan": TotalSegments
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and stays so.
+
+    Attributes:
+        key: None: no item can have this document's `_id`.
+        version: that of the document; None: it has none, or there is no document.
+    """
+
+    kind: Kind
+    key: Key | None
+    document_id: Any
+    version: str | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was found.
+
+    Attributes:
+        items: that were compared.
+        documents: that were looked at.
+        marked: documents of deleted items that stay, marked.
+        theirs: documents of applications.
+        in_flight: keys whose sides kept changing.
+    """
+
+    items: int = 0
+    documents: int = 0
+    missing: int = 0
+    different: int = 0
+    extra: int = 0
+    unmappable: int = 0
+    marked: int = 0
+    theirs: int = 0
+    in_flight: int = 0
+
+    @property
+    def wrong(self) -> int:
+        """The number of differences."""
+        return self.missing + self.different + self.extra + self.unmappable
+
+
+@dataclass
+class Verifier:
+    """One comparison.
+
+    Attributes:
+        segments: parts of the table that are read at once.
+        seconds: that a difference has to stay.
+        find: is given each finding.
+        progress: is told how many items or documents more are done.
+    """
+
+    looker: Looker
+    reader: Reader
+    store: Store
+    patience: Patience
+    segments: int
+    seconds: float
+    find: Callable[[Finding], Awaitable[None]]
+    progress: Callable[[int], None]
+    counts: Counts = field(default_factory=Counts)
+    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_GROUPS))
+    _suspects: list[Key] = field(default_factory=list)
+
+    async def everything(self) -> Counts:
+        """Compares everything.
+
+        Raises:
+            ExceptionGroup: something only a person can mend.
+        """
+        async with asyncio.TaskGroup() as group:
+            scans = [group.create_task(self._segment(group, number)) for number in range(self.segments)]
+            for scan in scans:
+                await scan
+            after: Any = None
+            while documents := await self._documents_after(after):
+                await self._check_documents(group, documents)
+                after = documents[-1]["_id"]
+            await self._flush(group)
+        return self.counts
+
+    async def sample(self, number: int) -> Counts:
+        """Compares some items, and some documents, chosen at random; raises as `everything`."""
+        async with asyncio.TaskGroup() as group:
+            left = number
+            async for items in self._random_items():
+                await self._check_items(group, items[:left])
+                left -= len(items)
+                if left <= 0:
+                    break
+            documents = await self.patience.until_done(
+                lambda: self.store.random_documents(self.looker.table, number)
+            )
+            different = {hashable(id_of_raw(raw)): raw for raw in documents}  # `$sample` may repeat itself
+            everything = list(different.values())
+            for start in range(0, len(everything), _DOCUMENTS):
+                await self._check_documents(group, everything[start : start + _DOCUMENTS])
+            await self._flush(group)
+        return self.counts
+
+    async def _segment(self, group: asyncio.TaskGroup, number: int) -> None:
+        after: Key | None = None
+        while True:
+            page = await self.reader.page(self.looker.source, number, self.segments, after)
+            await self._check_items(group, page.items)
+            after = page.after
+            if after is None:
+                return
+
+    async def _random_items(self) -> AsyncIterator[Sequence[Item]]:
+        """The beginnings of segments in random order: items are spread over segments by their hash."""
+        source = self.looker.source
+        segments = min(max(1, source.items // _ITEMS_PER_SEGMENT), _MOST_SEGMENTS)
+        for number in random.sample(range(segments), segments):
+            after: Key | None = None
+            while True:
+                page = await self.reader.page(source, number, segments, after, most=_ITEMS_PER_SEGMENT)
+                yield page.items
+                after = page.after
+                if after is None:
+                    break
+
+    async def _documents_after(self, after: Any) -> list[Raw]:
+        found = await self.patience.until_done(
+            lambda: self.store.some_documents(self.looker.table, after, _DOCUMENTS + 1)
+        )
+        return found if after is None else [raw for raw in found if raw["_id"] != after]
+
+    async def _check_items(self, group: asyncio.TaskGroup, items: Sequence[Item]) -> None:
+        for start in range(0, len(items), _DOCUMENTS):
+            some = items[start : start + _DOCUMENTS]
+            keys = [key_of_item(self.looker.source.key, item) for item in some]
+            ids = [self.looker.id_of(key) for key in keys]
+            documents = await self.looker.documents([each for each in ids if each is not None])
+            for key, document_id, item in zip(keys, ids, some, strict=True):
+                raw = None if document_id is None else documents.get(hashable(document_id))
+                if self.looker.sight(key, document_id, item, raw).difference is not None:
+                    await self._suspect(group, key)
+            self.counts.items += len(some)
+            self.progress(len(some))
+            await asyncio.sleep(0)
+
+    async def _check_documents(self, group: asyncio.TaskGroup, documents: Sequence[Raw]) -> None:
+        table, source = self.looker.table, self.looker.source
+        keys: list[Key] = []
+        for raw in documents:
+            document = as_document(bytes(raw.raw))
+            if is_theirs(table, document):
+                self.counts.theirs += 1
+            elif is_marked(table, document):
+                self.counts.marked += 1
+            elif (key := key_of_id(table, source.key, document["_id"])) is not None:
+                keys.append(key)
+            elif is_extra(table, document):
+                reason = "no item of the table can have this _id"
+                version = version_of(table, document)
+                await self._found(Finding(Kind.EXTRA, None, document["_id"], version, reason))
+        items = await self.looker.items(keys, only_keys=True)
+        for key in keys:
+            if key_identity(key) not in items:
+                await self._suspect(group, key)
+        self.counts.documents += len(documents)
+        self.progress(len(documents))
+
+    async def _suspect(self, group: asyncio.TaskGroup, key: Key) -> None:
+        self._suspects.append(key)
+        if len(self._suspects) >= _TOGETHER:
+            await self._flush(group)
+
+    async def _flush(self, group: asyncio.TaskGroup) -> None:
+        keys, self._suspects = self._suspects, []
+        # The same key twice: a page was read again.
+        different = list({key_identity(key): key for key in keys}.values())
+        if different:
+            await self._gate.acquire()
+            group.create_task(self._settle(different))
+
+    async def _settle(self, keys: Sequence[Key]) -> None:
+        try:
+            for verdict, sight in await settle(self.looker, keys, self.seconds):
+                if verdict is Verdict.IN_FLIGHT:
+                    self.counts.in_flight += 1
+                elif verdict is Verdict.WRONG and (difference := sight.difference) is not None:
+                    await self._found(
+                        Finding(
+                            difference.kind, sight.key, sight.document_id, sight.version, difference.reason
+                        )
+                    )
+        finally:
+            self._gate.release()
+
+    async def _found(self, finding: Finding) -> None:
+        setattr(self.counts, finding.kind, getattr(self.counts, finding.kind) + 1)
+        await self.find(finding)

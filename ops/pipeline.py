@@ -1,0 +1,139 @@
+"""Where the parts of a running pipeline are: from a CloudFormation stack, or named one by one.
+
+The names are those of the writer's settings, so that its environment serves the commands, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.aws import asking, code_of
+from ops.console.exit_status import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ops.aws import Aws
+
+_WHERE = "Which pipeline"
+
+StackOption = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        metavar="NAME",
+        envvar="REPLICATOR_STACK",
+        help="The CloudFormation stack of deploy/pipeline.yaml; its outputs name the rest.",
+        show_default=False,
+        rich_help_panel=_WHERE,
+    ),
+]
+QueueOption = Annotated[
+    str,
+    typer.Option(
+        "--queue-url",
+        metavar="URL",
+        envvar="QUEUE_URL",
+        help="The queue, where no stack is given.",
+        show_default=False,
+        rich_help_panel=_WHERE,
+    ),
+]
+DeadLetterOption = Annotated[
+    str,
+    typer.Option(
+        "--dead-letter-queue-url",
+        metavar="URL",
+        envvar="DEAD_LETTER_QUEUE_URL",
+        help="Its dead-letter queue, where no stack is given.",
+        show_default=False,
+        rich_help_panel=_WHERE,
+    ),
+]
+FunctionOption = Annotated[
+    str,
+    typer.Option(
+        "--function",
+        metavar="NAME",
+        envvar="REPLICATOR_FUNCTION",
+        help="The Lambda function, where no stack is given.",
+        show_default=False,
+        rich_help_panel=_WHERE,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What was named; empty texts: not known."""
+
+    queue_url: str = ""
+    dead_letter_queue_url: str = ""
+    function: str = ""
+
+    @property
+    def queue(self) -> str:
+        """The queue's URL.
+
+        Raises:
+            CommandError: nobody said it.
+        """
+        return self.queue_url or _missing("the queue", "--queue-url (QUEUE_URL)")
+
+    @property
+    def dead_letter_queue(self) -> str:
+        """The dead-letter queue's URL.
+
+        Raises:
+            CommandError: nobody said it.
+        """
+        return self.dead_letter_queue_url or _missing(
+            "the dead-letter queue", "--dead-letter-queue-url (DEAD_LETTER_QUEUE_URL)"
+        )
+
+
+def find_parts(aws: Aws, stack: str, named: Parts) -> Parts:
+    """Finds the parts.
+
+    Args:
+        aws: the clients.
+        stack: name of the CloudFormation stack; it goes before what is named. Empty: none.
+        named: what options and environment say.
+
+    Raises:
+        CommandError: there is no such stack, it is another one than ours, or AWS does not answer.
+    """
+    if not stack:
+        return named
+    try:
+        with asking(f"looking for the CloudFormation stack {stack}"):
+            found = aws.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    except CommandError as error:
+        if code_of(error) == "ValidationError":  # "Stack with id … does not exist" (DescribeStacks)
+            raise CommandError(
+                f"there is no CloudFormation stack {stack}: check its name, and region and account"
+            ) from error
+        raise
+    return parts_of(stack, {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])})
+
+
+def parts_of(stack: str, outputs: Mapping[str, str]) -> Parts:
+    """The parts that the outputs of a stack name. Pure.
+
+    Raises:
+        CommandError: it is no stack of ours, or not finished.
+    """
+    names = ("QueueUrl", "DeadLetterQueueUrl", "FunctionName")
+    if missing := [name for name in names if name not in outputs]:
+        raise CommandError(
+            f"the CloudFormation stack {stack} has no output {missing[0]}: it is not of "
+            "deploy/pipeline.yaml, or not finished"
+        )
+    return Parts(*(outputs[name] for name in names))
+
+
+def _missing(what: str, option: str) -> str:
+    raise CommandError(f"which is {what}? Give --stack NAME, or {option}")

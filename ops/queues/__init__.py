@@ -1,0 +1,1 @@
+"""`replicator dlq` and `peek`: the dead-letter queue and the queue."""

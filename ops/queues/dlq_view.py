@@ -1,0 +1,124 @@
+"""How dead letters look: a row, all of one, and the object for scripts."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from ops.console.terminal import Lines, age, printable
+from shared.change import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ops.queues.dead_letters import Letter
+
+_HEADER = ("ID", "AGE", "CODE", "TABLE", "KEY", "SEQUENCE", "REASON")
+_CAPS = (8, 4, 16, 14, 14, 14)
+_WIDE_CAPS = (8, 4, 16, 20, 24, 25)
+_WIDE = 120
+
+
+def row_of(letter: Letter, now: float) -> tuple[str, ...]:
+    """The cells of a listing.
+
+    Args:
+        letter: the letter.
+        now: seconds since the epoch.
+    """
+    more = len(letter.changes) - 1
+    key = letter.key + (f" +{more}" if more > 0 else "")
+    old = age(now - letter.sent_at / 1000)
+    return (letter.id[:8], old, letter.code, letter.table, key, letter.sequence, letter.reason)
+
+
+def print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """The listing. Ids are cut to what is enough to name a letter; `--json` has all of them."""
+    lines = Lines()
+    lines.rows(_HEADER, rows, _CAPS if lines.width < _WIDE else _WIDE_CAPS)
+
+
+def letter_data(letter: Letter) -> dict[str, Any]:
+    """The object for scripts."""
+    return {
+        "id": letter.id,
+        "code": letter.code,
+        "reason": letter.reason,
+        "table": letter.table or None,
+        "key": letter.key or None,
+        "sequence": letter.sequence or None,
+        "sent_at": _time(letter.sent_at),
+        "receives": letter.receives,
+        "lane": letter.lane,
+        "origin": letter.origin or None,
+        "unreadable": letter.unreadable or None,
+        "changes": [change_data(each) for each in letter.changes],
+        "body": letter.text,
+    }
+
+
+def change_data(entry: Any) -> dict[str, Any]:
+    """One change for scripts; what cannot be read stands there as it came."""
+    if not isinstance(entry, Change):
+        return {"unreadable": entry.reason, "as_it_came": entry.encoded.decode(errors="backslashreplace")}
+    return {
+        "op": entry.op.value,
+        "key": entry.key,
+        "sequence": entry.sequence,
+        "at": _time(entry.at),
+        "event_id": entry.event_id,
+        "ttl": entry.ttl,
+        "document": entry.image,
+    }
+
+
+def print_letter(letter: Letter, now: float) -> None:
+    """All of one letter, for a person."""
+    lines = Lines()
+    sent = f"{_time(letter.sent_at)}, {age(now - letter.sent_at / 1000)} ago"
+    facts = {
+        "message": letter.id,
+        "code": letter.code,
+        "reason": letter.reason,
+        "table": letter.table,
+        "key": letter.key,
+        "sequence": letter.sequence,
+        "sent": sent,
+        "lane": letter.lane,
+        "came from": letter.origin,
+    }
+    for name, value in facts.items():
+        if value:
+            lines.fact(name, Text(printable(value), style="bold" if name == "code" else ""))
+    for entry in letter.changes:
+        lines.line()
+        print_change(lines, entry)
+    if letter.unreadable:
+        lines.line()
+        lines.line(Text(f"It would be parked again: {letter.unreadable}.", style="red"))
+    if letter.envelope is None:
+        lines.line("As it came:")
+        lines.console.print(Text(printable(letter.text)))
+
+
+def print_change(lines: Lines, entry: Any, *, documents: bool = True) -> None:
+    """One change, for a person."""
+    if not isinstance(entry, Change):
+        lines.line(Text(f"not readable: {entry.reason}", style="red"))
+        if documents:
+            lines.console.print(Text(printable(entry.encoded.decode(errors="backslashreplace"))))
+        return
+    what = Text(entry.op.value, style="bold")
+    key = printable(json.dumps(entry.key, ensure_ascii=False, separators=(",", ":")))
+    expired = ", expired" if entry.ttl else ""
+    lines.line(what, f" {key}  at {_time(entry.at)}{expired}, sequence {entry.sequence}")
+    if documents and entry.image is not None:
+        lines.json(entry.image)
+
+
+def _time(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,177 @@
+"""`replicator peek`: what is in the queue, decoded, and without taking it.
+
+SQS has no way to look at a message without receiving it. The least disturbing way is one receive whose
+visibility timeout is 0: nothing is hidden from the writers, no message group is locked, and what was
+received stays where it was. What remains is that the receive counts, and that SQS moves a message to the
+dead-letter queue after `maxReceiveCount` receives. So a command makes one receive, each message is in it
+once at most, and who looks at a message too often is told so.
+
+Sources: Amazon SQS API reference, ReceiveMessage (VisibilityTimeout); developer guide, "Using dead-letter
+queues in Amazon SQS".
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ops.aws import Aws, asking
+from ops.console.exit_status import FOUND, WELL, CommandError, told, warn
+from ops.console.terminal import Lines, age, count
+from ops.pipeline import DeadLetterOption, Parts, QueueOption, StackOption, find_parts
+from ops.queues.dead_letters import letter_of
+from ops.queues.dlq_view import change_data, print_change
+from ops.queues.queue_browser import WAIT_SECONDS, HeldQueue
+from shared.batches import MAX_ENTRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from types_boto3_sqs import SQSClient
+
+    from ops.queues.dead_letters import Letter
+
+_FEWEST_RECEIVES = 3
+"""Of a queue that allows less, one look could make SQS move a message that no writer had."""
+_SHOWN_CHANGES = 5
+
+_Limit = Annotated[int, typer.Option("--limit", min=1, max=MAX_ENTRIES, help="Most messages.")]
+
+
+@told
+def command(  # noqa: PLR0913 - one parameter per option
+    *,
+    limit: _Limit = MAX_ENTRIES,
+    documents: Annotated[
+        bool, typer.Option("--documents", help="Print all changes, with their documents.")
+    ] = False,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="Look into the dead-letter queue instead.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line, with all changes and documents.")
+    ] = False,
+    stack: StackOption = "",
+    queue_url: QueueOption = "",
+    dead_letter_queue_url: DeadLetterOption = "",
+) -> None:
+    """Show the next messages of the queue, decoded, without taking them.
+
+    SQS lets nobody look at a message without receiving it. Here nothing is
+    hidden from the writers and nothing changes its place, but each look
+    counts as a receive, and after maxReceiveCount of them (10 in
+    deploy/pipeline.yaml) SQS moves a message to the dead-letter queue. While
+    writers run, they take messages sooner. While none runs, do not look again
+    and again: the command says when a message has been received too often for
+    that.
+
+    Exit status: 0, or 1 if a message must not be looked at again, 2 for wrong
+    use or a queue that cannot be reached.
+    """
+    aws = Aws()
+    parts = find_parts(aws, stack, Parts(queue_url, dead_letter_queue_url))
+    most = 0
+    if dead_letters:
+        found = _hold(aws.sqs, parts.dead_letter_queue, limit)
+    else:
+        most = _most_receives(aws.sqs, parts.queue)
+        found = _receive(aws.sqs, parts.queue, limit)
+    for number, letter in enumerate(found):
+        if as_json:
+            typer.echo(json.dumps(_data(letter)))
+        else:
+            if number:
+                typer.echo("")
+            print_message(letter, most, time.time(), documents=documents)
+    if not (found or as_json):
+        typer.echo("There is no message that could be received now.")
+    raise typer.Exit(_judged(found, most))
+
+
+def _judged(found: list[Letter], most: int) -> int:
+    near = [letter for letter in found if most and letter.receives > most // 2]
+    for letter in near:
+        warn(
+            f"The message {letter.id[:8]} was received {letter.receives} times: after {most} SQS moves it to "
+            "the dead-letter queue. Do not look again before a writer took it."
+        )
+    return FOUND if near else WELL
+
+
+def _most_receives(sqs: SQSClient, url: str) -> int:
+    with asking("reading the attributes of the queue"):
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+    policy = json.loads(attributes.get("Attributes", {}).get("RedrivePolicy") or "{}")
+    most = int(policy.get("maxReceiveCount", 0))
+    if 0 < most < _FEWEST_RECEIVES:
+        raise CommandError(
+            f"the queue's maxReceiveCount is {most}: SQS would move messages to the dead-letter queue "
+            "because they were looked at"
+        )
+    return most
+
+
+def _receive(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
+    with asking("receiving from the queue"):
+        answer = sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=limit,
+            VisibilityTimeout=0,
+            WaitTimeSeconds=WAIT_SECONDS,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        )
+    return [letter_of(each) for each in answer.get("Messages", [])]
+
+
+def _hold(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
+    """Of the dead-letter queue, where receives do not count, and a look is not to show a letter twice."""
+    found: list[Letter] = []
+    with HeldQueue(sqs, url, "the dead-letter queue") as held:
+        for messages in held.batches():
+            found += map(letter_of, messages)
+            if len(found) >= limit:
+                break
+    return found[:limit]
+
+
+def _data(letter: Letter) -> Mapping[str, Any]:
+    return {
+        "id": letter.id,
+        "group": letter.lane,
+        "sent_at": letter.sent_at / 1000,
+        "receives": letter.receives,
+        "table": letter.table or None,
+        "unreadable": letter.unreadable or None,
+        "changes": [change_data(each) for each in letter.changes],
+        "body": None if letter.envelope else letter.text,
+    }
+
+
+def print_message(letter: Letter, most: int, now: float, *, documents: bool) -> None:
+    """One message, for a person.
+
+    Args:
+        letter: the message.
+        most: how often SQS lets it be received; 0: any number.
+        now: seconds since the epoch.
+        documents: with all changes, and their documents.
+    """
+    lines = Lines()
+    of = f" of {most}" if most else ""
+    changes = count(len(letter.changes), "change") if letter.envelope else "not readable"
+    sent = age(now - letter.sent_at / 1000)
+    lines.line(
+        f"{letter.id[:8]}  {letter.table or '?'}  {changes}, sent {sent} ago, received {letter.receives}{of} "
+        f"times, group {letter.lane}"
+    )
+    if letter.envelope is None:
+        lines.line(f"    {letter.unreadable}", indent="    ")
+    shown = letter.changes if documents else letter.changes[:_SHOWN_CHANGES]
+    for entry in shown:
+        print_change(lines, entry, documents=documents)
+    if len(letter.changes) > len(shown):
+        lines.line(f"... and {len(letter.changes) - len(shown)} more; --documents prints all")

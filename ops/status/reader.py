@@ -1,0 +1,173 @@
+"""Asks AWS and the writers how the pipeline is. What is not to be had is None or empty, and not guessed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.aws import asking
+from ops.status.facts import Queue, Status, Table, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ops.aws import Aws
+    from ops.pipeline import Parts
+
+_WRITER_SECONDS = 5.0
+_NO_WRITER = "what answers is no writer"
+_NEWEST_METRICS = timedelta(minutes=10)
+_PERIOD = 60
+"""Seconds; both metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
+
+
+def read_status(aws: Aws, parts: Parts, writers: Iterable[str]) -> Status:
+    """Finds everything out.
+
+    Args:
+        aws: the clients.
+        parts: where to ask.
+        writers: URLs of status servers.
+
+    Raises:
+        CommandError: the queues or the function are not there, or not to be reached.
+    """
+    queue = _queue(aws, parts.queue, "the queue")
+    dead = _queue(aws, parts.dead_letter_queue, "the dead-letter queue")
+    tables = _tables(aws, parts.function) if parts.function else []
+    iterator_age, oldest = _metrics(aws, parts)
+    return Status(
+        at=time.time(),
+        function=parts.function,
+        tables=tables,
+        iterator_age=None if iterator_age is None else iterator_age / 1000,
+        queue=queue,
+        oldest=oldest,
+        dead_letters=dead.visible + dead.in_flight + dead.delayed,
+        writers=[ask_writer(each) for each in writers],
+    )
+
+
+def ask_writer(url: str) -> Writer:
+    """Asks a writer's `/readyz`."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        return Writer(url, "it is no http:// URL")
+    # Writers are near; a proxy that the environment names is for elsewhere.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url.rstrip('/')}/readyz", timeout=_WRITER_SECONDS) as answer:
+            return _writer(url, answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return _writer(url, error.read(), f"HTTP status {error.code}")
+    except (OSError, ValueError) as error:  # URLError is an OSError
+        return Writer(url, str(getattr(error, "reason", error)))
+    except http.client.HTTPException:
+        return Writer(url, _NO_WRITER)
+
+
+def _writer(url: str, body: bytes, error: str = "") -> Writer:
+    try:
+        content = json.loads(body)
+        waits = {
+            str(part): (str(wait["reason"]), float(wait["since"]))
+            for part, wait in content["waiting_for"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Writer(url, error or _NO_WRITER)
+    return Writer(url, "" if waits or not error else error, waits)
+
+
+def _queue(aws: Aws, url: str, what: str) -> Queue:
+    with asking(f"reading the attributes of {what}"):
+        found: Mapping[Any, str] = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])[
+            "Attributes"
+        ]
+    return Queue(
+        visible=int(found["ApproximateNumberOfMessages"]),
+        in_flight=int(found["ApproximateNumberOfMessagesNotVisible"]),
+        delayed=int(found["ApproximateNumberOfMessagesDelayed"]),
+    )
+
+
+def _tables(aws: Aws, function: str) -> list[Table]:
+    found = []
+    with asking(f"listing the event source mappings of the function {function}"):
+        pages = aws.functions.get_paginator("list_event_source_mappings").paginate(FunctionName=function)
+        mappings = [each for page in pages for each in page["EventSourceMappings"]]
+    for mapping in mappings:
+        arn = mapping.get("EventSourceArn", "")
+        _, _, path = arn.partition(":table/")
+        if not path:
+            continue  # of another service
+        name = path.split("/")[0]
+        view, latest = _stream(aws, name)
+        found.append(
+            Table(
+                name=name,
+                view=view,
+                state=mapping.get("State", "unknown"),
+                result=mapping.get("LastProcessingResult", ""),
+                is_latest=not latest or latest == arn,
+            )
+        )
+    return sorted(found, key=lambda table: table.name)
+
+
+def _stream(aws: Aws, table: str) -> tuple[str, str]:
+    """View type and ARN of the table's stream; empty where they are not to be had."""
+    try:
+        described = aws.dynamodb.describe_table(TableName=table)["Table"]
+    except (BotoCoreError, ClientError):  # not our account's, or not ours to read: the mapping is what counts
+        return "", ""
+    stream = described.get("StreamSpecification")
+    if not (stream and stream.get("StreamEnabled")):
+        return "off", ""
+    return stream.get("StreamViewType", ""), described.get("LatestStreamArn", "")
+
+
+def _metrics(aws: Aws, parts: Parts) -> tuple[float | None, float | None]:
+    """Milliseconds that the Lambda is behind, seconds that the oldest message waits."""
+    queries = [
+        _query("oldest", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", parts.queue.split("/")[-1])
+    ]
+    if parts.function:
+        queries.append(_query("iterator", "AWS/Lambda", "IteratorAge", "FunctionName", parts.function))
+    now = datetime.now(UTC)
+    try:
+        answer = aws.cloudwatch.get_metric_data(
+            MetricDataQueries=queries,
+            StartTime=now - _NEWEST_METRICS,
+            EndTime=now + timedelta(seconds=_PERIOD),
+        )
+    except (BotoCoreError, ClientError):  # no permission, or an emulator without it: not known
+        return None, None
+    newest = {
+        each["Id"]: max(zip(each["Timestamps"], each["Values"], strict=True))[1]
+        for each in answer["MetricDataResults"]
+        if each["Values"]
+    }
+    return newest.get("iterator"), newest.get("oldest")
+
+
+def _query(name: str, namespace: str, metric: str, dimension: str, value: str) -> dict[str, Any]:
+    return {
+        "Id": name,
+        "MetricStat": {
+            "Metric": {
+                "Namespace": namespace,
+                "MetricName": metric,
+                "Dimensions": [{"Name": dimension, "Value": value}],
+            },
+            "Period": _PERIOD,
+            "Stat": "Maximum",
+        },
+    }

@@ -1,0 +1,127 @@
+"""`replicator status`: is it well?"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.live import Live
+from rich.text import Text
+
+from ops.aws import Aws
+from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, told
+from ops.console.terminal import Lines
+from ops.pipeline import DeadLetterOption, FunctionOption, Parts, QueueOption, StackOption, find_parts
+from ops.status.reader import read_status
+from ops.status.view import print_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ops.status.facts import Status
+
+_Writers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--writer",
+        metavar="URL",
+        envvar="REPLICATOR_WRITERS",
+        help="A writer's status server, such as http://10.0.0.5:8080, to ask whether it is ready; once for "
+        "each writer.",
+        show_default=False,
+    ),
+]
+_MostBehind = Annotated[
+    float,
+    typer.Option(
+        "--max-behind",
+        metavar="SECONDS",
+        min=0,
+        help="What the Lambda, or the writers, may be behind.",
+    ),
+]
+
+
+@told
+def command(  # noqa: PLR0913 - one parameter per option
+    *,
+    writer: _Writers = None,
+    max_behind: _MostBehind = 60,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")] = False,
+    interval: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=0.1, help="With --watch: how often.")
+    ] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on a line.")] = False,
+    stack: StackOption = "",
+    queue_url: QueueOption = "",
+    dead_letter_queue_url: DeadLetterOption = "",
+    function: FunctionOption = "",
+) -> None:
+    """Show how the pipeline is, on one screen.
+
+    Tables and their streams, the Lambda, both queues and the writers. Ages
+    come from CloudWatch, which is a minute late; what is not to be had is
+    unknown. "behind" is the most that MongoDB is behind DynamoDB.
+
+    Exit status: 0 if all is well, 1 if something is not, with a sentence for
+    each, 2 for wrong use or a pipeline that cannot be reached.
+    """
+    aws = Aws()
+    parts = find_parts(aws, stack, Parts(queue_url, dead_letter_queue_url, function))
+    writers = writer or []
+
+    def read() -> Status:
+        return read_status(aws, parts, writers)
+
+    if not watch:
+        status = read()
+        _print(status, max_behind, as_json=as_json)
+        raise typer.Exit(_outcome(status, max_behind))
+    _watch(read, max_behind, interval, as_json=as_json)
+
+
+def _print(status: Status, max_behind: float, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(status.data(max_behind)))
+    else:
+        print_status(Lines(), status, max_behind)
+
+
+def _outcome(status: Status, max_behind: float) -> int:
+    return FOUND if status.problems(max_behind) else WELL
+
+
+def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as_json: bool) -> None:
+    """Looks again until Ctrl-C; the exit status is that of the last look."""
+    lines = Lines()
+    if not as_json and not lines.console.is_terminal:
+        raise CommandError("--watch without --json needs a terminal")
+    outcome, last = WELL, Text()
+    try:
+        if as_json:
+            while True:
+                status = read()
+                _print(status, max_behind, as_json=True)
+                outcome = _outcome(status, max_behind)
+                time.sleep(interval)
+        with Live(console=lines.console, screen=True, auto_refresh=False) as live:
+            while True:
+                try:
+                    status = read()
+                    last, outcome = _screen(lines, status, max_behind), _outcome(status, max_behind)
+                except CommandError as error:  # it may pass
+                    last, outcome = Text(str(error)), UNUSABLE
+                live.update(last, refresh=True)
+                time.sleep(interval)
+    except KeyboardInterrupt as interrupt:
+        if not as_json:
+            lines.console.print(last)  # the alternate screen is gone, and what it showed
+        raise typer.Exit(outcome) from interrupt
+
+
+def _screen(lines: Lines, status: Status, max_behind: float) -> Text:
+    own = Lines(apart_from=lines.console)  # what that one prints goes above what is live
+    print_status(own, status, max_behind)
+    return Text.from_ansi(own.printed)

@@ -1,0 +1,98 @@
+"""Which metrics there are, and which ones dashboards, alarms and documents name."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from local.templates import load
+from ops.migration.verify.metrics import Metrics as VerifyMetrics
+from ops.migration.verify.verifier import Counts
+from producer_lambda import invocation_log as telling
+from shared.emf import NAMESPACE
+from tests.support.fakes import FakeClock
+from writer.telemetry import state_log
+from writer.telemetry.health import Health
+from writer.telemetry.metrics import Metrics
+from writer.telemetry.observer import Backlog, Batch, Counted, Facts, Lag, Operation, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EMF_NAMES = {telling.DIMENSION: frozenset(telling.UNITS), state_log.DIMENSION: frozenset(state_log.UNITS)}
+"""The metrics of the namespace `Replicator` in CloudWatch, by their dimension."""
+
+Named = tuple[str, str]
+"""A dimension and a metric."""
+
+
+def prometheus_names() -> dict[str, frozenset[str]]:
+    """The samples of `/metrics` and their labels; `le` of buckets included."""
+    clock = FakeClock()
+    metrics = Metrics(Facts("1", 1, 2), Health(clock), clock)
+    metrics.backlog(Backlog(1, 1, 1))
+    counted = [Counted("t", Operation.PUT, Result.APPLIED, 1)]
+    metrics.batch(Batch(messages=1, changes=1, counted=counted, lags=[Lag("t", 1.0, 1)]))
+    return {
+        sample.name: frozenset(sample.labels)
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def families() -> frozenset[str]:
+    """The names that a person knows: a histogram is one."""
+    return frozenset(re.sub("_(bucket|sum|count)$", "", name) for name in prometheus_names())
+
+
+def verify_names() -> frozenset[str]:
+    """The metrics of `replicator verify --metrics-port`."""
+    text = VerifyMetrics("t", last=Counts(), at=datetime.now(UTC)).text()
+    return frozenset(re.findall(r"# TYPE (\S+)", text))
+
+
+def cloudwatch_names(template: Path) -> Iterator[Named]:
+    """The metrics of our namespace that a CloudFormation template names: in alarms, and in dashboards."""
+    yield from _names(load(template.read_text(encoding="utf-8")))
+
+
+def _names(part: Any) -> Iterator[Named]:
+    if isinstance(part, dict):
+        if part.get("Namespace") == NAMESPACE and "MetricName" in part:
+            yield ",".join(each["Name"] for each in part["Dimensions"]), part["MetricName"]
+        for name, inner in part.items():
+            yield from _names_on_dashboard(inner) if name == "DashboardBody" else _names(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _names(inner)
+
+
+def _names_on_dashboard(body: Any) -> Iterator[Named]:
+    """Source: Amazon CloudWatch User Guide, "Dashboard body structure and syntax"."""
+    text = body["Fn::Sub"]
+    # What `Fn::Sub` fills in stands in strings, or is a number.
+    for widget in json.loads(re.sub(r"(?<=[:\[,])\s*\$\{[A-Za-z:.]+\}", "0", text))["widgets"]:
+        before: list[Any] = []
+        for row in widget.get("properties", {}).get("metrics", []):
+            if isinstance(row[0], dict):
+                yield from _SEARCH.findall(row[0].get("expression", ""))
+                continue
+            full = _filled(row, before)
+            if full[0] == NAMESPACE:
+                yield full[2], full[1]
+            before = full
+
+
+_SEARCH = re.compile(rf'{{{NAMESPACE},(\w+)}}[^\']*?MetricName="?(\w+)')
+
+
+def _filled(row: list[Any], before: list[Any]) -> list[Any]:
+    """A row of a widget; `.` stands for what was there in the row before, `...` for all but the end."""
+    cells = [cell for cell in row if isinstance(cell, str)]
+    if cells[0] == "...":
+        return before[: len(before) - len(cells) + 1] + cells[1:]
+    return [before[place] if cell == "." else cell for place, cell in enumerate(cells)]

@@ -1,0 +1,77 @@
+"""Whether live replication is on, and whether an export can be copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ops.migration.source.live import Mapping, warning_of, what_an_export_missed, what_is_missing
+from ops.migration.source.table import Source
+
+NOW = datetime(2020, 5, 10, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LABEL = "2020-05-01T00:00:00.000"
+STREAM = f"arn:aws:dynamodb:us-east-1:123456789012:table/people/stream/{LABEL}"
+SOURCE = Source("people", "id", {"id": "N"}, 0, STREAM, "NEW_AND_OLD_IMAGES")
+ON = Mapping("uuid-1", "Enabled", "TRIM_HORIZON", NOW - DAY)
+
+
+@pytest.mark.parametrize(
+    ("source", "mappings", "said"),
+    [
+        (replace(SOURCE, stream="", view=""), [ON], "has no stream"),
+        (replace(SOURCE, view="KEYS_ONLY"), [ON], "KEYS_ONLY"),
+        (SOURCE, [], f"TableStreamArns={STREAM}"),
+        (SOURCE, [replace(ON, state="Disabled")], "uuid-1 is Disabled"),
+    ],
+)
+def test_what_is_missing_is_told_with_what_to_do(source: Source, mappings: list[Mapping], said: str) -> None:
+    """A stream with new images, and a mapping that is on."""
+    missing = what_is_missing(source, mappings)
+    assert missing is not None
+    assert said in missing
+
+
+def test_one_mapping_that_is_on_is_enough() -> None:
+    """Others may rest."""
+    assert what_is_missing(SOURCE, [replace(ON, state="Disabled"), ON]) is None
+
+
+def test_a_young_mapping_that_starts_at_latest() -> None:
+    """It can have missed changes while it was made."""
+    young = replace(ON, start="LATEST", changed=NOW - timedelta(minutes=5))
+    assert "LATEST" in (warning_of([young], NOW) or "")
+    assert warning_of([replace(young, changed=NOW - HOUR)], NOW) is None
+    assert warning_of([replace(young, start="TRIM_HORIZON")], NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("taken", "mapping", "said"),
+    [
+        (NOW - HOUR, ON, None),  # after the mapping was made
+        (NOW - DAY - 23 * HOUR, ON, None),  # the mapping began with what the stream had then
+        (NOW - DAY - 25 * HOUR, ON, "cannot be told"),
+        (NOW - DAY - HOUR, replace(ON, start="LATEST"), "cannot be told"),
+        (
+            datetime(2020, 4, 30, 23, tzinfo=UTC),
+            replace(ON, changed=NOW - 20 * DAY),
+            "before the table's stream",
+        ),
+    ],
+    ids=str,
+)
+def test_exports_and_deletions(taken: datetime, mapping: Mapping, said: str | None) -> None:
+    """Deletions between the export and the beginning of replication cannot be known."""
+    found = what_an_export_missed(taken, SOURCE, [mapping], NOW)
+    assert (found is None) == (said is None)
+    assert (said or "") in (found or "")
+
+
+def test_an_export_older_than_tombstones() -> None:
+    """They are kept for 30 days; the copy takes its time, too."""
+    old = replace(SOURCE, stream=STREAM.replace("2020-05-01", "2020-01-01"))
+    mapping = replace(ON, changed=datetime(2020, 1, 2, tzinfo=UTC))
+    assert what_an_export_missed(NOW - 28 * DAY, old, [mapping], NOW) is None
+    assert "30 days" in (what_an_export_missed(NOW - 30 * DAY, old, [mapping], NOW) or "")

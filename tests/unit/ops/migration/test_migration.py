@@ -1,0 +1,199 @@
+"""Pace, checkpoints, manifests of exports, reports, figures, lines: what needs no server."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bson.decimal128 import Decimal128
+
+from ops.console.progress import Telling, duration
+from ops.migration.backfill.checkpoints import Checkpoint, Counts, Part, unlike
+from ops.migration.backfill.copier import batch_of
+from ops.migration.source.export import DataFile, manifest_of
+from ops.migration.source.pace import Pace
+from ops.migration.verify.comparison import Kind
+from ops.migration.verify.findings import line_of, read_findings
+from ops.migration.verify.metrics import Metrics
+from ops.migration.verify.verifier import Counts as Found
+from ops.migration.verify.verifier import Finding
+from shared.errors import FatalError
+from writer.mapping.hooks import load_hooks
+from writer.mapping.model import parse_replication
+from writer.mapping.rules import Rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AT = datetime(2020, 5, 1, 12, tzinfo=UTC)
+
+
+def test_pace_waits_until_it_is_even() -> None:
+    """Over all who read: what one spent, all wait for."""
+    pace = Pace(100)
+    assert pace.wait(0) == 0
+    pace.note(50, 10, now=0)
+    pace.note(150, 30, now=0)
+    assert pace.wait(0) == 2
+    assert pace.wait(1.5) == 0.5
+    pace.note(100, 20, now=10)  # nothing is saved up while nobody reads
+    assert pace.wait(10) == 1
+    assert pace.spent == 300
+
+
+def test_pages_cost_about_a_second() -> None:
+    """A page of 1 MB at a low limit would be a burst; before anything is known items are taken for large."""
+    pace = Pace(10)
+    assert pace.page() == 10
+    pace.note(5, 100, now=0)
+    assert pace.page() == 200
+    pace.note(1000, 10, now=0)
+    assert pace.page() == 1
+    assert Pace().page() is None
+
+
+def test_checkpoints_come_back_as_they_were() -> None:
+    """Keys of all types, names with dots."""
+    after = {"a.b": {"S": "$x"}, "n": {"N": "1.5"}, "b": {"B": b"\x00\xff"}}
+    parts = [Part("0", after, counts=Counts(5, 4, 1)), Part("1", done=True), Part("data/x.json.gz")]
+    checkpoint = Checkpoint("t", "run", "the table", "digest", AT, parts)
+    note = checkpoint.note()
+    json.dumps(note["parts"])
+    note["started"] = note["started"].replace(tzinfo=None)  # as the driver reads it
+    back = Checkpoint.of(note)
+    assert back == checkpoint
+    assert type(back.parts[0].after["b"]["B"]) is bytes  # type: ignore[index]
+    assert back.counts == Counts(5, 4, 1)
+
+
+def test_what_cannot_be_gone_on_with() -> None:
+    """Another table under the same name, another source, another mapping: a sentence with --restart."""
+    checkpoint = Checkpoint("t", "run", "the table 1", "digest", AT, [])
+    assert unlike(checkpoint, "the table 1", "digest") is None
+    for source, rules in (("the table 2", "digest"), ("the table 1", "other")):
+        assert "--restart" in (unlike(checkpoint, source, rules) or "")
+
+
+SUMMARY: dict[str, Any] = {
+    "exportArn": "arn:aws:dynamodb:us-east-1:123456789012:table/people/export/0158-abc",
+    "tableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/people",
+    "exportTime": "2020-11-04T07:28:34.028Z",
+    "s3Prefix": "p",
+    "manifestFilesS3Key": "p/AWSDynamoDB/0158-abc/manifest-files.json",
+    "itemCount": 8,
+    "outputFormat": "DYNAMODB_JSON",
+}
+FILE = {
+    "itemCount": 8,
+    "md5Checksum": "sQ==",
+    "etag": "x",
+    "dataFileS3Key": "p/AWSDynamoDB/0158-abc/data/a.json.gz",
+}
+
+
+def test_a_manifest_as_dynamodb_writes_it() -> None:
+    """Its files are named relative to the folder of the export, wherever a copy of that is."""
+    manifest = manifest_of(SUMMARY, [FILE])
+    assert manifest.table == "people"
+    assert manifest.taken == datetime(2020, 11, 4, 7, 28, 34, 28000, tzinfo=UTC)
+    assert manifest.files == [DataFile("data/a.json.gz", "sQ==", 8)]
+    assert manifest_of(SUMMARY, [{"dataFileS3Key": "data/b.json.gz"}]).files == [
+        DataFile("data/b.json.gz", "", None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"outputFormat": "ION"}, "DYNAMODB_JSON"),
+        ({"exportType": "INCREMENTAL_EXPORT"}, "incremental"),
+        ({"tableArn": None}, "manifest"),
+        ({"exportTime": "yesterday"}, "manifest"),
+    ],
+)
+def test_exports_that_cannot_be_copied(changes: dict[str, Any], said: str) -> None:
+    """Told before anything is read."""
+    with pytest.raises(FatalError, match=said):
+        manifest_of({**SUMMARY, **changes}, [FILE])
+
+
+def test_a_batch_goes_on_without_what_cannot_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reject with its key; what the hook does not want is counted."""
+    (tmp_path / "hooks_of_a_batch.py").write_text(
+        "def hook(document, change):\n    return document.get('d') and document"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "tables: {t: {hook: 'hooks_of_a_batch:hook', fields: {at: {convert: epoch_seconds}}}}"
+    replication = parse_replication(text, "r.yaml")
+    table = Rules(replication, load_hooks(replication)).table("t")
+    items: list[dict[str, Any]] = [
+        {"id": {"N": "1"}, "d": {"S": "x"}},
+        {"id": {"N": "2"}, "d": {"S": "x"}, "at": {"S": "yesterday"}},
+        {"id": {"N": "3"}},
+        {"name": {"S": "no key"}},
+    ]
+    batch = batch_of(table, {"id": "N"}, items, 0)
+    assert [write.target.document_id for write in batch.writes] == [1]
+    assert [(each.key, each.code) for each in batch.rejects] == [
+        ({"id": {"N": "2"}}, "bad-conversion"),
+        ({}, "bad-key"),
+    ]
+    assert batch.skipped == 1
+
+
+def test_a_report_can_be_read_again(tmp_path: Path) -> None:
+    """By repair, with every type of key and `_id`."""
+    findings = [
+        Finding(
+            Kind.MISSING, {"b": {"B": b"\x00\xff"}, "n": {"N": "1"}}, {"b": b"\x00\xff", "n": 1}, None, "r"
+        ),
+        Finding(Kind.EXTRA, None, Decimal128("1.5"), "", "ü"),
+    ]
+    report = tmp_path / "report.jsonl"
+    report.write_text("".join(line_of("t", each) + "\n" for each in findings))
+    assert list(read_findings(report, "t")) == findings
+    with pytest.raises(FatalError, match="'t'"):
+        list(read_findings(report, "other"))
+    report.write_text("{}\n")
+    with pytest.raises(FatalError, match="no report"):
+        list(read_findings(report, "t"))
+
+
+def test_figures_for_prometheus() -> None:
+    """Before the first comparison there is nothing to tell of its result."""
+    metrics = Metrics('a"b')
+    assert "differences" not in metrics.text()
+    metrics.passes, metrics.units, metrics.at = 2, 12.5, AT
+    metrics.last = Found(items=10, documents=9, missing=1)
+    lines = metrics.text().splitlines()
+    assert 'replicator_verify_passes_total{table="a\\"b"} 2' in lines
+    assert 'replicator_verify_differences{table="a\\"b",kind="missing"} 1' in lines
+    assert 'replicator_verify_differences{table="a\\"b",kind="extra"} 0' in lines
+    assert f'replicator_verify_last_end_timestamp_seconds{{table="a\\"b"}} {AT.timestamp():.0f}' in lines
+    assert "# TYPE replicator_verify_differences gauge" in lines
+
+
+def test_lines_of_a_long_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Now and then, with rate and time left; what earlier runs did does not count for the rate."""
+    clock = [0.0]
+    with Telling("people", total=10_000, before=5_000, now=lambda: clock[0]) as telling:
+        telling.done(1_000)
+        assert capsys.readouterr().err == ""
+        clock[0] = 10.0
+        telling.done(1_000, "3 differences")
+    assert capsys.readouterr().err == (
+        "people: 7,000 of about 10,000 items, 200/s, 15 s left, 3 differences\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(5.4, "5 s"), (119, "119 s"), (600, "10 min"), (12_000, "3 h 20 min"), (352_800, "4 d 2 h")],
+)
+def test_durations(seconds: float, words: str) -> None:
+    """Two figures at the most."""
+    assert duration(seconds) == words

@@ -1,0 +1,206 @@
+"""What the commands of a migration print: kept in files beside this one, as they were seen on a terminal.
+
+`UPDATE_SNAPSHOTS=1` writes them anew; look at what changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from ops.cli import app
+from ops.migration.backfill import backfill
+from ops.migration.backfill.checkpoints import Checkpoint, Part
+from ops.migration.backfill.checkpoints import Counts as Copied
+from ops.migration.cutover import plan_cutover
+from ops.migration.cutover.checks import (
+    Light,
+    backfill_check,
+    lag_check,
+    live_check,
+    may_cut_over,
+    queue_check,
+    verify_check,
+)
+from ops.migration.repair import repair
+from ops.migration.repair.repair_writes import Mended, Result
+from ops.migration.settings import Setting
+from ops.migration.source.table import Aws
+from ops.migration.verify import verify
+from ops.migration.verify.comparison import Kind
+from ops.migration.verify.verifier import Counts, Finding
+from writer.mapping.rules import Rules
+
+if TYPE_CHECKING:
+    from ops.migration.cutover.checks import Check
+
+FOLDER = Path(__file__).parent / "snapshots"
+NOW = datetime.now(UTC)
+SETTING = Setting("mongodb://user:secret@host", "shop", frozenset(), Rules().table("people"), Aws(), "digest")
+MISSING = Finding(Kind.MISSING, {"id": {"N": "77"}}, 77, None, "there is no document")
+STRANGE = Finding(Kind.EXTRA, None, "text", None, "no item of the table can have this _id")
+FOUND = Counts(items=1_234_567, documents=1_234_566, missing=7, different=2, extra=1, in_flight=3, theirs=12)
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "MONGODB_URI", "MONGODB_DATABASE", "REPLICATION_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def check(name: str, text: str) -> None:
+    path = FOLDER / f"{name}.txt"
+    plain = re.sub(r"\x1b\[[\d;]*m", "", text)
+    plain = "\n".join(line.rstrip() for line in plain.splitlines()) + "\n"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(plain, encoding="utf-8")
+    assert plain == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "plan-cutover"])
+def test_help(command: str) -> None:
+    """Every option with what it is for, and what the exit status means."""
+    result = CliRunner().invoke(app, [command, "--help"], terminal_width=100)
+    assert result.exit_code == 0
+    check(f"{command}-help", result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("backfill people", "missing: --mongodb-uri (or MONGODB_URI), --mongodb-database"),
+        ("verify people --mongodb-uri x --mongodb-database a/b", "'a/b'"),
+        ("verify people --watch", "it needs --rcu"),
+        ("repair people --report nowhere.jsonl", "does not exist"),
+        ("backfill people --segments 0", "greater than or equal to 1"),
+        ("plan-cutover people --mongodb-uri x --mongodb-database d --replication-file no.yaml", "no.yaml"),
+    ],
+)
+def test_wrong_use(arguments: str, said: str) -> None:
+    """Status 2, a sentence, nothing on standard output."""
+    result = CliRunner().invoke(app, arguments.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in " ".join(re.sub("[─│╭╮╰╯]|\x1b\\[[\\d;]*m", " ", result.stderr).split())
+
+
+def checkpoint_of(counts: Copied, *, finished: bool = True) -> Checkpoint:
+    """A backfill of three hours."""
+    ended = NOW - timedelta(hours=5)
+    part = Part("0", done=finished, counts=counts)
+    return Checkpoint(
+        "people", "run", "table", "digest", ended - timedelta(hours=3), [part], ended if finished else None
+    )
+
+
+def test_a_backfill(capsys: pytest.CaptureFixture[str]) -> None:
+    """Complete, and complete but for some items."""
+    ended = NOW - timedelta(hours=5)
+    well = checkpoint_of(Copied(1_234_567, 1_234_000, 567))
+    backfill.print_found(SETTING, well, ended, has_file=False)
+    rejected = checkpoint_of(Copied(1_234_567, 1_234_000, 500, 60, 7))
+    backfill.print_found(SETTING, rejected, ended, has_file=False)
+    check("backfill", capsys.readouterr().out)
+
+
+def test_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
+    """With differences, and a clean sample."""
+    options = verify.Options(0, 10, 4, 0, None, watch=False, as_json=False)
+    verify.print_found(SETTING, options, FOUND, [MISSING, STRANGE])
+    sample = verify.Options(500, 10, 4, 0, None, watch=False, as_json=False)
+    verify.print_found(SETTING, sample, Counts(items=500, documents=500), [])
+    check("verify", capsys.readouterr().out)
+
+
+def test_mending(capsys: pytest.CaptureFixture[str]) -> None:
+    """For show, and in earnest."""
+    options = repair.Options(None, dry_run=True, settle=10, segments=4, rcu=0, as_json=False)
+    told = [Mended(MISSING, Result.MENDED, "missing: there is no document")]
+    repair.print_found(SETTING, options, Counter[str]({Result.MENDED: 1_234}), told)
+    options = repair.Options(None, dry_run=False, settle=10, segments=4, rcu=0, as_json=False)
+    left = [Mended(STRANGE, Result.LEFT, "the document has no version of ours")]
+    counts = Counter[str]({Result.MENDED: 9, Result.MOVED_ON: 3, Result.LEFT: 1})
+    repair.print_found(SETTING, options, counts, left)
+    check("repair", capsys.readouterr().out)
+
+
+def note(**changes: object) -> dict[str, object]:
+    """What is kept of a clean comparison of two hours ago."""
+    at = (NOW - timedelta(hours=2)).replace(tzinfo=None)
+    counts = {"missing": 0, "different": 0, "extra": 0, "unmappable": 0, "in_flight": 0, "items": 1_234_567}
+    found = {"at": at, "started": at - timedelta(hours=1), "clean": True, "complete": True, "sample": None}
+    return {**counts, **found, "rules": "digest", **changes}
+
+
+GREEN = [
+    live_check(None),
+    backfill_check(checkpoint_of(Copied(1_234_567, 1_234_567)), "digest"),
+    verify_check(note(), checkpoint_of(Copied()), "digest", timedelta(hours=24), NOW),
+    lag_check("lag of the Lambda", 1.4, 10, 5),
+    lag_check("lag of the writers", 2.0, 10, 5),
+    queue_check("messages in the queue", 0, why_unknown="", advice=""),
+    queue_check("dead letters", 0, why_unknown="", advice=""),
+]
+
+
+def test_a_list_of_checks(capsys: pytest.CaptureFixture[str]) -> None:
+    """All green, and one of each colour."""
+    plan_cutover.print_found(SETTING, GREEN, is_green=True)
+    others = [
+        live_check("the table 'people' has no stream: do this"),
+        backfill_check(checkpoint_of(Copied(1_234), finished=False), "digest"),
+        verify_check(note(clean=False, missing=7, extra=1), None, "digest", timedelta(hours=24), NOW),
+        lag_check("lag of the Lambda", 14.2, 10, 5),
+        lag_check("lag of the writers", None, 10, 5, why_unknown="not known: give its URL"),
+        queue_check("dead letters", 12, why_unknown="", advice="redrive them"),
+    ]
+    plan_cutover.print_found(SETTING, others, is_green=False)
+    check("plan-cutover", capsys.readouterr().out)
+
+
+DAY = timedelta(hours=24)
+DONE = checkpoint_of(Copied(10, 10))
+
+
+@pytest.mark.parametrize(
+    ("found", "light", "said"),
+    [
+        (backfill_check(None, "digest"), Light.RED, "none has run"),
+        (backfill_check(DONE, "other"), Light.RED, "another mapping"),
+        (backfill_check(checkpoint_of(Copied(10, 9, rejected=1)), "digest"), Light.RED, "rejected"),
+        (verify_check(None, DONE, "digest", DAY, NOW), Light.RED, "none has run"),
+        (verify_check(note(), DONE, "other", DAY, NOW), Light.RED, "another mapping"),
+        (verify_check(note(), DONE, "digest", timedelta(hours=1), NOW), Light.RED, "clean, but 2 h"),
+        (verify_check(note(complete=False, sample=9), DONE, "digest", DAY, NOW), Light.RED, "sample of 9"),
+        (
+            verify_check(note(started=datetime(2020, 1, 1)), DONE, "digest", DAY, NOW),  # noqa: DTZ001 - as read
+            Light.RED,
+            "before the backfill",
+        ),
+        (verify_check(note(in_flight=3), DONE, "digest", DAY, NOW), Light.UNKNOWN, "3 keys"),
+        (lag_check("lag", 10, 10, 5), Light.RED, "not below 10 s"),
+        (queue_check("dead letters", None, why_unknown="no answer", advice=""), Light.UNKNOWN, "no answer"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_not_green(found: Check, light: Light, said: str) -> None:
+    """And keeps the whole from being green."""
+    assert found.light is light
+    assert said in found.found
+    assert may_cut_over(GREEN)
+    assert not may_cut_over([*GREEN, found])
+
+
+def test_no_colours_in_a_pipe_and_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    """Colours on a terminal only."""
+    plan_cutover.print_found(SETTING, GREEN, is_green=True)
+    assert "\x1b" not in capsys.readouterr().out
+    assert "secret" not in repr(SETTING)

@@ -1,0 +1,69 @@
+"""What a writer answers, asked over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ops.status.facts import Writer
+from ops.status.reader import ask_writer
+from tests.support.fakes import FakeClock
+from writer.status.server import serve
+from writer.telemetry.health import Health, Part
+
+if TYPE_CHECKING:
+    import pytest
+
+HOST = "127.0.0.1"
+
+
+async def test_a_writer_says_what_it_waits_for(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ready, or each part with its reason and since when; a proxy of the environment plays no part."""
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://{HOST}:1")
+    caplog.set_level("INFO")
+    health = Health(FakeClock())
+    health.found(Part.SQS)
+    health.lost(Part.MONGODB, "no primary")
+    async with serve(HOST, 0, health):
+        (line,) = [record for record in caplog.records if record.message == "status server listening"]
+        url = f"http://{HOST}:{vars(line)['port']}"
+        waiting = await asyncio.to_thread(ask_writer, f"{url}/")
+        assert waiting == Writer(f"{url}/", waits={"mongodb": ("no primary", 1_600_001_000.0)})
+        health.found(Part.MONGODB)
+        assert await asyncio.to_thread(ask_writer, url) == Writer(url)
+        assert await asyncio.to_thread(ask_writer, f"{url}/other") == Writer(
+            f"{url}/other", "HTTP status 404"
+        )
+
+
+def test_what_is_no_writer() -> None:
+    """A reason, whatever is there."""
+    assert ask_writer("file:///etc/passwd").error == "it is no http:// URL"
+    assert ask_writer("http://").error != ""
+    assert ask_writer(f"http://{HOST}:1").error == "[Errno 111] Connection refused"
+    assert ask_writer(f"http://{HOST}:99999").error != ""
+
+
+async def test_something_else_that_answers() -> None:
+    """Another program on the port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replies.pop(0))
+        await writer.drain()
+        writer.close()
+
+    replies = [
+        b"HTTP/1.0 200 OK\r\n\r\nhello",
+        b'HTTP/1.0 200 OK\r\n\r\n{"waiting_for": [1]}',
+        b"SSH-2.0-OpenSSH\r\n",
+    ]
+    server = await asyncio.start_server(answer, HOST, 0)
+    async with server:
+        url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        errors = [(await asyncio.to_thread(ask_writer, url)).error for _ in range(3)]
+    assert errors[:2] == ["what answers is no writer"] * 2
+    assert errors[2] != ""

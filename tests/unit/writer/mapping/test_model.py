@@ -1,0 +1,272 @@
+"""`replication.yaml`: names, patterns, owners of collections, and what is said about mistakes.
+
+More mistakes, those of single settings, are in test_writer_mapping.py and test_replication_schema.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import PoisonError
+from writer.mapping.model import Deletes, parse_replication
+from writer.mapping.problems import MappingError
+from writer.mapping.rules import Rules
+
+SOURCE = "r.yaml"
+
+
+def mistakes(text: str) -> tuple[str, ...]:
+    """What is wrong with a text."""
+    with pytest.raises(MappingError) as caught:
+        parse_replication(text, SOURCE)
+    assert str(caught.value) == f"{SOURCE}: {'; '.join(caught.value.mistakes)}"
+    return caught.value.mistakes
+
+
+def rules(tables: str, database: str = "") -> Rules:
+    return Rules(parse_replication(f"tables: {{{tables}}}", SOURCE), {}, database)
+
+
+def place(found: Rules, table: str) -> str:
+    """Where a table goes, or the code of the reason why it goes nowhere."""
+    try:
+        made = found.table(table)
+    except PoisonError as error:
+        return error.code
+    return f"{made.database}/{made.collection}"
+
+
+@pytest.mark.parametrize(
+    ("tables", "table", "expected"),
+    [
+        ("", "a", "/a"),
+        ("a: {}", "a", "/a"),
+        ("a: {collection: b}", "a", "/b"),
+        ("a: {database: d}", "a", "d/a"),
+        ("a: {database: d, collection: b}", "a", "d/b"),
+        # which entry: the name itself, then the longest beginning, wherever it stands
+        ("a*: {database: short}, ab*: {database: long}", "abc", "long/abc"),
+        ("ab*: {database: long}, a*: {database: short}", "abc", "long/abc"),
+        ("ab*: {database: long}, a*: {database: short}", "ab", "long/ab"),
+        ("ab*: {database: long}, a*: {database: short}", "a", "short/a"),
+        ("a*: {database: p}, abc: {database: own}", "abc", "own/abc"),
+        ("a*: {database: p}, '*': {database: all}", "b", "all/b"),
+        ("a*: {database: p}", "b", "/b"),
+        # the star of the collection
+        ("a-*: {collection: 'x_*'}", "a-1", "/x_1"),
+        ("a-*: {collection: '*_x'}", "a-1", "/1_x"),
+        ("a-*: {collection: 'x_*_y'}", "a-1", "/x_1_y"),
+        ("a-*: {collection: 'x_*'}", "a-", "/x_"),
+        ("'*': {collection: 'x_*'}", "a", "/x_a"),
+        ("'*': {collection: '*'}", "a", "/a"),
+        # names that cannot be collections
+        ("", "system.users", "bad-collection"),
+        ("", "a..b", "bad-collection"),
+        ("'*': {collection: 'system*'}", ".users", "bad-collection"),
+        ("a-*: {collection: '*'}", "a-", "bad-collection"),
+        ("", "_replicator_tombstones", "bad-collection"),
+        # collections that are another table's
+        ("a: {collection: b}", "b", "bad-collection"),
+        ("a: {collection: b, database: d}", "b", "/b"),
+        ("a-*: {collection: 'x_*'}", "x_1", "bad-collection"),
+        ("a-*: {collection: 'x_*'}", "x_", "bad-collection"),
+        ("a-*: {collection: 'x_*', database: d}", "x_1", "/x_1"),
+        ("a-*: {collection: 'x_*'}, a-1: {}", "x_1", "/x_1"),  # a-1 goes elsewhere, so it is free
+        ("a-*: {collection: 'x_*'}, b: {collection: x_1}", "a-1", "bad-collection"),
+        ("a-*: {collection: 'x_*'}, b: {collection: x_1}", "b", "/x_1"),
+        ("'*': {collection: 'x_*'}", "x_a", "/x_x_a"),
+    ],
+)
+def test_where_a_table_goes(tables: str, table: str, expected: str) -> None:
+    """And that it does not depend on who comes first."""
+    found = rules(tables)
+    assert place(found, table) == expected
+    assert place(found, table) == expected
+
+
+def test_a_named_database_can_be_that_of_the_settings() -> None:
+    """Then the two are one place: which is known only with the settings."""
+    tables = "a: {database: main, collection: c}, b: {collection: c}"
+    assert place(rules(tables), "b") == "/c"
+    with pytest.raises(
+        MappingError, match="'a' and 'b' both go to the collection 'c' of the database 'main'"
+    ):
+        rules(tables, "main")
+    assert place(rules("a: {database: main, collection: c}", "main"), "a") == "/c"
+    assert place(rules("a: {database: main, collection: c}", "main"), "c") == "bad-collection"
+
+
+def test_many_tables_are_not_all_remembered() -> None:
+    """Their names come with the messages."""
+    found = rules("'*': {collection: 'x_*'}")
+    assert [place(found, f"t{number}") for number in (0, 1500, 0)] == ["/x_t0", "/x_t1500", "/x_t0"]
+    assert all(place(found, f"t{number}") == f"/x_t{number}" for number in range(1500))
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ("a: {collection: c}, b: {collection: c}", ["'a' and 'b' both go to the collection 'c'"]),
+        ("a: {collection: b}, b: {}", ["'a' and 'b' both go"]),
+        ("a: {collection: c}, b: {collection: c}, d: {collection: c}", ["'a' and 'b'", "'a' and 'd'"]),
+        ("a: {database: d, collection: c}, b: {database: d, collection: c}", ["'a' and 'b' both go"]),
+        ("a*: {collection: 'x*'}, b*: {collection: 'x*'}", ["'a*' and 'b*'"]),
+        ("a*: {collection: 'x*'}, b*: {collection: 'xy*'}", ["'a*' and 'b*' can send"]),
+        ("a*: {collection: 'x*z'}, b*: {collection: 'x*'}", ["'a*' and 'b*' can send"]),
+        ("a*b: {}", ["the table name 'a*b' has a * that is not at its end"]),
+        ("'**': {}", ["the pattern '**' has more than one *"]),
+        ("a: {collection: 'x*'}", ["the collection of the table 'a' has a *, which only patterns have"]),
+        ("a*: {collection: x}", ["the pattern 'a*' goes to the collection 'x': it needs exactly one *"]),
+        ("a*: {collection: '*x*'}", ["the pattern 'a*' goes to the collection '*x*'"]),
+        ("a*b: {}, '**': {}, c: {collection: e}, e: {}", ["'a*b'", "'**'", "'c' and 'e'"]),
+    ],
+)
+def test_tables_that_get_into_each_others_way(tables: str, expected: list[str]) -> None:
+    """All of them are named."""
+    found = mistakes(f"tables: {{{tables}}}")
+    assert len(found) == len(expected)
+    for mistake, part in zip(found, expected, strict=True):
+        assert mistake.startswith("tables: ")
+        assert part in mistake
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        "a: {collection: c}, b: {database: d, collection: c}",
+        "a*: {collection: 'x*'}, b*: {collection: 'x*', database: d}",
+        "a*: {collection: 'x*'}, b*: {collection: 'y*'}",
+        "a*: {collection: '*x'}, b*: {collection: '*y'}",
+        "a*: {}, b*: {}",
+        "a*: {}, '*': {collection: '*'}",
+    ],
+)
+def test_tables_that_do_not(tables: str) -> None:
+    """Different databases, beginnings or ends keep them apart."""
+    rules(tables)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("{metadata_field: a.b}", ["metadata_field: the name 'a.b' begins with $, or holds a dot or NUL"]),
+        ("{metadata_field: _id}", ["metadata_field: the name '_id' is the document's key"]),
+        ("{id_attribute: ''}", ["id_attribute: the name '' is empty"]),
+        ("{id_attribute: m, metadata_field: m}", ["id_attribute and metadata_field are both 'm'"]),
+        ("{database: admin}", ["the database name 'admin' belongs to MongoDB itself"]),
+        ("{key: [a, a]}", ["the key names 'a' twice"]),
+        ("{fields: {a..b: {}}}", ["the path 'a..b' has an empty name"]),
+        ("{include: []}", ["include is empty"]),
+        ("{shard_key: [_ddb.v]}", ["the metadata changes with each version"]),
+        ("{include: [a.], exclude: [.a]}", ["the path 'a.'", "the path '.a'", "either include or exclude"]),
+        ("{exclude: [a], fields: {a: {}}}", ["the field 'a' is excluded, and has rules"]),
+        ("{fields: {a: {rename: c}, b: {rename: c}}}", ["the fields 'a' and 'b' both become 'c'"]),
+        ("{fields: {a: {rename: b}, b: {}}}", ["the fields 'a' and 'b' both become 'b'"]),
+        ("{fields: {x.a: {rename: b}, x.b: {}}}", ["the fields 'x.a' and 'x.b' both become 'b'"]),
+        ("{fields: {a: {rename: _ddb}}}", ["the field 'a' cannot become '_ddb': that holds the metadata"]),
+        ("{metadata_field: m, fields: {m: {}}}", ["the field 'm' cannot become 'm'"]),
+        ("{shard_key: [_id]}", ["shard_key names '_id': a shard key of _id needs no entry"]),
+        ("{shard_key: [_id.a]}", ["shard_key names '_id.a'"]),
+        ("{shard_key: [a..b]}", ["shard_key 'a..b' is not a path that MongoDB takes"]),
+        ("{shard_key: [$a]}", ["shard_key '$a' is not a path that MongoDB takes"]),
+        ("{shard_key: [a], deletes: keep}", ["can only be delete"]),
+        ("{shard_key: [a], ttl_deletes: mark}", ["can only be delete"]),
+    ],
+)
+def test_settings_that_contradict_themselves_or_each_other(rule: str, expected: list[str]) -> None:
+    """Each with its table."""
+    found = mistakes(f"tables: {{t: {rule}}}")
+    assert len(found) == len(expected)
+    for mistake, part in zip(found, expected, strict=True):
+        assert mistake.startswith("tables.t: ")
+        assert part in mistake
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "{fields: {_ddb: {drop: true}}}",
+        "{fields: {_ddb: {rename: theirs}}}",
+        "{metadata_field: m, fields: {_ddb: {default: 1}}}",
+        "{fields: {a: {drop: true}, b: {rename: a}}}",
+        "{fields: {a: {rename: b}, b: {rename: a}}}",
+        "{include: [a, b.c], fields: {a: {rename: d}, b.c: {convert: int}}}",
+        "{fields: {x.a: {rename: b}, b: {}, y.b: {}}}",
+        "{fields: {x._ddb: {default: 1}}}",
+        "{shard_key: [a], key: [a, b], deletes: keep}",
+        "{shard_key: [a.b]}",
+        "{exclude: [a.b], fields: {a: {rename: b}}}",
+    ],
+)
+def test_settings_that_go_together(rule: str) -> None:
+    """What looks alike, and is right."""
+    parse_replication(f"tables: {{t: {rule}}}", SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tables: {t: {key: [a], key: [b]}}", "line 1, column 24: 'key' is there twice"),
+        ("tables: {t: {fields: {a: {}, 'a': {}}}}", "line 1, column 30: 'a' is there twice"),
+        ("tables: {}\ntables: {}", "line 2, column 1: 'tables' is there twice"),
+        ("tables: {t: {fields: {f: {default: {a: 1, a: 2}}}}}", "'a' is there twice"),
+        ("tables: {t: {<<: {mode: merge}, mode: merge, mode: replace}}", "'mode' is there twice"),
+        ("tables: [", "line 1, column 10: "),
+        ("tables: {t: *x}", "line 1, column 13: found undefined alias 'x'"),
+        ("tables: !!python/name:os.system {}", "line 1, column 9: could not determine a constructor"),
+        ("tables: {[a]: {}}", "found unhashable key"),
+        ("\t", "line 1, column 1: "),
+        ("\x07", "special characters are not allowed"),
+        ("a: 1\n--- \nb: 2", "but found another document"),
+    ],
+)  # fmt: skip
+def test_what_is_not_yaml(text: str, expected: str) -> None:
+    """One line, with the place; a key that is there twice is a mistake, not a choice."""
+    (mistake,) = mistakes(text)
+    assert mistake.startswith("this is not YAML: ")
+    assert expected in mistake
+    assert "\n" not in mistake
+
+
+def test_a_merge_key_can_be_overridden() -> None:
+    """As YAML has it: what stands beside `<<` counts."""
+    text = """
+tables:
+  a: &a {mode: merge, deletes: mark}
+  b: &b {<<: *a, deletes: keep}
+  c: {<<: [*b, *a]}
+"""
+    found = parse_replication(text, SOURCE).tables
+    assert (found["b"].mode, found["b"].deletes) == ("merge", Deletes.KEEP)
+    assert found["c"] == found["b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tables:", ["tables: settings, each as `name: value`, are expected here; write {} for none"]),
+        ("tables: {t: }", ["tables.t: settings, each"]),
+        ("tables: {t: {fields: {f: }}}", ["tables.t.fields.f: settings, each"]),
+        ("tables: {t: {fields: [f]}}", ["tables.t.fields: settings, each"]),
+        ("tables: {t: {key: id}}", ["tables.t.key: a list is expected here, such as [id]"]),
+        ("tables: {t: {key: [a, b, c]}}", ["tables.t.key: at most two key attributes can stand here"]),
+        ("tables: {t: {key: [on]}}", ["tables.t.key.0: a text is expected here; YAML takes words"]),
+        ("tables: {t: {fields: {f: {rename: ''}}}}", ["tables.t.fields.f.rename: it is empty"]),
+        ("tables: {t: {fields: {f: {drop: 'yes'}}}}", ["tables.t.fields.f.drop: only true or false"]),
+        ("tables: {t: {fields: {f: {drop: true, default: 1}}}}", ["tables.t.fields.f: a field that is"]),
+        ("tables: {t: {hook: f}}", ["tables.t.hook: a hook is written as module:function"]),
+        ("tables: {t: {hook: 'a-b:f'}}", ["tables.t.hook: a hook is written as module:function"]),
+        ("tables: {t: {deletes: Mark}}", ["tables.t.deletes: Input should be 'delete', 'mark' or 'keep'"]),
+        ("tables: {t: {collection: a$b}}", ["tables.t.collection: the collection name 'a$b' is one that"]),
+        ("tables: {t: {feilds: {}}}", ["tables.t.feilds: there is no such setting (did you mean fields?)"]),
+        ("tables: {a: {mode: x, key: y}, b: {z: 1}}", ["tables.a.key", "tables.a.mode", "tables.b.z"]),
+    ],
+)  # fmt: skip
+def test_mistakes_in_single_settings(text: str, expected: list[str]) -> None:
+    """Each has its place and says what is allowed there, in words of the file and not of Python."""
+    found = mistakes(text)
+    assert len(found) == len(expected)
+    for mistake, beginning in zip(found, expected, strict=True):
+        assert mistake.startswith(beginning)
+        assert "tuple" not in mistake
+        assert "dictionary" not in mistake

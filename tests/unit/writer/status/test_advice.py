@@ -1,0 +1,48 @@
+"""What the status page says about troubles and dead letters, and what docs/operations.md says."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from local.paths import ROOT
+from writer.status.advice import DEAD_LETTERS, TROUBLES, for_dead_letter, for_trouble
+from writer.telemetry.observer import Cause
+
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+
+
+def documented() -> set[str]:
+    """The codes in the table of dead letters."""
+    section = OPERATIONS.split("## Dead letters\n")[1]
+    table = section.split("| code | meaning |")[1].split("\n\n")[0].strip()
+    return {code for line in table.splitlines() for code in re.findall(r"`([^`]+)`", line.split("|")[1])}
+
+
+def test_every_documented_code_has_advice_and_the_reverse() -> None:
+    """One vocabulary, in two places."""
+    assert documented() == set(DEAD_LETTERS)
+
+
+def test_every_cause_has_advice() -> None:
+    """The set is fixed."""
+    assert set(TROUBLES) == set(Cause)
+    assert for_trouble(Cause.MONGODB).meaning.startswith("MongoDB")
+
+
+@pytest.mark.parametrize("code", [*sorted(DEAD_LETTERS), *sorted(TROUBLES)])
+def test_advice_is_short_and_plain(code: str) -> None:
+    """Two sentences or so, each with its end."""
+    advice = for_trouble(code) if code in TROUBLES else for_dead_letter(code)
+    for sentence in advice:
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert len(sentence) < 130
+
+
+def test_codes_that_nobody_listed() -> None:
+    """MongoDB has hundreds; and a code of a newer producer is no reason to fail."""
+    assert "manual" in for_dead_letter("mongodb-2").do
+    assert for_dead_letter("mongodb-121") == DEAD_LETTERS["mongodb-121"]
+    assert "replicator dlq show" in for_dead_letter("never-heard-of").do

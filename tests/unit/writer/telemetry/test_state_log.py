@@ -1,0 +1,97 @@
+"""The line with the writer's state, once a minute, as CloudWatch reads it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tests.support.fakes import FakeClock, settled
+from tests.support.metric_lines import figures_of, lines_of
+from writer.telemetry.health import Health, Part
+from writer.telemetry.observer import Batch, Cause, Counted, InHand, Lag, Operation, Result, Trouble
+from writer.telemetry.state_log import INTERVAL, StateLog, log_state
+
+if TYPE_CHECKING:
+    import pytest
+
+PUT, DELETE = Operation.PUT, Operation.DELETE
+IDLE = {
+    "ready": 1,
+    "oldest_unapplied_ms": 0,
+    "applied": 0,
+    "stale": 0,
+    "coalesced": 0,
+    "parked": 0,
+    "retries": 0,
+    "messages_in_flight": 0,
+}
+
+
+def state_log(clock: FakeClock, name: str | None = "replicator") -> StateLog:
+    health = Health(clock)
+    for part in Part:
+        health.found(part)
+    return StateLog(health, clock, name)
+
+
+def test_a_minute_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was done since the last line, what is in hand now; without changes there is no lag."""
+    clock = FakeClock()
+    state = state_log(clock)
+    with lines_of(capsys) as lines:
+        counted = [
+            Counted("a", PUT, Result.APPLIED, 90),
+            Counted("a", DELETE, Result.APPLIED, 5),
+            Counted("b", PUT, Result.STALE, 4),
+            Counted("b", PUT, Result.COALESCED, 3),
+            Counted("", Operation.UNKNOWN, Result.PARKED, 2),
+        ]
+        lags = [Lag("a", 1.0, 98), Lag("b", 50.0, 1), Lag("b", 700.0, 1)]
+        state.batch(Batch(messages=5, changes=104, counted=counted, lags=lags))
+        state.in_hand(0, InHand(5, 104, clock.now() - 2.5))
+        state.in_hand(3, InHand(4))
+        state.trouble(Trouble(Cause.SQS, "SECRET"))
+        state.write()
+        state.in_hand(0, None)
+        state.in_hand(3, None)
+        state.write()
+    assert [(line["message"], line["level"]) for line in lines] == [("state", "INFO")] * 2
+    found = figures_of(lines[0], "Queue", "replicator")
+    assert 1000 <= found.pop("lag_p50_ms") <= 1130
+    assert 50_000 <= found.pop("lag_p99_ms") <= 57_000
+    assert found == {
+        "ready": 1,
+        "lag_max_ms": 700_000,
+        "oldest_unapplied_ms": 2500,
+        "applied": 95,
+        "stale": 4,
+        "coalesced": 3,
+        "parked": 2,
+        "retries": 1,
+        "messages_in_flight": 9,
+    }
+    assert lines[0]["_aws"]["Timestamp"] == clock.now() * 1000
+    assert figures_of(lines[1], "Queue", "replicator") == IDLE
+    assert "SECRET" not in str(lines)
+
+
+def test_without_a_name_the_line_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The figures are there to be read, and cost nothing."""
+    state = state_log(FakeClock(), None)
+    with lines_of(capsys) as lines:
+        state.write()
+    assert IDLE.items() <= lines[0].items()
+    assert not {"_aws", "Queue", "emf"} & lines[0].keys()
+
+
+async def test_once_a_minute_until_the_stop(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a minute: CloudWatch keeps one figure a minute."""
+    clock, stop = FakeClock(), asyncio.Event()
+    state = state_log(clock)
+    with lines_of(capsys) as lines:
+        task = asyncio.create_task(log_state(stop, state, clock))
+        await clock.advance(3 * INTERVAL + 1)
+        stop.set()
+        await settled()
+        assert task.done()
+    assert len(lines) == 3

@@ -1,0 +1,225 @@
+"""What a change becomes under the rules of its table: which document, with which content. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bson import encode as bson_encode
+from bson.errors import InvalidDocument
+
+from shared.attribute_values import INT64_MAX, INT64_MIN
+from shared.change import Op
+from shared.errors import PoisonError
+from shared.keys import canonical_key
+from writer.mapping.bson_values import Numbers, decode_map
+from writer.mapping.hooks import call
+from writer.mapping.model import NOT_BSON, Mode
+from writer.write import Merge, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.change import Change
+    from writer.mapping.rules import Table
+    from writer.write import Identity, Shard
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 - 64 * 1024
+"""MongoDB's limit of 16 MiB (manual, "MongoDB limits and thresholds"), less room for what is around it."""
+
+
+MAX_KEY_BYTES = 2048
+"""Of a partition key; a sort key has 1024 at most, a name 255 (DynamoDB developer guide, "Constraints")."""
+
+_SURELY_SHORT = MAX_KEY_BYTES // 4  # a character has four bytes of UTF-8 at most
+
+
+class Image(NamedTuple):
+    """What a put writes.
+
+    Attributes:
+        document: the document as BSON.
+        merge: how it is merged; None: it replaces what is there.
+        shard: where it belongs in a sharded collection.
+    """
+
+    document: bytes
+    merge: Merge | None
+    shard: Shard
+
+
+def locate(table: Table, change: Change) -> Target:
+    """Finds the document of a change.
+
+    `_id` is the value of a single key attribute, or a document of both for a composite key.
+
+    Raises:
+        PoisonError: ``bad-key`` (not the attributes that the mapping names, more than two, or not of a type
+            that a key can have), ``not-bson`` (a name with NUL, an integer beyond int64) or ``bad-value``.
+    """
+    rule = table.rule
+    if len(change.key) == 1:
+        ((name, value),) = change.key.items()
+        # Nearly every key there is; all the others, and what is wrong, below.
+        if (
+            (type(value) is str and len(value) <= _SURELY_SHORT)
+            or (type(value) is int and INT64_MIN <= value <= INT64_MAX)
+        ) and (not rule.key or rule.key == (name,)):
+            identity: Identity = (table.database, table.collection, value)
+            return Target(table.database, table.collection, value, identity, rule.metadata_field)
+    names = rule.key or tuple(sorted(change.key))
+    if len(names) > 2 or set(names) != change.key.keys():  # noqa: PLR2004 - a partition and a sort key
+        raise PoisonError(
+            "bad-key",
+            f"the item's key is ({', '.join(sorted(change.key))}), but the mapping says ({', '.join(names)})",
+        )
+    # Two keys must not become one `_id`: the lossy policy is for values only.
+    numbers = Numbers.NATIVE if rule.numbers is Numbers.DOUBLE else rule.numbers
+    key = decode_map(change.key, numbers, tagged=change.tagged)
+    if any(isinstance(value, dict | list | bool) or value is None for value in key.values()):
+        raise PoisonError("bad-key", "a key attribute is not a string, number or binary value")
+    if any(isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX for value in key.values()):
+        raise PoisonError("not-bson", "BSON cannot hold the key: an integer is beyond int64")
+    if any(_bytes(part) > MAX_KEY_BYTES for part in (*names, *key.values())):
+        raise PoisonError("bad-key", f"a part of the key has more than {MAX_KEY_BYTES} bytes")
+    if len(names) == 1:
+        wire_id, document_id = change.key[names[0]], key[names[0]]
+    else:
+        if any("\0" in name for name in names):
+            raise PoisonError("not-bson", "BSON cannot hold the key: an attribute name holds a NUL character")
+        fields = [_inside_id(name, names) for name in names]
+        wire_id = {field: change.key[name] for field, name in zip(fields, names, strict=True)}
+        document_id = {field: key[name] for field, name in zip(fields, names, strict=True)}
+    # The same for one item, whichever way it came: a text or an integer stands for itself.
+    part = wire_id if type(wire_id) in (str, int) else canonical_key({"": wire_id})
+    identity = (table.database, table.collection, part)
+    return Target(table.database, table.collection, document_id, identity, rule.metadata_field)
+
+
+def _bytes(part: Any) -> int:
+    if isinstance(part, bytes):
+        return len(part)
+    return len(part.encode(errors="surrogatepass")) if isinstance(part, str) else 0
+
+
+def _inside_id(name: str, names: tuple[str, ...]) -> str:
+    """MongoDB refuses fields with a leading $ inside `_id` (manual, "The _id Field")."""
+    if not name.startswith("$"):
+        return name
+    field = f"_{name}"
+    while field in names:
+        field = f"_{field}"
+    return field
+
+
+def image_of(table: Table, change: Change, target: Target) -> Image | None:
+    """Returns what a put writes: `_id`, the fields that the rules make of the image, the metadata.
+
+    Encoding it here keeps a record that BSON cannot hold from failing its neighbours' bulk write, and the
+    driver copies the bytes as they are.
+
+    Returns:
+        None if the table's hook does not want the item replicated.
+
+    Raises:
+        PoisonError: ``bad-value``, ``bad-conversion``, ``bad-rename``, ``hook-failed``, ``not-bson`` (a name
+            with NUL, an integer beyond int64, nested too deep) or ``too-large``.
+    """
+    metadata: dict[str, Any] = {"v": change.version}
+    fields = _fields_of(table, change.image or {}, metadata, tagged=change.tagged)
+    if table.hook is not None:
+        hooked = call(table.hook, fields, change)
+        if hooked is None:
+            return None
+        if target.metadata_field in hooked:
+            raise PoisonError("hook-failed", f"the hook returned a field {target.metadata_field!r}: reserved")
+        if not same_place(_shard_of(table, hooked), _shard_of(table, fields)):
+            # Old values know nothing of hooks: a deletion would look for the document where it is not.
+            raise PoisonError("hook-failed", "the hook changed a field of the shard key")
+        fields = hooked
+    merge = None
+    if table.rule.mode is Mode.MERGE:
+        merge = Merge(unset=[], names=list(fields))
+        metadata["names"] = merge.names
+    document = {"_id": target.document_id, **fields, target.metadata_field: metadata}
+    try:
+        encoded = bson_encode(document)
+    except NOT_BSON as error:
+        # The driver's text can quote the document, which must not reach a log: only its kind is kept.
+        raise PoisonError("not-bson", f"BSON cannot hold the item: {_why(error)}") from error
+    if len(encoded) > MAX_DOCUMENT_BYTES:
+        raise PoisonError("too-large", f"the document has {len(encoded)} bytes, more than MongoDB takes")
+    return Image(encoded, merge, _shard_of(table, fields))
+
+
+def old_place(table: Table, change: Change) -> Shard | None:
+    """Where the document was before a change, by its old values and its key; None if that is not known.
+
+    Raises:
+        PoisonError: as `image_of`.
+    """
+    if not table.rule.shard_key:
+        return {}
+    if change.old is None and change.op is Op.PUT:
+        return None
+    fields = _fields_of(table, {**change.key, **(change.old or {})}, {}, tagged=change.tagged)
+    if change.old is None and not all(path.split(".")[0] in fields for path in table.rule.shard_key):
+        return None
+    return _shard_of(table, fields)
+
+
+def _fields_of(
+    table: Table, image: Mapping[str, Any], metadata: dict[str, Any], *, tagged: bool
+) -> dict[str, Any]:
+    """The fields of a document; notes in the metadata which attributes have other names."""
+    try:
+        fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
+    except RecursionError:
+        fields = None  # it is not the cause of ours: it would hold a thousand frames for each such item
+    if fields is None:
+        raise PoisonError("too-deep", "the item is nested too deep")
+    if "_id" not in fields and table.rule.metadata_field not in fields:
+        return fields
+    reserved = {"_id": table.rule.id_attribute, table.rule.metadata_field: None}
+    for name in [name for name in reserved if name in fields]:
+        free = reserved[name] or f"{name}_"
+        while free in fields or free in reserved:
+            free += "_"
+        fields[free] = fields.pop(name)
+        metadata.setdefault("renamed", {})[free] = name
+    return fields
+
+
+def same_place(one: Shard, other: Shard) -> bool:
+    """Whether two places are the same to MongoDB, which tells true from 1."""
+    return bson_encode(one) == bson_encode(other)
+
+
+def _shard_of(table: Table, fields: Mapping[str, Any]) -> Shard:
+    if not table.rule.shard_key:
+        return {}
+    shard = {path: _value_at(fields, path) for path in table.rule.shard_key}
+    try:
+        bson_encode(shard)
+    except NOT_BSON as error:
+        raise PoisonError("not-bson", f"BSON cannot hold the shard key: {_why(error)}") from error
+    return shard
+
+
+def _value_at(fields: Any, path: str) -> Any:
+    """The value at a path; null where there is none, as MongoDB takes it."""
+    value = fields
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case OverflowError():
+            return "an integer is beyond int64"
+        case RecursionError():
+            return "it is nested too deep"
+        case InvalidDocument():
+            return "an attribute name holds a NUL character, or a value is of no BSON type"
+        case _:
+            return f"text that is not Unicode, or a value of another kind ({type(error).__name__})"

@@ -1,0 +1,128 @@
+"""Rules for fields, applied to one document: include, exclude, drop, convert, default, rename. Pure.
+
+Paths go into maps and, as MongoDB's own do, through lists: `lines.price` is the price in each map of the list
+`lines`. What is not there is not made: a default needs the map that it goes into.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import PoisonError
+from writer.mapping.conversions import convert
+from writer.mapping.paths import parse_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from writer.mapping.bson_values import Numbers
+    from writer.mapping.model import FieldRule
+    from writer.mapping.paths import Path
+
+
+@dataclass(slots=True)
+class _Node:
+    """What happens at one name, and below it."""
+
+    rule: FieldRule | None = None
+    path: str = ""
+    dropped: bool = False
+    included: bool = False
+    children: dict[str, _Node] = field(default_factory=dict)
+
+    def at(self, path: Path) -> _Node:
+        node = self
+        for name in path:
+            node = node.children.setdefault(name, _Node())
+        return node
+
+
+class Fields:
+    """The field rules of one table, ready to be applied."""
+
+    def __init__(
+        self,
+        rules: Mapping[str, FieldRule],
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        *,
+        numbers: Numbers,
+    ) -> None:
+        self._numbers = numbers
+        self._include = _Node()
+        for text in include:
+            self._include.at(parse_path(text)).included = True
+        self._rules = _Node()
+        for text in exclude:
+            self._rules.at(parse_path(text)).dropped = True
+        for text, rule in rules.items():
+            node = self._rules.at(parse_path(text))
+            node.rule, node.path, node.dropped = rule, text, rule.drop
+
+    def apply(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Returns a new document; values that no rule concerns are shared with the old one.
+
+        Raises:
+            PoisonError: ``bad-conversion`` or ``bad-rename``; the text names the field.
+        """
+        if self._include.children:
+            document = _only(self._include, document)
+        return self._applied(self._rules, document) if self._rules.children else document
+
+    def name_of(self, attribute: str) -> str | None:
+        """The name that an attribute of the item has in the document; None if it is left out."""
+        node = self._rules.children.get(attribute)
+        if (self._include.children and attribute not in self._include.children) or (node and node.dropped):
+            return None
+        return (node.rule.rename if node is not None and node.rule is not None else None) or attribute
+
+    def _applied(self, node: _Node, document: dict[str, Any]) -> dict[str, Any]:
+        result = dict(document)
+        renamed: dict[str, Any] = {}
+        for name, child in node.children.items():
+            rule = child.rule
+            if child.dropped:
+                result.pop(name, None)
+                continue
+            if name in result:
+                if child.children:
+                    result[name] = self._below(child, result[name])
+                if rule is not None and rule.convert is not None:
+                    result[name] = convert(rule.convert, child.path, result[name], self._numbers)
+            elif rule is not None and rule.has_default:
+                result[name] = copy.deepcopy(rule.default)
+            if rule is not None and rule.rename is not None and name in result:
+                renamed[rule.rename] = result.pop(name)
+        for name, value in renamed.items():
+            if name in result:
+                raise PoisonError("bad-rename", f"a field becomes {name[:100]!r}, but the item has that, too")
+            result[name] = value
+        return result
+
+    def _below(self, node: _Node, value: Any) -> Any:
+        if isinstance(value, dict):
+            return self._applied(node, value)
+        if isinstance(value, list):
+            return [self._below(node, element) for element in value]
+        return value
+
+
+def _only(node: _Node, document: dict[str, Any]) -> dict[str, Any]:
+    """What is included; where only a part below a name is, everything else than maps is left out."""
+    result = {}
+    for name, child in node.children.items():
+        if name in document:
+            value = document[name]
+            if child.included or isinstance(value, dict | list):
+                result[name] = _only_below(child, value)
+    return result
+
+
+def _only_below(node: _Node, value: Any) -> Any:
+    if node.included:
+        return value
+    if isinstance(value, dict):
+        return _only(node, value)
+    return [_only_below(node, element) for element in value if isinstance(element, dict | list)]

@@ -1,0 +1,106 @@
+"""Hooks: Python functions of the user's that have the last word on a document.
+
+    def hook(document: dict[str, Any], change: Change) -> dict[str, Any] | None
+
+The document has the fields as they would be written, without `_id` and metadata; the hook may change it and
+return it, return another one, or return None: the item is not replicated, and a document of it is removed. A
+hook may be called more than once for a change, and holds up the writer while it works: it computes, it does
+not wait. What it raises parks the record.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import PoisonError
+from writer.mapping.problems import MappingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.change import Change
+    from writer.mapping.model import Replication
+
+Document = dict[str, Any]
+Hook = Callable[[Document, Any], Document | None]
+
+
+def load_hooks(replication: Replication) -> Mapping[str, Hook]:
+    """Imports the hooks that a mapping names.
+
+    Returns:
+        The functions, by what stands in the file.
+
+    Raises:
+        MappingError: some cannot be imported, or cannot be called with a document and a change.
+    """
+    hooks: dict[str, Hook] = {}
+    mistakes = []
+    for table, rule in replication.tables.items():
+        if rule.hook is not None:
+            try:
+                hooks[rule.hook] = _load(rule.hook)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does at its import
+                mistakes.append(f"tables.{table}.hook: {rule.hook}: {_why(error)}")
+    if mistakes:
+        raise MappingError(mistakes)
+    return hooks
+
+
+def call(hook: Hook, document: Document, change: Change) -> Document | None:
+    """Lets a hook work on a copy of the document.
+
+    Raises:
+        PoisonError: ``hook-failed``: it raised, or returned something else than a document without `_id`.
+    """
+    try:
+        result = hook(copy.deepcopy(document), change)
+    except BaseException as error:  # whatever it is: a hook must not take the writer with it
+        raise PoisonError("hook-failed", f"the hook raised {_described(error)}") from error
+    if result is None:
+        return None
+    if not isinstance(result, dict):
+        raise PoisonError(
+            "hook-failed", f"the hook returned a {type(result).__name__}, not a document or None"
+        )
+    if not all(isinstance(name, str) for name in result):
+        raise PoisonError("hook-failed", "the hook returned a document with a name that is no text")
+    if "_id" in result:
+        raise PoisonError("hook-failed", "the hook returned an _id: that is made of the item's key")
+    return result
+
+
+class _NoHookError(Exception):
+    """Something that is not a hook; the text says why."""
+
+
+def _load(name: str) -> Hook:
+    module_name, _, function_name = name.partition(":")
+    module = importlib.import_module(module_name)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise _NoHookError(f"the module has no function {function_name}")
+    if inspect.iscoroutinefunction(function):
+        raise _NoHookError("it is async; a hook computes, it does not wait")
+    try:
+        inspect.signature(function).bind({}, None)
+    except TypeError as error:
+        raise _NoHookError(f"it is not called with a document and a change: {error}") from error
+    except ValueError:  # some callables do not tell their signature
+        pass
+    return function  # type: ignore[no-any-return]
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {str(error)[:500]}"
+    except Exception:  # noqa: BLE001 - an error that cannot even be told
+        return type(error).__name__
+
+
+def _why(error: BaseException) -> str:
+    return str(error) if isinstance(error, _NoHookError) else f"{type(error).__name__}: {error}"

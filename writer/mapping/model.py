@@ -1,0 +1,324 @@
+"""`replication.yaml`: the model of the file, and reading it. Pure.
+
+The model is the one description of the file: reading, checking, its JSON Schema and the rules that changes go
+by (`writer.mapping.rules`) all come from it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from bson import encode as bson_encode
+from bson.errors import InvalidDocument
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from writer.mapping.bson_values import Numbers
+from writer.mapping.conversions import Conversion  # noqa: TC001 - the model needs it
+from writer.mapping.paths import parse_path
+from writer.mapping.problems import MappingError, refuse, told
+from writer.mapping.yaml_text import load_yaml
+from writer.mongodb.guard import METADATA_FIELD
+from writer.names import collection_problem, database_problem, field_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
+"""What the encoder raises at a value that BSON cannot hold."""
+
+WILDCARD = "*"
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Mode(StrEnum):
+    """How a put meets a document that is there."""
+
+    REPLACE = "replace"
+    """The document is a mirror of the item: nothing else stays in it."""
+
+    MERGE = "merge"
+    """Fields that applications added to the document stay."""
+
+
+class Deletes(StrEnum):
+    """What a deletion does to the document."""
+
+    DELETE = "delete"
+    """The document is removed."""
+
+    MARK = "mark"
+    """The document stays; `deleted` in its metadata field says since when."""
+
+    KEEP = "keep"
+    """The document stays as it is."""
+
+
+class FieldRule(BaseModel):
+    """What happens to one field."""
+
+    model_config = _STRICT
+
+    default: Any = None
+    """The value where the item has no such attribute; given as `null`, the field becomes null."""
+
+    rename: str | None = Field(default=None, min_length=1)
+    """Another name for the field, in the same place."""
+
+    drop: bool = Field(default=False, strict=True)
+    """Leave the field out."""
+
+    convert: Conversion | None = None
+    """A conversion of its value; of the elements, if it is a list or a set."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.drop and self.model_fields_set - {"drop"}:
+            raise ValueError("a field that is dropped has no other rules")
+        if self.rename is not None and (problem := field_problem(self.rename)):
+            raise ValueError(f"the new name {self.rename!r} {problem}")
+        try:
+            bson_encode({"default": self.default})
+        except NOT_BSON as error:
+            kind = type(self.default).__name__
+            raise ValueError(f"the default, a {kind}, is not a value that BSON can hold") from error
+        return self
+
+    @property
+    def has_default(self) -> bool:
+        """Tells a default of null from no default."""
+        return "default" in self.model_fields_set
+
+
+class TableRule(BaseModel):
+    """How the items of one table, or of all tables whose names fit a pattern, become documents."""
+
+    model_config = _STRICT
+
+    database: str | None = None
+    """The target database; by default the one in the writer's settings."""
+
+    collection: str | None = None
+    """The target collection; by default that of the table's name. In a pattern's entry, its one `*` stands
+    for what the pattern's `*` stands for."""
+
+    key: tuple[str, ...] = Field(default=(), max_length=2)
+    """The key attributes in the order that they have in a composite `_id`; by default by name. It cannot
+    change once documents are there."""
+
+    numbers: Numbers = Numbers.NATIVE
+    """What numbers become. Whole numbers that fit into 64 bits are integers everywhere."""
+
+    mode: Mode = Mode.REPLACE
+    """How a new or changed item meets a document that is there."""
+
+    deletes: Deletes = Deletes.DELETE
+    """What a deletion does."""
+
+    ttl_deletes: Deletes | None = None
+    """What a deletion by time to live does; by default as `deletes` says."""
+
+    shard_key: tuple[str, ...] = ()
+    """Fields of the collection's shard key, as paths of the document. Not needed if that is `_id`."""
+
+    metadata_field: str = METADATA_FIELD
+    """The field that holds the version of the document. It cannot change once documents are there."""
+
+    id_attribute: str | None = None
+    """The name of the field for an attribute called `_id`, which is not the document's `_id`; by default
+    `_id_`."""
+
+    include: tuple[str, ...] = ()
+    """If given, only these attributes are replicated (paths; a path stands for all that is below it)."""
+
+    exclude: tuple[str, ...] = ()
+    """Attributes that are not replicated (paths)."""
+
+    fields: dict[str, FieldRule] = Field(default_factory=dict)
+    """Rules for single fields, by their paths: names joined by dots; a dot in a name is written `\\.`."""
+
+    hook: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+    """`module:function`, a Python function `(document, change) -> document | None` that has the last word."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        refuse(self._name_problems(), self._path_problems(), self._target_problems(), self._shard_problems())
+        return self
+
+    @field_validator("collection")
+    @classmethod
+    def _check_collection(cls, collection: str | None) -> str | None:
+        if collection is not None and (problem := collection_problem(collection.replace(WILDCARD, "x"))):
+            raise ValueError(f"the collection name {collection!r} {problem}")
+        return collection
+
+    def _name_problems(self) -> Iterator[str]:
+        if self.database is not None and (problem := database_problem(self.database)):
+            yield f"the database name {self.database!r} {problem}"
+        names = {"metadata_field": self.metadata_field, "id_attribute": self.id_attribute}
+        for setting, name in names.items():
+            if name is not None and (problem := field_problem(name)):
+                yield f"{setting}: the name {name!r} {problem}"
+        if self.id_attribute == self.metadata_field:
+            yield f"id_attribute and metadata_field are both {self.metadata_field!r}"
+        if len(set(self.key)) < len(self.key):
+            yield f"the key names {self.key[0]!r} twice"
+
+    def _path_problems(self) -> Iterator[str]:
+        for text in (*self.include, *self.exclude, *self.fields):
+            _, problem = _read_path(text)
+            if problem:
+                yield problem
+        for text in self.exclude:
+            if text in self.fields:
+                yield f"the field {text!r} is excluded, and has rules"
+        if "include" in self.model_fields_set and not self.include:
+            yield "include is empty, which would leave nothing: leave it out to replicate every attribute"
+        if self.include and self.exclude:
+            yield "give either include or exclude, not both"
+
+    def _target_problems(self) -> Iterator[str]:
+        """Two fields must not become one."""
+        targets: dict[tuple[str, ...], str] = {}
+        for text, rule in self.fields.items():
+            path, _ = _read_path(text)
+            if rule.drop or not path:
+                continue
+            target = (*path[:-1], rule.rename or path[-1])
+            if (other := targets.setdefault(target, text)) != text:
+                yield f"the fields {other!r} and {text!r} both become {target[-1]!r}"
+            if target == (self.metadata_field,):
+                yield f"the field {text!r} cannot become {target[0]!r}: that holds the metadata"
+
+    def _shard_problems(self) -> Iterator[str]:
+        for path in self.shard_key:
+            names = path.split(".")
+            if names[0] == "_id":
+                yield f"shard_key names {path!r}: a shard key of _id needs no entry"
+            elif names[0] == self.metadata_field:
+                yield f"shard_key names {path!r}: the metadata changes with each version"
+            elif any(field_problem(name) for name in names):
+                yield f"shard_key {path!r} is not a path that MongoDB takes"
+        stays = {self.deletes, self.ttl_deletes} - {Deletes.DELETE, None}
+        if stays and not set(self.shard_key) <= set(self.key):
+            yield (
+                "a document that stays after its deletion is not found again if the item is created anew "
+                "with another shard key: with shard_key, deletes and ttl_deletes can only be delete, unless "
+                "all of the shard key is named in key"
+            )
+
+
+class Replication(BaseModel):
+    """The whole file."""
+
+    model_config = _STRICT
+
+    tables: dict[str, TableRule] = Field(default_factory=dict)
+    """By the name of the DynamoDB table, or a pattern: the beginning of names and `*`, or `*` alone. The
+    exact name comes first, then the longest beginning. Tables without an entry go by the defaults."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = (_pattern_problem(table, rule) for table, rule in self.tables.items())
+        refuse((problem for problem in names if problem), self._owner_problems(), self._case_problems())
+        refuse(self._overlap_problems())
+        return self
+
+    def _owner_problems(self) -> Iterator[str]:
+        """Two tables must not go to one collection."""
+        owners: dict[tuple[str | None, str], str] = {}
+        for table, rule in self.tables.items():
+            place = (rule.database, rule.collection or table)
+            if (other := owners.setdefault(place, table)) != table:
+                yield (
+                    f"the tables {other!r} and {table!r} both go to the collection {place[1]!r}: "
+                    "their versions cannot be compared, so each needs one of its own"
+                )
+
+    def _case_problems(self) -> Iterator[str]:
+        """MongoDB refuses a database whose name differs from another's only in case."""
+        seen: dict[str, str] = {}
+        for name in sorted(self.databases):
+            if (other := seen.setdefault(name.lower(), name)) != name:
+                yield f"the databases {other!r} and {name!r} differ only in case, which MongoDB refuses"
+
+    def _overlap_problems(self) -> Iterator[str]:
+        """Nor must two patterns be able to send two tables there."""
+        moving = [name for name in self.patterns if self.tables[name].collection is not None]
+        for one, other in itertools.combinations(moving, 2):
+            first, second = self.tables[one], self.tables[other]
+            if first.database == second.database and _overlap(
+                first.collection or "", second.collection or ""
+            ):
+                yield (
+                    f"the patterns {one!r} and {other!r} can send two tables to one collection: give them "
+                    "different databases, or collections with different beginnings"
+                )
+
+    @cached_property
+    def patterns(self) -> tuple[str, ...]:
+        """The keys of `tables` that are patterns, in the order in which they are tried."""
+        found = (table for table in self.tables if table.endswith(WILDCARD))
+        return tuple(sorted(found, key=len, reverse=True))
+
+    @property
+    def databases(self) -> frozenset[str]:
+        """The databases that are named."""
+        return frozenset(rule.database for rule in self.tables.values() if rule.database is not None)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether a name can fit both of two patterns."""
+    (before, _, after), (front, _, end) = one.partition(WILDCARD), other.partition(WILDCARD)
+    beginnings = before.startswith(front) or front.startswith(before)
+    return beginnings and (after.endswith(end) or end.endswith(after))
+
+
+def _read_path(text: str) -> tuple[tuple[str, ...], str | None]:
+    try:
+        return parse_path(text), None
+    except ValueError as error:
+        return (), f"the path {text!r} {error}"
+
+
+def _pattern_problem(table: str, rule: TableRule) -> str | None:
+    stars = (rule.collection or "").count(WILDCARD)
+    if not table.endswith(WILDCARD):
+        if WILDCARD in table:
+            return f"the table name {table!r} has a * that is not at its end"
+        return f"the collection of the table {table!r} has a *, which only patterns have" if stars else None
+    if WILDCARD in table[:-1]:
+        return f"the pattern {table!r} has more than one *"
+    if rule.collection is not None and stars != 1:
+        return f"the pattern {table!r} goes to the collection {rule.collection!r}: it needs exactly one *"
+    return None
+
+
+def parse_replication(text: str, source: str) -> Replication:
+    """Reads the text of a `replication.yaml`.
+
+    Args:
+        text: the file's content.
+        source: its name, for messages.
+
+    Raises:
+        MappingError: not YAML, or not of the model.
+    """
+    try:
+        content = load_yaml(text)
+    except ValueError as error:
+        raise MappingError([f"this is not YAML: {error}"], source) from error
+    try:
+        return Replication.model_validate(content if content is not None else {})
+    except ValidationError as error:
+        raise MappingError(told(error, _settings_at), source) from error
+
+
+def _settings_at(depth: int) -> list[str]:
+    """The names of the settings at a depth of the file."""
+    models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}
+    return sorted(models.get(depth, FieldRule).model_fields)

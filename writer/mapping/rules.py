@@ -1,0 +1,174 @@
+"""The rules that changes go by: `replication.yaml` with its patterns resolved and its hooks at hand. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.errors import PoisonError
+from writer.mapping.fields import Fields
+from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule
+from writer.mapping.problems import MappingError
+from writer.names import collection_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.change import Change
+    from writer.mapping.hooks import Hook
+
+_MOST_TABLES = 1_000  # that are remembered: the names come with the messages
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rules of one table.
+
+    Attributes:
+        name: of the DynamoDB table.
+        database: the target database; empty: that of the settings.
+        collection: the target collection.
+        rule: what the file says.
+        fields: its field rules.
+        hook: its hook.
+    """
+
+    name: str
+    database: str
+    collection: str
+    rule: TableRule
+    fields: Fields
+    hook: Hook | None
+
+    @property
+    def can_mark(self) -> bool:
+        """Whether its documents can be marked as deleted."""
+        return Deletes.MARK in (self.rule.deletes, self.rule.ttl_deletes)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a put replaces its document as a whole, in the one place where it can be."""
+        return self.hook is None and self.rule.mode is Mode.REPLACE and not self.rule.shard_key
+
+    def effect(self, change: Change) -> Deletes:
+        """What a deletion does."""
+        if change.ttl and self.rule.ttl_deletes is not None:
+            return self.rule.ttl_deletes
+        return self.rule.deletes
+
+
+class Rules:
+    """All tables, those without an entry included."""
+
+    def __init__(
+        self,
+        replication: Replication | None = None,
+        hooks: Mapping[str, Hook] | None = None,
+        database: str = "",
+    ) -> None:
+        """Resolves a file.
+
+        Args:
+            replication: its content; None: the defaults for every table.
+            hooks: the functions of all hooks that it names (`writer.mapping.hooks.load_hooks`).
+            database: the database of the settings, where it is known.
+
+        Raises:
+            MappingError: two tables go to one collection, now that the database is known.
+        """
+        self._replication = replication or Replication()
+        self._hooks = hooks or {}
+        self._database = database
+        self._tables: dict[str, Table] = {}
+        self._owners: dict[tuple[str, str], str] = {}
+        mistakes = []
+        for name, rule in self._replication.tables.items():
+            if not name.endswith(WILDCARD):
+                place = (self._database_of(rule), rule.collection or name)
+                other = self._owners.setdefault(place, name)
+                if other != name:
+                    mistakes.append(
+                        f"the tables {other!r} and {name!r} both go to the collection {place[1]!r} of the "
+                        f"database {database!r}"
+                    )
+        if mistakes:
+            raise MappingError(mistakes, "REPLICATION_FILE")
+
+    @property
+    def have_hooks(self) -> bool:
+        """Whether functions of the user's are called."""
+        return bool(self._hooks)
+
+    def table(self, name: str) -> Table:
+        """The rules of a table.
+
+        Raises:
+            PoisonError: ``bad-collection``: its name cannot be that of a collection, or the collection is
+                that of another table.
+        """
+        table = self._tables.get(name)
+        if table is None:
+            table = self._make(name)
+            if len(self._tables) < _MOST_TABLES:
+                self._tables[name] = table
+        return table
+
+    def entry(self, name: str) -> tuple[str, TableRule]:
+        """The entry of a table: its own, that of the longest pattern, or `*` with the defaults."""
+        if name in self._replication.tables and not name.endswith(WILDCARD):
+            return name, self._replication.tables[name]
+        for pattern in self._replication.patterns:
+            if name.startswith(pattern[:-1]):
+                return pattern, self._replication.tables[pattern]
+        return WILDCARD, _DEFAULT
+
+    def _make(self, name: str) -> Table:
+        entry, rule = self.entry(name)
+        collection = _collection(name, entry, rule)
+        if problem := collection_problem(collection):
+            raise PoisonError(
+                "bad-collection", f"the collection name {collection!r} {problem}: name one in the mapping"
+            )
+        database = self._database_of(rule)
+        owner = self._owner(database, collection)
+        if owner != name:
+            raise PoisonError(
+                "bad-collection", f"the collection {collection!r} is that of the table {owner!r}"
+            )
+        return Table(
+            name=name,
+            database=database,
+            collection=collection,
+            rule=rule,
+            fields=Fields(rule.fields, rule.include, rule.exclude, numbers=rule.numbers),
+            hook=None if rule.hook is None else self._hooks[rule.hook],
+        )
+
+    def _database_of(self, rule: TableRule) -> str:
+        return "" if rule.database in (None, self._database) else str(rule.database)
+
+    def _owner(self, database: str, collection: str) -> str:
+        """The one table that may write to a collection: versions of two tables cannot be compared."""
+        if (name := self._owners.get((database, collection))) is not None:
+            return name
+        for pattern in self._replication.patterns:
+            rule = self._replication.tables[pattern]
+            if self._database_of(rule) == database and rule.collection is not None:
+                before, _, after = rule.collection.partition(WILDCARD)
+                length = len(collection) - len(after)
+                if length >= len(before) and collection.startswith(before) and collection.endswith(after):
+                    name = pattern[:-1] + collection[len(before) : length]
+                    if self.entry(name)[0] == pattern:
+                        return name
+        return collection
+
+
+def _collection(name: str, entry: str, rule: TableRule) -> str:
+    if rule.collection is None:
+        return name
+    if not entry.endswith(WILDCARD):
+        return rule.collection
+    return rule.collection.replace(WILDCARD, name[len(entry) - 1 :])
+
+
+_DEFAULT = TableRule()

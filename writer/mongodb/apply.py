@@ -1,0 +1,220 @@
+"""How a batch of writes reaches the database so that deleted documents stay deleted. Knows no driver.
+
+A guard in the document cannot refuse a put after a delete: there is no document. So deletes leave tombstones,
+and every put respects them. Each step closes one way in which a deleted document came back:
+
+1. deletes write their tombstone first, and the tombstones of the puts are read before anything is written. A
+   put older than its tombstone is not written; the guarded delete is issued again instead, because an
+   earlier try may have inserted the document and died;
+2. a batch whose lock on its messages may have lapsed is not written at all (`writer.service` sees to it);
+3. documents that this write inserted are looked up among the tombstones once more, and removed if one is
+   newer: another writer may have finished the delete in between;
+4. a sweep (`writer.side_tasks`) removes what a writer inserted that died before step 3.
+
+Deletes that leave the document, marked, go the same way: where others remove, they mark. (They need no
+sweep: a put that was not marked yet is still to be delivered.) A document that moves to another shard leaves
+its old place afterwards, and a tombstone, so that no older put brings it back there.
+
+Every call may fail half-way, and everything may be repeated any number of times.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from writer.ports import Outcome
+from writer.write import Removal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from writer.ports import Failure
+    from writer.write import Mark, Place, Write
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is known to have been deleted.
+
+    Attributes:
+        removed: version of the newest removal; empty: none.
+        mark: the newest deletion that leaves the document.
+    """
+
+    removed: str = ""
+    mark: Mark | None = None
+
+
+class Command(NamedTuple):
+    """One guarded operation on one document.
+
+    Attributes:
+        write: the write behind it: which document, and what is put.
+        removal: remove the document instead of putting it.
+        mark: mark the document, after the put if there is one.
+        puts: whether `write.document` is put.
+    """
+
+    write: Write
+    removal: Removal | None = None
+    mark: Mark | None = None
+    puts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of commands, by their index.
+
+    Attributes:
+        failures: commands that the database refused.
+        misplaced: those of them that it refused because the document stands under another shard key.
+        inserted: puts that inserted a document.
+        suspects: puts of which it is not known whether they inserted.
+        modified: documents replaced or marked.
+        unchanged: how many documents puts and marks found and left as they were, by their place.
+        deleted: documents removed.
+    """
+
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+    misplaced: frozenset[int] = frozenset()
+    inserted: frozenset[int] = frozenset()
+    suspects: frozenset[int] = frozenset()
+    modified: int = 0
+    unchanged: Mapping[Place, int] = field(default_factory=dict)
+    deleted: int = 0
+
+
+class Store(Protocol):
+    """The single operations on the database; each is durable (`w=majority`) when it returns."""
+
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
+        """Writes the tombstones of writes; of two for one document the higher versions stay."""
+        ...
+
+    async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
+        """Returns those tombstones in which something is newer than their put, by the put's index."""
+        ...
+
+    async def write(self, commands: Sequence[Command]) -> Written:
+        """Performs commands on different documents (or places), in any order, each atomically."""
+        ...
+
+
+async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
+    """Applies writes of different documents.
+
+    Args:
+        store: the database.
+        writes: no document occurs twice.
+    """
+    deletions = [write for write in writes if write.document is None or write.mark is not None]
+    if deletions:
+        await store.write_tombstones([(write, _deletion(write)) for write in deletions])
+    puts = [index for index, write in enumerate(writes) if write.document is not None]
+    found = await store.newer_tombstones([writes[index] for index in puts]) if puts else {}
+    newer = {puts[position]: tombstone for position, tombstone in found.items()}
+    commands, owners = [], []
+    for index, write in enumerate(writes):
+        for command in _commands(write, newer.get(index)):
+            commands.append(command)
+            owners.append(index)
+    written = await store.write(commands)
+    if written.misplaced:
+        written = await _put_in_place(store, commands, written)
+    new = [commands[index].write for index in sorted(written.inserted | written.suspects)]
+    await _remove_buried(store, new)
+    failures = {owners[index]: failure for index, failure in written.failures.items()}
+    left = await _leave_old_places(store, [writes[index] for index in puts if index not in failures])
+    stale = Counter(written.unchanged)
+    if newer:
+        stale.update(
+            command.write.target[:2]
+            for command in commands
+            if command.removal is not None and command.write.document is not None
+        )
+    return Outcome(
+        failures=failures,
+        inserted=len(written.inserted),
+        modified=written.modified,
+        deleted=written.deleted + left,
+        stale=stale.total(),
+        stale_at=stale,
+    )
+
+
+def _deletion(write: Write) -> Tombstone:
+    """What has to be known before anything is done. That a document moved is written down afterwards."""
+    removals = write.removals if write.document is None else ()
+    return Tombstone(max((removal.version for removal in removals), default=""), write.mark)
+
+
+def _commands(write: Write, newer: Tombstone | None) -> Sequence[Command]:
+    """What is done in one go with the other writes."""
+    if write.document is None:
+        removals = [Command(write, removal=removal) for removal in write.removals]
+        return removals if write.mark is None else [*removals, Command(write, mark=write.mark)]
+    if newer is None:
+        return (Command(write, puts=True),)
+    if newer.removed > write.version:
+        return (Command(write, removal=Removal(write.shard, newer.removed, same=False)),)
+    return (Command(write, mark=newer.mark, puts=True),)
+
+
+async def _put_in_place(store: Store, commands: Sequence[Command], written: Written) -> Written:
+    """Puts once more what was refused because the document stands where another shard key says.
+
+    There it goes first, whatever the old values were: a change that is parked, or that came out of order, may
+    have moved it.
+    """
+    places = sorted(written.misplaced)
+    again = [commands[index] for index in places]
+    gone = [
+        Command(command.write, removal=Removal({}, command.write.version, same=False)) for command in again
+    ]
+    deleted = (await store.write(gone)).deleted
+    second = await store.write(again)
+    return Written(
+        failures={index: failure for index, failure in written.failures.items() if index not in places}
+        | {places[index]: failure for index, failure in second.failures.items()},
+        inserted=written.inserted | {places[index] for index in second.inserted},
+        suspects=written.suspects | {places[index] for index in second.suspects},
+        modified=written.modified + second.modified,
+        unchanged=Counter(written.unchanged) + Counter(second.unchanged),
+        deleted=written.deleted + deleted + second.deleted,
+    )
+
+
+async def _leave_old_places(store: Store, puts: Sequence[Write]) -> int:
+    """Removes documents from where they were before they moved; returns how many.
+
+    After the put, so that a put that is refused leaves the document where it is. First a tombstone, so that
+    no older put brings it back there.
+    """
+    moved = [write for write in puts if write.removals]
+    if not moved:
+        return 0
+    tombstones = [(write, Tombstone(max(removal.version for removal in write.removals))) for write in moved]
+    await store.write_tombstones(tombstones)
+    commands = [Command(write, removal=removal) for write in moved for removal in write.removals]
+    return (await store.write(commands)).deleted
+
+
+async def _remove_buried(store: Store, inserted: Sequence[Write]) -> None:
+    """Step 3."""
+    found = await store.newer_tombstones(inserted) if inserted else {}
+    commands = []
+    for index, tombstone in found.items():
+        write = inserted[index]
+        if tombstone.removed > write.version:
+            removal = Removal(write.shard, tombstone.removed, same=False)
+            commands.append(Command(write, removal=removal))
+        else:
+            commands.append(Command(write, mark=tombstone.mark))
+    if commands:
+        await store.write(commands)
+        log.info("removed what was deleted meanwhile", extra={"documents": len(commands)})

@@ -1,0 +1,1 @@
+"""Messages → plan → settlement. Pure."""

@@ -1,0 +1,242 @@
+"""Several changes of one document → one write with the outcome of applying them one after the other. Pure.
+
+A change that cannot become a document gives way: what is left has the outcome that it would have alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from shared.change import Change, Op
+from shared.errors import PoisonError
+from writer.mapping.document import image_of, old_place, same_place
+from writer.mapping.model import Deletes, Mode
+from writer.write import Identity, Mark, Removal, Write
+
+if TYPE_CHECKING:
+    from writer.mapping.document import Image
+    from writer.mapping.rules import Table
+    from writer.write import Merge, Shard, Target
+
+Refusals = Mapping[tuple[Identity, str], PoisonError]
+"""Changes, by document and version, that MongoDB refused for good."""
+
+Unfit = list[tuple[Change, int, PoisonError]]
+"""Changes that cannot be applied, each with the index of its message."""
+
+
+@dataclass(slots=True)
+class Candidates:
+    """The changes of one document, each with the index of its message."""
+
+    table: Table
+    target: Target
+    changes: list[tuple[Change, int]] = field(default_factory=list)
+
+
+def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfit]:
+    """Finds the write of some changes.
+
+    The newest put is what the document shall hold. A newer deletion that leaves the document marks it; one
+    that removes it, or a put that the hook does not want, makes older changes of no interest.
+
+    Returns:
+        The write (None: there is nothing to write), and the changes that cannot be applied.
+    """
+    changes = candidates.changes
+    if len(changes) == 1 and candidates.table.is_plain and not refusals:
+        ((change, message),) = changes
+        if change.op is Op.PUT:
+            return _alone(candidates, change, message)
+    if len(changes) > 1:
+        # Newest first; of equal ones the last that came.
+        changes = sorted(changes, key=_version)[::-1]
+    outcome = _Outcome(candidates.table, candidates.target)
+    unfit: Unfit = []
+    for change, message in changes:
+        if outcome.is_known:
+            outcome.take_older(change)
+            outcome.covered.append(message)
+            continue
+        if unfit and change.version == unfit[-1][0].version:
+            continue  # the same change once more: parked already
+        try:
+            if refusals and (refusal := refusals.get((candidates.target.identity, change.version))):
+                raise refusal
+            outcome.take(change, message)
+        except PoisonError as error:
+            unfit.append((change, message, error))
+        else:
+            outcome.covered.append(message)
+    return outcome.write(), unfit
+
+
+def can_stand_apart(table: Table) -> bool:
+    """Whether `apart` has the outcome of `fold`: a put needs nothing of what the changes before it did."""
+    return table.rule.mode is Mode.REPLACE and not table.rule.shard_key
+
+
+def apart(candidates: Candidates, refusals: Refusals) -> tuple[list[Write], Unfit]:
+    """The same changes, each as a write of its own: newest first, down to the deletion that ends the search.
+
+    For documents of which MongoDB refused the newest change. One write after another, each in a plan of its
+    own, until one is taken, would take as many rounds as there are changes. The guard makes the order
+    irrelevant to the outcome; in this one, what is older than a change that is taken changes nothing.
+
+    Returns:
+        The writes, and the changes that cannot be applied.
+    """
+    changes = sorted(candidates.changes, key=_version)[::-1]
+    writes: list[Write] = []
+    unfit: Unfit = []
+    start = 0
+    for version, group in groupby(changes, key=_version):
+        same = list(group)
+        change, message = same[0]
+        if refusal := refusals.get((candidates.target.identity, version)):
+            unfit.append((change, message, refusal))
+            start += len(same)
+            continue
+        ends = change.op is Op.DELETE and candidates.table.effect(change) is Deletes.DELETE
+        write, more = fold(replace(candidates, changes=changes[start:] if ends else same), {})
+        unfit += more
+        if write is not None:
+            writes.append(write)
+        if ends:
+            break
+        start += len(same)
+    return writes, unfit
+
+
+def _version(pair: tuple[Change, int]) -> str:
+    return pair[0].version
+
+
+def _alone(candidates: Candidates, change: Change, message: int) -> tuple[Write | None, Unfit]:
+    """What nearly every write is, in short: a put for which there is nothing to weigh."""
+    table, target = candidates.table, candidates.target
+    try:
+        image = image_of(table, change, target)
+    except PoisonError as error:
+        return None, [(change, message, error)]
+    if image is None:
+        raise ValueError("only a hook refuses an item, and this table has none")
+    covered = frozenset((message,))
+    return Write(target, change, message, covered, 1, (), image.document, None, table.can_mark), []
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What becomes of the document; changes are taken newest first.
+
+    Attributes:
+        change: the newest change that is to be written, and `message` the index of its message.
+        image: what is put.
+        removal: the deletion that ends the search for a put.
+        left: places that the document left.
+        gone: attributes that left the item.
+        reset: the newest removal before the put.
+        covered: indices of the messages whose changes are seen to.
+    """
+
+    table: Table
+    target: Target
+    change: Change | None = None
+    message: int = 0
+    image: Image | None = None
+    mark: Mark | None = None
+    removal: Removal | None = None
+    left: list[Removal] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    reset: str = ""
+    covered: list[int] = field(default_factory=list)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what the document shall hold."""
+        return self.image is not None or self.removal is not None
+
+    def take(self, change: Change, message: int) -> None:
+        """Takes the next older change.
+
+        Raises:
+            PoisonError: it cannot be applied; nothing of it is taken.
+        """
+        place = self._place_before(change)
+        if change.op is Op.PUT:
+            self.image = image_of(self.table, change, self.target)
+            removes, marks = self.image is None, False
+        else:
+            effect = self.table.effect(change)
+            if effect is Deletes.KEEP:
+                return
+            removes, marks = effect is Deletes.DELETE, effect is Deletes.MARK
+        if removes:
+            self.removal = Removal(place or {}, change.version)
+        else:
+            self._leave(place, change)
+        if self.image is not None or self.mark is None:
+            self.change, self.message = change, message
+        if marks and self.mark is None:
+            self.mark = Mark(change.version, change.at)
+        self.gone |= change.gone
+
+    def take_older(self, change: Change) -> None:
+        """Takes a change that something newer stands for."""
+        place = self._place_before(change)
+        if change.op is Op.DELETE and self.table.effect(change) is Deletes.DELETE:
+            self.reset = self.reset or change.version
+            self._leave(place or {}, change)
+        else:
+            self._leave(place, change)
+        if not self.reset:
+            self.gone |= change.gone
+
+    def write(self) -> Write | None:
+        """The write of it all; None if there is nothing to do."""
+        if self.change is None:
+            return None
+        shard = self._shard()
+        removals = [] if self.removal is None else [self.removal]
+        removals += [removal for removal in self.left if not same_place(removal.shard, shard)]
+        return Write(
+            target=self.target,
+            change=self.change,
+            message=self.message,
+            messages=frozenset(self.covered),
+            changes=len(self.covered),
+            removals=removals,
+            document=None if self.image is None else self.image.document,
+            merge=self._merge(),
+            keeps_marks=self.image is not None and self.table.can_mark,
+            mark=self.mark,
+            shard=shard,
+        )
+
+    def _place_before(self, change: Change) -> Shard | None:
+        try:
+            return old_place(self.table, change)
+        except PoisonError:
+            return None  # an image with these values was never written, so the document is not there
+
+    def _leave(self, place: Shard | None, change: Change) -> None:
+        if self.table.rule.shard_key and place is not None:
+            self.left.append(Removal(place, change.version, same=change.op is Op.DELETE))
+
+    def _shard(self) -> Shard:
+        if self.image is not None:
+            return self.image.shard
+        if self.removal is not None:
+            return self.removal.shard
+        return self.left[0].shard if self.left else {}
+
+    def _merge(self) -> Merge | None:
+        if self.image is None or self.image.merge is None:
+            return None
+        gone = {name for attribute in self.gone if (name := self.table.fields.name_of(attribute))}
+        # An upsert makes the fields of its filter, even where they are null because the item has none.
+        gone.update(path.split(".")[0] for path in self.table.rule.shard_key)
+        return replace(self.image.merge, unset=sorted(gone), reset=self.reset)

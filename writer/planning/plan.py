@@ -1,0 +1,195 @@
+"""Messages → plan: at most one write per document, and what can never be applied as data. Pure.
+
+Of several changes of one document one write has the outcome of all (`writer.planning.fold`); a change that
+cannot become a document goes to the dead-letter queue alone. So the writes of a plan may be done in any
+order. Where MongoDB refused such a write, each of these changes has its own in the next plan, newest first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from shared.change import Change, Op
+from shared.dead_letter import DeadLetter, as_it_came
+from shared.envelope import decode, encode_change, seal
+from shared.errors import PoisonError
+from shared.keys import canonical_key
+from writer.mapping.document import locate
+from writer.planning.fold import Candidates, apart, can_stand_apart, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.envelope import Envelope, Rejected
+    from writer.mapping.rules import Rules
+    from writer.planning.fold import Refusals
+    from writer.ports import Message
+    from writer.write import Identity, Write
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """Something to park.
+
+    Attributes:
+        message: index of the message it came from.
+        letter: how it is parked.
+        op: of the change; None: not known.
+    """
+
+    message: int
+    letter: DeadLetter
+    op: Op | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with a batch of messages.
+
+    Attributes:
+        changes: how many changes the messages carried, poison included.
+        coalesced: how many of them need no write of their own: another change of the same document stands for
+            them, or they are deletions that the mapping does not replicate.
+        coalesced_of: the same by table, operation and index of the message.
+        oldest: creation time of the oldest change, milliseconds since the epoch; None: nothing can be read.
+    """
+
+    messages: Sequence[Message]
+    writes: Sequence[Write]
+    poison: Sequence[Poison]
+    changes: int
+    coalesced: int
+    coalesced_of: Mapping[tuple[str, Op, int], int]
+    oldest: int | None
+
+
+def make_plan(
+    messages: Sequence[Message],
+    rules: Rules,
+    park_limit: int,
+    refusals: Refusals = MappingProxyType({}),
+) -> Plan:
+    """Plans a batch.
+
+    Args:
+        messages: as received; within a group oldest first.
+        rules: of all tables.
+        park_limit: bytes that a parked message may have.
+        refusals: what an earlier plan of these messages brought to light; poison here.
+    """
+    documents: dict[Identity, Candidates] = {}
+    poison: list[Poison] = []
+    count = 0
+    oldest: int | None = None
+    for index, message in enumerate(messages):
+        try:
+            envelope = decode(message.body)
+        except PoisonError as error:
+            poison.append(Poison(index, _letter_of_message(message, error, park_limit)))
+            count += 1
+            continue
+        count += len(envelope.entries)
+        oldest = _older(oldest, envelope)
+        for entry in envelope.entries:
+            if not isinstance(entry, Change):
+                poison.append(Poison(index, _letter_of_rejected(message, entry, park_limit)))
+                continue
+            try:
+                table = rules.table(entry.table)
+                target = locate(table, entry)
+            except PoisonError as error:
+                poison.append(Poison(index, letter_of_change(message, entry, error, park_limit), entry.op))
+                continue
+            candidates = documents.get(target.identity)
+            if candidates is None:
+                documents[target.identity] = Candidates(table, target, [(entry, index)])
+            else:
+                candidates.changes.append((entry, index))
+    writes, coalesced = _written(messages, documents, refusals, park_limit, poison)
+    left = max(0, count - len(writes) - len(poison))
+    return Plan(messages, writes, poison, count, left, coalesced, oldest)
+
+
+def _written(
+    messages: Sequence[Message],
+    documents: Mapping[Identity, Candidates],
+    refusals: Refusals,
+    park_limit: int,
+    poison: list[Poison],
+) -> tuple[list[Write], Mapping[tuple[str, Op, int], int]]:
+    """The writes, and what they stand for; adds to `poison` what cannot be written."""
+    writes: list[Write] = []
+    coalesced: Counter[tuple[str, Op, int]] = Counter()
+    refused = {identity for identity, _ in refusals}
+    for identity, candidates in documents.items():
+        several: Sequence[Write]
+        if identity in refused and can_stand_apart(candidates.table):
+            several, unfit = apart(candidates, refusals)
+        else:
+            write, unfit = fold(candidates, refusals)
+            several = () if write is None else (write,)
+        poison.extend(
+            Poison(index, letter_of_change(messages[index], change, error, park_limit), change.op)
+            for change, index, error in unfit
+        )
+        writes += several
+        if several and len(candidates.changes) == 1:
+            continue
+        for change, index in candidates.changes:
+            coalesced[change.table, change.op, index] += 1
+        for change, index, _ in unfit:
+            coalesced[change.table, change.op, index] -= 1
+        for write in several:
+            coalesced[write.change.table, write.change.op, write.message] -= 1
+    return writes, +coalesced
+
+
+def letter_of_change(message: Message, change: Change, error: PoisonError, park_limit: int) -> DeadLetter:
+    """The dead letter of one change: an envelope with it alone, ready to be sent again."""
+    try:
+        body = seal(change.table, change.stream, [encode_change(change)], park_limit)
+        key, sequence = canonical_key(change.key).decode(), change.sequence
+    except PoisonError:
+        # Nested deeper than JSON is written: keep the message that holds it, in one letter for all of them.
+        body, key, sequence = as_it_came(message.body, park_limit), "", ""
+    return DeadLetter(
+        body=body,
+        group=message.group,
+        code=error.code,
+        reason=error.reason,
+        table=change.table,
+        key=key,
+        sequence=sequence,
+        message_id=message.id,
+        event_id=change.event_id,
+    )
+
+
+def _older(than: int | None, envelope: Envelope) -> int | None:
+    """The older of a time and that of an envelope, whose oldest change comes first."""
+    at = next((entry.at for entry in envelope.entries if isinstance(entry, Change)), than)
+    return at if than is None or at is None else min(than, at)
+
+
+def _letter_of_rejected(message: Message, rejected: Rejected, park_limit: int) -> DeadLetter:
+    return DeadLetter(
+        body=seal(rejected.table, rejected.stream, [rejected.encoded], park_limit),
+        group=message.group,
+        code=rejected.code,
+        reason=rejected.reason,
+        table=rejected.table,
+        message_id=message.id,
+    )
+
+
+def _letter_of_message(message: Message, error: PoisonError, park_limit: int) -> DeadLetter:
+    return DeadLetter(
+        body=as_it_came(message.body, park_limit),
+        group=message.group,
+        code=error.code,
+        reason=error.reason,
+        message_id=message.id,
+    )

@@ -1,0 +1,1 @@
+"""The SQS queue: receiving, locking, acknowledging, parking, and asking how much waits."""

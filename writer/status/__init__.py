@@ -1,0 +1,1 @@
+"""The status port: probes, metrics and the status page."""

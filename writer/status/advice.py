@@ -1,0 +1,129 @@
+"""What went wrong, and what to do about it, in plain words: one table for troubles and dead letters. Pure.
+
+docs/operations.md has the same codes; a test holds them together.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from writer.telemetry.observer import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Advice(NamedTuple):
+    """What it means, and what a person should do; both are sentences."""
+
+    meaning: str
+    do: str
+
+
+_THEN_REDRIVE = "then redrive it: replicator dlq redrive."
+_MALFORMED = "Find out what produced it: replicator dlq show. What no producer wrote can be dropped."
+
+TROUBLES: Mapping[str, Advice] = MappingProxyType(
+    {
+        Cause.MONGODB: Advice(
+            "MongoDB does not answer, has no primary, or cannot confirm writes on a majority.",
+            "Bring it back within 14 days. The same writes are repeated until they succeed.",
+        ),
+        Cause.SQS: Advice(
+            "SQS does not answer, throttles, or refuses the dead-letter queue.",
+            "Look at network, permissions and quotas. The same calls are repeated until they succeed.",
+        ),
+        Cause.LOCK_LOST: Advice(
+            "Messages were held for longer than their lock, so another writer may have them.",
+            "Nothing is written twice. If it repeats, find out why this machine froze.",
+        ),
+        Cause.HEALABLE: Advice(
+            "Another document has the same value in a unique index of yours; the change is tried again.",
+            "If it does not heal by itself, free the value; redrive what became a dead letter.",
+        ),
+        Cause.SWEPT: Advice(
+            "A document that a dying writer had brought back was removed.",
+            "Nothing. If it repeats, find out why machines freeze.",
+        ),
+    }
+)
+"""By the cause of a trouble."""
+
+DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("bad-attribute", "bad-number", "bad-record"), Advice("A stream record is malformed.", _MALFORMED)
+        ),
+        "bad-envelope": Advice("A queue message is none that a producer writes.", _MALFORMED),
+        "unknown-version": Advice(
+            "A queue message is of another version of the producer.",
+            f"Update the writer before the producer, {_THEN_REDRIVE}",
+        ),
+        **dict.fromkeys(
+            ("bad-change", "bad-version", "bad-value"),
+            Advice("One change in a queue message is malformed.", _MALFORMED),
+        ),
+        "bad-key": Advice(
+            "The item's key attributes are not those that the mapping names.",
+            f"Correct key in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+        ),
+        "bad-collection": Advice(
+            "MongoDB cannot have a collection of the table's name, or it is another table's.",
+            f"Name a collection in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+        ),
+        "bad-conversion": Advice(
+            "A field's value is not what its conversion takes.",
+            f"Correct the item, or the conversion in replication.yaml, {_THEN_REDRIVE}",
+        ),
+        "bad-rename": Advice(
+            "A field is renamed to a name that the item has already.",
+            f"Choose another name in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+        ),
+        "hook-failed": Advice(
+            "The table's hook raised, or returned no document.",
+            f"Mend the hook, restart the writers, {_THEN_REDRIVE}",
+        ),
+        **dict.fromkeys(
+            ("not-bson", "too-deep", "too-large", "not-encodable"),
+            Advice(
+                "MongoDB or JSON cannot hold the item.",
+                f"Drop or convert the field in replication.yaml, or shorten the item, {_THEN_REDRIVE}",
+            ),
+        ),
+        "mongodb-121": Advice(
+            "The collection's schema validation refused the document.",
+            f"Correct the validator or the item, {_THEN_REDRIVE}",
+        ),
+        "refused-by-sqs": Advice(
+            "SQS refused the message.", "The reason is in the dead letter: replicator dlq show."
+        ),
+        "moved-by-sqs": Advice(
+            "SQS moved the message after too many deliveries.",
+            f"Look into the writers' logs for why, mend it, {_THEN_REDRIVE}",
+        ),
+        "not-said": Advice(
+            "The reason did not fit beside the message.",
+            "Look into the writers' logs: replicator logs --filter 'a record was parked'.",
+        ),
+    }
+)
+"""By the code of a dead letter, but for MongoDB's other codes."""
+
+_REFUSED_BY_MONGODB = Advice(
+    "MongoDB refused the document for good.",
+    f"Look up the code in MongoDB's manual, mend it, {_THEN_REDRIVE}",
+)
+_UNKNOWN = Advice("A record cannot be applied.", "The reason is in the dead letter: replicator dlq show.")
+
+
+def for_trouble(cause: str) -> Advice:
+    """The advice for a trouble."""
+    return TROUBLES[cause]
+
+
+def for_dead_letter(code: str) -> Advice:
+    """The advice for a dead letter."""
+    if code in DEAD_LETTERS:
+        return DEAD_LETTERS[code]
+    return _REFUSED_BY_MONGODB if code.startswith("mongodb-") else _UNKNOWN

@@ -1,0 +1,89 @@
+"""The HTTP side of the writer: `/healthz`, `/readyz`, and what it is given. Reads state, changes none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+from shared.errors import FatalError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from aiohttp.typedefs import Handler
+
+    from writer.telemetry.health import Health
+
+log = logging.getLogger(__name__)
+
+_LEAVE = 1.0  # seconds for requests under way at the end; aiohttp waits for them twice
+_LONGEST_LEAVE = 4.0  # seconds for all of it: whoever does not read must not keep the writer from ending
+
+_HEALTH: web.AppKey[Health] = web.AppKey("health")
+
+
+@asynccontextmanager
+async def serve(
+    host: str, port: int, health: Health, more: Iterable[web.RouteDef] = ()
+) -> AsyncIterator[None]:
+    """Serves the endpoints, and `more`, while the context is open.
+
+    `/healthz` is 200 as long as the process answers. `/readyz` is 200 if the queue and MongoDB answer, else
+    503; its body says what is waited for, why, and since when.
+
+    Raises:
+        FatalError: the address cannot be listened on.
+    """
+    app = web.Application(middlewares=[_tell_mistakes])
+    app[_HEALTH] = health
+    app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz), *more])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LEAVE)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise FatalError(f"STATUS_PORT={port} cannot be listened on: {error.strerror}") from error
+        log.info("status server listening", extra={"host": host, "port": runner.addresses[0][1]})
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(_LONGEST_LEAVE):
+                await runner.cleanup()
+        except TimeoutError:
+            log.warning("status server left with requests under way")
+
+
+@web.middleware
+async def _tell_mistakes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A mistake of ours is a 500 and a line; aiohttp's own lines can quote the request, and are off."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("a page failed", extra={"path": request.path})
+        raise
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return _json({"status": "alive"}, 200)
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    waits = request.app[_HEALTH].waits
+    waiting_for = {
+        part.value: {"reason": wait.reason, "since": round(wait.since, 3)} for part, wait in waits.items()
+    }
+    status = "waiting" if waiting_for else "ready"
+    return _json({"status": status, "waiting_for": waiting_for}, 503 if waiting_for else 200)
+
+
+def _json(content: object, status: int) -> web.Response:
+    return web.Response(body=orjson.dumps(content), content_type="application/json", status=status)

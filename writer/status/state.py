@@ -1,0 +1,149 @@
+"""What the writer is doing, in words: from what it waits for, and how the queue grows or shrinks. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from writer.status.history import Sample
+
+BACKLOG = 100
+"""Messages that wait in the queue from which on it is a backlog; fewer are on their way."""
+
+_TREND = 180.0  # seconds of which the trend is taken
+_LASTING = 45.0  # for so long there has to be a backlog: a burst is none
+_SHORTEST = 10.0  # seconds between the first and the last answer that make a trend
+_LONGEST_ETA = 48 * 3600.0  # seconds; what takes longer does not shrink
+
+
+class Kind(StrEnum):
+    """Which of the states it is."""
+
+    STARTING = "starting"
+    WAITING = "waiting"
+    DRAINING = "draining"
+    CATCHING_UP = "catching up"
+    FALLING_BEHIND = "falling behind"
+    REPLICATING = "replicating"
+    UP_TO_DATE = "up to date"
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A part that is waited for.
+
+    Attributes:
+        name: as people call it.
+        reason: why; empty: it was not asked yet.
+        since: seconds since the epoch.
+    """
+
+    name: str
+    reason: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a state is made from.
+
+    Attributes:
+        now: on the clock of `samples`.
+        away: what is waited for.
+        stopping: a stop was asked for.
+        samples: what the queues said in the last minutes, the oldest first.
+        changes: that came to an end just now.
+        in_hand: messages received and not settled.
+    """
+
+    now: float
+    away: Sequence[Away] = ()
+    stopping: bool = False
+    samples: Sequence[Sample] = ()
+    changes: float = 0
+    in_hand: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the writer is doing.
+
+    Attributes:
+        title: in a word or two.
+        words: in a sentence.
+        since: since when, seconds since the epoch; None: not told.
+        eta: seconds until the backlog is gone; None: not told.
+    """
+
+    kind: Kind
+    title: str
+    words: str
+    since: float | None = None
+    eta: float | None = None
+
+
+def state_of(situation: Situation) -> State:
+    """Tells what the writer is doing."""
+    held = f"{situation.in_hand:,} messages are" if situation.in_hand != 1 else "1 message is"
+    if situation.stopping:
+        words = f"A stop was asked for: {held} in hand, and no more are received."
+        return State(Kind.DRAINING, "Draining", words)
+    lost = [each for each in situation.away if each.reason]
+    if lost:
+        return _waiting(lost)
+    if situation.away:
+        names = " and ".join(each.name for each in situation.away)
+        return State(Kind.STARTING, "Starting", f"Connecting to {names}.")
+    if behind := _behind(situation):
+        return behind
+    if situation.in_hand and not situation.changes:  # the first ones, or MongoDB takes its time
+        words = f"{held} being written, and none was acknowledged just now."
+        return State(Kind.REPLICATING, "Replicating", words)
+    if situation.changes:
+        return State(Kind.REPLICATING, "Replicating", "Changes are written as they come.")
+    return State(Kind.UP_TO_DATE, "Up to date", "Nothing waits; changes will be written as they come.")
+
+
+def _waiting(lost: Sequence[Away]) -> State:
+    names = " and ".join(each.name for each in lost)
+    reasons = "; ".join(each.reason for each in lost)
+    return State(
+        Kind.WAITING,
+        f"Waiting for {names}",
+        f"{reasons}. Nothing is lost: changes stay in the queue, and replication goes on by itself.",
+        since=min(each.since for each in lost),
+    )
+
+
+def _behind(situation: Situation) -> State | None:
+    """The state if there is a backlog that lasts, else None."""
+    recent = [each for each in situation.samples if situation.now - each.at <= _LASTING]
+    recent = recent or list(situation.samples[-1:])
+    if not recent or min(each.backlog.waiting for each in recent) < BACKLOG:
+        return None
+    waiting = recent[-1].backlog.waiting
+    messages = f"{waiting:,} messages wait in the queue"
+    slope = _slope([each for each in situation.samples if situation.now - each.at <= _TREND])
+    if slope is None:
+        return State(Kind.CATCHING_UP, "Catching up", f"{messages}; how long it takes is not known yet.")
+    if slope < 0 and (eta := waiting / -slope) <= _LONGEST_ETA:
+        return State(
+            Kind.CATCHING_UP, "Catching up", f"{messages}, {-slope:,.0f} fewer each second.", eta=eta
+        )
+    growth = f"{slope:,.0f} more each second" if slope >= 1 else "and they do not become fewer"
+    return State(Kind.FALLING_BEHIND, "Falling behind", f"{messages}, {growth}.")
+
+
+def _slope(samples: Sequence[Sample]) -> float | None:
+    """Messages that come to wait each second: the line of least squares; None: too early to say."""
+    if len(samples) < 2 or samples[-1].at - samples[0].at < _SHORTEST:  # noqa: PLR2004 - two points, a line
+        return None
+    moments = [each.at for each in samples]
+    waiting = [each.backlog.waiting for each in samples]
+    middle = sum(moments) / len(moments)
+    spread = sum((at - middle) ** 2 for at in moments)
+    return sum((at - middle) * number for at, number in zip(moments, waiting, strict=True)) / spread

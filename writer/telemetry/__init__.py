@@ -1,0 +1,1 @@
+"""What the writer reports about its work: observers, metrics, logs, health."""

@@ -1,0 +1,124 @@
+"""What became of a batch, in numbers: plan + outcome + settlement → `Batch`. Pure.
+
+Law: a change counts when its message is acknowledged, so it is in no count of a batch that gives it back;
+only a dead letter counts when it is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared.change import Op
+from writer.ports import FailureKind
+from writer.telemetry.observer import Batch, Counted, Lag, Operation, Parked, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from writer.planning.plan import Plan
+    from writer.planning.settle import Settlement
+    from writer.ports import Outcome
+
+_OPERATIONS = {Op.PUT: Operation.PUT, Op.DELETE: Operation.DELETE, None: Operation.UNKNOWN}
+
+
+class Seconds(NamedTuple):
+    """How long the steps of a batch took."""
+
+    plan: float
+    apply: float
+    settle: float
+
+
+def account(plan: Plan, outcome: Outcome, settlement: Settlement, now: float, took: Seconds) -> Batch:
+    """Counts a batch that has ended.
+
+    Args:
+        plan: what was to be done.
+        outcome: what became of its writes.
+        settlement: what became of its messages.
+        now: the moment of acknowledgement, seconds since the epoch.
+        took: of the batch.
+    """
+    receipts = {message.receipt for message in settlement.give_back}
+    back = {index for index, message in enumerate(plan.messages) if receipts and message.receipt in receipts}
+    written = _written(plan, outcome, back)
+    ages: Counter[tuple[str, int]] = Counter()
+    for (table, _, at), changes in written.items():
+        ages[table, at] += changes
+    return Batch(
+        messages=len(plan.messages),
+        changes=plan.changes,
+        counted=[
+            *_applied(written, _stale(plan, outcome)),
+            *_coalesced(plan, back),
+            *_parked(plan, outcome),
+        ],
+        lags=[Lag(table, max(0.0, now - at / 1000), changes) for (table, at), changes in ages.items()],
+        parked=[Parked(letter.table, letter.code) for letter in settlement.park],
+        given_back=len(settlement.give_back),
+        plan=took.plan,
+        apply=took.apply,
+        settle=took.settle,
+    )
+
+
+def _written(plan: Plan, outcome: Outcome, back: Collection[int]) -> Counter[tuple[str, bool, int]]:
+    """Changes that are in MongoDB now, by table, whether they are deletions, and time."""
+    writes = plan.writes
+    if back or outcome.failures:
+        writes = [
+            write
+            for index, write in enumerate(writes)
+            if index not in outcome.failures and write.message not in back
+        ]
+    # Stream records tell whole seconds, so these are few, however many changes there are.
+    return Counter((write.change.table, write.change.op is Op.DELETE, write.change.at) for write in writes)
+
+
+def _stale(plan: Plan, outcome: Outcome) -> Counter[str]:
+    """Puts that changed nothing, by table."""
+    stale: Counter[str] = Counter()
+    if outcome.stale_at:
+        tables = {write.target[:2]: write.change.table for write in plan.writes}
+        for place, changes in outcome.stale_at.items():
+            stale[tables[place]] += changes
+    return stale
+
+
+def _applied(written: Mapping[tuple[str, bool, int], int], stale: Mapping[str, int]) -> Iterator[Counted]:
+    puts: Counter[str] = Counter()
+    deletions: Counter[str] = Counter()
+    for (table, deletion, _), changes in written.items():
+        (deletions if deletion else puts)[table] += changes
+    for table, changes in puts.items():
+        # A deletion that finds its mark in the document counts as stale with MongoDB, too.
+        late = min(stale[table], changes)
+        if late:
+            yield Counted(table, Operation.PUT, Result.STALE, late)
+        if changes > late:
+            yield Counted(table, Operation.PUT, Result.APPLIED, changes - late)
+    for table, changes in deletions.items():
+        yield Counted(table, Operation.DELETE, Result.APPLIED, changes)
+
+
+def _coalesced(plan: Plan, back: Collection[int]) -> Iterator[Counted]:
+    found: Counter[tuple[str, Op]] = Counter()
+    for (table, op, message), changes in plan.coalesced_of.items():
+        if message not in back:
+            found[table, op] += changes
+    for (table, op), changes in found.items():
+        yield Counted(table, _OPERATIONS[op], Result.COALESCED, changes)
+
+
+def _parked(plan: Plan, outcome: Outcome) -> Iterator[Counted]:
+    found: Counter[tuple[str, Op | None]] = Counter(
+        (poison.letter.table, poison.op) for poison in plan.poison
+    )
+    for index, failure in outcome.failures.items():
+        if failure.kind is FailureKind.PERMANENT:
+            change = plan.writes[index].change
+            found[change.table, change.op] += 1
+    for (table, op), changes in found.items():
+        yield Counted(table, _OPERATIONS[op], Result.PARKED, changes)

@@ -1,0 +1,84 @@
+"""The lines that a batch leaves in the log. Never a document, a key, or a reason that could quote one.
+
+At DEBUG also which messages and which stream events were in it, so that one change can be followed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from shared.envelope import event_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.dead_letter import DeadLetter
+    from writer.planning.plan import Plan
+    from writer.planning.settle import Settlement
+    from writer.ports import Message, Outcome
+    from writer.telemetry.observer import Batch
+
+log = logging.getLogger(__name__)
+
+
+def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlement: Settlement) -> None:
+    """One line with the numbers of a batch, and one for each dead letter.
+
+    Args:
+        number: of the batch, counted by this process; ties the lines of a batch together.
+        batch: what it came to.
+        plan: what was to be done.
+        outcome: what MongoDB made of it.
+        settlement: what became of its messages.
+    """
+    _log_parked(number, settlement.park)
+    _log_events(number, settlement.acknowledge)
+    oldest = max((lag.seconds for lag in batch.lags), default=None)
+    log.info(
+        "batch applied",
+        extra={
+            "batch": number,
+            "messages": batch.messages,
+            "changes": batch.changes,
+            "coalesced": plan.coalesced,
+            "inserted": outcome.inserted,
+            "modified": outcome.modified,
+            "deleted": outcome.deleted,
+            "stale": outcome.stale,
+            "parked": len(batch.parked),
+            "given_back": batch.given_back,
+            "plan_ms": _milliseconds(batch.plan),
+            "apply_ms": _milliseconds(batch.apply),
+            "settle_ms": _milliseconds(batch.settle),
+            "lag_ms": None if oldest is None else round(oldest * 1000),
+        },
+    )
+
+
+def _log_events(number: int, messages: Sequence[Message]) -> None:
+    if not log.isEnabledFor(logging.DEBUG):
+        return
+    for message in messages:
+        for events in event_ids(message.body):
+            log.debug("changes applied", extra={"batch": number, "message_id": message.id, "events": events})
+
+
+def _log_parked(number: int, letters: Sequence[DeadLetter]) -> None:
+    # Not the reason and not the key: both stand in the dead letter.
+    for letter in letters:
+        log.warning(
+            "a record was parked",
+            extra={
+                "batch": number,
+                "code": letter.code,
+                "table": letter.table,
+                "sequence": letter.sequence,
+                "message_id": letter.message_id,
+                "event_id": letter.event_id,
+            },
+        )
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -1,0 +1,37 @@
+"""What the loops of this writer hold, summed up. State only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from writer.telemetry.observer import InHand
+
+
+class Hands:
+    """Remembers the last word of each loop."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, InHand] = {}
+
+    def hold(self, loop: int, held: InHand | None) -> None:
+        """See `writer.telemetry.observer.Observer.in_hand`."""
+        if held is None:
+            self._held.pop(loop, None)
+        else:
+            self._held[loop] = held
+
+    @property
+    def messages(self) -> int:
+        """In all hands."""
+        return sum(held.messages for held in self._held.values())
+
+    @property
+    def changes(self) -> int:
+        """In them, as far as they have been read."""
+        return sum(held.changes for held in self._held.values())
+
+    def oldest(self, now: float) -> float:
+        """Age in seconds of the oldest change; 0: there is none, or it has not been read yet."""
+        times = [held.oldest for held in self._held.values() if held.oldest is not None]
+        return max(0.0, now - min(times, default=now))

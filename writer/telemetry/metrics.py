@@ -1,0 +1,270 @@
+"""`GET /metrics`: what an observer is told, as Prometheus reads it.
+
+Law: a registry of its own, no global state. The number of series is bounded, whatever the messages name:
+tables beyond the first hundred count as `other`, all else is of a fixed set. No document, no key, no secret.
+
+Sources: Prometheus documentation, "Metric and label naming" and "Exposition formats".
+"""
+
+from __future__ import annotations
+
+import functools
+from bisect import bisect_left
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from writer.telemetry.health import Part
+from writer.telemetry.in_flight import Hands
+from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.metrics_core import Metric
+
+    from writer.ports import Clock
+    from writer.telemetry.health import Health
+    from writer.telemetry.observer import Backlog, Batch, Facts, InHand, Lag, Trouble
+
+OTHER = "other"
+
+LAG_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600)
+"""Seconds. Streams tell whole seconds, so finer ones would say nothing."""
+
+_REQUESTS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SIZES = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
+_MESSAGES = (1, 2, 5, 10, 20, 30, 40, 50, 60)
+
+_MINUTE = 60.0
+
+
+class Metrics:
+    """An observer that counts for Prometheus."""
+
+    def __init__(self, facts: Facts, health: Health, clock: Clock) -> None:
+        self._clock = clock
+        self._hands = Hands()
+        self._tables: set[str] = set()
+        self._asked = _Asked(clock)
+        self.registry = registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=registry)
+        registry.register(self._asked)
+
+        def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, about, buckets=buckets, registry=registry)
+
+        self._changes = Counter(
+            "replicator_changes_total",
+            "Changes, by what became of them.",
+            ["table", "operation", "result"],
+            registry=registry,
+        )
+        self._batch_changes = histogram("replicator_batch_changes", "Changes in a batch.", _SIZES)
+        self._batch_messages = histogram("replicator_batch_messages", "Messages in a batch.", _MESSAGES)
+        self._plan = histogram("replicator_plan_seconds", "Decoding and transforming a batch.", _REQUESTS)
+        self._bulk = histogram(
+            "replicator_mongodb_batch_seconds",
+            "All that a batch asks of MongoDB, until a majority has it; one try.",
+            _REQUESTS,
+        )
+        requests = Histogram(
+            "replicator_sqs_request_seconds",
+            "Requests to SQS. One that receives waits for messages, for up to 5 s.",
+            ["request"],
+            buckets=_REQUESTS,
+            registry=registry,
+        )
+        self._requests = {call: requests.labels(call.value) for call in Call if call is not Call.BULK}
+        retries = Counter(
+            "replicator_retries_total",
+            "Troubles that pass, by cause: tries that failed, batches that went back.",
+            ["cause"],
+            registry=registry,
+        )
+        self._retries = {cause: retries.labels(cause.value) for cause in Cause}
+        self._gauges(facts, health)
+
+    def _gauges(self, facts: Facts, health: Health) -> None:
+        """What is asked for when it is read."""
+        registry = self.registry
+
+        def gauge(name: str, about: str) -> Gauge:
+            return Gauge(name, about, registry=registry)
+
+        gauge("replicator_messages_in_flight", "Messages that this writer holds.").set_function(
+            lambda: self._hands.messages
+        )
+        gauge("replicator_changes_in_flight", "Changes in them, as far as they were read.").set_function(
+            lambda: self._hands.changes
+        )
+        gauge(
+            "replicator_oldest_unapplied_seconds", "Age of the oldest change that this writer holds."
+        ).set_function(lambda: self._hands.oldest(self._clock.now()))
+        gauge("replicator_ready", "Whether queue and MongoDB answer.").set_function(lambda: not health.waits)
+        waiting = Gauge("replicator_waiting", "Whether this part is waited for.", ["part"], registry=registry)
+        for part in Part:
+            waiting.labels(part.value).set_function(functools.partial(_waits_for, health, part))
+        Info("replicator_build", "The program.", registry=registry).info({"version": facts.version})
+
+    def batch(self, batch: Batch) -> None:
+        """See `writer.telemetry.observer.Observer`, here and below."""
+        for counted in batch.counted:
+            self._changes.labels(self._table(counted.table), counted.operation, counted.result).inc(
+                counted.changes
+            )
+        for lag in batch.lags:
+            self._asked.age(self._table(lag.table), lag)
+        self._batch_changes.observe(batch.changes)
+        self._batch_messages.observe(batch.messages)
+        self._plan.observe(batch.plan)
+        self._asked.success()
+
+    def in_hand(self, loop: int, held: InHand | None) -> None:
+        """Likewise."""
+        self._hands.hold(loop, held)
+
+    def called(self, call: Call, seconds: float) -> None:
+        """Likewise."""
+        (self._bulk if call is Call.BULK else self._requests[call]).observe(seconds)
+
+    def backlog(self, backlog: Backlog) -> None:
+        """Likewise."""
+        self._asked.backlog = backlog
+
+    def oldest_received(self, age: float) -> None:
+        """Likewise."""
+        self._asked.waited.add(age)
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Likewise."""
+        self._retries[trouble.cause].inc()
+
+    def route(self) -> web.RouteDef:
+        """`/metrics`, in the format that is asked for: Prometheus text or OpenMetrics."""
+
+        async def answer(request: web.Request) -> web.Response:
+            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+            return web.Response(body=encode(self.registry), headers={"Content-Type": content_type})
+
+        return web.get("/metrics", answer)
+
+    def _table(self, name: str) -> str:
+        if name in self._tables:
+            return name
+        if len(self._tables) < MOST_TABLES and len(name) <= LONGEST_NAME:
+            self._tables.add(name)
+            return name
+        return OTHER
+
+
+def _waits_for(health: Health, part: Part) -> float:
+    return float(part in health.waits)
+
+
+class _Latest:
+    """The greatest figure of the last minute, in a second's steps."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._found: deque[tuple[int, float]] = deque()
+
+    def add(self, figure: float) -> None:
+        second = int(self._clock.monotonic())
+        while self._found and self._found[-1][1] <= figure:
+            self._found.pop()
+        if not self._found or self._found[-1][0] != second:
+            self._found.append((second, figure))
+
+    @property
+    def greatest(self) -> float:
+        """0: there was none."""
+        begin = self._clock.monotonic() - _MINUTE
+        while self._found and self._found[0][0] < begin:
+            self._found.popleft()
+        return self._found[0][1] if self._found else 0.0
+
+
+@dataclass(slots=True)
+class _Ages:
+    """The lags of a table's changes, by bucket; the library's own histogram takes one change at a time."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(LAG_BUCKETS) + 1))
+    sum: float = 0.0
+
+    def add(self, lag: Lag) -> None:
+        self.counts[bisect_left(LAG_BUCKETS, lag.seconds)] += lag.changes
+        self.sum += lag.seconds * lag.changes
+
+    def buckets(self) -> list[tuple[str, float]]:
+        below, found = 0, []
+        for bound, count in zip([*map(str, map(float, LAG_BUCKETS)), "+Inf"], self.counts, strict=True):
+            below += count
+            found.append((bound, float(below)))
+        return found
+
+
+class _Asked(Collector):
+    """What the library has no kind for: many observations at once, and figures that may not be known."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ages: dict[str, _Ages] = {}
+        self._last: float | None = None
+        self._lag = _Latest(clock)
+        self.waited = _Latest(clock)
+        self.backlog: Backlog | None = None
+
+    def age(self, table: str, lag: Lag) -> None:
+        ages = self._ages.get(table)
+        if ages is None:
+            ages = self._ages[table] = _Ages()
+        ages.add(lag)
+        self._lag.add(lag.seconds)
+
+    def success(self) -> None:
+        self._last = self._clock.now()
+
+    def collect(self) -> Iterable[Metric]:
+        lags = HistogramMetricFamily(
+            "replicator_lag_seconds",
+            "Age of changes when they were acknowledged; streams tell whole seconds.",
+            labels=["table"],
+        )
+        for table, ages in self._ages.items():
+            lags.add_metric([table], ages.buckets(), ages.sum)
+        yield lags
+        yield GaugeMetricFamily(
+            "replicator_lag_max_seconds",
+            "The greatest of these in the last minute; 0: nothing was acknowledged.",
+            self._lag.greatest,
+        )
+        yield GaugeMetricFamily(
+            "replicator_received_message_age_seconds",
+            "Longest time that a message received in the last minute had waited in the queue; 0: none was.",
+            self.waited.greatest,
+        )
+        queue = GaugeMetricFamily(
+            "replicator_queue_messages",
+            "Messages in the queue (waiting, in_flight: held by any writer) and in its dead-letter queue"
+            " (dead); approximate, as SQS tells it.",
+            labels=["state"],
+        )
+        if self.backlog is not None:
+            queue.add_metric(["waiting"], self.backlog.waiting)
+            queue.add_metric(["in_flight"], self.backlog.in_flight)
+            queue.add_metric(["dead"], self.backlog.dead_letters)
+        yield queue
+        last = GaugeMetricFamily(
+            "replicator_last_success_timestamp_seconds", "When the last batch was acknowledged."
+        )
+        if self._last is not None:
+            last.add_metric([], self._last)
+        yield last

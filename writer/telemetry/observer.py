@@ -1,0 +1,249 @@
+"""What the writer tells about its work: `Observer`, and the facts it is told. Pure.
+
+Law: an observer never raises, never waits, and never sees a document, a key or a secret. What is measured is
+decided here and in `writer.telemetry.account`; where it goes (metrics, the status page, CloudWatch) is each
+observer's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+MOST_TABLES = 100
+"""Tables that are told apart, the first that a writer meets; names come with messages. The others are one."""
+
+LONGEST_NAME = 255
+"""Of a DynamoDB table; whatever is longer is none."""
+
+
+class Operation(StrEnum):
+    """What a change does to its item."""
+
+    PUT = "put"
+    DELETE = "delete"
+    UNKNOWN = "unknown"
+    """It could not be read, and is parked."""
+
+
+class Result(StrEnum):
+    """What became of a change."""
+
+    APPLIED = "applied"
+    """MongoDB has it. A deletion always counts as applied: its tombstone is written, whatever was there."""
+    STALE = "stale"
+    """A put for which MongoDB had something newer, or the same: a repeated or late delivery."""
+    COALESCED = "coalesced"
+    """Another change of the same document stands for it, or its table does not replicate it."""
+    PARKED = "parked"
+    """It is in the dead-letter queue, with its reason."""
+
+
+class Call(StrEnum):
+    """A request to one of the two servers."""
+
+    RECEIVE = "receive"
+    DELETE = "delete"
+    EXTEND = "extend"
+    PARK = "park"
+    RELEASE = "release"
+    BULK = "bulk"
+    """All that a batch asks of MongoDB."""
+
+
+class Cause(StrEnum):
+    """What a `Trouble` is about."""
+
+    MONGODB = "mongodb"
+    """MongoDB did not do what it was asked; it is asked again."""
+    SQS = "sqs"
+    """Likewise, SQS."""
+    LOCK_LOST = "lock-lost"
+    """A batch went back because others may hold its messages by now."""
+    HEALABLE = "healable"
+    """Messages stay for a later try: another item's change may free a unique value."""
+    SWEPT = "swept"
+    """The sweep removed documents that a dying writer had brought back."""
+
+
+class Counted(NamedTuple):
+    """Changes of one table with one fate. The table of what could not be read is empty."""
+
+    table: str
+    operation: Operation
+    result: Result
+    changes: int
+
+
+class Lag(NamedTuple):
+    """How old changes were when they were acknowledged.
+
+    Attributes:
+        table: whose.
+        seconds: since their creation, of which streams tell whole seconds only.
+        changes: how many of them.
+    """
+
+    table: str
+    seconds: float
+    changes: int
+
+
+class Parked(NamedTuple):
+    """A dead letter: where to look, and why. Not the reason in words: it can quote the item."""
+
+    table: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch that has ended.
+
+    Attributes:
+        messages: how many it had.
+        changes: how many they carried.
+        counted: what became of them; changes that are given back are in none of these.
+        lags: of what was applied or stale.
+        parked: one entry per dead letter.
+        given_back: messages that stay for a later try.
+        plan, apply, settle: seconds that each step took.
+    """
+
+    messages: int
+    changes: int
+    counted: Sequence[Counted] = ()
+    lags: Sequence[Lag] = ()
+    parked: Sequence[Parked] = ()
+    given_back: int = 0
+    plan: float = 0.0
+    apply: float = 0.0
+    settle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """What one loop holds.
+
+    Attributes:
+        messages: received and not settled.
+        changes: in them, as far as they have been read.
+        oldest: creation time of the oldest change in them, seconds since the epoch; None: not known yet.
+    """
+
+    messages: int
+    changes: int = 0
+    oldest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the queues say about themselves (`GetQueueAttributes`: approximate, up to a minute late).
+
+    Attributes:
+        waiting: messages that a writer could receive.
+        in_flight: messages that some writer holds.
+        dead_letters: messages in the dead-letter queue.
+    """
+
+    waiting: int
+    in_flight: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something went wrong that passes, or that a person should know of.
+
+    Attributes:
+        cause: of a small, fixed set, so that it can be counted.
+        words: what happened, in a sentence; never a document, a key or a secret.
+    """
+
+    cause: Cause
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is said once, at the start.
+
+    Attributes:
+        version: of this program.
+        pool_size: MongoDB connections.
+        loops: batches in hand at once.
+    """
+
+    version: str
+    pool_size: int
+    loops: int
+
+
+class Observer(Protocol):
+    """Is told what happens, as it happens."""
+
+    def batch(self, batch: Batch) -> None:
+        """A batch has ended."""
+        ...
+
+    def in_hand(self, loop: int, held: InHand | None) -> None:
+        """What a loop holds from now on; None: nothing."""
+        ...
+
+    def called(self, call: Call, seconds: float) -> None:
+        """A request was answered after so many seconds."""
+        ...
+
+    def backlog(self, backlog: Backlog) -> None:
+        """The queues were asked."""
+        ...
+
+    def oldest_received(self, age: float) -> None:
+        """Messages were received, of which the oldest had waited in the queue for so many seconds."""
+        ...
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Something went wrong."""
+        ...
+
+
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def batch(self, batch: Batch) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.batch(batch)
+
+    def in_hand(self, loop: int, held: InHand | None) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.in_hand(loop, held)
+
+    def called(self, call: Call, seconds: float) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.called(call, seconds)
+
+    def backlog(self, backlog: Backlog) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.backlog(backlog)
+
+    def oldest_received(self, age: float) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.oldest_received(age)
+
+    def trouble(self, trouble: Trouble) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.trouble(trouble)

@@ -1,0 +1,121 @@
+"""Once a minute one line with the writer's state, of which CloudWatch makes metrics if it shall.
+
+Law: bounded, and counts start anew with each line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from shared.emf import Unit, with_metrics
+from writer.stopping import done_before
+from writer.telemetry.histogram import Spread
+from writer.telemetry.in_flight import Hands
+from writer.telemetry.observer import Result
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from writer.ports import Clock
+    from writer.telemetry.health import Health
+    from writer.telemetry.observer import Backlog, Batch, Call, InHand, Trouble
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 60.0
+"""Seconds between two lines: CloudWatch keeps one figure a minute."""
+
+UNITS = {
+    "ready": Unit.COUNT,
+    "lag_p50_ms": Unit.MILLISECONDS,
+    "lag_p99_ms": Unit.MILLISECONDS,
+    "lag_max_ms": Unit.MILLISECONDS,
+    "oldest_unapplied_ms": Unit.MILLISECONDS,
+    "applied": Unit.COUNT,
+    "stale": Unit.COUNT,
+    "coalesced": Unit.COUNT,
+    "parked": Unit.COUNT,
+    "retries": Unit.COUNT,
+    "messages_in_flight": Unit.COUNT,
+}
+"""The fields of the line, all of which CloudWatch makes metrics of."""
+
+DIMENSION = "Queue"
+"""The templates give the queue's name: the writers of a queue are one series."""
+
+
+class StateLog:
+    """An observer that sums up until it is asked to write."""
+
+    def __init__(self, health: Health, clock: Clock, name: str | None) -> None:
+        """Begins.
+
+        Args:
+            health: whether the parts are there.
+            clock: the time.
+            name: value of the dimension; None: no metrics, the line alone.
+        """
+        self._health = health
+        self._clock = clock
+        self._name = name
+        self._hands = Hands()
+        self._lags = Spread()
+        self._results: Counter[Result] = Counter()
+        self._retries = 0
+
+    def batch(self, batch: Batch) -> None:
+        """See `writer.telemetry.observer.Observer`, here and below."""
+        for counted in batch.counted:
+            self._results[counted.result] += counted.changes
+        for lag in batch.lags:
+            self._lags.add(lag.seconds, lag.changes)
+
+    def in_hand(self, loop: int, held: InHand | None) -> None:
+        """Likewise."""
+        self._hands.hold(loop, held)
+
+    def called(self, call: Call, seconds: float) -> None:
+        """Likewise; not in the line."""
+
+    def backlog(self, backlog: Backlog) -> None:
+        """Likewise; CloudWatch has it from SQS itself."""
+
+    def oldest_received(self, age: float) -> None:
+        """Likewise."""
+
+    def trouble(self, trouble: Trouble) -> None:  # noqa: ARG002 - all count alike
+        """Likewise."""
+        self._retries += 1
+
+    def write(self) -> None:
+        """Writes the line, and starts anew."""
+        now = self._clock.now()
+        fields = {
+            "ready": int(not self._health.waits),
+            "lag_p50_ms": _milliseconds(self._lags.quantile(0.5)),
+            "lag_p99_ms": _milliseconds(self._lags.quantile(0.99)),
+            "lag_max_ms": _milliseconds(self._lags.most if self._lags.changes else None),
+            "oldest_unapplied_ms": _milliseconds(self._hands.oldest(now)),
+            "applied": self._results[Result.APPLIED],
+            "stale": self._results[Result.STALE],
+            "coalesced": self._results[Result.COALESCED],
+            "parked": self._results[Result.PARKED],
+            "retries": self._retries,
+            "messages_in_flight": self._hands.messages,
+        }
+        self._lags.clear()
+        self._results.clear()
+        self._retries = 0
+        log.info("state", extra=with_metrics(fields, UNITS, DIMENSION, self._name, now))
+
+
+async def log_state(stop: asyncio.Event, state: StateLog, clock: Clock) -> None:
+    """Writes the line once a minute until the stop comes; the last one is the caller's."""
+    while await done_before(stop, clock.sleep(INTERVAL)):
+        state.write()
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
