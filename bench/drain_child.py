@@ -25,14 +25,13 @@ from bench.load import read
 from bench.memory_inbox import MemoryInbox
 from shared.aws import sqs_client
 from shared.envelope import decode
-from writer.clock import SystemClock
-from writer.collector import spare_the_collector
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Command
 from writer.mongodb.bulk import guarded
 from writer.mongodb.sink import MongoSink
 from writer.planning.plan import make_plan
 from writer.ports import Message
+from writer.runtime import SystemClock, spare_the_collector
 from writer.service import Service
 from writer.settings import LOOPS_PER_CONNECTION
 from writer.sqs.inbox import SqsInbox

@@ -16,7 +16,8 @@ from writer.mapping.document import locate
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Deletes, parse_replication
 from writer.mapping.rules import Rules
-from writer.mongodb.guard import TOMBSTONES, tombstone_id
+from writer.mongodb.guard import tombstone_id
+from writer.names import TOMBSTONES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

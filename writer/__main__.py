@@ -18,26 +18,23 @@ from typing import TYPE_CHECKING
 from shared import logs
 from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError, fatal_reasons
-from writer.backoff import Backoff
-from writer.clock import SystemClock
-from writer.collector import spare_the_collector
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Replication, parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
+from writer.runtime import Backoff, SystemClock, done_before, spare_the_collector
 from writer.service import Service
 from writer.settings import DRAIN_GRACE, Settings
-from writer.side_tasks import sweep_until
-from writer.sqs.backlog import Queues, watch_backlog
+from writer.side_tasks import log_state, sweep_until, watch_backlog
+from writer.sqs.backlog import Queues
 from writer.sqs.inbox import WAIT_SECONDS, SqsInbox
 from writer.status.history import History
 from writer.status.page import StatusPage, routes
 from writer.status.server import serve
-from writer.stopping import done_before
 from writer.telemetry.health import Health, Part
 from writer.telemetry.metrics import Metrics
 from writer.telemetry.observer import Cause, Facts, Observers, Trouble
-from writer.telemetry.state_log import StateLog, log_state
+from writer.telemetry.state_log import StateLog
 from writer.telemetry.timed import TimedInbox, TimedSink
 
 if TYPE_CHECKING:

@@ -1,11 +1,17 @@
-"""What MongoDB allows as a name. Pure; each function says what is wrong with one, or None.
+"""Names in MongoDB: those that are ours, and what the server allows. Pure.
+
+Each function says what is wrong with a name, or returns None.
 
 Source: MongoDB manual, "MongoDB limits and thresholds", "Naming restrictions".
 """
 
 from __future__ import annotations
 
-from writer.mongodb.guard import TOMBSTONES
+METADATA_FIELD = "_ddb"
+"""The default name of the metadata field."""
+
+TOMBSTONES = "_replicator_tombstones"
+"""Collection of the target database: what was deleted, and at which version."""
 
 _MAX_DATABASE_BYTES = 63
 _NOT_IN_DATABASES = '/\\. "$*<>:|?\0'

@@ -16,14 +16,12 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from shared.errors import TransientError
-from writer.backoff import Backoff
-from writer.collector import collect_now
 from writer.planning.plan import make_plan
 from writer.planning.settle import refusals_to_plan_again, settle
 from writer.planning.slices import inflates, parts
 from writer.ports import Outcome
+from writer.runtime import Backoff, collect_now, done_before
 from writer.sqs.lease import Lease
-from writer.stopping import done_before
 from writer.telemetry.account import Seconds, account
 from writer.telemetry.batch_log import log_batch
 from writer.telemetry.health import Part

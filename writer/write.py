@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bson.decimal128 import Decimal128
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
@@ -123,3 +125,13 @@ class Write(NamedTuple):
     def identity(self) -> Identity:
         """Equal for equal documents."""
         return self.target.identity
+
+
+def hashable(value: Any) -> Hashable:
+    """Equal where MongoDB finds two `_id` equal: numbers by value, documents by the order of their fields."""
+    if isinstance(value, dict):
+        return tuple((name, hashable(part)) for name, part in value.items())
+    if isinstance(value, list):  # an application's documents may be anything
+        return tuple(hashable(part) for part in value)
+    found: Hashable = value.to_decimal() if isinstance(value, Decimal128) else value
+    return found

@@ -10,7 +10,7 @@ from bson import json_util
 
 from shared.errors import PoisonError
 from writer.mapping.model import WILDCARD
-from writer.mongodb.guard import METADATA_FIELD
+from writer.names import METADATA_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

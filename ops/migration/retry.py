@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from shared.errors import TransientError
-from writer.backoff import Backoff
+from writer.runtime import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

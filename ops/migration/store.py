@@ -17,9 +17,9 @@ from pymongo.errors import (
 )
 
 from shared.errors import FatalError, TransientError
-from writer.mapping.bson_values import hashable
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.mongodb.sink import MongoSink
+from writer.write import hashable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence

@@ -13,9 +13,9 @@ import pytest
 from shared.aws import sqs_client
 from tests.support.builders import TABLE, body_of, put
 from tests.support.hostile import HOSTILE, nested, with_entries
-from writer.clock import SystemClock
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
+from writer.runtime import SystemClock
 from writer.service import Service
 from writer.sqs.inbox import SqsInbox
 from writer.telemetry.health import Health

@@ -20,8 +20,9 @@ from local.mongod import Mongod
 from shared.errors import FatalError, TransientError
 from tests.support.builders import delete, put, target, write
 from writer.mongodb import bulk
-from writer.mongodb.guard import TOMBSTONES, removal_filter, tombstone_id, tombstone_pipeline
+from writer.mongodb.guard import removal_filter, tombstone_id, tombstone_pipeline
 from writer.mongodb.sink import MongoSink
+from writer.names import TOMBSTONES
 from writer.ports import FailureKind, Outcome
 from writer.write import Removal
 

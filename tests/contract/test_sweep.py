@@ -12,9 +12,9 @@ import pytest
 from shared.errors import FatalError, TransientError
 from tests.support.builders import delete, put, write
 from tests.support.fakes import FakeClock, Told, settled
-from writer.mongodb.guard import TOMBSTONES
 from writer.mongodb.sink import MongoSink
-from writer.side_tasks import INTERVAL, WINDOW, sweep_until
+from writer.names import TOMBSTONES
+from writer.side_tasks import SWEEP_INTERVAL, SWEEP_WINDOW, sweep_until
 from writer.telemetry.observer import Cause
 from writer.write import Mark
 
@@ -53,9 +53,9 @@ async def test_a_document_that_a_tombstone_outranks_is_removed(sink: MongoSink, 
         for key in keys:
             await sink.apply([write(delete(NEW), key, collection)])
             insert_late(target, collection, key, OLD)
-    assert await sink.sweep(WINDOW) == 2 * len(keys)
+    assert await sink.sweep(SWEEP_WINDOW) == 2 * len(keys)
     assert [target[name].count_documents({}) for name in ("items", "others")] == [0, 0]
-    assert await sink.sweep(WINDOW) == 0
+    assert await sink.sweep(SWEEP_WINDOW) == 0
 
 
 async def test_what_is_newer_or_not_ours_stays(sink: MongoSink, target: Any) -> None:
@@ -64,7 +64,7 @@ async def test_what_is_newer_or_not_ours_stays(sink: MongoSink, target: Any) -> 
     await sink.apply([write(put(NEW, 1))])
     foreign = [{"_id": 2, "theirs": True}, {"_id": 3, "_ddb": "theirs"}]
     target["items"].insert_many(foreign)
-    assert await sink.sweep(WINDOW) == 0
+    assert await sink.sweep(SWEEP_WINDOW) == 0
     assert {document["_id"] for document in target["items"].find()} == {1, 2, 3}
 
 
@@ -73,7 +73,7 @@ async def test_marks_are_no_removals(sink: MongoSink, target: Any) -> None:
     mark = Mark(delete(NEW).version, delete(NEW).at)
     await sink.apply([write(put(OLD))])
     await sink.apply([write(delete(NEW), removals=[], mark=mark)])
-    assert await sink.sweep(WINDOW) == 0
+    assert await sink.sweep(SWEEP_WINDOW) == 0
     assert target["items"].count_documents({}) == 1
 
 
@@ -88,7 +88,7 @@ async def test_other_metadata_fields_and_databases(target: Any, stack: Stack) ->
             await both.apply([change._replace(target=change.target._replace(metadata_field="_meta"))])
             late = {"_id": 1, "_meta": {"v": put(OLD).version}}
             target.client[database or target.name]["items"].insert_one(late)
-        assert await both.sweep(WINDOW) == 2
+        assert await both.sweep(SWEEP_WINDOW) == 2
         indexes = target.client[elsewhere][TOMBSTONES].index_information()
         assert any("expireAfterSeconds" in index for index in indexes.values())
     finally:
@@ -100,11 +100,11 @@ async def test_tombstones_of_long_ago_are_left_alone(sink: MongoSink, target: An
     """The work of a sweep is bounded by the deletes of its window."""
     await sink.apply([write(delete(NEW))])
     insert_late(target, "items", 1, OLD)
-    before = datetime.now(UTC) - timedelta(seconds=WINDOW + 60)
+    before = datetime.now(UTC) - timedelta(seconds=SWEEP_WINDOW + 60)
     target[TOMBSTONES].update_many({}, {"$set": {"at": before}})
     await sink.apply([write(delete(NEW, 2))])  # one of now, in the same collection
-    assert await sink.sweep(WINDOW) == 0
-    assert await sink.sweep(WINDOW + 120) == 1
+    assert await sink.sweep(SWEEP_WINDOW) == 0
+    assert await sink.sweep(SWEEP_WINDOW + 120) == 1
 
 
 async def test_the_documents_are_found_by_their_index(sink: MongoSink, target: Any) -> None:
@@ -112,12 +112,12 @@ async def test_the_documents_are_found_by_their_index(sink: MongoSink, target: A
     target["items"].insert_many([{"_id": n, "_ddb": {"v": put(NEW).version}} for n in range(2000)])
     await sink.apply([write(delete(OLD, 5000))])
     before = target.command("serverStatus")["metrics"]["queryExecutor"]["scannedObjects"]
-    await sink.sweep(WINDOW)
+    await sink.sweep(SWEEP_WINDOW)
     after = target.command("serverStatus")["metrics"]["queryExecutor"]["scannedObjects"]
     assert after - before < 1000
 
 
-class Graveyard:
+class Sweeper:
     """Counts sweeps; raises what it is told to."""
 
     def __init__(self, clock: FakeClock) -> None:
@@ -128,7 +128,7 @@ class Graveyard:
         self.found = 0
 
     async def sweep(self, window: float) -> int:
-        assert window == WINDOW
+        assert window == SWEEP_WINDOW
         self.sweeps += 1
         if self.seconds:
             await self.clock.sleep(self.seconds)
@@ -140,16 +140,16 @@ class Graveyard:
 async def test_it_sweeps_about_once_a_minute_whatever_fails() -> None:
     """A sweep that could not be done is done a minute later; the stop ends it at once."""
     clock, stop = FakeClock(), asyncio.Event()
-    graveyard, told = Graveyard(clock), Told()
-    task = asyncio.create_task(sweep_until(stop, graveyard, clock, told))
-    await clock.advance(INTERVAL)
-    assert graveyard.sweeps == 1
+    sweeper, told = Sweeper(clock), Told()
+    task = asyncio.create_task(sweep_until(stop, sweeper, clock, told))
+    await clock.advance(SWEEP_INTERVAL)
+    assert sweeper.sweeps == 1
     assert told.troubles == []
-    graveyard.raises = TransientError("MongoDB: AutoReconnect")
-    await clock.advance(2 * INTERVAL)
-    assert graveyard.sweeps == 3
-    graveyard.raises, graveyard.found = None, 7
-    await clock.advance(INTERVAL)
+    sweeper.raises = TransientError("MongoDB: AutoReconnect")
+    await clock.advance(2 * SWEEP_INTERVAL)
+    assert sweeper.sweeps == 3
+    sweeper.raises, sweeper.found = None, 7
+    await clock.advance(SWEEP_INTERVAL)
     assert [trouble.cause for trouble in told.troubles] == [Cause.SWEPT]
     assert "7 documents" in told.troubles[0].words
     stop.set()
@@ -161,26 +161,26 @@ async def test_it_sweeps_about_once_a_minute_whatever_fails() -> None:
 async def test_a_long_sweep_is_followed_by_a_long_pause() -> None:
     """Sweeping takes a small share of the time, however many deletes there are."""
     clock, stop = FakeClock(), asyncio.Event()
-    graveyard = Graveyard(clock)
-    graveyard.seconds = 30.0
-    task = asyncio.create_task(sweep_until(stop, graveyard, clock, Told()))
-    await clock.advance(INTERVAL + graveyard.seconds)
-    assert graveyard.sweeps == 1
-    await clock.advance(9 * graveyard.seconds)
-    assert graveyard.sweeps == 1
-    await clock.advance(12 * graveyard.seconds)
-    assert graveyard.sweeps == 2
+    sweeper = Sweeper(clock)
+    sweeper.seconds = 30.0
+    task = asyncio.create_task(sweep_until(stop, sweeper, clock, Told()))
+    await clock.advance(SWEEP_INTERVAL + sweeper.seconds)
+    assert sweeper.sweeps == 1
+    await clock.advance(9 * sweeper.seconds)
+    assert sweeper.sweeps == 1
+    await clock.advance(12 * sweeper.seconds)
+    assert sweeper.sweeps == 2
     stop.set()
-    await clock.advance(graveyard.seconds)
+    await clock.advance(sweeper.seconds)
     await task
 
 
 async def test_a_refusal_ends_it() -> None:
     """A side task that cannot do its work ends the writer, with the reason."""
     clock, stop = FakeClock(), asyncio.Event()
-    graveyard = Graveyard(clock)
-    graveyard.raises = FatalError("MongoDB refuses the writer")
-    task = asyncio.create_task(sweep_until(stop, graveyard, clock, Told()))
-    await clock.advance(INTERVAL)
+    sweeper = Sweeper(clock)
+    sweeper.raises = FatalError("MongoDB refuses the writer")
+    task = asyncio.create_task(sweep_until(stop, sweeper, clock, Told()))
+    await clock.advance(SWEEP_INTERVAL)
     with pytest.raises(FatalError):
         await task

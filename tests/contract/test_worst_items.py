@@ -23,9 +23,9 @@ from tests.support.lambda_events import in_lambda_event
 from tests.support.oracle import compare
 from tests.support.strategies import TABLE, stream_record
 from tests.support.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
-from writer.clock import SystemClock
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
+from writer.runtime import SystemClock
 from writer.service import Service
 from writer.sqs.inbox import SqsInbox
 from writer.sqs.lease import Lease

@@ -26,7 +26,7 @@ from tests.faults.workload import Workload
 from tests.faults.world import Options, World
 from tests.support import command_processes as commands
 from tests.support.lambda_events import in_lambda_event
-from writer.mongodb.guard import TOMBSTONES
+from writer.names import TOMBSTONES
 
 if TYPE_CHECKING:
     import random

@@ -16,7 +16,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure
 from ops.migration.backfill.checkpoints import COLLECTION as BACKFILLS
 from ops.migration.verify.findings import COLLECTION as VERIFICATIONS
 from tests.support.oracle import METADATA_FIELD, frozen
-from writer.mongodb.guard import TOMBSTONES
+from writer.names import TOMBSTONES
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence

@@ -9,7 +9,7 @@ import bson
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.envelope import encode_change, seal
-from writer.mongodb.guard import METADATA_FIELD
+from writer.names import METADATA_FIELD
 from writer.ports import Message
 from writer.write import Removal, Target, Write
 

@@ -13,9 +13,9 @@ from tests.support.builders import MIB
 from tests.support.fakes import FakeClock, FakeInbox
 from tests.support.lambda_events import in_lambda_event
 from tests.support.strategies import arn, stream_record
-from writer.clock import SystemClock
 from writer.mapping.model import parse_replication
 from writer.mapping.rules import Rules
+from writer.runtime import SystemClock
 from writer.service import Service
 from writer.sqs.lease import Lease
 from writer.telemetry.health import Health

@@ -25,7 +25,7 @@ from shared.attribute_values import BINARY, BINARY_SET, MAP, NUMBER, NUMBER_SET,
 from shared.errors import PoisonError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Mapping
 
 _DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144, clamp=1, traps=[Inexact, Overflow])
 _SIGN_BIT, _EXPONENT_BIT, _EXPONENT_BIAS = 127, 113, 6176
@@ -149,13 +149,3 @@ _TAG_DECODERS = {
     BINARY_SET: _binary_set,
     MAP: _map,
 }
-
-
-def hashable(value: Any) -> Hashable:
-    """Equal where MongoDB finds two `_id` equal: numbers by value, documents by the order of their fields."""
-    if isinstance(value, dict):
-        return tuple((name, hashable(part)) for name, part in value.items())
-    if isinstance(value, list):  # an application's documents may be anything
-        return tuple(hashable(part) for part in value)
-    found: Hashable = value.to_decimal() if isinstance(value, Decimal128) else value
-    return found

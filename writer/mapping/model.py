@@ -20,8 +20,7 @@ from writer.mapping.conversions import Conversion  # noqa: TC001 - the model nee
 from writer.mapping.paths import parse_path
 from writer.mapping.problems import MappingError, refuse, told
 from writer.mapping.yaml_text import load_yaml
-from writer.mongodb.guard import METADATA_FIELD
-from writer.names import collection_problem, database_problem, field_problem
+from writer.names import METADATA_FIELD, collection_problem, database_problem, field_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

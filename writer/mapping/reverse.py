@@ -28,7 +28,7 @@ from bson.decimal128 import Decimal128
 
 from shared.attribute_values import encode_number
 from shared.errors import PoisonError
-from writer.mongodb.guard import METADATA_FIELD
+from writer.names import METADATA_FIELD
 
 AttributeValue = dict[str, Any]
 """A value with its DynamoDB type, as the AWS SDK has it: `{"N": "1.5"}`, `{"B": b"bytes"}`."""

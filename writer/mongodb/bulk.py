@@ -18,7 +18,6 @@ from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from shared.errors import TransientError
-from writer.mapping.bson_values import hashable
 from writer.mongodb.apply import Written
 from writer.mongodb.driver_errors import (
     check_problems,
@@ -28,6 +27,7 @@ from writer.mongodb.driver_errors import (
     is_duplicate,
 )
 from writer.mongodb.guard import document_filter, mark_stage, put_pipeline, removal_filter
+from writer.write import hashable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence

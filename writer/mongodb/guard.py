@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
     from writer.write import Mark, Merge, Removal, Shard, Target
 
-METADATA_FIELD = "_ddb"
-"""The default name of the metadata field."""
-
-TOMBSTONES = "_replicator_tombstones"
-"""Collection of the target database: what was deleted, and at which version."""
-
 TOMBSTONE_SECONDS = 30 * 24 * 3600
 """A message can live 14 days in the queue and 14 more in the dead-letter queue."""
 

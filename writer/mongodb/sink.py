@@ -18,19 +18,18 @@ from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyM
 from pymongo.write_concern import WriteConcern
 
 from shared.errors import FatalError
-from writer.mapping.bson_values import hashable
 from writer.mongodb.apply import Tombstone, apply
 from writer.mongodb.bulk import KEYS_PER_QUERY, Tally, perform
 from writer.mongodb.driver_errors import translated
 from writer.mongodb.guard import (
     TOMBSTONE_SECONDS,
-    TOMBSTONES,
     outranked_filter,
     outranked_pipeline,
     tombstone_id,
     tombstone_pipeline,
 )
-from writer.write import Mark, Target
+from writer.names import TOMBSTONES
+from writer.write import Mark, Target, hashable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -197,7 +196,7 @@ class MongoSink:
         return tally.written(commands, unchanged)
 
     async def sweep(self, window: float) -> int:
-        """See `writer.side_tasks.Graveyard`."""
+        """See `writer.side_tasks.Sweeper`."""
         since = datetime.now(UTC) - timedelta(seconds=window)
         try:
             return sum([await self._sweep(name, since) for name in self._names])

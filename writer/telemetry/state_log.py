@@ -10,22 +10,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shared.emf import Unit, with_metrics
-from writer.stopping import done_before
 from writer.telemetry.histogram import Spread
 from writer.telemetry.in_flight import Hands
 from writer.telemetry.observer import Result
 
 if TYPE_CHECKING:
-    import asyncio
-
     from writer.ports import Clock
     from writer.telemetry.health import Health
     from writer.telemetry.observer import Backlog, Batch, Call, InHand, Trouble
 
 log = logging.getLogger(__name__)
-
-INTERVAL = 60.0
-"""Seconds between two lines: CloudWatch keeps one figure a minute."""
 
 UNITS = {
     "ready": Unit.COUNT,
@@ -109,12 +103,6 @@ class StateLog:
         self._results.clear()
         self._retries = 0
         log.info("state", extra=with_metrics(fields, UNITS, DIMENSION, self._name, now))
-
-
-async def log_state(stop: asyncio.Event, state: StateLog, clock: Clock) -> None:
-    """Writes the line once a minute until the stop comes; the last one is the caller's."""
-    while await done_before(stop, clock.sleep(INTERVAL)):
-        state.write()
 
 
 def _milliseconds(seconds: float | None) -> int | None:

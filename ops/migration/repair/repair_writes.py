@@ -20,10 +20,9 @@ from ops.migration.verify.comparison import Kind, as_document, is_extra, version
 from shared.change import Op
 from shared.errors import PoisonError
 from shared.version import BACKFILL, just_after
-from writer.mapping.bson_values import hashable
 from writer.mapping.model import Deletes
 from writer.mongodb.apply import Tombstone
-from writer.write import Mark, Removal, Target, Write
+from writer.write import Mark, Removal, Target, Write, hashable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,8 +24,8 @@ from ops.migration.verify.comparison import (
     version_of,
 )
 from shared.errors import PoisonError
-from writer.mapping.bson_values import hashable
 from writer.mapping.document import locate
+from writer.write import hashable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

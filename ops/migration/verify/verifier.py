@@ -24,7 +24,7 @@ from ops.migration.verify.comparison import (
     version_of,
 )
 from ops.migration.verify.recheck import Verdict, settle
-from writer.mapping.bson_values import hashable
+from writer.write import hashable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

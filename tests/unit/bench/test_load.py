@@ -13,7 +13,7 @@ from bench.report import Plot, Result, as_markdown, shown, values, write
 from shared.change import Change
 from shared.envelope import decode
 from tests.unit.bench.test_bench import AT
-from writer.collector import spare_the_collector
+from writer.runtime import spare_the_collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from writer.backoff import Backoff
+from writer.runtime import Backoff
 
 
 def test_pauses_grow_to_a_bound_with_jitter() -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from tests.support.fakes import FakeClock, settled
 from tests.support.metric_lines import figures_of, lines_of
+from writer.side_tasks import STATE_INTERVAL, log_state
 from writer.telemetry.health import Health, Part
 from writer.telemetry.observer import Batch, Cause, Counted, InHand, Lag, Operation, Result, Trouble
-from writer.telemetry.state_log import INTERVAL, StateLog, log_state
+from writer.telemetry.state_log import StateLog
 
 if TYPE_CHECKING:
     import pytest
@@ -90,7 +91,7 @@ async def test_once_a_minute_until_the_stop(capsys: pytest.CaptureFixture[str]) 
     state = state_log(clock)
     with lines_of(capsys) as lines:
         task = asyncio.create_task(log_state(stop, state, clock))
-        await clock.advance(3 * INTERVAL + 1)
+        await clock.advance(3 * STATE_INTERVAL + 1)
         stop.set()
         await settled()
         assert task.done()

@@ -10,7 +10,7 @@ import pytest
 from shared.errors import FatalError, TransientError
 from tests.support.builders import body_of, put, write
 from tests.support.fakes import FakeClock, FakeInbox, FakeSink, Told, settled
-from writer.sqs.backlog import INTERVAL, watch_backlog
+from writer.side_tasks import BACKLOG_INTERVAL, watch_backlog
 from writer.telemetry.observer import Backlog, Call
 from writer.telemetry.timed import TimedInbox, TimedSink
 
@@ -74,7 +74,7 @@ async def test_the_backlog_is_asked_for_again_and_again(error: Callable[[str], E
     clock, told, stop = FakeClock(), Told(), asyncio.Event()
     answers = Backlog(5, 1, 0), error("no"), Backlog(4, 0, 2)
     task = asyncio.create_task(watch_backlog(stop, Queues(*answers), told, clock))
-    await clock.advance(2.5 * INTERVAL)
+    await clock.advance(2.5 * BACKLOG_INTERVAL)
     assert told.backlogs == [answers[0], answers[2]]
     stop.set()
     await settled()

@@ -10,9 +10,9 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from ops.migration.verify.comparison import Kind, as_document, judge, key_identity, same
-from writer.mapping.bson_values import hashable
 from writer.mapping.model import parse_replication
 from writer.mapping.rules import Rules
+from writer.write import hashable
 
 V = "2020-04-30T17:47:21.395 01 7"
 MARK = {"v": "2020-04-30T17:47:21.395 01 8", "at": None}

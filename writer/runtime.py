@@ -1,0 +1,78 @@
+"""What all loops of the writer share: the clock, backoff, waiting that a stop ends, garbage collection."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+
+class SystemClock:
+    """The machine's time and asyncio's sleep."""
+
+    def monotonic(self) -> float:
+        """See `writer.ports.Clock`."""
+        return time.monotonic()
+
+    def now(self) -> float:
+        """See `writer.ports.Clock`."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """See `writer.ports.Clock`."""
+        await asyncio.sleep(seconds)
+
+
+_FIRST, _LONGEST = 0.1, 5.0  # seconds
+
+
+class Backoff:
+    """The pauses of one series of tries. Jitter keeps writers from coming back all at once."""
+
+    def __init__(self) -> None:
+        self._ceiling = _FIRST
+
+    def next(self) -> float:
+        """Returns the next pause, seconds."""
+        ceiling = self._ceiling
+        self._ceiling = min(ceiling * 2, _LONGEST)
+        return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not cryptography
+
+
+async def done_before(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Runs `work` to its end, or cancels it when the stop comes; tells whether it ended."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return False
+        await working
+        return True
+    finally:
+        working.cancel()
+        stopping.cancel()
+
+
+_OBJECTS = 20_000
+"""Objects made and not freed after which it looks; Python's own number is 700, less than a batch has."""
+
+
+def collect_now() -> None:
+    """Looks once: a failed call leaves cycles behind, which hold on to what was to be written."""
+    gc.collect()
+
+
+def spare_the_collector() -> None:
+    """Makes it look less often: batches are thousands of objects without cycles. For the start of a process.
+
+    See docs/decisions/0012-where-the-writers-time-goes.md.
+    """
+    gc.collect()
+    gc.freeze()  # what was imported stays, and need not be looked through again and again
+    gc.set_threshold(_OBJECTS)
