@@ -67,7 +67,7 @@ FunctionOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Pipeline:
     """What was named; empty texts: not known."""
 
     queue_url: str = ""
@@ -95,7 +95,7 @@ class Parts:
         )
 
 
-def find_parts(aws: Aws, stack: str, named: Parts) -> Parts:
+def find_pipeline(aws: Aws, stack: str, named: Pipeline) -> Pipeline:
     """Finds the parts.
 
     Args:
@@ -117,10 +117,10 @@ def find_parts(aws: Aws, stack: str, named: Parts) -> Parts:
                 f"there is no CloudFormation stack {stack}: check its name, and region and account"
             ) from error
         raise
-    return parts_of(stack, {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])})
+    return pipeline_of(stack, {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])})
 
 
-def parts_of(stack: str, outputs: Mapping[str, str]) -> Parts:
+def pipeline_of(stack: str, outputs: Mapping[str, str]) -> Pipeline:
     """The parts that the outputs of a stack name. Pure.
 
     Raises:
@@ -132,7 +132,7 @@ def parts_of(stack: str, outputs: Mapping[str, str]) -> Parts:
             f"the CloudFormation stack {stack} has no output {missing[0]}: it is not of "
             "deploy/pipeline.yaml, or not finished"
         )
-    return Parts(*(outputs[name] for name in names))
+    return Pipeline(*(outputs[name] for name in names))
 
 
 def _missing(what: str, option: str) -> str:

@@ -31,7 +31,7 @@ from writer.sqs.inbox import WAIT_SECONDS, SqsInbox
 from writer.status.history import History
 from writer.status.page import StatusPage, routes
 from writer.status.server import serve
-from writer.telemetry.health import Health, Part
+from writer.telemetry.health import Dependency, Health
 from writer.telemetry.metrics import Metrics
 from writer.telemetry.observer import Cause, Facts, Observers, Trouble
 from writer.telemetry.state_log import StateLog
@@ -152,12 +152,12 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
 
 
 async def _open(inbox: SqsInbox, sink: MongoSink, health: Health, observer: Observer) -> None:
-    await _opened(inbox.open, Part.SQS, health, observer)
-    await _opened(sink.open, Part.MONGODB, health, observer)
+    await _opened(inbox.open, Dependency.SQS, health, observer)
+    await _opened(sink.open, Dependency.MONGODB, health, observer)
 
 
 async def _opened(
-    action: Callable[[], Awaitable[None]], part: Part, health: Health, observer: Observer
+    action: Callable[[], Awaitable[None]], part: Dependency, health: Health, observer: Observer
 ) -> None:
     """Waits for a part that may come later than we do."""
     backoff = Backoff()

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from shared.errors import TransientError
 from writer.planning.plan import make_plan
 from writer.planning.settle import refusals_to_plan_again, settle
-from writer.planning.slices import inflates, parts
+from writer.planning.slices import inflates, slices
 from writer.ports import Outcome
 from writer.runtime import Backoff, collect_now, done_before
 from writer.sqs.lease import Lease
 from writer.telemetry.account import Seconds, account
 from writer.telemetry.batch_log import log_batch
-from writer.telemetry.health import Part
+from writer.telemetry.health import Dependency
 from writer.telemetry.observer import Cause, InHand, Trouble
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _HEAL_DELAY = 5
 _LONGEST_POLL = 6.0
 """Seconds after which the polls that were under way when the stop came have surely ended."""
 
-_CAUSES = {Part.MONGODB: Cause.MONGODB, Part.SQS: Cause.SQS}
+_CAUSES = {Dependency.MONGODB: Cause.MONGODB, Dependency.SQS: Cause.SQS}
 
 
 class Service:
@@ -106,9 +106,9 @@ class Service:
     async def _drain(self, loop: int, stop: asyncio.Event) -> None:
         tell = functools.partial(self._observer.in_hand, loop)
         while not stop.is_set():
-            if Part.MONGODB in self._health.waits:
+            if Dependency.MONGODB in self._health.waits:
                 # Messages are better off in the queue than in our hands.
-                await self._until_done(self._sink.ping, Part.MONGODB, stop.is_set, stop)
+                await self._until_done(self._sink.ping, Dependency.MONGODB, stop.is_set, stop)
                 continue
             messages, asked = await self._receive(stop)
             if messages:
@@ -135,7 +135,7 @@ class Service:
                 if self._polls == 0:
                     self._no_polls.set()
 
-        await self._until_done(receive, Part.SQS, stop.is_set, stop)
+        await self._until_done(receive, Dependency.SQS, stop.is_set, stop)
         return messages, asked
 
     async def _handle(
@@ -149,14 +149,14 @@ class Service:
                 if stop.is_set():
                     await self._give_back_stopping(messages)
                 else:
-                    await self._in_parts(messages, lease, stop, tell)
+                    await self._in_slices(messages, lease, stop, tell)
             finally:
                 keeper.cancel()
 
-    async def _in_parts(
+    async def _in_slices(
         self, messages: Sequence[Message], lease: Lease, stop: asyncio.Event, tell: Tell
     ) -> None:
-        for part, rest in parts(messages):
+        for part, rest in slices(messages):
             planned = functools.partial(_tell_planned, tell, len(part) + len(rest))
             async with self._inflating if inflates(part) else nullcontext():
                 if stop.is_set():  # it came while this one waited for its turn
@@ -237,7 +237,7 @@ class Service:
             return Outcome()
         if lease.lapsed:
             return None
-        await self._until_done(apply, Part.MONGODB, lambda: lease.lapsed, stop)
+        await self._until_done(apply, Dependency.MONGODB, lambda: lease.lapsed, stop)
         return outcome
 
     async def _perform(self, settlement: Settlement, lease: Lease, stop: asyncio.Event) -> bool:
@@ -261,7 +261,7 @@ class Service:
     async def _settled(
         self, action: Callable[[], Awaitable[None]], lease: Lease, stop: asyncio.Event
     ) -> bool:
-        return await self._until_done(action, Part.SQS, lambda: lease.lapsed, stop)
+        return await self._until_done(action, Dependency.SQS, lambda: lease.lapsed, stop)
 
     async def _give_back_stopping(self, messages: Sequence[Message]) -> None:
         # Not before the polls of our other loops have ended: they would receive the messages, give them
@@ -283,7 +283,7 @@ class Service:
     async def _until_done(
         self,
         action: Callable[[], Awaitable[None]],
-        part: Part,
+        part: Dependency,
         give_up: Callable[[], bool],
         stop: asyncio.Event,
     ) -> bool:

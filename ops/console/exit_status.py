@@ -31,7 +31,7 @@ class CommandError(Exception):
     """The command cannot do what it was asked for; the text is a sentence that says why, and what helps."""
 
 
-def told(command: Callable[P, None]) -> Callable[P, None]:
+def exits_with_status(command: Callable[P, None]) -> Callable[P, None]:
     """Ends a command with a sentence on standard error, and not with a traceback.
 
     SIGTERM ends it like Ctrl-C does: what the command holds is given back on the way out.

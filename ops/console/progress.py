@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    Progress,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as RichProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def console(*, errors: bool = False) -> Console:
 
 
 @dataclass
-class Telling:
+class Progress:
     """Tells about one run, as a `with` block.
 
     Attributes:
@@ -53,12 +53,12 @@ class Telling:
     _started: float = 0.0
     _told: float = 0.0
     _console: Console = field(default_factory=lambda: console(errors=True))
-    _progress: Progress | None = None
+    _bar: RichProgress | None = None
 
     def __enter__(self) -> Self:
         self._started = self._told = self.now()
         if self._console.is_terminal and not self.quiet:
-            self._progress = Progress(
+            self._bar = RichProgress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TaskProgressColumn(),
@@ -68,13 +68,13 @@ class Telling:
                 console=self._console,
                 transient=True,
             )
-            self._progress.add_task(self.what, total=self.total or None, completed=self.before, rate="")
-            self._progress.start()
+            self._bar.add_task(self.what, total=self.total or None, completed=self.before, rate="")
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def say(self, line: str) -> None:
         """A line of its own."""
@@ -84,10 +84,10 @@ class Telling:
         """That many items more; `note` is what else there is to say."""
         self._done += items
         self._note = note
-        if self._progress is not None:
+        if self._bar is not None:
             known = max(self.total, self.before + self._done) or None
-            self._progress.update(
-                self._progress.task_ids[0],
+            self._bar.update(
+                self._bar.task_ids[0],
                 completed=self.before + self._done,
                 total=known,
                 rate=f"{self._rate():,.0f}/s {note}".strip(),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.aws import Aws, asking
-from ops.console.exit_status import CommandError, told
+from ops.console.exit_status import CommandError, exits_with_status
 from ops.console.terminal import Lines
 from ops.console.time_arguments import MomentError, parse_moment
 from ops.logs.entries import data_of, entry_of, line_of
 from ops.logs.events import merged
-from ops.pipeline import FunctionOption, Parts, StackOption, find_parts
+from ops.pipeline import FunctionOption, Pipeline, StackOption, find_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ _Groups = Annotated[
 ]
 
 
-@told
+@exits_with_status
 def command(  # noqa: PLR0913 - one parameter per option
     *,
     since: Annotated[str, typer.Option("--since", metavar="MOMENT", help=f"From when on: {_MOMENT}")] = "1h",
@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     if start > end:
         raise CommandError("--since is later than --until")
     aws = Aws()
-    parts = find_parts(aws, stack, Parts(function=function))
+    parts = find_pipeline(aws, stack, Pipeline(function=function))
     of_function = _group_of(aws, parts.function) if parts.function else ""
     groups = list(dict.fromkeys([*([of_function] if of_function else []), *(group or [])]))
     if not groups:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Patience:
+class Retry:
     """Repeats what fails for the moment, and says so once for each time of waiting."""
 
     def __init__(self, say: Callable[[str], None]) -> None:

@@ -109,7 +109,7 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Settings:
     """What all commands of a migration know.
 
     Attributes:
@@ -143,14 +143,14 @@ class Setting:
             made.close()
 
 
-def setting_of(  # noqa: PLR0913, PLR0917 - one parameter per option
+def settings_of(  # noqa: PLR0913, PLR0917 - one parameter per option
     name: str,
     uri: str,
     database: str,
     replication_file: str,
     endpoint_url: str | None,
     region: str | None,
-) -> Setting:
+) -> Settings:
     """Reads and checks all of it.
 
     Raises:
@@ -171,7 +171,7 @@ def setting_of(  # noqa: PLR0913, PLR0917 - one parameter per option
         raise typer.BadParameter(str(error), param_hint="--replication-file") from error
     except PoisonError as error:
         raise typer.BadParameter(f"the table {name!r}: {error.reason}") from error
-    return Setting(
+    return Settings(
         uri=uri,
         database=database,
         databases=replication.databases,

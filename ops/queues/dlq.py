@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.aws import Aws
-from ops.console.exit_status import FOUND, WELL, CommandError, told, warn
+from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import count, printable
-from ops.pipeline import DeadLetterOption, Parts, QueueOption, StackOption, find_parts
+from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
 from ops.queues.dead_letters import Selection
 from ops.queues.dlq_actions import Done, Drop, Redrive, restore
 from ops.queues.dlq_options import (
@@ -29,7 +29,7 @@ from ops.queues.dlq_options import (
 )
 from ops.queues.dlq_reading import letters_in, meant, none_of, tell_unseen
 from ops.queues.dlq_view import letter_data, print_letter, print_rows, row_of
-from ops.queues.queue_browser import HeldQueue
+from ops.queues.queue_browser import QueueBrowser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ app = typer.Typer(
 
 
 @app.command("list")
-@told
+@exits_with_status
 def list_letters(  # noqa: PLR0913 - one parameter per option
     *,
     table: TableOption = None,
@@ -73,7 +73,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     rows: list[tuple[str, ...]] = []
     codes: Counter[str] = Counter()
     before = letters_in(aws.sqs, url)
-    with HeldQueue(aws.sqs, url, DEAD_LETTERS) as held:
+    with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held:
         for batch in meant(held, selection, limit):
             for letter in batch:
                 codes[letter.code] += 1
@@ -96,7 +96,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 
 
 @app.command("show")
-@told
+@exits_with_status
 def show(
     message: Annotated[str, typer.Argument(metavar="ID", help="Its message id, or how it begins.")],
     *,
@@ -113,7 +113,7 @@ def show(
     aws, url = _open(stack, queue_url, dead_letter_queue_url)
     selection = Selection(ids=[message])
     found: list[Letter] = []
-    with HeldQueue(aws.sqs, url, DEAD_LETTERS) as held:
+    with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held:
         for batch in meant(held, selection, None):
             found += batch
             if len(found) > 1:
@@ -130,7 +130,7 @@ def show(
 
 
 @app.command("redrive")
-@told
+@exits_with_status
 def redrive(  # noqa: PLR0913 - one parameter per option
     ids: Ids = None,
     *,
@@ -163,7 +163,7 @@ def redrive(  # noqa: PLR0913 - one parameter per option
     action = Redrive(aws.sqs, parts.queue, force=force)
     done = Done()
     before = letters_in(aws.sqs, url)
-    with HeldQueue(aws.sqs, url, DEAD_LETTERS) as held:
+    with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held:
         try:
             for batch in meant(held, selection, limit):
                 action.perform(held, batch, done)
@@ -173,7 +173,7 @@ def redrive(  # noqa: PLR0913 - one parameter per option
 
 
 @app.command("drop")
-@told
+@exits_with_status
 def drop(  # noqa: PLR0913 - one parameter per option
     ids: Ids = None,
     *,
@@ -210,7 +210,7 @@ def drop(  # noqa: PLR0913 - one parameter per option
     done = Done()
     before = letters_in(aws.sqs, url)
     try:
-        with HeldQueue(aws.sqs, url, DEAD_LETTERS) as held, Drop(path) as action:
+        with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held, Drop(path) as action:
             for batch in meant(held, selection, limit):
                 action.perform(held, batch, done)
     except OSError as error:
@@ -223,7 +223,7 @@ def drop(  # noqa: PLR0913 - one parameter per option
 
 
 @app.command("restore")
-@told
+@exits_with_status
 def restore_letters(
     backup: Annotated[
         Path,
@@ -254,7 +254,7 @@ def restore_letters(
 def _agreed(aws: Aws, url: str, selection: Selection, limit: int | None) -> bool:
     """Counts what is meant, and asks."""
     codes: Counter[str] = Counter()
-    with HeldQueue(aws.sqs, url, DEAD_LETTERS) as held:
+    with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held:
         for batch in meant(held, selection, limit):
             codes.update(letter.code for letter in batch)
     if not codes:
@@ -276,9 +276,9 @@ def _open(stack: str, queue_url: str, dead_letter_queue_url: str) -> tuple[Aws, 
     return aws, url
 
 
-def _open_both(stack: str, queue_url: str, dead_letter_queue_url: str) -> tuple[Aws, str, Parts]:
+def _open_both(stack: str, queue_url: str, dead_letter_queue_url: str) -> tuple[Aws, str, Pipeline]:
     aws = Aws()
-    parts = find_parts(aws, stack, Parts(queue_url, dead_letter_queue_url))
+    parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
     return aws, parts.dead_letter_queue, parts
 
 
@@ -296,7 +296,7 @@ def _selection(
     return selection
 
 
-def _finish(done: Done, selection: Selection, held: HeldQueue, before: int) -> None:
+def _finish(done: Done, selection: Selection, held: QueueBrowser, before: int) -> None:
     """Says what stays, and why; ends the command."""
     for reason, number in Counter(done.kept.values()).most_common():
         example = next(each for each, why in done.kept.items() if why == reason)

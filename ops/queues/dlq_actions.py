@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
     from ops.queues.dead_letters import Letter
-    from ops.queues.queue_browser import HeldQueue
+    from ops.queues.queue_browser import QueueBrowser
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Redrive:
         self._limit = int(attributes["Attributes"]["MaximumMessageSize"])
         self._sent: set[bytes] = set()
 
-    def perform(self, held: HeldQueue, letters: Sequence[Letter], done: Done) -> None:
+    def perform(self, held: QueueBrowser, letters: Sequence[Letter], done: Done) -> None:
         """Redrives letters that `held` holds.
 
         Raises:
@@ -120,7 +120,7 @@ class Drop:
         self._path = backup
         self._file: TextIO | None = None
 
-    def perform(self, held: HeldQueue, letters: Sequence[Letter], done: Done) -> None:
+    def perform(self, held: QueueBrowser, letters: Sequence[Letter], done: Done) -> None:
         """Drops letters that `held` holds.
 
         Raises:

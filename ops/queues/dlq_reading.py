@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
     from ops.queues.dead_letters import Letter, Selection
-    from ops.queues.queue_browser import HeldQueue
+    from ops.queues.queue_browser import QueueBrowser
 
 
-def meant(held: HeldQueue, selection: Selection, limit: int | None) -> Iterator[list[Letter]]:
+def meant(held: QueueBrowser, selection: Selection, limit: int | None) -> Iterator[list[Letter]]:
     """The letters that are meant, as they are received; at most so many."""
     left = limit
     found: set[str] = set()
@@ -53,7 +53,7 @@ def none_of(selection: Selection) -> str:
     return "There are no dead letters." if selection.is_all else "There are no such dead letters."
 
 
-def tell_unseen(held: HeldQueue, before: int) -> None:
+def tell_unseen(held: QueueBrowser, before: int) -> None:
     """Says what of the queue was not seen, so that nobody takes a part for the whole."""
     if held.was_cut:
         warn(f"Ended after {held.seen:,} letters, for it took too long. Run it again for the rest.")

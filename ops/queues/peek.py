@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ops.aws import Aws, asking
-from ops.console.exit_status import FOUND, WELL, CommandError, told, warn
+from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import Lines, age, count
-from ops.pipeline import DeadLetterOption, Parts, QueueOption, StackOption, find_parts
+from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
 from ops.queues.dead_letters import letter_of
 from ops.queues.dlq_view import change_data, print_change
-from ops.queues.queue_browser import WAIT_SECONDS, HeldQueue
+from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser
 from shared.batches import MAX_ENTRIES
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _SHOWN_CHANGES = 5
 _Limit = Annotated[int, typer.Option("--limit", min=1, max=MAX_ENTRIES, help="Most messages.")]
 
 
-@told
+@exits_with_status
 def command(  # noqa: PLR0913 - one parameter per option
     *,
     limit: _Limit = MAX_ENTRIES,
@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     use or a queue that cannot be reached.
     """
     aws = Aws()
-    parts = find_parts(aws, stack, Parts(queue_url, dead_letter_queue_url))
+    parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
     most = 0
     if dead_letters:
         found = _hold(aws.sqs, parts.dead_letter_queue, limit)
@@ -130,7 +130,7 @@ def _receive(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
 def _hold(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
     """Of the dead-letter queue, where receives do not count, and a look is not to show a letter twice."""
     found: list[Letter] = []
-    with HeldQueue(sqs, url, "the dead-letter queue") as held:
+    with QueueBrowser(sqs, url, "the dead-letter queue") as held:
         for messages in held.batches():
             found += map(letter_of, messages)
             if len(found) >= limit:

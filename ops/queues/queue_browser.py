@@ -35,7 +35,7 @@ WAIT_SECONDS = 1
 """A long poll asks every server of SQS; a short one may overlook messages."""
 
 
-class HeldQueue:
+class QueueBrowser:
     """A queue whose messages are looked at one by one, as long as its `with` block."""
 
     def __init__(self, sqs: SQSClient, url: str, what: str) -> None:

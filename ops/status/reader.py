@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ops.aws import Aws
-    from ops.pipeline import Parts
+    from ops.pipeline import Pipeline
 
 _WRITER_SECONDS = 5.0
 _NO_WRITER = "what answers is no writer"
@@ -29,7 +29,7 @@ _PERIOD = 60
 """Seconds; both metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
 
 
-def read_status(aws: Aws, parts: Parts, writers: Iterable[str]) -> Status:
+def read_status(aws: Aws, parts: Pipeline, writers: Iterable[str]) -> Status:
     """Finds everything out.
 
     Args:
@@ -134,7 +134,7 @@ def _stream(aws: Aws, table: str) -> tuple[str, str]:
     return stream.get("StreamViewType", ""), described.get("LatestStreamArn", "")
 
 
-def _metrics(aws: Aws, parts: Parts) -> tuple[float | None, float | None]:
+def _metrics(aws: Aws, parts: Pipeline) -> tuple[float | None, float | None]:
     """Milliseconds that the Lambda is behind, seconds that the oldest message waits."""
     queries = [
         _query("oldest", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", parts.queue.split("/")[-1])

@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from ops.aws import Aws
-from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, told
+from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status
 from ops.console.terminal import Lines
-from ops.pipeline import DeadLetterOption, FunctionOption, Parts, QueueOption, StackOption, find_parts
+from ops.pipeline import DeadLetterOption, FunctionOption, Pipeline, QueueOption, StackOption, find_pipeline
 from ops.status.reader import read_status
 from ops.status.view import print_status
 
@@ -44,7 +44,7 @@ _MostBehind = Annotated[
 ]
 
 
-@told
+@exits_with_status
 def command(  # noqa: PLR0913 - one parameter per option
     *,
     writer: _Writers = None,
@@ -69,7 +69,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     each, 2 for wrong use or a pipeline that cannot be reached.
     """
     aws = Aws()
-    parts = find_parts(aws, stack, Parts(queue_url, dead_letter_queue_url, function))
+    parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url, function))
     writers = writer or []
 
     def read() -> Status:

@@ -16,7 +16,7 @@ import pytest
 from ops.aws import Aws
 from ops.queues.dead_letters import letter_of
 from ops.queues.dlq_actions import Done, Redrive
-from ops.queues.queue_browser import HeldQueue
+from ops.queues.queue_browser import QueueBrowser
 from shared.dead_letter import DeadLetter, as_it_came
 from tests.support.builders import MIB, TABLE, body_of, put
 from tests.support.commands import replicator
@@ -108,9 +108,9 @@ def world(
 
 
 @pytest.fixture
-def held(world: World) -> Iterator[HeldQueue]:
+def held(world: World) -> Iterator[QueueBrowser]:
     """Somebody else, who looks at the same dead letters."""
-    with HeldQueue(Aws().sqs, world.queues.dead_letter_url, "the dead-letter queue") as held:
+    with QueueBrowser(Aws().sqs, world.queues.dead_letter_url, "the dead-letter queue") as held:
         yield held
 
 
@@ -307,7 +307,7 @@ def test_what_the_queue_refuses_stays(world: World, monkeypatch: pytest.MonkeyPa
         assert world.dead == (2, 0)
 
 
-def test_what_comes_back_is_not_sent_for_ever(world: World, held: HeldQueue) -> None:
+def test_what_comes_back_is_not_sent_for_ever(world: World, held: QueueBrowser) -> None:
     """A writer that still cannot apply it parks it again at once, with the same body."""
     action, kept = Redrive(Aws().sqs, world.queues.url, force=False), []
     for turn in range(2):
@@ -318,7 +318,7 @@ def test_what_comes_back_is_not_sent_for_ever(world: World, held: HeldQueue) -> 
     assert len(world.redriven()) == 1
 
 
-def perform(held: HeldQueue, action: Redrive) -> Done:
+def perform(held: QueueBrowser, action: Redrive) -> Done:
     done = Done()
     for messages in held.batches():
         action.perform(held, [letter_of(each) for each in messages], done)
@@ -337,7 +337,7 @@ def test_an_interruption_loses_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(HeldQueue, "delete", interrupted)
+    monkeypatch.setattr(QueueBrowser, "delete", interrupted)
     result = replicator("dlq", action, "--all", *(["--yes"] if action == "drop" else []))
     assert result.status == 130
     assert world.dead == (12, 0)
@@ -401,14 +401,14 @@ def test_ctrl_c_during_a_receive_hides_nothing(world: World) -> None:
     sqs: Any = InterruptedSqs(Aws().sqs)
     with (
         pytest.raises(KeyboardInterrupt),
-        HeldQueue(sqs, world.queues.dead_letter_url, "the dead-letter queue") as held,
+        QueueBrowser(sqs, world.queues.dead_letter_url, "the dead-letter queue") as held,
     ):
         next(held.batches())
     assert world.dead == (5, 0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_two_at_once_do_not_get_in_each_others_way(world: World, held: HeldQueue) -> None:
+def test_two_at_once_do_not_get_in_each_others_way(world: World, held: QueueBrowser) -> None:
     """What one holds the other neither sees nor deletes, and says so; later it is there again."""
     world.park([*map(letter, range(12))])
     first = next(held.batches())

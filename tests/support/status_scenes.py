@@ -21,7 +21,7 @@ from tests.support.browser import MISSING, Watched, chromium, find_chromium
 from tests.support.fakes import FakeClock
 from writer.status.history import History
 from writer.status.page import StatusPage, routes
-from writer.telemetry.health import Health, Part
+from writer.telemetry.health import Dependency, Health
 from writer.telemetry.observer import (
     Backlog,
     Batch,
@@ -65,25 +65,25 @@ class Scene:
 
     def opens(self) -> None:
         """Both parts are there."""
-        for part in Part:
+        for part in Dependency:
             self.health.found(part)
 
     def loses_mongodb(self) -> None:
         """From now on nothing is written."""
-        self.health.lost(Part.MONGODB, REASON)
+        self.health.lost(Dependency.MONGODB, REASON)
         for loop in range(LOOPS):
             self.history.in_hand(loop, InHand(14, 52, self.clock.now() - 0.8))
 
     def finds_mongodb(self) -> None:
         """It is back."""
-        self.health.found(Part.MONGODB)
+        self.health.found(Dependency.MONGODB)
         for loop in range(LOOPS):
             self.history.in_hand(loop, None)
 
     def passes(self, seconds: int, changes: float = 400, most: float = 1300) -> None:
         """Time with about so many changes a second, of which MongoDB takes at most so many."""
         for _ in range(seconds):
-            away = Part.MONGODB in self.health.waits
+            away = Dependency.MONGODB in self.health.waits
             self.clock.time += 1
             self.seconds += 1
             come = changes * (1 + 0.3 * math.sin(self.seconds / 70) + self.dice.uniform(-0.12, 0.12))

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from writer.ports import Message
 
-PART_CHARACTERS = 1024 * 1024
+SLICE_CHARACTERS = 1024 * 1024
 """As many as the largest message has; a usual batch is much smaller. As objects it takes 60 MB at worst."""
 
 
-def parts(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Sequence[Message]]]:
+def slices(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Sequence[Message]]]:
     """Cuts a batch, nearly always into one part.
 
     Until the inbox knows how large messages are it can receive ten of the largest, or ten that inflate.
@@ -27,7 +27,7 @@ def parts(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Sequ
     start, size = 0, 0
     for index, message in enumerate(messages):
         if index > start and (
-            size + len(message.body) > PART_CHARACTERS
+            size + len(message.body) > SLICE_CHARACTERS
             or is_compressed(message.body)
             or is_compressed(messages[start].body)
         ):

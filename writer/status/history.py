@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from writer.status.window import SLOTS, STEP, Window
-from writer.telemetry.histogram import Spread
+from writer.telemetry.histogram import Histogram
 from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Result
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class History:
         column = self._window.column
         self._results = {result: column() for result in Result}
         self._batches, self._messages, self._changes = column(), column(), column()
-        self._lags = Spread()  # of the slot under way
+        self._lags = Histogram()  # of the slot under way
         self._lag_p50, self._lag_p99, self._lag_max = column(_UNKNOWN), column(_UNKNOWN), column(_UNKNOWN)
         self._waiting, self._in_flight, self._dead = column(_UNKNOWN), column(_UNKNOWN), column(_UNKNOWN)
         self._calls = {call: (column(), column()) for call in Call}  # how many, and their seconds

@@ -21,7 +21,7 @@ from aiohttp import web
 from writer.status.advice import for_dead_letter, for_trouble
 from writer.status.state import Away, Situation, state_of
 from writer.status.window import SLOTS, STEP
-from writer.telemetry.health import STARTING, Part
+from writer.telemetry.health import STARTING, Dependency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ _PRIVATE = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_NAMES = {Part.SQS: "SQS", Part.MONGODB: "MongoDB"}
+_NAMES = {Dependency.SQS: "SQS", Dependency.MONGODB: "MongoDB"}
 
 
 class StatusPage:

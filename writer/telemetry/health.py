@@ -21,7 +21,7 @@ STARTING = "starting"
 _MOST_OUTAGES = 50
 
 
-class Part(StrEnum):
+class Dependency(StrEnum):
     """What the writer depends on."""
 
     SQS = "sqs"
@@ -39,7 +39,7 @@ class Wait:
 class Outage(NamedTuple):
     """A part was away: which, since and until when (seconds since the epoch)."""
 
-    part: Part
+    part: Dependency
     since: float
     until: float
 
@@ -49,23 +49,23 @@ class Health:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waits = {part: Wait(STARTING, clock.now()) for part in Part}
+        self._waits = {part: Wait(STARTING, clock.now()) for part in Dependency}
         self.outages: deque[Outage] = deque(maxlen=_MOST_OUTAGES)
         """Those that have passed, the last ones."""
 
     @property
-    def waits(self) -> Mapping[Part, Wait]:
+    def waits(self) -> Mapping[Dependency, Wait]:
         """The parts that are not there; empty when the writer is ready."""
         return self._waits
 
-    def lost(self, part: Part, reason: str) -> None:
+    def lost(self, part: Dependency, reason: str) -> None:
         """A call to the part failed; waiting helps."""
         if part in self._waits and self._waits[part].reason != STARTING:
             return
         self._waits[part] = Wait(reason, self._clock.now())
         log.warning("waiting for a part", extra={"part": part.value, "reason": reason})
 
-    def found(self, part: Part) -> None:
+    def found(self, part: Dependency) -> None:
         """A call to the part succeeded."""
         wait = self._waits.pop(part, None)
         if wait is not None:

@@ -10,7 +10,7 @@ _BINS = 180  # up to four months; a change that is older counts as this old
 _SCALE = _BINS_PER_DECADE / math.log(10)
 
 
-class Spread:
+class Histogram:
     """Counts changes by their lag."""
 
     def __init__(self) -> None:

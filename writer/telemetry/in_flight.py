@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from writer.telemetry.observer import InHand
 
 
-class Hands:
+class InFlight:
     """Remembers the last word of each loop."""
 
     def __init__(self) -> None:

@@ -21,8 +21,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from writer.telemetry.health import Part
-from writer.telemetry.in_flight import Hands
+from writer.telemetry.health import Dependency
+from writer.telemetry.in_flight import InFlight
 from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Cause
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Metrics:
 
     def __init__(self, facts: Facts, health: Health, clock: Clock) -> None:
         self._clock = clock
-        self._hands = Hands()
+        self._hands = InFlight()
         self._tables: set[str] = set()
         self._asked = _Asked(clock)
         self.registry = registry = CollectorRegistry(auto_describe=True)
@@ -110,7 +110,7 @@ class Metrics:
         ).set_function(lambda: self._hands.oldest(self._clock.now()))
         gauge("replicator_ready", "Whether queue and MongoDB answer.").set_function(lambda: not health.waits)
         waiting = Gauge("replicator_waiting", "Whether this part is waited for.", ["part"], registry=registry)
-        for part in Part:
+        for part in Dependency:
             waiting.labels(part.value).set_function(functools.partial(_waits_for, health, part))
         Info("replicator_build", "The program.", registry=registry).info({"version": facts.version})
 
@@ -165,7 +165,7 @@ class Metrics:
         return OTHER
 
 
-def _waits_for(health: Health, part: Part) -> float:
+def _waits_for(health: Health, part: Dependency) -> float:
     return float(part in health.waits)
 
 

@@ -10,8 +10,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shared.emf import Unit, with_metrics
-from writer.telemetry.histogram import Spread
-from writer.telemetry.in_flight import Hands
+from writer.telemetry.histogram import Histogram
+from writer.telemetry.in_flight import InFlight
 from writer.telemetry.observer import Result
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class StateLog:
         self._health = health
         self._clock = clock
         self._name = name
-        self._hands = Hands()
-        self._lags = Spread()
+        self._hands = InFlight()
+        self._lags = Histogram()
         self._results: Counter[Result] = Counter()
         self._retries = 0
 

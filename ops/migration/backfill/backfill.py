@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from ops.console.progress import Telling, console, duration
+from ops.console.progress import Progress, console, duration
 from ops.migration import settings
 from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Part, segments, unlike
 from ops.migration.backfill.copier import Copier, ExportedFiles, Rejects, Segments
-from ops.migration.retry import Patience
+from ops.migration.retry import Retry
 from ops.migration.source.export import Bucket, Export, Folder
 from ops.migration.source.live import mappings_of, warning_of, what_an_export_missed, what_is_missing
 from ops.migration.source.pace import Pace
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ops.migration.backfill.checkpoints import Counts
     from ops.migration.backfill.copier import Parts
-    from ops.migration.settings import Setting
+    from ops.migration.settings import Settings
     from ops.migration.source.export import Manifest
     from ops.migration.source.live import Mapping
     from ops.migration.source.table import Source
@@ -140,7 +140,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     Exit status: 0 if everything is copied, 1 if items were rejected, 2 for wrong use or if a server refuses
     us, 3 if live replication of the table is not on (or does not reach back to the export).
     """
-    setting = settings.setting_of(
+    setting = settings.settings_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
     )
     options = _Options(
@@ -162,11 +162,11 @@ class _NotLiveError(Exception):
     """Changes would be lost; the text says why, and what to do."""
 
 
-async def _main(setting: Setting, options: _Options) -> settings.Ending:
+async def _main(setting: Settings, options: _Options) -> settings.Ending:
     name = setting.table.name
-    with Telling(name, quiet=options.as_json) as telling:
+    with Progress(name, quiet=options.as_json) as telling:
         async with contextlib.AsyncExitStack() as resources:
-            patience = Patience(telling.say)
+            patience = Retry(telling.say)
             store = await resources.enter_async_context(setting.store())
             client = await resources.enter_async_context(setting.aws.client("dynamodb"))
             reader = Reader(client, Pace(options.rcu), patience)
@@ -218,7 +218,7 @@ def _check_table(manifest: Manifest, source: Source) -> None:
 
 
 async def _check_live(
-    setting: Setting, options: _Options, source: Source, manifest: Manifest | None, telling: Telling
+    setting: Settings, options: _Options, source: Source, manifest: Manifest | None, telling: Progress
 ) -> None:
     """Makes sure that no change is lost while the copy is made.
 
@@ -250,11 +250,11 @@ async def _check_live(
 
 async def _checkpoint(  # noqa: PLR0913, PLR0917 - all that decides
     checkpoints: Checkpoints,
-    setting: Setting,
+    setting: Settings,
     options: _Options,
     source: Source,
     manifest: Manifest | None,
-    telling: Telling,
+    telling: Progress,
 ) -> Checkpoint:
     """The one to go on with, or a new one.
 
@@ -286,7 +286,7 @@ async def _checkpoint(  # noqa: PLR0913, PLR0917 - all that decides
     return before
 
 
-async def _sweep(store: Store, patience: Patience, checkpoint: Checkpoint) -> None:
+async def _sweep(store: Store, patience: Retry, checkpoint: Checkpoint) -> None:
     """Removes what a killed run brought back of items that were deleted meanwhile.
 
     A run that dies between its insert and its second look at the tombstones leaves a document of an item that
@@ -297,7 +297,7 @@ async def _sweep(store: Store, patience: Patience, checkpoint: Checkpoint) -> No
 
 
 @contextlib.asynccontextmanager
-async def _files(setting: Setting, options: _Options) -> AsyncIterator[Bucket | Folder]:
+async def _files(setting: Settings, options: _Options) -> AsyncIterator[Bucket | Folder]:
     if not options.from_export.startswith("s3://"):
         yield Folder(Path(options.from_export))
         return
@@ -305,7 +305,7 @@ async def _files(setting: Setting, options: _Options) -> AsyncIterator[Bucket | 
         yield Bucket(client, options.from_export)
 
 
-def _ending(setting: Setting, options: _Options, checkpoint: Checkpoint) -> settings.Ending:
+def _ending(setting: Settings, options: _Options, checkpoint: Checkpoint) -> settings.Ending:
     counts = checkpoint.counts
     finished = checkpoint.finished or datetime.now(UTC)
 
@@ -318,7 +318,7 @@ def _ending(setting: Setting, options: _Options, checkpoint: Checkpoint) -> sett
     return settings.Ending(1 if counts.rejected else 0, show)
 
 
-def print_found(setting: Setting, checkpoint: Checkpoint, finished: datetime, *, has_file: bool) -> None:
+def print_found(setting: Settings, checkpoint: Checkpoint, finished: datetime, *, has_file: bool) -> None:
     """Says what was copied; `has_file`: the rejects are in a file."""
     counts, say = checkpoint.counts, console()
     taken = duration((finished - checkpoint.started).total_seconds())
@@ -333,7 +333,7 @@ def print_found(setting: Setting, checkpoint: Checkpoint, finished: datetime, *,
         say.print("Which items were rejected, and why: --restart --rejects FILE")
 
 
-def _data(setting: Setting, checkpoint: Checkpoint, finished: datetime) -> dict[str, Any]:
+def _data(setting: Settings, checkpoint: Checkpoint, finished: datetime) -> dict[str, Any]:
     return {
         "table": setting.table.name,
         "target": setting.place,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ops.migration.images import Key
-    from ops.migration.retry import Patience
+    from ops.migration.retry import Retry
     from ops.migration.store import Store
 
 COLLECTION = "_replicator_backfills"
@@ -139,7 +139,7 @@ class Checkpoint:
 class Checkpoints:
     """The collection, for one table."""
 
-    def __init__(self, store: Store, patience: Patience) -> None:
+    def __init__(self, store: Store, patience: Retry) -> None:
         self._store = store
         self._patience = patience
 

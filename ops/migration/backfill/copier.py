@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints
     from ops.migration.images import Item, Key
-    from ops.migration.retry import Patience
+    from ops.migration.retry import Retry
     from ops.migration.source.export import DataFile, Export
     from ops.migration.source.table import Page, Reader, Source
     from writer.mapping.rules import Table
@@ -172,7 +172,7 @@ class Copier:
         key: Mapping[str, str],
         sink: Sink,
         checkpoints: Checkpoints,
-        patience: Patience,
+        patience: Retry,
         rejects: Rejects,
         done: Callable[[Counts], None],
     ) -> None:

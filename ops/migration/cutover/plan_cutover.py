@@ -24,7 +24,7 @@ from ops.migration.cutover.checks import (
     queue_check,
     verify_check,
 )
-from ops.migration.retry import Patience
+from ops.migration.retry import Retry
 from ops.migration.source.live import mappings_of, what_is_missing
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader, asked
@@ -34,7 +34,7 @@ from shared.errors import FatalError, TransientError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ops.migration.settings import Setting
+    from ops.migration.settings import Settings
 
 _COLOURS = {Light.GREEN: "green", Light.RED: "red", Light.UNKNOWN: "yellow"}
 _MESSAGES = (
@@ -96,15 +96,15 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     Exit status: 0 if all is green, else 1; 2 for wrong use or if a server refuses us.
     """
-    setting = settings.setting_of(
+    setting = settings.settings_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
     )
     options = Options(max_lag, minutes, hours, queue_url, dead_letter_queue_url, as_json)
     settings.run(lambda: _main(setting, options), when_stopped="Nothing was changed.")
 
 
-async def _main(setting: Setting, options: Options) -> settings.Ending:
-    patience, now = Patience(console(errors=True).print), datetime.now(UTC)
+async def _main(setting: Settings, options: Options) -> settings.Ending:
+    patience, now = Retry(console(errors=True).print), datetime.now(UTC)
     async with setting.store() as store, setting.aws.client("dynamodb") as client:
         source = await Reader(client, Pace(), patience).describe(setting.table.name)
         checkpoint = await Checkpoints(store, patience).load(source.name)
@@ -137,7 +137,7 @@ async def _main(setting: Setting, options: Options) -> settings.Ending:
     return settings.Ending(0 if is_green else 1, show)
 
 
-async def _lags(setting: Setting, options: Options, function: str, now: datetime) -> list[Check]:
+async def _lags(setting: Settings, options: Options, function: str, now: datetime) -> list[Check]:
     queue = options.queue_url.rpartition("/")[2]
     wanted = [
         ("lag of the Lambda", "AWS/Lambda", "IteratorAge", "FunctionName", function, 1e-3),
@@ -182,7 +182,7 @@ async def _worst(  # noqa: PLR0913, PLR0917 - what names a figure
     return max(points) if points and len(points) >= minutes - 2 else None
 
 
-async def _queues(setting: Setting, options: Options) -> list[Check]:
+async def _queues(setting: Settings, options: Options) -> list[Check]:
     wanted = [
         ("messages in the queue", options.queue_url, "wait, or see docs/operations.md"),
         (
@@ -218,7 +218,7 @@ async def _known(ask: Callable[[], Awaitable[Any]], otherwise: str) -> tuple[Any
         return None, "no answer"
 
 
-def print_found(setting: Setting, checks: list[Check], *, is_green: bool) -> None:
+def print_found(setting: Settings, checks: list[Check], *, is_green: bool) -> None:
     """Says what the checks found."""
     say = console()
     say.print(Text.assemble((setting.table.name, "bold"), f" and {setting.place}:"))

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from ops.console.progress import Telling, console
+from ops.console.progress import Progress, console
 from ops.migration import settings
-from ops.migration.repair.repair_writes import Mender, Result
+from ops.migration.repair.repair_writes import Repairer, Result
 from ops.migration.source.pace import Pace
 from ops.migration.verify.findings import opened, read_findings
 from ops.migration.verify.verify import Segments, Settle, line_of_key, verifier_of, workbench
 
 if TYPE_CHECKING:
     from ops.migration.repair.repair_writes import Mended
-    from ops.migration.settings import Setting
+    from ops.migration.settings import Settings
     from ops.migration.verify.verifier import Finding
 
 _TOGETHER = 200
@@ -74,18 +74,18 @@ def command(  # noqa: PLR0913 - one parameter per option
     Exit status: 0 if nothing is left (with --dry-run: if there is nothing to mend), else 1; 2 for wrong use
     or if a server refuses us.
     """
-    setting = settings.setting_of(
+    setting = settings.settings_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
     )
     options = Options(report, dry_run, settle, segments, rcu, as_json)
     settings.run(lambda: _main(setting, options), when_stopped="What was mended stays; run it again.")
 
 
-async def _main(setting: Setting, options: Options) -> settings.Ending:
+async def _main(setting: Settings, options: Options) -> settings.Ending:
     counts: Counter[str] = Counter()
     told: list[Mended] = []
     with (
-        Telling(setting.table.name, quiet=options.as_json) as telling,
+        Progress(setting.table.name, quiet=options.as_json) as telling,
         tempfile.TemporaryDirectory() as scratch,
     ):
         async with workbench(setting, Pace(options.rcu), telling) as bench:
@@ -96,7 +96,7 @@ async def _main(setting: Setting, options: Options) -> settings.Ending:
                     examples: list[Finding] = []
                     verifier = verifier_of(bench, options.segments, options.settle, telling, file, examples)
                     await verifier.everything()
-            mender = Mender(bench.looker, bench.store, bench.patience, dry_run=options.dry_run)
+            mender = Repairer(bench.looker, bench.store, bench.patience, dry_run=options.dry_run)
             findings = read_findings(report, setting.table.name)
             while some := list(itertools.islice(findings, _TOGETHER)):
                 results = await mender.mend(some)
@@ -117,7 +117,7 @@ async def _main(setting: Setting, options: Options) -> settings.Ending:
     return settings.Ending(0 if is_done else 1, show)
 
 
-def print_found(setting: Setting, options: Options, counts: Counter[str], told: list[Mended]) -> None:
+def print_found(setting: Settings, options: Options, counts: Counter[str], told: list[Mended]) -> None:
     """Says what was mended."""
     say = console()
     say.print(Text.assemble((setting.table.name, "bold"), f" and {setting.place}:"))

@@ -27,9 +27,9 @@ from writer.write import Mark, Removal, Target, Write, hashable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ops.migration.retry import Patience
+    from ops.migration.retry import Retry
     from ops.migration.store import Store
-    from ops.migration.verify.lookup import Looker, Sight
+    from ops.migration.verify.lookup import Lookup, Sight
     from ops.migration.verify.verifier import Finding
     from writer.mapping.rules import Table
     from writer.ports import Outcome
@@ -116,10 +116,10 @@ def removal_of(table: Table, document_id: Any, version: str, now: int, *, marks:
     return Write(target, change, 0, frozenset({0}), 1, removals=removals, mark=mark)
 
 
-class Mender:
+class Repairer:
     """Mends one table's collection."""
 
-    def __init__(self, looker: Looker, store: Store, patience: Patience, *, dry_run: bool) -> None:
+    def __init__(self, looker: Lookup, store: Store, patience: Retry, *, dry_run: bool) -> None:
         self._looker = looker
         self._store = store
         self._patience = patience

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ops.migration.images import Item
-    from ops.migration.retry import Patience
+    from ops.migration.retry import Retry
 
 _PAGE_ITEMS = 1_000
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -128,7 +128,7 @@ class Manifest:
 class Export:
     """Reads an export."""
 
-    def __init__(self, files: Files, patience: Patience) -> None:
+    def __init__(self, files: Files, patience: Retry) -> None:
         self._files = files
         self._patience = patience
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from ops.migration.images import Item, Key
-    from ops.migration.retry import Patience
+    from ops.migration.retry import Retry
     from ops.migration.source.pace import Pace
 
 _CONNECTIONS = 64
@@ -143,7 +143,7 @@ def _is_lasting(error: ClientError) -> bool:
 class Reader:
     """Reads one table at a pace."""
 
-    def __init__(self, client: Any, pace: Pace, patience: Patience) -> None:
+    def __init__(self, client: Any, pace: Pace, patience: Retry) -> None:
         self._client = client
         self._pace = pace
         self._patience = patience

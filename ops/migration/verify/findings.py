@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ops.migration.images import Key
-    from ops.migration.settings import Setting
+    from ops.migration.settings import Settings
     from ops.migration.verify.verifier import Counts
 
 COLLECTION = "_replicator_verifications"
@@ -102,7 +102,7 @@ def replaces(note: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
 
 
 def note_of(  # noqa: PLR0913 - all that is kept
-    setting: Setting, counts: Counts, *, started: datetime, at: datetime, sample: int, settle: float
+    setting: Settings, counts: Counts, *, started: datetime, at: datetime, sample: int, settle: float
 ) -> dict[str, Any]:
     """What is kept of a comparison; it says nothing of single documents."""
     return {

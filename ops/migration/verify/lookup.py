@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ops.migration.images import Item, Key
-    from ops.migration.retry import Patience
+    from ops.migration.retry import Retry
     from ops.migration.source.table import Reader, Source
     from ops.migration.store import Raw, Store
     from writer.mapping.rules import Table
@@ -68,12 +68,10 @@ class Sight:
         return hashlib.blake2b(item.encode() + b"\0" + (self.found or b""), digest_size=16).hexdigest()
 
 
-class Looker:
+class Lookup:
     """Looks at one table and its collection."""
 
-    def __init__(
-        self, reader: Reader, source: Source, store: Store, table: Table, patience: Patience
-    ) -> None:
+    def __init__(self, reader: Reader, source: Source, store: Store, table: Table, patience: Retry) -> None:
         self._reader = reader
         self._store = store
         self._patience = patience

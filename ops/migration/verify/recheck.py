@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ops.migration.images import Key
-    from ops.migration.verify.lookup import Looker, Sight
+    from ops.migration.verify.lookup import Lookup, Sight
 
 _LOOKS = 4  # per time of settling
 _SHORTEST_PAUSE = 0.05
@@ -68,7 +68,7 @@ class Suspect:
 
 
 async def settle(
-    looker: Looker,
+    looker: Lookup,
     keys: Sequence[Key],
     seconds: float,
     now: Callable[[], float] = time.monotonic,

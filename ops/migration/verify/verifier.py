@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from ops.migration.images import Item, Key
-    from ops.migration.retry import Patience
+    from ops.migration.retry import Retry
     from ops.migration.source.table import Reader
     from ops.migration.store import Raw, Store
-    from ops.migration.verify.lookup import Looker
+    from ops.migration.verify.lookup import Lookup
 
 _TOGETHER = 500
 """Keys that are settled together."""
@@ -101,10 +101,10 @@ class Verifier:
         progress: is told how many items or documents more are done.
     """
 
-    looker: Looker
+    looker: Lookup
     reader: Reader
     store: Store
-    patience: Patience
+    patience: Retry
     segments: int
     seconds: float
     find: Callable[[Finding], Awaitable[None]]

@@ -12,20 +12,20 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from ops.console.progress import Telling, console
+from ops.console.progress import Progress, console
 from ops.migration import settings
-from ops.migration.retry import Patience
+from ops.migration.retry import Retry
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader
 from ops.migration.verify.findings import COLLECTION, line_of, note_of, opened, replaces
-from ops.migration.verify.lookup import Looker
+from ops.migration.verify.lookup import Lookup
 from ops.migration.verify.metrics import Metrics, serve
 from ops.migration.verify.verifier import Counts, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ops.migration.settings import Setting
+    from ops.migration.settings import Settings
     from ops.migration.store import Store
     from ops.migration.verify.verifier import Finding
 
@@ -107,7 +107,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     if watch and not rcu:
         raise typer.BadParameter("it needs --rcu, so that it does not load the table for ever")
-    setting = settings.setting_of(
+    setting = settings.settings_of(
         table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
     )
     options = Options(sample, settle, segments, rcu, report, watch, as_json)
@@ -132,29 +132,29 @@ def command(  # noqa: PLR0913 - one parameter per option
 class Workbench:
     """What a comparison works with."""
 
-    looker: Looker
+    looker: Lookup
     reader: Reader
     store: Store
-    patience: Patience
+    patience: Retry
 
 
 @contextlib.asynccontextmanager
-async def workbench(setting: Setting, pace: Pace, telling: Telling) -> AsyncIterator[Workbench]:
+async def workbench(setting: Settings, pace: Pace, telling: Progress) -> AsyncIterator[Workbench]:
     """Opens both sides."""
-    patience = Patience(telling.say)
+    patience = Retry(telling.say)
     async with setting.store() as store, setting.aws.client("dynamodb") as client:
         reader = Reader(client, pace, patience)
         source = await reader.describe(setting.table.name)
         await patience.until_done(store.open)
-        yield Workbench(Looker(reader, source, store, setting.table, patience), reader, store, patience)
+        yield Workbench(Lookup(reader, source, store, setting.table, patience), reader, store, patience)
 
 
-async def _once(setting: Setting, options: Options, metrics: Metrics) -> settings.Ending:
+async def _once(setting: Settings, options: Options, metrics: Metrics) -> settings.Ending:
     started = datetime.now(UTC)
     pace = Pace(options.rcu)
     examples: list[Finding] = []
     with (
-        Telling(setting.table.name, quiet=options.as_json) as telling,
+        Progress(setting.table.name, quiet=options.as_json) as telling,
         opened(options.report, "--report", "w") as report,
     ):
         async with workbench(setting, pace, telling) as bench:
@@ -187,7 +187,7 @@ def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
     bench: Workbench,
     segments: int,
     seconds: float,
-    telling: Telling,
+    telling: Progress,
     report: IO[str] | None,
     examples: list[Finding],
 ) -> Verifier:
@@ -210,7 +210,7 @@ def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
     )
 
 
-def print_found(setting: Setting, options: Options, counts: Counts, examples: list[Finding]) -> None:
+def print_found(setting: Settings, options: Options, counts: Counts, examples: list[Finding]) -> None:
     """Says what the comparison found."""
     say = console()
     what = f"{options.sample:,} items and documents at random" if options.sample else "everything"

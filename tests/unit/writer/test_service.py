@@ -20,7 +20,7 @@ from tests.support.fakes import FakeClock, FakeInbox, FakeSink, Told, settled
 from writer.mapping.model import parse_replication
 from writer.mapping.rules import Rules
 from writer.service import Service
-from writer.telemetry.health import Health, Part
+from writer.telemetry.health import Dependency, Health
 from writer.telemetry.observer import Cause, Counted, InHand, Operation, Result
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ async def test_an_outage_of_mongodb_is_not_an_error() -> None:
         writer.sink.faults.down = AWAY
         writer.inbox.send(body_of(put(1, 1, n=1)), "a")
         await writer.clock.advance(10)
-        wait = writer.health.waits[Part.MONGODB]
+        wait = writer.health.waits[Dependency.MONGODB]
         assert wait.reason == "MongoDB: AutoReconnect"
         assert wait.since == EPOCH + 1000
         receives = writer.inbox.faults.calls.count("receive")
@@ -201,7 +201,7 @@ async def test_an_outage_of_mongodb_is_not_an_error() -> None:
         assert writer.inbox.faults.calls.count("receive") == receives
         assert [json.loads(body)["changes"][0]["seq"] for body in writer.inbox.in_flight] == ["1"]
         assert writer.inbox.letters == []
-        assert writer.health.waits[Part.MONGODB] == wait
+        assert writer.health.waits[Dependency.MONGODB] == wait
         writer.sink.faults.down = None
         await writer.clock.advance(10)
         assert writer.state() == {1: 1, 2: 2}
@@ -231,7 +231,7 @@ async def test_an_outage_of_sqs_is_waited_for() -> None:
         writer.inbox.faults.down = TransientError("receiving from QUEUE_URL: 503")
         writer.inbox.send(body_of(put(1, n=1)))
         await writer.clock.advance(100)
-        assert writer.health.waits[Part.SQS].reason == "receiving from QUEUE_URL: 503"
+        assert writer.health.waits[Dependency.SQS].reason == "receiving from QUEUE_URL: 503"
         assert writer.inbox.faults.calls.count("receive") < 60
         writer.inbox.faults.down = None
         await writer.clock.advance(10)

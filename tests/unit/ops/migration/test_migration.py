@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson.decimal128 import Decimal128
 
-from ops.console.progress import Telling, duration
+from ops.console.progress import Progress, duration
 from ops.migration.backfill.checkpoints import Checkpoint, Counts, Part, unlike
 from ops.migration.backfill.copier import batch_of
 from ops.migration.source.export import DataFile, manifest_of
@@ -180,7 +180,7 @@ def test_figures_for_prometheus() -> None:
 def test_lines_of_a_long_run(capsys: pytest.CaptureFixture[str]) -> None:
     """Now and then, with rate and time left; what earlier runs did does not count for the rate."""
     clock = [0.0]
-    with Telling("people", total=10_000, before=5_000, now=lambda: clock[0]) as telling:
+    with Progress("people", total=10_000, before=5_000, now=lambda: clock[0]) as telling:
         telling.done(1_000)
         assert capsys.readouterr().err == ""
         clock[0] = 10.0

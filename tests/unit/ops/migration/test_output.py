@@ -31,7 +31,7 @@ from ops.migration.cutover.checks import (
 )
 from ops.migration.repair import repair
 from ops.migration.repair.repair_writes import Mended, Result
-from ops.migration.settings import Setting
+from ops.migration.settings import Settings
 from ops.migration.source.table import Aws
 from ops.migration.verify import verify
 from ops.migration.verify.comparison import Kind
@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "snapshots"
 NOW = datetime.now(UTC)
-SETTING = Setting("mongodb://user:secret@host", "shop", frozenset(), Rules().table("people"), Aws(), "digest")
+SETTING = Settings(
+    "mongodb://user:secret@host", "shop", frozenset(), Rules().table("people"), Aws(), "digest"
+)
 MISSING = Finding(Kind.MISSING, {"id": {"N": "77"}}, 77, None, "there is no document")
 STRANGE = Finding(Kind.EXTRA, None, "text", None, "no item of the table can have this _id")
 FOUND = Counts(items=1_234_567, documents=1_234_566, missing=7, different=2, extra=1, in_flight=3, theirs=12)

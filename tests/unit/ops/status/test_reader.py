@@ -9,7 +9,7 @@ from ops.status.facts import Writer
 from ops.status.reader import ask_writer
 from tests.support.fakes import FakeClock
 from writer.status.server import serve
-from writer.telemetry.health import Health, Part
+from writer.telemetry.health import Dependency, Health
 
 if TYPE_CHECKING:
     import pytest
@@ -25,14 +25,14 @@ async def test_a_writer_says_what_it_waits_for(
         monkeypatch.setenv(name, f"http://{HOST}:1")
     caplog.set_level("INFO")
     health = Health(FakeClock())
-    health.found(Part.SQS)
-    health.lost(Part.MONGODB, "no primary")
+    health.found(Dependency.SQS)
+    health.lost(Dependency.MONGODB, "no primary")
     async with serve(HOST, 0, health):
         (line,) = [record for record in caplog.records if record.message == "status server listening"]
         url = f"http://{HOST}:{vars(line)['port']}"
         waiting = await asyncio.to_thread(ask_writer, f"{url}/")
         assert waiting == Writer(f"{url}/", waits={"mongodb": ("no primary", 1_600_001_000.0)})
-        health.found(Part.MONGODB)
+        health.found(Dependency.MONGODB)
         assert await asyncio.to_thread(ask_writer, url) == Writer(url)
         assert await asyncio.to_thread(ask_writer, f"{url}/other") == Writer(
             f"{url}/other", "HTTP status 404"

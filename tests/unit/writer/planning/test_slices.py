@@ -9,7 +9,7 @@ from shared.envelope import encode_change, seal
 from tests.support.builders import LABEL, TABLE, body_of, message, put
 from tests.support.fakes import FakeClock, FakeInbox, FakeSink
 from writer.mapping.rules import Rules
-from writer.planning.slices import PART_CHARACTERS, inflates, parts
+from writer.planning.slices import SLICE_CHARACTERS, inflates, slices
 from writer.service import Service
 from writer.telemetry.health import Health
 from writer.telemetry.observer import Observers
@@ -17,7 +17,7 @@ from writer.telemetry.observer import Observers
 if TYPE_CHECKING:
     from writer.ports import Message
 
-LARGE = "x" * (PART_CHARACTERS // 2 + 1)
+LARGE = "x" * (SLICE_CHARACTERS // 2 + 1)
 
 
 def compressed(number: int) -> str:
@@ -25,7 +25,7 @@ def compressed(number: int) -> str:
 
 
 def numbers(messages: list[Message]) -> list[list[str]]:
-    found = list(parts(messages))
+    found = list(slices(messages))
     for index, (_, rest) in enumerate(found):
         assert [each for part, _ in found[index + 1 :] for each in part] == list(rest)
     return [[each.id.removeprefix("message-") for each in part] for part, _ in found]
@@ -42,7 +42,7 @@ def test_large_messages_are_divided() -> None:
     bodies = [LARGE, "", LARGE, compressed(1), compressed(2), "", ""]
     messages = [message(body=body, number=number) for number, body in enumerate(bodies)]
     assert numbers(messages) == [["0", "1"], ["2"], ["3"], ["4"], ["5", "6"]]
-    assert [inflates(part) for part, _ in parts(messages)] == [False, False, True, True, False]
+    assert [inflates(part) for part, _ in slices(messages)] == [False, False, True, True, False]
 
 
 class Writer:

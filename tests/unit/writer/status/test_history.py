@@ -10,7 +10,7 @@ import pytest
 from tests.support.fakes import FakeClock
 from writer.status.history import MOST_BACKLOGS, MOST_TROUBLES, SAME_TROUBLE, History
 from writer.status.window import SLOTS, STEP, Window
-from writer.telemetry.histogram import Spread
+from writer.telemetry.histogram import Histogram
 from writer.telemetry.observer import (
     MOST_TABLES,
     Backlog,
@@ -129,7 +129,7 @@ def test_the_lag_of_a_slot() -> None:
 def test_quantiles_are_near_and_never_above_the_most() -> None:
     """Whatever the lags are: from nothing to years."""
     dice = random.Random(5)  # noqa: S311 - the same lags every time
-    lags = Spread()
+    lags = Histogram()
     told = sorted(dice.lognormvariate(0, 3) for _ in range(2000))
     for seconds in told:
         lags.add(seconds, 1)
@@ -137,11 +137,11 @@ def test_quantiles_are_near_and_never_above_the_most() -> None:
         exact = max(told[int(part * len(told)) - 1], 0.01)
         assert lags.quantile(part) == pytest.approx(exact, rel=0.13)
     assert (lags.quantile(1.0) or 0) <= told[-1]
-    extremes = Spread()
+    extremes = Histogram()
     for seconds in (0.0, -1.0, 1e12):
         extremes.add(seconds, 1)
     assert extremes.quantile(0.5) == pytest.approx(0.01, rel=0.13)
-    assert Spread().quantile(0.5) is None
+    assert Histogram().quantile(0.5) is None
 
 
 def test_the_lag_grows_while_a_batch_is_in_hand() -> None:

@@ -18,7 +18,7 @@ from tests.support.status_scenes import SCENES, Scene, steady
 from writer.status.page import assembled, routes
 from writer.status.server import serve
 from writer.status.window import SLOTS
-from writer.telemetry.health import Health, Part
+from writer.telemetry.health import Dependency, Health
 from writer.telemetry.observer import Backlog
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_outages_leave_with_the_window() -> None:
     """One that lasts has no end yet; what is over for a quarter of an hour is not told; starting is none."""
     assert told(SCENES["catching_up"]())["outages"] == []
     scene = steady()
-    scene.health.lost(Part.SQS, "503")
+    scene.health.lost(Dependency.SQS, "503")
     assert [(each["part"], each["until"] is None) for each in told(scene)["outages"]] == [
         ("MongoDB", False),
         ("SQS", True),

@@ -14,7 +14,7 @@ from aiohttp import web
 from shared.errors import FatalError
 from tests.support.fakes import FakeClock
 from writer.status.server import serve
-from writer.telemetry.health import Health, Part
+from writer.telemetry.health import Dependency, Health
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -49,8 +49,8 @@ async def test_ready_when_all_parts_are_there(caplog: pytest.LogCaptureFixture) 
     """503 with reason and time while something is missing; 200 when it is back."""
     health = Health(FakeClock())
     async with server(health, caplog) as ask:
-        health.found(Part.SQS)
-        health.lost(Part.MONGODB, "no primary")
+        health.found(Dependency.SQS)
+        health.lost(Dependency.MONGODB, "no primary")
         assert await ask("/readyz") == (
             503,
             {
@@ -58,9 +58,9 @@ async def test_ready_when_all_parts_are_there(caplog: pytest.LogCaptureFixture) 
                 "waiting_for": {"mongodb": {"reason": "no primary", "since": 1_600_001_000.0}},
             },
         )
-        health.found(Part.MONGODB)
+        health.found(Dependency.MONGODB)
         assert await ask("/readyz") == (200, {"status": "ready", "waiting_for": {}})
-        health.lost(Part.SQS, "503")
+        health.lost(Dependency.SQS, "503")
         assert (await ask("/readyz"))[0] == 503
 
 

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.support.fakes import FakeClock
-from writer.telemetry.health import Health, Part
+from writer.telemetry.health import Dependency, Health
 from writer.telemetry.metrics import Metrics
 from writer.telemetry.observer import (
     MOST_TABLES,
@@ -90,7 +90,7 @@ async def test_what_was_told_is_there(accept: str) -> None:
     told.backlog(Backlog(waiting=12, in_flight=3, dead_letters=1))
     told.oldest_received(2.5)
     told.trouble(Trouble(Cause.MONGODB, "SECRET"))
-    it.health.found(Part.SQS)
+    it.health.found(Dependency.SQS)
     found = await it.read(accept)
     expected = {
         "changes_total|put|applied|people": 7,
@@ -144,7 +144,7 @@ async def test_what_is_not_known_is_not_there() -> None:
 async def test_ready() -> None:
     """As `/readyz` says."""
     it = Scraped()
-    for part in Part:
+    for part in Dependency:
         it.health.found(part)
     assert (await it.read())["replicator_ready"] == 1
 

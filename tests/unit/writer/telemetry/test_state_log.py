@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.support.fakes import FakeClock, settled
 from tests.support.metric_lines import figures_of, lines_of
 from writer.side_tasks import STATE_INTERVAL, log_state
-from writer.telemetry.health import Health, Part
+from writer.telemetry.health import Dependency, Health
 from writer.telemetry.observer import Batch, Cause, Counted, InHand, Lag, Operation, Result, Trouble
 from writer.telemetry.state_log import StateLog
 
@@ -30,7 +30,7 @@ IDLE = {
 
 def state_log(clock: FakeClock, name: str | None = "replicator") -> StateLog:
     health = Health(clock)
-    for part in Part:
+    for part in Dependency:
         health.found(part)
     return StateLog(health, clock, name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ops.migration.repair.repair_writes import Mender, Result
+from ops.migration.repair.repair_writes import Repairer, Result
 from ops.migration.verify.comparison import Difference, Kind
 from ops.migration.verify.lookup import Sight
 from ops.migration.verify.verifier import Finding
@@ -54,7 +54,7 @@ class Live:
 async def test_what_is_deleted_meanwhile_stays_deleted() -> None:
     """The deletion that came after the item was read outranks what is written (P2)."""
     live: Any = Live()
-    mender = Mender(live, live, live, dry_run=False)
+    mender = Repairer(live, live, live, dry_run=False)
     (mended,) = await mender.mend([Finding(Kind.MISSING, KEY, 1, None, "there is no document")])
     assert mended.result is Result.MENDED
     (write,) = live.writes
