@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.builders import LABEL, MIB, TABLE, delete, message, put
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 DELETES = ("delete", "mark", "keep")
 AT = datetime(2020, 4, 29, 13, 22, 22, tzinfo=UTC).replace(tzinfo=None)
 
-# On the shared database of one test, thousands of small steps.
-RANDOM = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RANDOM = settings(max_examples=60)  # of thousands of small steps
 
 
 def mapping(**rule: str) -> Rules:
@@ -339,6 +338,7 @@ rulesets = st.one_of(
 )
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @RANDOM
 @given(
     rule=rulesets,
@@ -353,12 +353,13 @@ rulesets = st.one_of(
     enrich=True,
 )
 async def test_the_outcome_is_that_of_one_by_one(
-    world: World, rule: dict[str, str], story: Story, cuts: list[bool], *, enrich: bool
+    shared_world: World, rule: dict[str, str], story: Story, cuts: list[bool], *, enrich: bool
 ) -> None:
     """However changes are cut into batches, and whatever the mapping: the same documents.
 
     Fields of applications do not move to another shard with their document: that case is left out.
     """
+    world = shared_world
     enrich = enrich and "shard_key" not in rule
     ends = []
     for one_by_one in (True, False):
@@ -378,12 +379,14 @@ async def test_the_outcome_is_that_of_one_by_one(
     assert ends[0] == ends[1]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @RANDOM
 @given(rulesets, stories(), st.data())
 async def test_any_order_ends_the_same(
-    world: World, rule: dict[str, str], story: Story, data: st.DataObject
+    shared_world: World, rule: dict[str, str], story: Story, data: st.DataObject
 ) -> None:
     """Batches that are delivered in any order, and again, end where the changes in order end (P1)."""
+    world = shared_world
     world.clear()
     rules = mapping(**rule)
     for change in story:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import pymongo
 import pytest
+import pytest_asyncio
 import yaml
 from bson.raw_bson import RawBSONDocument
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contract.worlds import fresh_database
 from tests.support.oracle import compare
 from tests.support.strategies import BORDER_NUMBERS, DEEPEST, Contents, Item, contents, nested
 from tests.support.whole_path import WholePath
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 POLICIES = ["native", "decimal128", "double"]
 TABLE = "table"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Target:
@@ -55,17 +59,21 @@ class Target:
         assert comparison.is_same, str(comparison)
 
 
-@pytest.fixture
-async def target(stack: Stack, database: str) -> AsyncIterator[Target]:
-    sink = MongoSink.connect(stack.mongodb_uri, database, 4)
-    await sink.open()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def target(stack: Stack) -> AsyncIterator[Target]:
+    """One for all of them: it is emptied before it is used."""
     # Documents as they are: with another class PyMongo makes a DBRef of what has both $ref and $id.
-    with pymongo.MongoClient(stack.mongodb_uri, document_class=RawBSONDocument) as client:
+    with (
+        fresh_database(stack) as database,
+        pymongo.MongoClient(stack.mongodb_uri, document_class=RawBSONDocument) as client,
+    ):
+        sink = MongoSink.connect(stack.mongodb_uri, database, 4)
+        await sink.open()
         yield Target(sink, client[database][TABLE])
-    sink.close()
+        sink.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(contents(), st.sampled_from(POLICIES), st.sampled_from(["by name", "as they are", "reversed"]))
 async def test_any_items_arrive(target: Target, table: Contents, numbers: str, key_order: str) -> None:
     """Items of any attributes, under any policy and key, as new documents and in place of others (P6)."""

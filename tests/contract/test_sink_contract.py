@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import bson
 import pytest
 from bson.decimal128 import Decimal128
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import TransientError
@@ -287,12 +287,14 @@ def deliveries(draw: st.DrawFn) -> tuple[list[list[list[Change]]], dict[int, int
     return writers, {key: LAST for key in KEYS if (key, LAST) not in deletions}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.asyncio(loop_scope="module")
+@settings(max_examples=40)
 @given(deliveries())
 async def test_two_writers_end_in_the_reference_state(
-    world: World, delivered: tuple[list[list[list[Change]]], dict[int, int]]
+    shared_world: World, delivered: tuple[list[list[list[Change]]], dict[int, int]]
 ) -> None:
     """Whatever is duplicated, reordered and raced by another writer, the newest change decides (P1)."""
+    world = shared_world
     writers, expected = delivered
     world.clear()
 

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import pymongo
 
 from tests.support.fakes import FakeSink
 
 if TYPE_CHECKING:
-    from writer.mongodb.sink import MongoSink
+    from collections.abc import Iterator
+
+    from local.stack import Stack
     from writer.ports import Sink
 
 Document = dict[str, Any]
+
+
+@contextmanager
+def fresh_database(stack: Stack) -> Iterator[str]:
+    """The name of an empty database that nobody else uses; dropped at the end."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    yield name
+    with pymongo.MongoClient[Document](stack.mongodb_uri) as client:
+        client.drop_database(name)
 
 
 class World(Protocol):
