@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pymongo
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from tests.support.lambda_environment import end_execution_environment
 
@@ -25,12 +27,22 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["replicator_testing.plugin"]
 
+# How long an example takes depends on the machine. This also lifts the limit that Hypothesis sets for drawing
+# ten examples, from 1 s to 30 s; the strategies here draw one in milliseconds.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
-def pytest_collection_finish() -> None:
-    """Modules and collected tests stay, so the garbage collector need not go through them again and again.
 
-    The writer collects after each error of an outage, and some tests have thousands of those.
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Does once, before any test, what would otherwise take its time in the middle of one.
+
+    On a fresh clone Hypothesis makes its table of the characters of UTF-8, which takes more than a second.
+
+    Modules and collected tests stay, so the garbage collector need not go through them again and again: the
+    writer collects after each error of an outage, and some tests have thousands of those.
     """
+    if any(item.get_closest_marker("hypothesis") for item in session.items):
+        st.text().validate()
     gc.collect()
     gc.freeze()
 

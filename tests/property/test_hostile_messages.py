@@ -13,11 +13,8 @@ from hypothesis import strategies as st
 from shared.dead_letter import entry_size
 from tests.support.builders import MIB, TABLE, body_of, message, put
 from tests.support.hostile import ENVELOPE, GOOD, HOSTILE
-from tests.support.strategies import json_values
-from writer.mapping.model import parse_replication
-from writer.mapping.rules import Rules
+from tests.support.strategies import json_scalars
 from writer.planning.plan import make_plan
-from writer.planning.settle import settle
 from writer.ports import Failure, FailureKind, Outcome
 
 if TYPE_CHECKING:
@@ -66,7 +63,7 @@ def planned(rules: Rules, *bodies: str) -> Plan:
 
 
 NUMBERS = [
-    *("1" * 10**6, "-" + "9" * 400, "1E+999999999", "1E-999999999", "1e9999", "0E+9999", "0E-9999", "-0"),
+    *("1" * 5000, "-" + "9" * 400, "1E+999999999", "1E-999999999", "1e9999", "0E+9999", "0E-9999", "-0"),
     *("NaN", "Infinity", "sNaN123", "1_000", "٣", " 1", "0x10", "", "1" * 39, "." + "0" * 299, "1E+126"),
 ]
 nasty_numbers = st.one_of(
@@ -79,7 +76,7 @@ nasty_texts = st.one_of(
     st.sampled_from(["\0", "a\0b", "$a", "a.b", "_id", "_ddb", "\x1b[2J", "\ufffe\uffff", "k" * 5000]),
 )
 wire_values = st.recursive(
-    st.one_of(json_values, nasty_numbers, nasty_texts),
+    st.one_of(json_scalars, nasty_numbers, nasty_texts),
     lambda inner: st.one_of(
         st.tuples(st.sampled_from(["$n", "$b", "$ss", "$ns", "$bs", "$m"]), inner).map(
             lambda tag: dict([tag])
@@ -90,7 +87,9 @@ wire_values = st.recursive(
     max_leaves=5,
 )
 images = st.dictionaries(
-    st.one_of(st.sampled_from(["id", "n", "t", "i", "j", "d", "x", "s"]), nasty_texts), wire_values
+    st.one_of(st.sampled_from(["id", "n", "t", "i", "j", "d", "x", "s"]), nasty_texts),
+    wire_values,
+    max_size=4,
 )
 members = st.fixed_dictionaries(
     {},
@@ -102,7 +101,7 @@ members = st.fixed_dictionaries(
         "eid": wire_values,
         "doc": st.one_of(images, wire_values),
         "ttl": wire_values,
-        "gone": st.one_of(st.lists(nasty_texts), wire_values),
+        "gone": st.one_of(st.lists(nasty_texts, max_size=4), wire_values),
         "old": st.one_of(images, wire_values),
         "tags": st.one_of(st.booleans(), wire_values),
     },
@@ -117,7 +116,7 @@ def written(value: Any) -> str:
 @pytest.mark.parametrize("rules", RULES)
 @settings(max_examples=150)
 @given(
-    entries=st.lists(members, max_size=4),
+    entries=st.lists(members, max_size=3),
     envelope=st.one_of(st.just({}), st.dictionaries(st.sampled_from([*ENVELOPE]), wire_values, max_size=1)),
 )
 def test_every_change_is_written_or_parked(

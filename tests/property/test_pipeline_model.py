@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -387,9 +387,7 @@ def changes_in(body: str) -> list[Change]:
         return []
 
 
-QUICK = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+QUICK = settings(max_examples=150, stateful_step_count=40)
 
 
 def test_the_promises_hold_whatever_happens() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import bson
 import pytest
 from bson.raw_bson import RawBSONDocument
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.attribute_values import encode_number
@@ -68,7 +68,6 @@ async def documents_of(table: Contents, numbers: str) -> list[dict[str, Any]]:
     return documents
 
 
-@settings(deadline=None)
 @given(contents(), st.sampled_from(["native", "decimal128"]))
 async def test_items_come_back(table: Contents, numbers: str) -> None:
     """Equal, but for sets, for numbers of more than 34 digits, and for the notation of numbers."""

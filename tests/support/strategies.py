@@ -1,5 +1,8 @@
 """Hypothesis strategies and small builders for what DynamoDB can send: items, stream records, changes.
 
+A draw takes milliseconds: what is large or deep is an example with a name, in `worst_items`, in `hostile`, or
+beside the test. So no machine is too slow for Hypothesis' health checks, and none of them is switched off.
+
 Source of what is legal: Amazon DynamoDB developer guide, "Supported data types and naming rules" and
 "Constraints": 38 digits, magnitudes 1E-130 to 9.99E+125, 32 levels of nesting.
 """
@@ -28,15 +31,16 @@ _NASTY = (
 )
 _characters = st.one_of(st.sampled_from(_NASTY), st.characters(exclude_categories=["Cs"]))
 strings = st.text(_characters, max_size=12)
+json_scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=8),
+)
 json_values = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(),
-        st.integers(-(10**30), 10**30),
-        st.floats(),
-        st.text(max_size=8),
-    ),
+    json_scalars,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)
     ),
@@ -94,7 +98,7 @@ numbers = st.one_of(number_texts(), st.sampled_from(BORDER_NUMBERS))
 
 
 def _set_of(kind: str, elements: st.SearchStrategy[Any], identity: Any) -> st.SearchStrategy[AttributeValue]:
-    return st.lists(elements, max_size=5, unique_by=identity).map(lambda values: {kind: values})
+    return st.lists(elements, max_size=3, unique_by=identity).map(lambda values: {kind: values})
 
 
 def _values(
@@ -114,18 +118,18 @@ def _values(
     return st.recursive(
         scalars,
         lambda inner: st.one_of(
-            st.lists(inner, max_size=4).map(lambda values: {"L": values}),
-            st.dictionaries(names, inner, max_size=4).map(lambda values: {"M": values}),
+            st.lists(inner, max_size=3).map(lambda values: {"L": values}),
+            st.dictionaries(names, inner, max_size=3).map(lambda values: {"M": values}),
             st.tuples(st.sampled_from(sorted(TAGS)), inner).map(lambda entry: {"M": dict([entry])}),
         ),
-        max_leaves=12,
+        max_leaves=8,
     )
 
 
 _binary = st.binary(max_size=12)
 _base64 = _binary.map(lambda octets: base64.b64encode(octets).decode())
 attribute_values = _values(names, _base64, _binary)
-items: st.SearchStrategy[Item] = st.dictionaries(names, attribute_values, max_size=5)
+items: st.SearchStrategy[Item] = st.dictionaries(names, attribute_values, max_size=4)
 keys: st.SearchStrategy[Item] = st.dictionaries(
     names.filter(bool),
     st.one_of(
@@ -157,7 +161,7 @@ _top_names = st.one_of(
     st.sampled_from([f"{name}{more}" for name in OUR_NAMES for more in ("", "_", "__", ".v")]),
     storable_names.filter(bool),
 )
-storable_items: st.SearchStrategy[Item] = st.dictionaries(_top_names, _storable_values, max_size=5)
+storable_items: st.SearchStrategy[Item] = st.dictionaries(_top_names, _storable_values, max_size=4)
 """Items that have a document; in the SDK's form."""
 
 
@@ -177,7 +181,7 @@ class Contents:
 
 
 @st.composite
-def contents(draw: st.DrawFn, most: int = 4) -> Contents:
+def contents(draw: st.DrawFn, most: int = 3) -> Contents:
     """Any table: a key of one or two attributes of any types and names, and a few items."""
     some_names = st.sampled_from(["id", "sk", "$k", "_$k", "$", "a.b", "_id", "_ddb", "ключ"])
     key = tuple(draw(st.lists(some_names, min_size=1, max_size=2, unique=True)))
