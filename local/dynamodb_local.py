@@ -33,7 +33,6 @@ INSTALL_JAVA: Final = "On Debian and Ubuntu: apt-get install openjdk-17-jre-head
 INSTALL_NPM: Final = "On Debian and Ubuntu: apt-get install npm"
 SERVER: Final = Path(__file__).with_name("dynamodb_local_server.py")
 PREFERRED_PORT: Final = 8000
-START_TIMEOUT_S: Final = 60.0
 
 
 def find_java(search_path: str | None = None) -> Path:
@@ -159,14 +158,12 @@ class DynamoDBLocal(Server):
         """Wait until it answers.
 
         Raises:
-            StackError: It ended, or did not answer in a minute.
+            StackError: It ended, or did not answer in time.
         """
-        self.child.wait_until(
-            self._answers, timeout_s=START_TIMEOUT_S, what="DynamoDB Local to answer requests"
-        )
+        self.child.wait_until(self._answers, what="DynamoDB Local to answer requests")
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=2)
+        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=10)
         try:
             connection.request("GET", "/")
             connection.getresponse()  # 400: a request without a signature. It is up.

@@ -25,7 +25,6 @@ Document = dict[str, Any]
 TABLE: Final = "mytable"
 DATABASE: Final = "replicator"
 METADATA: Final = "_ddb"
-ARRIVAL_TIMEOUT_S: Final = 30.0
 
 ITEMS: Final[Sequence[Mapping[str, "AttributeValueTypeDef"]]] = (
     {"id": {"N": "1"}, "Name": {"S": "John"}, "created_at": {"N": "1588166528"}},
@@ -115,7 +114,7 @@ def await_documents(
         return difference is None
 
     try:
-        wait_until(arrived, timeout_s=ARRIVAL_TIMEOUT_S, what="the change to reach MongoDB")
+        wait_until(arrived, what="the change to reach MongoDB")
     except StackError as error:
         if difference is None or error.log:
             raise
@@ -169,7 +168,7 @@ def _await_empty_queues(stack: Stack, deployment: Deployment, check: Callable[[]
         check()
         return messages(deployment.queue_url) == 0
 
-    wait_until(drained, timeout_s=ARRIVAL_TIMEOUT_S, what="the writer to acknowledge every message")
+    wait_until(drained, what="the writer to acknowledge every message")
     if parked := messages(deployment.dead_letter_queue_url):
         raise StackError(f"{parked} message(s) of the example went to the dead-letter queue.")
 

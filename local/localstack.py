@@ -15,7 +15,6 @@ from local.errors import StackError
 from local.process import Child, base_environment
 from local.server import Server
 
-START_TIMEOUT_S: Final = 90.0
 PLUGINS: Final = Path(__file__).with_name("localstack_plugins")
 
 
@@ -106,7 +105,6 @@ class LocalStack(Server):
         self.dynamodb.wait()
         self.child.wait_until(
             lambda: answers(ports.HOST, self._lease.number, "/_localstack/health"),
-            timeout_s=START_TIMEOUT_S,
             what="LocalStack to be ready",
         )
 

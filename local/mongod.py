@@ -22,7 +22,6 @@ from local.server import Server
 PREFERRED_PORT = 27017
 REPLICA_SET = "rs0"
 CACHE_GB = 0.5
-START_TIMEOUT_S = 60.0
 WHEEL_BINARY = paths.STACK_PACKAGES / "fiftyone" / "db" / "bin" / "mongod"
 # The server's error code for "this replica set has not been initiated yet".
 NOT_YET_INITIALIZED = 94
@@ -121,14 +120,13 @@ class Mongod(Server):
         """Wait until it is a primary that takes writes; initiate the replica set the first time.
 
         Raises:
-            StackError: It ended, or was not ready in a minute.
+            StackError: It ended, or was not ready in time.
         """
         with pymongo.MongoClient[dict[str, Any]](
-            self.address, directConnection=True, serverSelectionTimeoutMS=1_000, **self._client_options
+            self.address, directConnection=True, serverSelectionTimeoutMS=10_000, **self._client_options
         ) as client:
             self.child.wait_until(
                 lambda: _is_primary(client, self.address),
-                timeout_s=START_TIMEOUT_S,
                 what="MongoDB to become primary",
             )
 
@@ -140,7 +138,7 @@ class Mongod(Server):
         """Start it again on the same data and port after it ended, and wait until it takes writes.
 
         Raises:
-            StackError: It ended, or was not ready in a minute.
+            StackError: It ended, or was not ready in time.
         """
         self.child = self._start()
         self.wait()
@@ -167,7 +165,7 @@ def without_password(uri: str) -> str:
     return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1:***@", uri)
 
 
-def check_reachable(uri: str, *, timeout_ms: int = 5_000) -> str:
+def check_reachable(uri: str, *, timeout_ms: int = 10_000) -> str:
     """The version of the server behind a MongoDB URI.
 
     Raises:

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 LEASH = Path(__file__).with_name("leash.py")
 POLL_INTERVAL_S = 0.05
+# What takes longer hangs: no machine is so slow, or so busy. The one bound for everything that is waited for.
+HANG_TIMEOUT_S = 120.0
 # What a child may see of our own environment. Everything else (proxies, AWS profiles, PYTHON*) is left out,
 # so that a stack behaves the same on every machine.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "USER")
@@ -30,13 +32,13 @@ def base_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
-def wait_until(condition: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
+def wait_until(condition: Callable[[], T | None], *, what: str, timeout_s: float = HANG_TIMEOUT_S) -> T:
     """Ask again and again until the condition returns something true, and return that.
 
     Args:
         condition: Asked every 50 ms.
-        timeout_s: Seconds after which to give up.
         what: What is waited for, to stand after "waited for".
+        timeout_s: Seconds after which to give up.
 
     Raises:
         StackError: It did not come true in time.
@@ -112,7 +114,9 @@ class Child:
         if (status := self._process.poll()) is not None:
             raise StackError(f"{self.name} has stopped by itself ({describe_status(status)}).", log=self.log)
 
-    def wait_until(self, condition: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
+    def wait_until(
+        self, condition: Callable[[], T | None], *, what: str, timeout_s: float = HANG_TIMEOUT_S
+    ) -> T:
         """Like the function of this name, but give up at once when the process ends.
 
         Raises:
@@ -128,7 +132,7 @@ class Child:
         except StackError as error:
             raise StackError(str(error), log=self.log) from error
 
-    def stop(self, *, grace_s: float = 10.0) -> int:
+    def stop(self, *, grace_s: float = 30.0) -> int:
         """Ask it to end, insist after a while, and return how it ended.
 
         Args:

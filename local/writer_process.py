@@ -12,9 +12,8 @@ from local.emulator import answers
 from local.process import Child, base_environment
 from local.stack import Stack
 
-READY_TIMEOUT_S = 30.0
 # The writer finishes what it holds before it ends; this must be longer than its own limit for that.
-STOP_GRACE_S = 40.0
+STOP_GRACE_S = 60.0
 LISTENING = "status server listening"
 
 
@@ -74,14 +73,11 @@ class WriterProcess:
         """Wait until it says that it is ready.
 
         Raises:
-            StackError: It ended, or was not ready in half a minute.
+            StackError: It ended, or was not ready in time.
         """
-        self._port = self.child.wait_until(
-            self._listening_port, timeout_s=READY_TIMEOUT_S, what="the writer to open its status server"
-        )
+        self._port = self.child.wait_until(self._listening_port, what="the writer to open its status server")
         self.child.wait_until(
             lambda: answers(ports.HOST, self._port, "/readyz"),
-            timeout_s=READY_TIMEOUT_S,
             what=f"the writer to be ready ({self.status_url}/readyz)",
         )
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from local.deployment import Deployment
     from local.stack import Stack
 
-ARRIVAL_SECONDS = 60.0
 METADATA_FIELD = "_ddb"
 
 Item = dict[str, Any]
@@ -182,7 +181,7 @@ class Pipeline:
             return wanted(last[0])
 
         try:
-            wait_until(reached, timeout_s=ARRIVAL_SECONDS, what="the expected state")
+            wait_until(reached, what="the expected state")
         except StackError as error:
             raise AssertionError(f"{error} It was {str(last[0])[:2000] if last else 'never read'}") from error
         return last[0]

@@ -101,7 +101,7 @@ def test_the_services_make_a_pipeline(
     )
     pipeline = Container(tmp_path / "pipeline", images.PIPELINE, "local.txt")
     child = pipeline.run([placed(word) for word in entrypoint + arguments], settings("pipeline"))
-    wait_until(lambda: not child.running, timeout_s=120, what="the pipeline")
+    wait_until(lambda: not child.running, what="the pipeline")
     assert child.stop() == 0, (pipeline.folder / "log").read_text()
 
     image = Container(tmp_path / "writer", images.WRITER, "writer.txt")
@@ -116,7 +116,6 @@ def test_the_services_make_a_pipeline(
                 collection = client[database][TABLE]
                 writer.wait_until(
                     lambda: collection.find_one({"_id": 1, "Name": "Ann", "age": None}),
-                    timeout_s=60,
                     what="the item to arrive",
                 )
             assert problem(changed) == ""
@@ -124,7 +123,6 @@ def test_the_services_make_a_pipeline(
             # It would go on until its last long poll ends; that it then ends in order is tested elsewhere.
             writer.wait_until(
                 lambda: "draining" in (image.folder / "log").read_text(),
-                timeout_s=30,
                 what="the writer to drain",
             )
         finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
+from local.process import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from tests.support.builders import TABLE, body_of, put
 from tests.support.hostile import HOSTILE, nested, with_entries
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # letters of 1 MiB
 
 FIRST_GOOD = 10_000
-DEADLINE = 60.0
 REFUSED = 60
 """Changes of one key of which MongoDB takes none: each is nested deeper than it can be."""
 
@@ -68,13 +68,13 @@ async def test_good_messages_arrive_behind_hostile_ones(
     stop, clock = asyncio.Event(), SystemClock()
     with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
         collection = client[database][TABLE]
-        async with sqs_client(6, attempts=2, read_timeout=15) as aio:
+        async with sqs_client(6, attempts=2, read_timeout=HANG_TIMEOUT_S) as aio:
             inbox = SqsInbox(aio, queues.url, queues.dead_letter_url)
             await inbox.open()
             running = asyncio.create_task(
                 Service(inbox, sink, Rules(), clock, Health(clock), observer=Observers()).run(2, stop, 20)
             )
-            until = time.monotonic() + DEADLINE
+            until = time.monotonic() + HANG_TIMEOUT_S
             while collection.count_documents({"_id": {"$in": list(good)}}) < len(good):
                 assert time.monotonic() < until
                 assert not running.done()

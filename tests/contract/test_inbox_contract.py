@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from bench.memory_inbox import MemoryInbox
+from local.process import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from shared.dead_letter import DeadLetter
 from tests.support.fakes import FakeClock, FakeInbox
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from tests.conftest import Queues
     from writer.ports import Inbox, Message
 
-DEADLINE = 20.0
+
+SHORT = 5
+"""Seconds of a lock that shall end in a test, and long enough for what has to come before its end."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class WorldInMemory:
         ]
 
     def short_visibility(self) -> None:
-        self.inbox.received_visibility = 1.0
+        self.inbox.received_visibility = float(SHORT)
 
     async def now(self) -> Sequence[Message]:
         receiving = asyncio.create_task(self.inbox.receive())
@@ -125,13 +128,13 @@ class SqsWorld:
         return parked
 
     def short_visibility(self) -> None:
-        self.sqs.set_queue_attributes(QueueUrl=self.queues.url, Attributes={"VisibilityTimeout": "1"})
+        self.sqs.set_queue_attributes(QueueUrl=self.queues.url, Attributes={"VisibilityTimeout": str(SHORT)})
 
     async def now(self) -> Sequence[Message]:
         return await self.inbox.receive()
 
     async def later(self) -> Sequence[Message]:
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + HANG_TIMEOUT_S
         while time.monotonic() < deadline:
             if messages := await self.inbox.receive():
                 return messages
@@ -151,8 +154,8 @@ async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         return
     request.getfixturevalue("aws_environment")
     queues: Queues = request.getfixturevalue("queues")
-    monkeypatch.setattr("writer.sqs.inbox.WAIT_SECONDS", 0)
-    async with sqs_client(10, attempts=2, read_timeout=15) as client:
+    monkeypatch.setattr("writer.inbox.WAIT_SECONDS", 0)
+    async with sqs_client(10, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()
         world = SqsWorld(inbox, request.getfixturevalue("stack").client("sqs"), queues)
@@ -252,7 +255,7 @@ async def test_what_is_released_with_a_delay_comes_later(world: World) -> None:
     world.send("a1")
     messages = await world.later()
     world.send("a2")
-    await world.inbox.release(messages, 1)
+    await world.inbox.release(messages, SHORT)
     assert not await world.now()
     assert (await world.later())[0].body == "a1"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from local.process import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from shared.envelope import encode_change, seal
 from shared.errors import FatalError, TransientError
@@ -40,7 +41,7 @@ async def test_a_missing_queue_needs_a_person(queues: Queues, action: str) -> No
     """Whatever is tried on it: fatal, and the sentence says what to check."""
     missing = queues.url.replace(".fifo", "-missing.fifo")
     dead = missing if action == "park" else queues.dead_letter_url
-    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+    async with sqs_client(2, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
         with pytest.raises(FatalError, match="check the queue's URL"):
             await ACTIONS[action](SqsInbox(client, missing, dead))
 
@@ -49,7 +50,7 @@ async def test_a_missing_queue_needs_a_person(queues: Queues, action: str) -> No
 async def test_the_missing_one_of_the_two_is_named(queues: Queues) -> None:
     """By the name of the setting."""
     missing = queues.url.replace(".fifo", "-missing.fifo")
-    async with sqs_client(2, attempts=1, read_timeout=15) as client:
+    async with sqs_client(2, attempts=1, read_timeout=HANG_TIMEOUT_S) as client:
         with pytest.raises(FatalError, match=" QUEUE_URL"):
             await SqsInbox(client, missing, queues.dead_letter_url).open()
         with pytest.raises(FatalError, match=" DEAD_LETTER_QUEUE_URL"):
@@ -63,7 +64,7 @@ async def test_an_absent_server_is_waited_for(
 ) -> None:
     """Nothing listens there: transient, whatever is tried (P4)."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    async with sqs_client(2, attempts=1, read_timeout=1) as client:
+    async with sqs_client(2, attempts=1, read_timeout=HANG_TIMEOUT_S) as client:
         with pytest.raises(TransientError):
             await ACTIONS[action](SqsInbox(client, queues.url, queues.dead_letter_url))
 
@@ -72,7 +73,7 @@ async def test_an_absent_server_is_waited_for(
 async def test_queues_that_do_not_fit_are_refused(stack: Stack, queues: Queues) -> None:
     """Read from the queues themselves; all that is wrong is in one message."""
     stack.client("sqs").set_queue_attributes(QueueUrl=queues.url, Attributes={"VisibilityTimeout": "2"})
-    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+    async with sqs_client(2, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
         with pytest.raises(FatalError) as caught:
             await SqsInbox(client, queues.url, queues.url).open()  # the queue as its own dead-letter queue
     assert "VisibilityTimeout is 2 s" in str(caught.value)
@@ -82,7 +83,7 @@ async def test_queues_that_do_not_fit_are_refused(stack: Stack, queues: Queues) 
 @pytest.mark.usefixtures("aws_environment")
 async def test_open_reads_what_the_queues_say(queues: Queues) -> None:
     """The visibility timeout and the size limit come from the queues, not from a setting."""
-    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+    async with sqs_client(2, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()
         assert (inbox.visibility, inbox.park_limit) == (30, 1024 * 1024)
@@ -105,7 +106,7 @@ async def test_a_deep_queue_is_emptied_in_large_batches(stack: Stack, queues: Qu
                 for index, (group, number) in enumerate(numbers[start : start + 10])
             ],
         )
-    async with sqs_client(2, attempts=2, read_timeout=15) as client:
+    async with sqs_client(2, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()
         first = await inbox.receive()

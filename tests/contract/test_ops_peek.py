@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
+from local.process import wait_until
 from shared.dead_letter import DeadLetter
-from tests.contract.test_writer_process import eventually, running
+from tests.contract.test_writer_process import running
 from tests.support.builders import MIB, TABLE, body_of, delete, put
 from tests.support.commands import replicator
 
@@ -140,14 +141,14 @@ def test_looks_in_a_loop_disturb_no_writer(
         "STATUS_PORT": "0",
     }
     with running(tmp_path / "log", stack.environment() | settings) as writer:
-        eventually(writer.ready, "a writer")
+        wait_until(writer.ready, what="a writer")
 
         def is_drained() -> bool:
             if looks[-1].status == 0:
                 looks.append(replicator("peek"))
             return messages_in(sqs, queues.url) == 0
 
-        eventually(is_drained, "an empty queue")
+        wait_until(is_drained, what="an empty queue")
     with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
         found = {each["_id"]: each["turn"] for each in client[database][TABLE].find()}
     assert found == {number: 280 + number for number in range(20)}

@@ -12,10 +12,11 @@ from urllib.parse import quote_plus
 
 import pymongo
 import pytest
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
+from local.process import HANG_TIMEOUT_S, wait_until
 from tests.contract.secure_mongod import PASSWORD, SecureMongod, secure_mongod
-from tests.contract.test_writer_process import ended, eventually, running, sentence
+from tests.contract.test_writer_process import ended, running, sentence
 from tests.support.builders import TABLE, body_of, put
 from tests.support.commands import replicator
 from tests.support.hostile import nested, with_entries
@@ -63,8 +64,8 @@ def environment(stack: Stack, queues: Queues, database: str, secure: SecureMongo
 
 def page(writer: Running, path: str) -> str:
     """Head and body of an answer."""
-    listening = eventually(lambda: writer.logged("status server listening"), "a status server")
-    connection = http.client.HTTPConnection("127.0.0.1", listening["port"], timeout=5)
+    listening = wait_until(lambda: writer.logged("status server listening"), what="a status server")
+    connection = http.client.HTTPConnection("127.0.0.1", listening["port"], timeout=HANG_TIMEOUT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -130,17 +131,18 @@ def test_a_working_writer_tells_no_secret(  # noqa: PLR0913, PLR0917 - fixtures
     ]
     send(stack, queues, *bodies)
     with running(tmp_path / "log", environment) as writer:
-        eventually(writer.ready, "ready")
-        eventually(lambda: len(letters(stack, queues)) == 3, "three letters")
+        wait_until(writer.ready, what="the writer to be ready")
+        wait_until(lambda: len(letters(stack, queues)) == 3, what="three letters")
         with pymongo.MongoClient[dict[str, Any]](secure.uri()) as client:
-            eventually(lambda: client[database][TABLE].count_documents({"personal": PERSONAL}), "a document")
+            wait_until(
+                lambda: client[database][TABLE].count_documents({"personal": PERSONAL}), what="a document"
+            )
         assert_silent_outside(writer)
         for letter in letters(stack, queues):
             assert PERSONAL in letter["Body"]
             assert_silent("the body of a letter", letter["Body"])
             assert_silent("the attributes of a letter", str(letter["MessageAttributes"]), PERSONAL)
-        status, _ = writer.stop()
-    assert status == 0
+        assert writer.stop() == 0
     assert_silent("the log", writer.output, PERSONAL)
 
 
@@ -149,7 +151,7 @@ def test_a_server_that_is_not_trusted_is_waited_for(
 ) -> None:
     """Its certificate is from another authority: nothing is sent to it, and `/readyz` says what is wrong."""
     with running(tmp_path / "log", environment | {"MONGODB_URI": secure.uri(secure.stranger)}) as writer:
-        eventually(lambda: writer.waits_for("mongodb"), "it waits for MongoDB")
+        wait_until(lambda: writer.waits_for("mongodb"), what="it to wait for MongoDB")
         reason = writer.answer("/readyz")[1]["waiting_for"]["mongodb"]["reason"]
         assert "the certificate of the server is not trusted" in reason
         assert str(secure.stranger) not in reason
@@ -173,15 +175,17 @@ def test_a_file_of_an_authority_that_cannot_be_read_ends_it(
 def test_what_the_driver_raises_holds_no_password(secure: SecureMongod) -> None:
     """So that no traceback does: a refused password, a server that is not trusted, one that is not there."""
     wrong = f"{PASSWORD}-wrong"
-    uris = [
-        secure.uri(password=wrong),
-        secure.uri(secure.stranger, wrong),
-        f"mongodb://writer:{quote_plus(wrong)}@127.0.0.1:1/?directConnection=true",
-    ]
-    for uri in uris:
+    nobody = f"mongodb://writer:{quote_plus(wrong)}@127.0.0.1:1/?directConnection=true"
+    uris: dict[str, type[PyMongoError]] = {
+        secure.uri(password=wrong): OperationFailure,
+        secure.uri(secure.stranger, wrong): ServerSelectionTimeoutError,
+        nobody: ServerSelectionTimeoutError,
+    }
+    for uri, error_type in uris.items():
+        milliseconds = 200 if error_type is ServerSelectionTimeoutError else 1000 * HANG_TIMEOUT_S
         with (
-            pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=200) as client,
-            pytest.raises(PyMongoError) as caught,
+            pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=milliseconds) as client,
+            pytest.raises(error_type) as caught,
         ):
             client["any"].command("ping")
         error = caught.value

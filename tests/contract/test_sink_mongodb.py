@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener, ConnectionPoolListener
 
 from local.mongod import Mongod
+from local.process import HANG_TIMEOUT_S
 from shared.errors import FatalError, TransientError
 from tests.support.builders import delete, put, target, write
 from writer.mongodb import bulk
@@ -290,8 +291,17 @@ async def test_a_key_whose_type_of_number_changed_is_the_same_document(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver gives up on an absent server after a second."""
-    monkeypatch.setattr("writer.mongodb.sink._SELECTION_MS", 1_000)
+    """The driver gives up on an absent server after a second. One that is there may answer later."""
+    monkeypatch.setattr("writer.sink._SELECTION_MS", 1_000)
+
+
+async def found(sink: MongoSink) -> None:
+    """Waits until the driver has found the server."""
+    async with asyncio.timeout(HANG_TIMEOUT_S):
+        while True:
+            with suppress(TransientError):
+                await sink.open()
+                return
 
 
 @pytest.mark.usefixtures("impatient")
@@ -300,7 +310,7 @@ async def test_a_killed_mongodb_is_waited_for(tmp_path: Path) -> None:
     with Mongod(tmp_path) as mongod:
         mongod.wait()
         with sink_on(mongod.uri, "killed") as sink:
-            await sink.open()
+            await found(sink)
             first, second = [write(put(1, 1)), write(delete(1, 2))], [write(put(2, 1)), write(put(2, 3))]
             await sink.apply(first)
             mongod.kill()
@@ -309,6 +319,7 @@ async def test_a_killed_mongodb_is_waited_for(tmp_path: Path) -> None:
             with pytest.raises(TransientError):
                 await sink.ping()
             await asyncio.to_thread(mongod.restart)
+            await found(sink)
             await sink.ping()
             assert await sink.apply(first) == Outcome(stale=1)
             assert await sink.apply(second) == Outcome(inserted=1, modified=1)
@@ -320,7 +331,7 @@ async def test_a_kill_in_the_middle_of_writing_loses_nothing(tmp_path: Path) -> 
     with Mongod(tmp_path) as mongod:
         mongod.wait()
         with sink_on(mongod.uri, "killed") as sink:
-            await sink.open()
+            await found(sink)
             acknowledged: list[int] = []
             busy = asyncio.Event()
 
@@ -332,18 +343,19 @@ async def test_a_kill_in_the_middle_of_writing_loses_nothing(tmp_path: Path) -> 
                         busy.set()
 
             writing = asyncio.create_task(write_on())
-            await asyncio.wait_for(busy.wait(), 20)
+            await asyncio.wait_for(busy.wait(), HANG_TIMEOUT_S)
             # From another thread, so that it falls anywhere into a batch.
             await asyncio.to_thread(mongod.kill)
             with pytest.raises(TransientError):
                 await writing
             await asyncio.to_thread(mongod.restart)
+            await found(sink)
             unfinished = [write(put(1, f"{len(acknowledged)}-{n}")) for n in range(20)]
             outcome = await sink.apply(unfinished)
             assert outcome.inserted + outcome.stale == 20
             with pymongo.MongoClient[Document](mongod.uri) as client:
-                found = {document["_id"] for document in client["killed"]["items"].find({}, {"_id": 1})}
-            assert found == {f"{number}-{n}" for number in range(len(acknowledged) + 1) for n in range(20)}
+                written = {document["_id"] for document in client["killed"]["items"].find({}, {"_id": 1})}
+            assert written == {f"{number}-{n}" for number in range(len(acknowledged) + 1) for n in range(20)}
 
 
 async def test_a_refused_password_needs_a_person(stack: Stack, database: str) -> None:

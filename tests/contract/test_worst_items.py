@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
+from local.process import HANG_TIMEOUT_S
 from producer_lambda import handler
 from shared.attribute_values import encode_item
 from shared.aws import sqs_client
@@ -111,7 +112,7 @@ async def pipeline(
     sink = MongoSink.connect(stack.mongodb_uri, database, 4)
     await sink.open()
     with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
-        async with sqs_client(4, attempts=2, read_timeout=15) as sqs:
+        async with sqs_client(4, attempts=2, read_timeout=HANG_TIMEOUT_S) as sqs:
             inbox = SqsInbox(sqs, queues.url, queues.dead_letter_url)
             await inbox.open()
             clock = SystemClock()

@@ -14,13 +14,14 @@ import pytest
 from local import paths
 from local.deployment import create_stack, delete, delete_stack, deploy, mapping_of, outputs_of, update
 from local.errors import StackError
+from local.process import HANG_TIMEOUT_S
 from local.tables import create_table
 from local.templates import load, without_types
 from local.writer_process import WriterProcess
 from producer_lambda.handler import lambda_handler
 from replicator_testing import Pipeline
 from tests.support.builders import LABEL, body_of, put
-from tests.support.lambda_environment import Deadline
+from tests.support.lambda_environment import LONGEST_INVOCATION_S, Deadline
 from tests.support.recording_proxy import recorded
 from writer.settings import DRAIN_GRACE, Settings
 
@@ -135,9 +136,7 @@ def test_the_writer_runs_on_what_its_stack_gives_it(
         stack.client("dynamodb").put_item(TableName="plain", Item={"id": {"N": "1"}})
         with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as mongodb:
             collection = mongodb[settings.mongodb_database]["plain"]
-            writer.child.wait_until(
-                lambda: collection.find_one({"_id": 1}), timeout_s=30, what="the document"
-            )
+            writer.child.wait_until(lambda: collection.find_one({"_id": 1}), what="the document")
             mongodb.drop_database(settings.mongodb_database)
     finally:
         writer.kill()
@@ -158,7 +157,7 @@ def test_the_roles_allow_what_the_code_does_and_no_more(
         deploy_lambda(deployment.queue_url, deployment.dead_letter_queue_url, producer.url)
         good, malformed = record("1"), record("2")
         malformed["dynamodb"]["NewImage"] = {"id": {"N": "many"}}
-        lambda_handler({"Records": [good, malformed]}, Deadline(60))
+        lambda_handler({"Records": [good, malformed]}, Deadline(LONGEST_INVOCATION_S))
     assert producer.calls == {
         (action, name)
         for action, name in permissions_of(stack, deployment.name, "ProducerRole")
@@ -190,7 +189,7 @@ def test_the_roles_allow_what_the_code_does_and_no_more(
         )
         try:
             writer.wait()
-            writer.child.wait_until(lambda: len(calls.calls) >= 6, timeout_s=30, what="a call of every kind")
+            writer.child.wait_until(lambda: len(calls.calls) >= 6, what="a call of every kind")
         except StackError as error:
             raise AssertionError(f"recorded were only {calls.calls}: {writer.log.read_text()}") from error
         finally:
@@ -290,7 +289,7 @@ class Load:
     def wait_for(self, number: int) -> None:
         """Returns when so many items were put."""
         with self._moved:
-            assert self._moved.wait_for(lambda: self.number >= number, timeout=60)
+            assert self._moved.wait_for(lambda: self.number >= number, timeout=HANG_TIMEOUT_S)
 
     def _run(self) -> None:
         dynamodb = self._stack.client("dynamodb")

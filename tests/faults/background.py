@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from local.process import HANG_TIMEOUT_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _IDLE_SECONDS = 0.02
-_END_SECONDS = 30.0
 
 
 class Background:
@@ -50,7 +51,7 @@ class Background:
     def end(self) -> None:
         """Stop after the step that is under way; nothing is raised."""
         self._stopping.set()
-        self._thread.join(_END_SECONDS)
+        self._thread.join(HANG_TIMEOUT_S)
 
     def stop(self) -> None:
         """Stop after the step that is under way, and raise what the thread raised."""

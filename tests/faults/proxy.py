@@ -9,13 +9,14 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+from local.process import HANG_TIMEOUT_S
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine
 
 HOST = "127.0.0.1"
 _CHUNK = 65536
-_SECONDS = 10.0
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing sends RST
 
 
@@ -87,7 +88,7 @@ class Proxy:
         """Ends it, and all connections."""
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_SECONDS)
+        self._thread.join(HANG_TIMEOUT_S)
         self._loop.close()
 
     def __enter__(self) -> Self:
@@ -97,7 +98,7 @@ class Proxy:
         self.close()
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(HANG_TIMEOUT_S)
 
     def _do(self, action: Callable[[], object]) -> None:
         async def act() -> None:

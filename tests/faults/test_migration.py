@@ -134,7 +134,7 @@ def test_a_killed_backfill_races_live_changes(begin: Begin, tmp_path: Path) -> N
     for kill in range(1, _KILLS + 1):
         child = commands.start(environment, tmp_path / "backfill.log", *backfill)
         goal = kill * ITEMS // (_KILLS + 2)
-        child.wait_until(lambda goal=goal: done() >= goal, timeout_s=60, what="the backfill to go on")  # type: ignore[misc]
+        child.wait_until(lambda goal=goal: done() >= goal, what="the backfill to go on")  # type: ignore[misc]
         child.kill()
     at_the_last_kill = done()
     assert ITEMS // 2 < at_the_last_kill < ITEMS * 0.95
@@ -241,11 +241,11 @@ def test_comparing_for_ever(begin: Begin, tmp_path: Path) -> None:
             return str(answer.read(), "utf-8")
 
     wanted = f'replicator_verify_differences{{table="{table.name}",kind="missing"}} 1'
-    child.wait_until(lambda: wanted in metrics(), timeout_s=60, what="the first comparison to end")
+    child.wait_until(lambda: wanted in metrics(), what="the first comparison to end")
     world.source.dynamodb.delete_item(TableName=table.name, Key={"id": {"N": "7"}})
-    child.wait_until(lambda: wanted[:-1] + "0" in metrics(), timeout_s=60, what="the next one to end")
+    child.wait_until(lambda: wanted[:-1] + "0" in metrics(), what="the next one to end")
     os.kill(child.pid, signal.SIGINT)
-    wait_until(lambda: not child.running, timeout_s=30, what="the command to end")
+    wait_until(lambda: not child.running, what="the command to end")
     assert child.kill() == 130
     assert "Traceback" not in log.read_text()
 
@@ -264,13 +264,11 @@ def test_a_backfill_waits_for_mongodb(
             environment, log, "backfill", table.name, "--no-live", "--page-size", "50", "--rcu", "500"
         )
         collection = client["target"][table.name]
-        child.wait_until(
-            lambda: collection.estimated_document_count() > 100, timeout_s=60, what="the first documents"
-        )
+        child.wait_until(lambda: collection.estimated_document_count() > 100, what="the first documents")
         server.kill()
-        child.wait_until(lambda: "waiting: MongoDB" in log.read_text(), timeout_s=60, what="it to notice")
+        child.wait_until(lambda: "waiting: MongoDB" in log.read_text(), what="it to notice")
         server.restart()
-        wait_until(lambda: not child.running, timeout_s=120, what="the backfill to end")
+        wait_until(lambda: not child.running, what="the backfill to end")
         assert child.kill() == 0, log.read_text()
         assert "going on" in log.read_text()
         assert commands.run(environment, "verify", table.name, "--settle", "0.2")["items"] == 5_000

@@ -119,7 +119,7 @@ def _kill_a_lonely_primary(world: World, replica_set: ReplicaSet) -> None:
     secondaries = [member for member in replica_set.members if member is not primary]
     for member in secondaries:
         member.kill()
-    world.wait_for(lambda: "isWritablePrimary" not in primary.roles(), "the primary to find itself alone")
+    world.wait_for(lambda: primary.roles() == {"secondary"}, "the primary to find itself alone")
     primary.kill()
     for member in secondaries:
         member.restart()

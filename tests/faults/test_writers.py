@@ -11,8 +11,7 @@ import pytest
 
 from tests.faults.proxy import Proxy
 from tests.faults.world import Options
-from writer.names import TOMBSTONES
-from writer.side_tasks import SWEEP_INTERVAL
+from writer.mongodb.guard import TOMBSTONES
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -64,7 +63,7 @@ def test_a_frozen_writer_inserts_after_the_delete(make_world: MakeWorld, then: s
         else:
             world.kill(frozen)
             world.start_writers(3)  # in its place; one of them sweeps soon
-        world.wait_for(lambda: target.find_one() is None, "the deleted item to go", seconds=SWEEP_INTERVAL)
+        world.wait_for(lambda: target.find_one() is None, "the deleted item to go")
         world.settle(in_order=False)
     assert len(stale_inserts) == 1
 

@@ -14,7 +14,7 @@ import pymongo
 
 from local.deployment import Deployment
 from local.process import wait_until
-from local.writer_process import STOP_GRACE_S, WriterProcess
+from local.writer_process import WriterProcess
 from tests.faults.background import Background
 from tests.faults.queues import FaultQueues
 from tests.faults.stream_poller import (
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.faults.source import Source
 
-SETTLE_SECONDS = 120.0
-_EXTEND_SECONDS = 60.0
 MAPPING = """
 tables:
   {simple}: {{key: [id]}}
@@ -208,14 +206,14 @@ class World:
         """Lets it go on."""
         os.kill(writer.child.pid, signal.SIGCONT)
 
-    def wait_for(self, condition: Callable[[], Any], what: str, *, seconds: float = _EXTEND_SECONDS) -> Any:
+    def wait_for(self, condition: Callable[[], Any], what: str) -> Any:
         """Waits; fails at once if a thread or a writer ends that nobody ended."""
 
         def checked() -> Any:
             self.check()
             return condition()
 
-        return wait_until(checked, timeout_s=seconds, what=what)
+        return wait_until(checked, what=what)
 
     def let_pass(self, changes: int) -> None:
         """Waits until that many more changes were made to the tables."""
@@ -252,13 +250,12 @@ class World:
                 "the next records of the streams",
             )
         self._stop("stream")
-        self.wait_for(self._is_drained, "both queues to be empty", seconds=SETTLE_SECONDS)
+        self.wait_for(self._is_drained, "both queues to be empty")
         # Where two writers held a key at once, a sweep may have something to remove: once a minute. For
         # everything else there is no message left that could mend it.
         self.wait_for(
             lambda: not any(comparison.extra for comparison in self.compare()),
             "documents of deleted items to go",
-            seconds=SETTLE_SECONDS,
         )
         if in_order:
             self._stop_writers()
@@ -317,7 +314,6 @@ class World:
             os.kill(writer.child.pid, signal.SIGTERM)
         wait_until(
             lambda: not any(writer.child.running for writer in writers),
-            timeout_s=STOP_GRACE_S,
             what="the writers to end",
         )
         for writer in writers:

@@ -119,5 +119,5 @@ def test_the_main_job_runs_on_it_and_a_killed_run_leaves_nothing(run: subprocess
     folder = Path(re.findall(r"Data and logs +(\S+)", output)[0])
     assert len(processes_in(folder)) >= len(("mongod", "DynamoDB Local", "LocalStack", "function"))
     run.kill()
-    wait_until(lambda: not processes_in(folder), timeout_s=20, what="the processes to end")
+    wait_until(lambda: not processes_in(folder), what="the processes to end")
     shutil.rmtree(folder)

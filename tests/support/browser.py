@@ -6,12 +6,17 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
+
+from local.process import HANG_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, Page
+
+_HANG_MS = 1000 * HANG_TIMEOUT_S
+expect.set_options(timeout=_HANG_MS)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MISSING = "there is no Chromium on the PATH; on Debian and Ubuntu: apt-get install chromium"
@@ -43,6 +48,7 @@ class Watched:
         self.page: Page = browser.new_page(
             viewport={"width": width, "height": 900}, color_scheme=scheme, timezone_id="UTC"
         )
+        self.page.set_default_timeout(_HANG_MS)
         self.address = address
         self.wrong: list[str] = []
         self.page.on("console", lambda message: self.wrong.append(message.text))

@@ -8,13 +8,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from local import paths
-from local.process import Child, base_environment
+from local.process import HANG_TIMEOUT_S, Child, base_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-_END_SECONDS = 120.0
 
 
 def run(environment: Mapping[str, str], *arguments: str, status: int = 0) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def run(environment: Mapping[str, str], *arguments: str, status: int = 0) -> dic
         capture_output=True,
         text=True,
         check=False,
-        timeout=_END_SECONDS,
+        timeout=HANG_TIMEOUT_S,
     )
     assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
     found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from producer_lambda import handler
 
+LONGEST_INVOCATION_S = 900.0
+"""AWS Lambda developer guide, "Lambda quotas": for what is to be done in one invocation on any machine."""
+
 
 @dataclass
 class Deadline:

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from local.process import HANG_TIMEOUT_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,7 +57,7 @@ def recorded(upstream: str) -> Iterator[Recording]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             recording.note(self.headers["X-Amz-Target"], body)
-            connection = http.client.HTTPConnection(host, timeout=60)
+            connection = http.client.HTTPConnection(host, timeout=HANG_TIMEOUT_S)
             try:
                 kept = {k: v for k, v in self.headers.items() if k.lower() not in _NOT_FORWARDED}
                 connection.request("POST", self.path, body, kept)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from local.process import HANG_TIMEOUT_S
 from tests.support.browser import MISSING, Watched, chromium, find_chromium
 from tests.support.fakes import FakeClock
 from writer.status.history import History
-from writer.status.page import StatusPage, routes
 from writer.telemetry.health import Dependency, Health
 from writer.telemetry.observer import (
     Backlog,
@@ -140,7 +140,7 @@ class Scene:
         # In a thread of its own: Playwright's loop runs in ours.
         with ThreadPoolExecutor(1) as thread:
             served = thread.submit(asyncio.run, serve())
-            address, stop = listening.result(timeout=10)
+            address, stop = listening.result(timeout=HANG_TIMEOUT_S)
             try:
                 yield address
             finally:

@@ -129,7 +129,6 @@ def test_the_packaged_function_forwards_a_change(stack: Stack, deployment: Deplo
     sqs = stack.client("sqs")
     messages = wait_until(
         lambda: sqs.receive_message(QueueUrl=deployment.queue_url, WaitTimeSeconds=1).get("Messages"),
-        timeout_s=30,
         what="the message",
     )
     assert json.loads(messages[0]["Body"])["table"] == deployment.example_table

@@ -16,9 +16,7 @@ import pytest
 from botocore.config import Config
 
 from local.paths import ROOT
-from local.process import wait_until
-
-END_TIMEOUT_S = 60
+from local.process import HANG_TIMEOUT_S, wait_until
 
 
 class Run:
@@ -52,7 +50,7 @@ class Run:
         """Read the rest and return the exit status."""
         assert self.process.stdout
         self.output += self.process.stdout.read()
-        return self.process.wait(END_TIMEOUT_S)
+        return self.process.wait(HANG_TIMEOUT_S)
 
 
 @contextlib.contextmanager
@@ -107,9 +105,7 @@ def test_it_goes_on_replicating_until_a_signal(signal_number: signal.Signals) ->
         )
         dynamodb.put_item(TableName="mytable", Item={"id": {"N": "4"}, "Name": {"S": "Ann"}})
         with pymongo.MongoClient[dict[str, object]](uri) as client:
-            arrived = wait_until(
-                lambda: client.replicator.mytable.find_one({"_id": 4}), timeout_s=30, what="the item"
-            )
+            arrived = wait_until(lambda: client.replicator.mytable.find_one({"_id": 4}), what="the item")
         assert arrived["Name"] == "Ann"
         run.process.send_signal(signal_number)
         assert run.end() == 0, run.output
@@ -134,7 +130,7 @@ def test_a_killed_run_leaves_no_process() -> None:
         run.read_until("Replicating until Ctrl-C")
         assert processes_in(folder)
         run.process.kill()
-        wait_until(lambda: not processes_in(folder), timeout_s=20, what="the processes to end")
+        wait_until(lambda: not processes_in(folder), what="the processes to end")
     shutil.rmtree(folder)
 
 

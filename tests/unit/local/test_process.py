@@ -23,7 +23,7 @@ from local.process import Child
 folder = Path(sys.argv[1])
 command = ["sh", "-c", "echo up; exec sleep 600"]
 child = Child("sleeper", command, environment={}, log=folder / "log", directory=folder)
-child.wait_until(child.log.read_text, timeout_s=10, what="the command")
+child.wait_until(child.log.read_text, what="the command")
 print(child.pid, flush=True)
 input()
 """
@@ -55,7 +55,7 @@ def test_stop_lets_a_process_end_in_order(tmp_path: Path) -> None:
         "while True: signal.pause()",
         tmp_path,
     )
-    child.wait_until(child.log.read_text, timeout_s=10, what="the handler")
+    child.wait_until(child.log.read_text, what="the handler")
     assert child.stop() == 7
     assert not child.running
 
@@ -63,7 +63,7 @@ def test_stop_lets_a_process_end_in_order(tmp_path: Path) -> None:
 def test_stop_insists(tmp_path: Path) -> None:
     """A process that ignores SIGTERM is killed after its grace."""
     child = python(IGNORES_SIGTERM, tmp_path)
-    child.wait_until(lambda: "ignoring" in child.log.read_text(), timeout_s=10, what="the handler")
+    child.wait_until(lambda: "ignoring" in child.log.read_text(), what="the handler")
     assert child.stop(grace_s=0.1) == -signal.SIGKILL
 
 
@@ -71,7 +71,7 @@ def test_waiting_ends_with_the_process_and_tells_why(tmp_path: Path) -> None:
     """Nobody waits a minute for a server that died at once; the end of its log is the reason."""
     child = python("raise SystemExit('the port is on fire')", tmp_path)
     with pytest.raises(StackError, match=r"The program has stopped by itself \(exit status 1\)") as caught:
-        child.wait_until(lambda: False, timeout_s=60, what="a miracle")
+        child.wait_until(lambda: False, what="a miracle")
     assert caught.value.log_tail == "the port is on fire"
 
 
@@ -87,7 +87,7 @@ def test_a_program_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="Nothing") as caught:
         Child(
             "Nothing", [tmp_path / "nothing"], environment={}, log=child_log, directory=tmp_path
-        ).wait_until(lambda: False, timeout_s=10, what="a miracle")
+        ).wait_until(lambda: False, what="a miracle")
     assert "nothing" in str(caught.value) + caught.value.log_tail
 
 
@@ -96,7 +96,7 @@ def test_a_child_sees_the_given_environment_only(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid")
     monkeypatch.setenv("AWS_PROFILE", "production")
     child = python("import os; print(sorted(os.environ))", tmp_path)
-    wait_until(lambda: not child.running, timeout_s=10, what="the end")
+    wait_until(lambda: not child.running, what="the end")
     assert "PATH" in child.log.read_text()
     assert "PROXY" not in child.log.read_text()
     assert "AWS" not in child.log.read_text()
@@ -115,4 +115,4 @@ def test_a_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
         child = int(parent.stdout.readline())
         assert is_alive(child)
         os.kill(parent.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(child), timeout_s=10, what="the child to end")
+    wait_until(lambda: not is_alive(child), what="the child to end")

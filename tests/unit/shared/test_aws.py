@@ -109,5 +109,5 @@ async def test_client_without_configuration(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(FatalError, match=sentence):
-        async with sqs_client(1, attempts=1, read_timeout=1):
+        async with sqs_client(1, attempts=1, read_timeout=60):
             pass

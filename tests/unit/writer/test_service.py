@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local.process import HANG_TIMEOUT_S
 from shared.change import Change, Op
 from shared.envelope import decode
 from shared.errors import FatalError, PoisonError, TransientError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 AWAY = TransientError("MongoDB: AutoReconnect")
 REFUSED = FatalError("MongoDB refuses the writer")
 VISIBILITY = 30.0
+NEVER = 10 * HANG_TIMEOUT_S  # a grace whose end no test sees
 EPOCH = 1_600_000_000
 
 
@@ -49,7 +51,7 @@ class Writer:
         self.stop = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
-    def start(self, loops: int = 1, grace: float = 60.0) -> asyncio.Task[None]:
+    def start(self, loops: int = 1, grace: float = NEVER) -> asyncio.Task[None]:
         service = Service(self.inbox, self.sink, self.rules, self.clock, self.health, observer=self.told)
         self.task = asyncio.create_task(service.run(loops, self.stop, grace))
         return self.task
@@ -382,7 +384,7 @@ async def test_a_stop_gives_back_what_was_just_received() -> None:
             writer.stop.set()
 
     writer.inbox.faults.at_point = stop_after_receive
-    await asyncio.wait_for(writer.start(), 5)
+    await asyncio.wait_for(writer.start(), HANG_TIMEOUT_S)
     assert writer.state() == {}
     assert len(writer.inbox.bodies) == 1
     assert writer.inbox.in_flight == []
@@ -418,7 +420,7 @@ async def test_a_stop_lets_the_work_in_hand_be_finished() -> None:
             writer.stop.set()
 
     writer.sink.faults.at_point = stop_before_apply
-    await asyncio.wait_for(writer.start(), 5)
+    await asyncio.wait_for(writer.start(), HANG_TIMEOUT_S)
     assert writer.state() == {1: 1}
     assert writer.inbox.bodies == []
 
@@ -433,7 +435,7 @@ async def test_a_stop_during_an_outage_ends_at_once() -> None:
     writer.inbox.send(body_of(put(2, 2)), "b")
     await writer.clock.advance(20)
     writer.stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, HANG_TIMEOUT_S)
     assert len(writer.inbox.bodies) == 2
     assert writer.inbox.in_flight == []
 
@@ -466,7 +468,7 @@ async def test_the_grace_time_ends_what_does_not_end() -> None:
     running = writer.start(2, grace=0.05)
     await settled()
     writer.stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, HANG_TIMEOUT_S)
     assert writer.inbox.deleted == []
     assert len(writer.inbox.bodies) == 1
 
@@ -515,7 +517,7 @@ async def test_a_stop_while_parking_fails_acknowledges_nothing() -> None:
     running = writer.start()
     await writer.clock.advance(5)
     writer.stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, HANG_TIMEOUT_S)
     assert writer.inbox.deleted == []
 
 
@@ -536,7 +538,7 @@ async def test_what_only_a_person_can_mend_ends_the_service(operation: str) -> N
     running = writer.start(3)
     await writer.clock.advance(VISIBILITY)
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, HANG_TIMEOUT_S)
     found = caught.value.subgroup(FatalError)
     assert found is not None
     assert "MongoDB refuses the writer" in str(leaves(found))
@@ -557,7 +559,7 @@ async def test_an_error_of_ours_ends_the_service_loudly() -> None:
     running = writer.start(3)
     await settled()
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, HANG_TIMEOUT_S)
     assert [type(leaf) for leaf in leaves(caught.value)] == [KeyError]
     assert writer.inbox.deleted == []
 
@@ -694,18 +696,26 @@ async def test_a_slow_hook_holds_up_only_its_batch() -> None:
 
     def slow(document: dict[str, Any], _: Change) -> dict[str, Any]:
         called.set()
-        assert goes_on.wait(20)
+        assert goes_on.wait(HANG_TIMEOUT_S)
         return document
+
+    acknowledged = asyncio.Event()
+
+    async def note(name: str) -> None:
+        if name == "after delete":
+            acknowledged.set()
 
     replication = parse_replication(f"tables: {{{TABLE}: {{hook: 'm:f'}}}}", "replication.yaml")
     writer = Writer(rules=Rules(replication, {"m:f": slow}))
+    writer.inbox.faults.at_point = note
     writer.start()
     writer.inbox.send(body_of(put(1, 1, n=1)))
     await settled()
-    assert await asyncio.to_thread(called.wait, 20)
+    assert await asyncio.to_thread(called.wait, HANG_TIMEOUT_S)
     await writer.clock.advance(3 * VISIBILITY)  # without extensions it would be somebody else's by now
     assert writer.inbox.receivable == []
     goes_on.set()
+    await asyncio.wait_for(acknowledged.wait(), HANG_TIMEOUT_S)  # a thread of its own is under way
     assert await writer.ended() is None
     assert writer.state() == {1: 1}
     assert writer.inbox.bodies == []

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from local.process import HANG_TIMEOUT_S
 from shared.errors import FatalError
 from tests.support.fakes import FakeClock
 from writer.status.server import serve
@@ -76,7 +77,7 @@ async def test_a_port_that_is_taken_is_a_sentence() -> None:
 async def test_who_does_not_read_does_not_keep_the_writer_from_ending(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Answers that pile up on a connection are dropped soon after the stop."""
+    """Answers that pile up on a connection are dropped after the stop: nobody waits for them."""
     caplog.set_level("INFO")
     written = asyncio.Event()
 
@@ -88,13 +89,14 @@ async def test_who_does_not_read_does_not_keep_the_writer_from_ending(
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         client.settimeout(0)
-        async with serve(HOST, 0, Health(FakeClock()), [web.get("/", large)]):
+        async with (
+            asyncio.timeout(HANG_TIMEOUT_S),
+            serve(HOST, 0, Health(FakeClock()), [web.get("/", large)]),
+        ):
             (line,) = [record for record in caplog.records if record.message == "status server listening"]
             await loop.sock_connect(client, (HOST, vars(line)["port"]))
             await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
-            await asyncio.wait_for(written.wait(), 10)
-            left = loop.time()
-        assert loop.time() - left < 5
+            await written.wait()
 
 
 async def test_a_mistake_of_ours_is_told(caplog: pytest.LogCaptureFixture) -> None:
