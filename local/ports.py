@@ -9,6 +9,7 @@ drops the lock with the process.
 import contextlib
 import fcntl
 import os
+import secrets
 import socket
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Self
 
 HOST = "127.0.0.1"
+# Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections: one of those
+# could take a port of ours before its server is up, or while that is started again.
+OURS = range(20_000, 32_768)
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,16 @@ class PortLease:
 
 
 def free_port(preferred: int) -> PortLease:
-    """Lease the preferred port, or any free one where that is taken.
+    """Lease the preferred port, or any free one of `OURS` where that is taken.
 
     Args:
         preferred: The port that people know this server by; 0 for none.
     """
-    candidate = preferred
+    candidate = preferred or secrets.choice(OURS)
     while True:
         if lease := _lease(candidate):
             return lease
-        candidate = 0
+        candidate = secrets.choice(OURS)
 
 
 def _lease(port: int) -> PortLease | None:
@@ -58,10 +62,9 @@ def _lease(port: int) -> PortLease | None:
             probe.bind((HOST, port))
         except OSError:
             return None
-        number: int = probe.getsockname()[1]
-        if (lock := _lock(number)) is None:
+        if (lock := _lock(port)) is None:
             return None
-    return PortLease(number, lock)
+    return PortLease(port, lock)
 
 
 def _lock_file(port: int) -> Path:
