@@ -19,13 +19,12 @@ from shared.attribute_values import encode_item
 from shared.aws import sqs_client
 from shared.change import Change
 from shared.envelope import decode
-from tests.support.lambda_environment import Deadline
+from tests.support.lambda_environment import LONGEST_INVOCATION_S, Deadline
 from tests.support.lambda_events import in_lambda_event
 from tests.support.oracle import compare
 from tests.support.strategies import TABLE, stream_record
 from tests.support.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
 from writer.mapping.rules import Rules
-from writer.mongodb.sink import MongoSink
 from writer.runtime import SystemClock
 from writer.service import Service
 from writer.sqs.inbox import SqsInbox
@@ -83,7 +82,7 @@ class Pipeline:
             old=None if old is None else in_lambda_event(old),
         )
         event = json.loads(json.dumps({"Records": [record]}))
-        response = await asyncio.to_thread(handler.lambda_handler, event, Deadline(30.0))
+        response = await asyncio.to_thread(handler.lambda_handler, event, Deadline(LONGEST_INVOCATION_S))
         assert response == {"batchItemFailures": []}
         assert self._letters() == []
         messages = await self.inbox.receive()

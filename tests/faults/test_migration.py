@@ -137,7 +137,7 @@ def test_a_killed_backfill_races_live_changes(begin: Begin, tmp_path: Path) -> N
         child.wait_until(lambda goal=goal: done() >= goal, what="the backfill to go on")  # type: ignore[misc]
         child.kill()
     at_the_last_kill = done()
-    assert ITEMS // 2 < at_the_last_kill < ITEMS * 0.95
+    assert ITEMS // 2 < at_the_last_kill < ITEMS
     # What a changed number of segments does: the checkpoint's own counts.
     result = commands.run(environment, *backfill[:-1], "9")
     assert result["complete"]
@@ -200,7 +200,7 @@ def test_planted_differences_are_found_and_mended(begin: Begin, tmp_path: Path) 
 
     report = tmp_path / "report.jsonl"
     found = commands.run(
-        environment, "verify", table.name, "--settle", "2", "--report", str(report), status=1
+        environment, "verify", table.name, "--settle", "10", "--report", str(report), status=1
     )
     assert {kind: found[kind] for kind in planted} == planted
     lines = [json.loads(line) for line in report.read_text().splitlines()]
