@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from local.deployment import Deployment
 from local.mongod import Mongod
 from local.process import wait_until
 from local.writer_process import WriterProcess
-from tests.support.browser import MISSING, Watched, chromium, find_chromium
+from tests.support.browser import Watched, chromium
 from tests.support.builders import body_of, put
 from tests.support.status_scenes import SCENES, Scene, steady
+from tests.tools import need
 from writer.telemetry.observer import Batch, Counted, Operation, Parked, Result
 
 if TYPE_CHECKING:
@@ -35,12 +35,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """For all tests here; they have no event loop of their own, which it would disturb."""
-    program = find_chromium()
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(MISSING, pytrace=False)
-        pytest.skip(MISSING)
-    with chromium(program) as running:
+    need("chromium")
+    with chromium() as running:
         yield running
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from playwright.sync_api import expect, sync_playwright
 
 from local.process import HANG_TIMEOUT_S
+from tests.tools import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,22 +18,14 @@ if TYPE_CHECKING:
 _HANG_MS = 1000 * HANG_TIMEOUT_S
 expect.set_options(timeout=_HANG_MS)
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MISSING = "there is no Chromium on the PATH; on Debian and Ubuntu: apt-get install chromium"
-
 Scheme = Literal["light", "dark"]
 
 
-def find_chromium() -> str | None:
-    """The program, if this machine has one."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
-
-
 @contextmanager
-def chromium(program: str) -> Iterator[Browser]:
-    """A running browser. Without its sandbox, which root may not have: it sees nothing but our own pages."""
+def chromium() -> Iterator[Browser]:
+    """The browser of this machine. Without its sandbox, which root may not have: it sees only our pages."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=find("chromium"), args=["--no-sandbox"])
         try:
             yield browser
         finally:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from local.process import HANG_TIMEOUT_S
-from tests.support.browser import MISSING, Watched, chromium, find_chromium
+from tests.support.browser import Watched, chromium
 from tests.support.fakes import FakeClock
 from writer.status.history import History
 from writer.telemetry.health import Dependency, Health
@@ -195,10 +195,7 @@ def picture(
     scene: Scene, file: Path, *, scheme: Scheme = "light", width: int = 1100, height: int | None = None
 ) -> None:
     """Takes a picture of a scene, as high as the page if no height is given."""
-    program = find_chromium()
-    if program is None:
-        sys.exit(MISSING)
-    with scene.served() as address, chromium(program) as browser:
+    with scene.served() as address, chromium() as browser:
         watched = Watched(browser, address, scheme=scheme, width=width)
         watched.page.clock.set_fixed_time(datetime.fromtimestamp(scene.clock.now(), UTC))
         page = watched.open()
