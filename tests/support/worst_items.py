@@ -1,4 +1,7 @@
+# ruff: noqa: S311 - repeatable, not secret
 """Items of nearly 400 KB, the largest that DynamoDB takes, of what messages and databases bear worst.
+
+What is random in them comes from the global dice, which each test throws anew by its name and the run's seed.
 
 Source: Amazon DynamoDB developer guide, "DynamoDB item sizes and formats" and "Constraints" (names have up to
 64 KB).
@@ -50,12 +53,9 @@ def _size_of_scalar(kind: str, content: str | bytes) -> int:
     return (len(number.as_tuple().digits) + 1) // 2 + 1 + number.is_signed()
 
 
-_chance = random.Random(400)  # noqa: S311 - repeatable, not secret
-
-
 def characters(alphabet: str, count: int) -> str:
     """That many of these characters, in no order."""
-    return "".join(_chance.choices(alphabet, k=count))
+    return "".join(random.choices(alphabet, k=count))
 
 
 def _span(first: int, end: int) -> str:
@@ -63,11 +63,11 @@ def _span(first: int, end: int) -> str:
 
 
 def _number() -> str:
-    return f"{_chance.choice(['-', ''])}{_chance.randrange(10, 100)}E{_chance.randrange(-128, 124)}"
+    return f"{random.choice(['-', ''])}{random.randrange(10, 100)}E{random.randrange(-128, 124)}"
 
 
 def _long_number() -> str:
-    return f"1{_chance.randrange(10**37):037}"
+    return f"1{random.randrange(10**37):037}"
 
 
 def _full_of(element: Callable[[], AttributeValue], bytes_each: int) -> AttributeValue:
@@ -76,7 +76,7 @@ def _full_of(element: Callable[[], AttributeValue], bytes_each: int) -> Attribut
 
 CONTROLS = _span(0, 0x20)
 WORST_VALUES: dict[str, Callable[[], AttributeValue]] = {
-    "random binary": lambda: {"B": _chance.randbytes(409_000)},
+    "random binary": lambda: {"B": random.randbytes(409_000)},
     "control characters": lambda: {"S": characters(CONTROLS, 409_000)},
     "control characters and text": lambda: {"S": characters(CONTROLS * 2 + _span(0x20, 0x7F), 409_000)},
     "nul": lambda: {"S": "\0" * 409_000},
@@ -86,23 +86,23 @@ WORST_VALUES: dict[str, Callable[[], AttributeValue]] = {
     "quotes": lambda: {"S": characters('"\\', 409_000)},
     "empty strings": lambda: {"L": [{"S": ""}] * 390_000},
     "empty binaries": lambda: {"L": [{"B": b""}] * 400_000},
-    "empty of two kinds": lambda: _full_of(lambda: _chance.choice([{"S": ""}, {"B": b""}]), 1),
-    "one-byte binaries": lambda: _full_of(lambda: {"B": _chance.randbytes(1)}, 2),
-    "four-byte binaries": lambda: _full_of(lambda: {"B": _chance.randbytes(4)}, 5),
-    "binary set": lambda: {"BS": [index.to_bytes(3) + _chance.randbytes(1) for index in range(102_000)]},
-    "one-digit numbers": lambda: _full_of(lambda: {"N": str(_chance.randrange(10))}, 3),
+    "empty of two kinds": lambda: _full_of(lambda: random.choice([{"S": ""}, {"B": b""}]), 1),
+    "one-byte binaries": lambda: _full_of(lambda: {"B": random.randbytes(1)}, 2),
+    "four-byte binaries": lambda: _full_of(lambda: {"B": random.randbytes(4)}, 5),
+    "binary set": lambda: {"BS": [index.to_bytes(3) + random.randbytes(1) for index in range(102_000)]},
+    "one-digit numbers": lambda: _full_of(lambda: {"N": str(random.randrange(10))}, 3),
     "short numbers": lambda: _full_of(lambda: {"N": _number()}, 4),
     "long numbers": lambda: _full_of(lambda: {"N": _long_number()}, 21),
     "set of long numbers": lambda: {"NS": list({_long_number() for _ in range(20_400)})},
     "set of short numbers": lambda: {"NS": [str(number) for number in range(10_000, 112_000)]},
-    "nulls and booleans": lambda: _full_of(lambda: _chance.choice([{"NULL": True}, {"BOOL": True}]), 2),
-    "empty maps and lists": lambda: _full_of(lambda: _chance.choice([{"M": {}}, {"L": []}]), 4),
-    "tag-like maps": lambda: _full_of(lambda: {"M": {"$m": {"B": _chance.randbytes(1)}}}, 8),
+    "nulls and booleans": lambda: _full_of(lambda: random.choice([{"NULL": True}, {"BOOL": True}]), 2),
+    "empty maps and lists": lambda: _full_of(lambda: random.choice([{"M": {}}, {"L": []}]), 4),
+    "tag-like maps": lambda: _full_of(lambda: {"M": {"$m": {"B": random.randbytes(1)}}}, 8),
     "short names": lambda: {"M": {characters(_span(1, 0x20), 4): {"B": b""} for _ in range(68_000)}},
     "long names": lambda: {"M": {characters(_span(1, 0x80), 60_000): {"B": b""} for _ in range(6)}},
     "deep nesting": lambda: {
         "L": [
-            {"L": [nested(DEEPEST - 2, _chance.choice("LM"))]} for _ in range((MOST_ITEM_BYTES - 100) // 200)
+            {"L": [nested(DEEPEST - 2, random.choice("LM"))]} for _ in range((MOST_ITEM_BYTES - 100) // 200)
         ]
     },
 }
