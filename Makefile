@@ -25,12 +25,11 @@ help: ## list the targets
 run: $(VENV) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_LOCALSTACK)) ## replicate the example on this machine until Ctrl-C (ONCE=1: verify and end; KEEP=1: keep data and logs; STACK=localstack: on LocalStack)
 	@$(BIN)/python -m local run $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(KEEP)),--keep) $(if $(STACK),--stack $(STACK))
 
-test: $(VENV) $(VENV_STACK) ## run all tests (ARGS="-k name -x": arguments for pytest, and no two tests at once)
+test: $(VENV) $(VENV_STACK) ## run all tests, and sum them up (SEED=…: repeat a run; ARGS="-k name -x": one pytest with these arguments)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/unit tests/property tests/contract
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile tests/e2e tests/localstack tests/faults
+	@$(BIN)/python -m tests.run $(if $(SEED),--seed $(SEED))
 endif
 
 test-localstack: $(VENV) $(VENV_STACK) $(NEEDED_FOR_LOCALSTACK) ## run the end-to-end tests on LocalStack: the one that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here

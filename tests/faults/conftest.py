@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from local.dynamodb_local import DynamoDBLocal
+from local.dynamodb_local import FOLDER, DynamoDBLocal
 from local.errors import StackError
 from tests.faults.source import Source
 from tests.faults.world import Options, World
+from tests.tools import give_up, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,18 +24,17 @@ if TYPE_CHECKING:
 
     MakeWorld = Callable[[Options], World]
 
-SEED = pytest.StashKey[str]()
 _DEFAULT_SOAK_SECONDS = 5.0
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Chooses the seed: FAULTS_SEED, or a new one."""
-    config.stash[SEED] = os.environ.get("FAULTS_SEED") or secrets.token_hex(4)
+def _seed(config: pytest.Config) -> str:
+    """FAULTS_SEED, or else that of the whole run."""
+    return os.environ.get("FAULTS_SEED") or str(config.getoption("randomly_seed"))
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str:
-    """Shows it."""
-    return f"fault suite: FAULTS_SEED={config.stash[SEED]}"
+    """Shows the seed."""
+    return f"fault suite: FAULTS_SEED={_seed(config)}"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -46,12 +45,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
     """The source of true stream records."""
+    need("java", *(() if FOLDER.exists() else ("npm",)))
     try:
         server = DynamoDBLocal(tmp_path_factory.mktemp("dynamodb"))
     except StackError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(f"no source of true stream records: {error}")
+        give_up(f"no source of true stream records: {error}")
     with server:
         server.wait()
         yield Source(server)
@@ -60,7 +58,7 @@ def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """This test's own dice."""
-    seed = request.config.stash[SEED]
+    seed = _seed(request.config)
     print(f"FAULTS_SEED={seed}")  # noqa: T201 - shown if the test fails
     return random.Random(f"{seed} {request.node.nodeid}")  # noqa: S311 - reproducible
 
