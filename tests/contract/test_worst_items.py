@@ -25,6 +25,7 @@ from tests.support.oracle import compare
 from tests.support.strategies import TABLE, stream_record
 from tests.support.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
 from writer.mapping.rules import Rules
+from writer.mongodb.sink import MongoSink
 from writer.runtime import SystemClock
 from writer.service import Service
 from writer.sqs.inbox import SqsInbox

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local.stack import Stack
+    from writer.mongodb.sink import MongoSink
     from writer.ports import Sink
 
 Document = dict[str, Any]

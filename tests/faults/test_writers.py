@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.proxy import Proxy
 from tests.faults.world import Options
-from writer.mongodb.guard import TOMBSTONES
+from writer.names import TOMBSTONES
 
 if TYPE_CHECKING:
     from local.stack import Stack

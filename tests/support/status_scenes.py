@@ -21,6 +21,7 @@ from local.process import HANG_TIMEOUT_S
 from tests.support.browser import Watched, chromium
 from tests.support.fakes import FakeClock
 from writer.status.history import History
+from writer.status.page import StatusPage, routes
 from writer.telemetry.health import Dependency, Health
 from writer.telemetry.observer import (
     Backlog,
