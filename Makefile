@@ -1,18 +1,22 @@
 # What a person or CI runs here. `make` alone lists it.
 #
-# Virtual environments of their own, because each AWS emulator pins its own botocore:
-#   .venv             the project and its tools, from requirements/dev.txt
-#   .venv-stack       the embedded emulator and mongod, from requirements/stack.txt
-#   .venv-localstack  LocalStack, from requirements/localstack.txt (500 MB; made when it is first asked for)
-# Each keeps a copy of the lock file that it was made from, and is made anew when the lock file differs.
+# What is installed, each part when it is first needed, from the lock file of its name in requirements/:
+#   .venv             uv (uv.txt), which installs all the rest; what running needs (run.txt); the tools (dev.txt)
+#   .venv-stack       the embedded emulator and mongod (stack.txt)
+#   .venv-localstack  LocalStack (localstack.txt)
+# The emulators have environments of their own because each pins its own botocore.
+# A copy of each lock file lies beside what was installed from it. When the lock file changes, its part is installed again.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(wildcard shared producer_lambda writer ops local deploy replicator_testing bench tests)
 
-VENV := .venv/made-from.txt
-VENV_STACK := .venv-stack/made-from.txt
-VENV_LOCALSTACK := .venv-localstack/made-from.txt
+UV := $(BIN)/uv
+VENV_UV := .venv/uv.txt
+VENV_RUN := .venv/run.txt
+VENV := .venv/dev.txt
+VENV_STACK := .venv-stack/stack.txt
+VENV_LOCALSTACK := .venv-localstack/localstack.txt
 # LocalStack, unless one is named that already runs.
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
@@ -22,7 +26,7 @@ NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCA
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_LOCALSTACK)) ## replicate the example on this machine until Ctrl-C (ONCE=1: verify and end; KEEP=1: keep data and logs; STACK=localstack: on LocalStack)
+run: $(VENV_RUN) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_LOCALSTACK)) ## replicate the example on this machine until Ctrl-C (ONCE=1: verify and end; KEEP=1: keep data and logs; STACK=localstack: on LocalStack)
 	@$(BIN)/python -m local run $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(KEEP)),--keep) $(if $(STACK),--stack $(STACK))
 
 test: $(VENV) $(VENV_STACK) ## run all tests, and sum them up (SEED=…: repeat a run; ARGS="-k name -x": one pytest with these arguments)
@@ -52,12 +56,12 @@ lint: $(VENV) ## check style, types, imports, templates, images and that what is
 	$(BIN)/cfn-lint deploy/*.yaml
 	$(BIN)/hadolint deploy/Dockerfile local/Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
-	$(BIN)/python -m pip --disable-pip-version-check check
+	$(UV) pip check --python $(BIN)/python
 
-audit: .venv-audit/bin/pip-audit ## look up all locked dependencies in PyPI's database of known vulnerabilities (needs the network)
+audit: $(VENV_UV) ## look up all locked dependencies in PyPI's database of known vulnerabilities (needs the network)
 	@for file in requirements/*.txt; do \
 		echo "$$file" && \
-		.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r "$$file" || failed=1; \
+		$(UV) tool run --python $(BIN)/python pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r "$$file" || failed=1; \
 	done; \
 	if [ "$$failed" ]; then echo "Not every lock file passed: see above whether a vulnerability was found, or a look-up failed." >&2; exit 1; fi
 
@@ -65,51 +69,68 @@ format: $(VENV) ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-package: $(VENV) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
+package: $(VENV_RUN) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
 	@$(BIN)/python -m deploy.package build/producer.zip --runtime $(or $(RUNTIME),python3.13) --architecture $(or $(ARCHITECTURE),x86_64)
 
-schema: $(VENV) ## write replication.schema.json, which editors check replication.yaml with
+schema: $(VENV_RUN) ## write replication.schema.json, which editors check replication.yaml with
 	@mkdir -p build
 	$(BIN)/replicator config-schema > build/replication.schema.json
 	mv build/replication.schema.json replication.schema.json
 
-lock: .venv-lock/bin/uv ## resolve pyproject.toml and requirements/*.in into the lock files (UPGRADE=1: to newer versions)
+lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock files (UPGRADE=1: to newer versions)
+	$(UV_COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(UV_COMPILE) pyproject.toml --extra producer -o requirements/producer.txt
 	$(UV_COMPILE) pyproject.toml --extra writer -o requirements/writer.txt
 	$(UV_COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml --extra run -o requirements/run.txt
 	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml --extra local -o requirements/local.txt
 	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
 	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
 
 clean: ## remove everything that was built, the virtual environments included
-	rm -rf .venv .venv-stack .venv-localstack .venv-lock .venv-audit build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-stack .venv-localstack build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
+UV_COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
 
-$(VENV): requirements/dev.txt
-$(VENV_STACK): requirements/stack.txt
-$(VENV_LOCALSTACK): requirements/localstack.txt
-
-# The project itself, in place, for its command `replicator`. Needs no network: the build backend is in the lock file.
-INSTALL_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .
-
-%/made-from.txt:
-	@if cmp -s $< $@; then touch $@; exit 0; fi; \
+# uv takes for installed what an interrupted call has left half there. So .venv/unfinished is there while packages of .venv
+# change; if it was left behind, and they did change, .venv is made anew.
+UNFINISHED := .venv/unfinished
+$(VENV_UV): requirements/uv.txt $(wildcard $(UNFINISHED))
+	@if cmp -s $< $@ && \
+		[ -z "$$(find .venv/lib/python3*/site-packages -maxdepth 0 -newer $(UNFINISHED) 2>/dev/null)" ]; then touch $@; exit 0; fi; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.13" >&2; exit 1; }; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
-	echo "Installing $< into $* ..." && \
-	$(PYTHON) -m venv --clear $* && \
-	$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< && \
-	$(if $(filter $(VENV),$@),$(INSTALL_PROJECT) &&) \
+	echo "Installing uv, which installs the rest, into .venv: about 60 MB ($<)." && \
+	$(PYTHON) -m venv --clear .venv && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< && \
 	cp $< $@
 
-.venv-lock/bin/uv:
-	$(PYTHON) -m venv --clear .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+# $(1) says what is installed and how large it is, $(2) installs it.
+define install
+@if cmp -s $< $@; then touch $@; exit 0; fi; \
+echo "Installing $(1) ($<)." && $(2) && cp $< $@
+endef
 
-.venv-audit/bin/pip-audit:
-	$(PYTHON) -m venv --clear .venv-audit
-	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+# Exactly what a lock file names: what is there and not in it is removed.
+SYNC = $(UV) pip sync --require-hashes
+# uv leaves it to Python to store bytecode at the first import. Where Python may not, each process would compile again.
+COMPILE = $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+# The project itself, in place, for its command `replicator`. Needs no network: the build backend is in the lock file.
+INSTALL_PROJECT = $(UV) pip install --quiet --offline --python $(BIN)/python --no-deps --no-build-isolation --editable .
+IN_VENV = touch $(UNFINISHED) && $(SYNC) --python $(BIN)/python $(1) requirements/uv.txt $< && $(INSTALL_PROJECT) && rm $(UNFINISHED)
+IN_NEW_VENV = $(UV) venv --quiet --clear --python $(BIN)/python $(@D) && $(SYNC) --python $(@D)/bin/python $(COMPILE) $<
+
+$(VENV_RUN): requirements/run.txt $(VENV_UV)
+	$(call install,what running needs into .venv: about 80 MB,$(call IN_VENV,$(COMPILE)))
+
+$(VENV): requirements/dev.txt $(VENV_RUN)
+	$(call install,the tools for development into .venv: about 550 MB,$(call IN_VENV))
+
+$(VENV_STACK): requirements/stack.txt $(VENV_UV)
+	$(call install,MongoDB and an emulator of AWS into .venv-stack: about 200 MB,$(IN_NEW_VENV))
+
+$(VENV_LOCALSTACK): requirements/localstack.txt $(VENV_UV)
+	$(call install,LocalStack into .venv-localstack: about 500 MB,$(IN_NEW_VENV))

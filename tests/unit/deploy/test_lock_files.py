@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOLDER = ROOT / "requirements"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = sorted(path.stem for path in FOLDER.glob("*.txt"))
-OF_THE_PROJECT = ["producer", "writer", "local", "dev"]
+OF_THE_PROJECT = ["producer", "writer", "run", "local", "dev"]
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -81,6 +81,14 @@ def test_what_is_tested_is_what_is_deployed(one: str, other: str) -> None:
         for name in first.keys() & second.keys()
         if first[name] != second[name]
     } == {}
+
+
+@pytest.mark.parametrize(
+    ("small", "large"), [("producer", "run"), ("writer", "run"), ("local", "run"), ("run", "dev")]
+)
+def test_what_is_installed_on_top_removes_nothing(small: str, large: str) -> None:
+    """`make test` after `make run` adds the tools, and what ran goes on running with what is deployed."""
+    assert _versions(small).keys() - _versions(large).keys() == set()
 
 
 def _versions(name: str) -> dict[str, set[str]]:
