@@ -2,6 +2,7 @@
 #
 # What is installed, each part when it is first needed, from the lock file of its name in requirements/:
 #   .venv             uv (uv.txt), which installs all the rest; what running needs (run.txt); the tools (dev.txt)
+#   .venv/producer    not an environment: what the Lambda's package holds beside our code (producer.txt)
 #   .venv-stack       the embedded emulator and mongod (stack.txt)
 #   .venv-localstack  LocalStack (localstack.txt)
 # The emulators have environments of their own because each pins its own botocore.
@@ -69,8 +70,8 @@ format: $(VENV) ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-package: $(VENV_RUN) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
-	@$(BIN)/python -m deploy.package build/producer.zip --runtime $(or $(RUNTIME),python3.13) --architecture $(or $(ARCHITECTURE),x86_64)
+package: $(VENV_UV) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
+	@$(BIN)/python -m deploy.package build/producer.zip $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
 schema: $(VENV_RUN) ## write replication.schema.json, which editors check replication.yaml with
 	@mkdir -p build
@@ -114,7 +115,8 @@ define install
 echo "Installing $(1) ($<)." && $(2) && cp $< $@
 endef
 
-# Exactly what a lock file names: what is there and not in it is removed.
+# Exactly what the lock file names: everything else is removed. A new run.txt thus removes the tools, which come back
+# when a target needs them.
 SYNC = $(UV) pip sync --require-hashes
 # uv leaves it to Python to store bytecode at the first import. Where Python may not, each process would compile again.
 COMPILE = $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
@@ -123,8 +125,12 @@ INSTALL_PROJECT = $(UV) pip install --quiet --offline --python $(BIN)/python --n
 IN_VENV = touch $(UNFINISHED) && $(SYNC) --python $(BIN)/python $(1) requirements/uv.txt $< && $(INSTALL_PROJECT) && rm $(UNFINISHED)
 IN_NEW_VENV = $(UV) venv --quiet --clear --python $(BIN)/python $(@D) && $(SYNC) --python $(@D)/bin/python $(COMPILE) $<
 
-$(VENV_RUN): requirements/run.txt $(VENV_UV)
-	$(call install,what running needs into .venv: about 80 MB,$(call IN_VENV,$(COMPILE)))
+.venv/producer.txt: requirements/producer.txt $(VENV_UV)
+	$(call install,what the Lambda needs into .venv/producer: about 40 MB,rm -rf .venv/producer && \
+		$(SYNC) --python $(BIN)/python --target .venv/producer $<)
+
+$(VENV_RUN): requirements/run.txt .venv/producer.txt
+	$(call install,what running needs into .venv: about 80 MB,rm -f $(VENV) && $(call IN_VENV,$(COMPILE)))
 
 $(VENV): requirements/dev.txt $(VENV_RUN)
 	$(call install,the tools for development into .venv: about 550 MB,$(call IN_VENV))

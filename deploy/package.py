@@ -1,18 +1,18 @@
 """The Lambda's package: our code and the producer's dependencies in one zip, the same bytes every time.
 
-    python -m deploy.package build/producer.zip                                # for this very Python
     python -m deploy.package build/producer.zip --runtime python3.13 --architecture arm64
 
-What goes in is decided by requirements/producer.txt alone. Where the files of a distribution come from is a
-`DistributionSource` (deploy/sources.py): the running interpreter's environment, or wheels for the runtime and
-the architecture that are named.
+What goes in is decided by requirements/producer.txt alone, and uv installs it: for the runtime and the
+architecture that are named or, for the emulators, for the Python of .venv.
 
 Two things are made here so that no cold start makes them (docs/performance.md): bytecode, and botocore's list
 of endpoints cut down to the one service that is spoken to.
 """
 
 import argparse
+import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,32 +21,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from packaging.requirements import Requirement
-
-from deploy import lock_file as locks
 from deploy.errors import PackageError
-from deploy.sources import DistributionSource, InstalledDistributions, download
 from deploy.target import Target
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCK_FILE: Final = ROOT / "requirements" / "producer.txt"
+# What make has installed from it, and the copy of it that make leaves beside that.
+INSTALLED: Final = ROOT / ".venv" / "producer"
+INSTALLED_FROM: Final = INSTALLED.with_suffix(".txt")
 OUR_PACKAGES: Final = ("producer_lambda", "shared")
 # The oldest time that a zip can hold: times would make two packages of the same code differ.
 TIMESTAMP: Final = (1980, 1, 1, 0, 0, 0)
 READ_ONLY_FILE: Final = 0o100644 << 16
 # Not needed to run: bytecode as it happens to lie there, sources of compiled modules, typing information.
 LEFT_OUT_SUFFIXES: Final = frozenset({".pyc", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed"})
+UV: Final = (sys.executable, "-m", "uv", "--quiet", "--color=never")
+COMPILE: Final = ("-S", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash")
 # botocore describes 400 services (25 MB); the producer speaks to one. The loose files are what every client
 # reads: endpoints, partitions, retry rules and defaults.
-COMPILE: Final = ("-S", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash")
 BOTOCORE_DATA: Final = PurePosixPath("botocore/data")
 SERVICES: Final = frozenset({"sqs"})
 ENDPOINTS: Final = BOTOCORE_DATA / "endpoints.json"
 
 
 def is_packaged(path: PurePosixPath) -> bool:
-    """Whether a file of site-packages is needed to run the producer."""
-    if path.suffix in LEFT_OUT_SUFFIXES or ".." in path.parts:  # "../../../bin/…": console scripts
+    """Whether a file that uv has installed is needed to run the producer."""
+    if path.suffix in LEFT_OUT_SUFFIXES or path.parts[0] == "bin":  # console scripts
         return False
     if path.parts[0].endswith(".dist-info"):  # nothing that the producer imports looks itself up
         return False
@@ -97,41 +97,41 @@ def bytecode_of(sources: Mapping[PurePosixPath, bytes]) -> dict[PurePosixPath, b
     return compiled
 
 
-def build(target: Path, *, lock_file: Path | None = None, source: DistributionSource | None = None) -> None:
-    """Write the package for the running interpreter.
+def build(target: Path) -> None:
+    """Write the package for this very Python and this machine, from what make has installed for it.
+
+    It needs no network, and fits an emulator that runs functions with this very Python.
 
     Args:
         target: The zip to write; its folder is made.
-        lock_file: What to pack beside our code; requirements/producer.txt if not given.
-        source: Where to take that from; this interpreter's environment if not given.
 
     Raises:
-        PackageError: A dependency is missing or of another version, or two of them bring the same file.
+        PackageError: It was installed from another lock file than there is now, or not at all, or two
+            distributions bring the same file.
     """
-    needed = [each.requirement for each in locks.read(lock_file or LOCK_FILE) if each.applies(None)]
-    contents = collect(needed, source or InstalledDistributions())
+    if not INSTALLED_FROM.is_file() or INSTALLED_FROM.read_bytes() != LOCK_FILE.read_bytes():
+        raise PackageError(f"{INSTALLED} does not hold what {LOCK_FILE} names.")
+    contents = collect(INSTALLED)
     write(target, contents | bytecode_of(modules(contents)))
 
 
-def build_for(platform: Target, target: Path, *, lock_file: Path | None = None) -> bool:
+def build_for(platform: Target, target: Path) -> bool:
     """Write the package for one of Lambda's platforms, from wheels that are downloaded for it.
 
     Args:
         platform: What it shall run on.
         target: The zip to write; its folder is made.
-        lock_file: As for `build`; its markers are asked about the platform.
 
     Returns:
         Whether there is bytecode in it: only Python of its version makes bytecode that it can read.
 
     Raises:
-        PackageError: A wheel cannot be had, brings a file that another one brings too, or holds a compiled
-            module that the platform cannot load.
+        PackageError: A wheel cannot be had, or brings a file that another one brings too, or holds a
+            compiled module that the platform cannot load.
     """
-    needed = [each for each in locks.read(lock_file or LOCK_FILE) if each.applies(platform.markers)]
-    with tempfile.TemporaryDirectory(prefix="wheels-") as folder:
-        wheels = download(needed, platform, Path(folder))
-        contents = collect([each.requirement for each in needed], wheels)
+    with tempfile.TemporaryDirectory(prefix="producer-") as folder:
+        install(platform, Path(folder))
+        contents = collect(Path(folder))
     for path, content in contents.items():
         platform.check_compiled(path, content)
     if platform.is_this_python:
@@ -140,17 +140,48 @@ def build_for(platform: Target, target: Path, *, lock_file: Path | None = None) 
     return platform.is_this_python
 
 
-def collect(requirements: Iterable[Requirement], source: DistributionSource) -> dict[PurePosixPath, bytes]:
-    """Our code and what it needs: path in the package → content.
+def install(platform: Target, folder: Path) -> None:
+    """Install what the lock file names for a platform into a folder: wheels, checked by their hashes.
+
+    It is uv that does it, with the index, proxy and cache that it is configured for (UV_DEFAULT_INDEX …).
 
     Raises:
-        PackageError: A dependency is missing or of another version, or two of them bring the same file.
+        PackageError: The index cannot be reached, or has no such wheel for the platform, or another one.
     """
-    contents: dict[PurePosixPath, bytes] = dict(our_files(OUR_PACKAGES))
-    for requirement in requirements:
-        for path, content in source.files(requirement):
-            if is_packaged(path) and contents.setdefault(path, content) != content:
-                raise PackageError(f"{requirement.name} brings another {path} than what is already packed.")
+    what = ["--require-hashes", "--only-binary=:all:", str(LOCK_FILE)]
+    where = ["--python", sys.executable, "--target", str(folder)]
+    runs_on = ["--python-version", platform.version, "--python-platform", platform.platform]
+    result = subprocess.run(  # noqa: S603 - uv of this interpreter
+        [*UV, "pip", "sync", *what, *where, *runs_on],
+        env=os.environ | {"COLUMNS": "10000"},  # it would break its lines there
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise PackageError(f"The wheels for {platform} cannot be had: {_reason(result.stderr)}.")
+
+
+def _reason(output: str) -> str:
+    """What uv says went wrong, and the first cause that it names for it."""
+    lines = [line.strip().partition(": ") for line in output.splitlines()]
+    said = [text for kind, _, text in lines if kind in {"error", "cause"}]
+    return ": ".join(said[:2] or [output.strip()]).removesuffix(".")
+
+
+def collect(folder: Path) -> dict[PurePosixPath, bytes]:
+    """Our code and what is installed in the folder: path in the package → content.
+
+    Raises:
+        PackageError: Two distributions bring the same file; one has overwritten the other.
+    """
+    contents = dict(our_files(OUR_PACKAGES))
+    for distribution in importlib.metadata.distributions(path=[str(folder)]):
+        for path in map(PurePosixPath, distribution.files or ()):
+            if is_packaged(path):
+                if path in contents:
+                    raise PackageError(f"{path} comes from {distribution.name} and from elsewhere.")
+                contents[path] = (folder / path).read_bytes()
     if ENDPOINTS in contents:
         contents[ENDPOINTS] = endpoints_of(SERVICES, contents[ENDPOINTS])
     return contents
@@ -179,27 +210,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Build the package and say what it is for and how large it is."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.package",
-        description="Package the producer for Lambda: for this very Python, or for the runtime and the "
-        "architecture that are named, from wheels that are downloaded for them.",
+        description="Package the producer for Lambda, from wheels that are downloaded for its platform.",
     )
     parser.add_argument("target", type=Path, help="the zip to write")
-    parser.add_argument("--runtime", help="as the template's Runtime: python3.11, python3.12 or python3.13")
-    parser.add_argument("--architecture", help="as the template's Architecture: x86_64 or arm64")
+    parser.add_argument(
+        "--runtime",
+        default=Target.runtime,
+        help="as the template's Runtime: python3.11, python3.12 or python3.13",
+    )
+    parser.add_argument(
+        "--architecture", default=Target.architecture, help="as the template's Architecture: x86_64 or arm64"
+    )
     options = parser.parse_args(arguments)
     target: Path = options.target
-    named = {name: value for name in ("runtime", "architecture") if (value := getattr(options, name))}
     try:
-        if named:
-            platform = Target(**named)
-            told = f" for {platform}"
-            if not build_for(platform, target):
-                told += (
-                    f"; without bytecode, which only {platform.runtime} could make: each cold start compiles "
-                    "what it imports (docs/docker.md)"
-                )
-        else:
-            build(target)
-            told = ""
+        platform = Target(options.runtime, options.architecture)
+        told = f" for {platform}"
+        if not build_for(platform, target):
+            told += (
+                f"; without bytecode, which only {platform.runtime} could make: each cold start compiles "
+                "what it imports (docs/docker.md)"
+            )
     except PackageError as error:
         sys.stderr.write(f"{error}\n")
         return 1

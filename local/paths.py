@@ -8,7 +8,6 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 TEMPLATE: Final = ROOT / "deploy" / "pipeline.yaml"
 REPLICATION_FILE: Final = ROOT / "replication.yaml"
 ENVIRONMENT: Final = ROOT / ".venv"
-PYTHON: Final = ENVIRONMENT / "bin" / "python"
 # The emulator pins its own botocore, so its packages never meet ours (see the Makefile).
 STACK_ENVIRONMENT: Final = ROOT / ".venv-stack"
 STACK_PYTHON: Final = STACK_ENVIRONMENT / "bin" / "python"

@@ -6,12 +6,12 @@ Servers are started when the first test asks for them, and stopped by process id
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from deploy.errors import PackageError
 from deploy.package import build
 from local import paths
 from local.errors import StackError
@@ -61,14 +61,10 @@ def _check_installation() -> None:
 def replicator_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Lambda's package, with the locked versions of what it needs."""
     path = tmp_path_factory.mktemp("package") / "producer.zip"
-    if sys.prefix == str(paths.ENVIRONMENT):
+    try:
         build(path)
-    else:
-        # The project that is tested has an environment of its own, with other versions of this and that.
-        command: list[str | Path] = [paths.PYTHON, "-m", "deploy.package", path]
-        built = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)  # noqa: S603
-        if built.returncode != 0:
-            pytest.fail(f"The Lambda cannot be packaged: {built.stderr}", pytrace=False)
+    except PackageError as error:
+        pytest.fail(f"The Lambda cannot be packaged: {error}", pytrace=False)
     return path
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from deploy import lock_file
 from local.paths import ROOT
+from tests import lock_files
 
 WRITER = ROOT / "deploy" / "Dockerfile"
 PIPELINE = ROOT / "local" / "Dockerfile"
@@ -100,10 +100,10 @@ def stage(dockerfile: Path, folder: Path) -> None:
 def environment_of(lock: str, folder: Path) -> Path:
     """Make a folder of exactly the locked distributions, as links to those that are installed here."""
     folder.mkdir()
-    for locked in lock_file.read(ROOT / "requirements" / lock):
-        if not locked.applies(None):
+    for requirement, _ in lock_files.read(lock_files.FOLDER / lock):
+        if requirement.marker and not requirement.marker.evaluate():
             continue
-        distribution = importlib.metadata.distribution(locked.requirement.name)
+        distribution = importlib.metadata.distribution(requirement.name)
         record = (distribution.read_text("RECORD") or "").splitlines()
         for top in {re.split("[/,]", line)[0] for line in record} - {"..", "__pycache__"}:
             if not (folder / top).exists():

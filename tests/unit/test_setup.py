@@ -99,22 +99,33 @@ def checkout(tmp_path: Path) -> Checkout:
 
 def test_running_needs_no_tools(checkout: Checkout) -> None:
     """The tools are seven times as large as all the rest; they come on top when they are asked for."""
-    assert checkout.installed_by("run") == ["new .venv", "run.txt", "stack.txt"]
+    assert checkout.installed_by("run") == ["new .venv", "producer.txt", "run.txt", "stack.txt"]
     assert checkout.installed_by("run") == []
     assert checkout.installed_by(".venv/dev.txt") == ["dev.txt"]
     assert checkout.installed_by("run") == []
 
 
+def test_packaging_needs_only_uv(checkout: Checkout) -> None:
+    """Whoever deploys need not install what replicates."""
+    assert checkout.installed_by("package") == ["new .venv"]
+
+
 def test_what_changed_is_installed_again_and_nothing_else(checkout: Checkout) -> None:
     """Files that have not changed get new times, for instance by git."""
     checkout.installed_by("run")
-    for name in ("uv", "run", "stack"):
+    for name in ("uv", "producer", "run", "stack"):
         checkout.change(f"{name}.txt")
     assert checkout.installed_by("run") == []
     checkout.change("run.txt", "# another version\n")
     assert checkout.installed_by("run") == ["run.txt"]
+    assert checkout.installed_by(".venv/dev.txt") == ["dev.txt"]
+    checkout.change("run.txt", "# and another one\n")
+    assert checkout.installed_by(".venv/dev.txt") == [
+        "run.txt",
+        "dev.txt",
+    ]  # the first removes what is not its own
     checkout.change("uv.txt", "# another version\n")
-    assert checkout.installed_by("run") == ["new .venv", "run.txt"]
+    assert checkout.installed_by("run") == ["new .venv", "producer.txt", "run.txt"]
 
 
 @pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
@@ -123,7 +134,7 @@ def test_an_installation_that_was_cut_short_is_made_anew(checkout: Checkout, nam
     (checkout.folder / "failing").write_text(f"{name} interrupted\n")
     checkout.installed_by(".venv/dev.txt")
     (checkout.folder / "failing").unlink()
-    assert checkout.installed_by("run") == ["new .venv", "run.txt", "stack.txt"]
+    assert checkout.installed_by("run") == ["new .venv", "producer.txt", "run.txt", "stack.txt"]
     assert checkout.installed_by(".venv/dev.txt") == ["dev.txt"]
 
 

@@ -11,15 +11,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from deploy import lock_file
 from local.paths import ROOT
+from tests.lock_files import FOLDER, Locked, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from deploy.lock_file import Locked
-
-FOLDER = ROOT / "requirements"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = sorted(path.stem for path in FOLDER.glob("*.txt"))
 OF_THE_PROJECT = ["producer", "writer", "run", "local", "dev"]
@@ -27,7 +24,7 @@ SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def locked(name: str) -> list[Locked]:
-    return lock_file.read(FOLDER / f"{name}.txt")
+    return read(FOLDER / f"{name}.txt")
 
 
 def wanted(name: str) -> list[Requirement]:

@@ -1,17 +1,14 @@
-import importlib.metadata
 import importlib.util
 import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from packaging.requirements import Requirement
 
 from deploy.errors import PackageError
-from deploy.package import ENDPOINTS, build, bytecode_of, is_packaged, main
+from deploy.package import ENDPOINTS, LOCK_FILE, build, bytecode_of, collect, is_packaged
 
 CLEAN_INTERPRETER = (sys.executable, "-I", "-S", "-c")
 
@@ -124,37 +121,38 @@ def test_the_same_code_gives_the_same_bytes(package: Path, tmp_path: Path) -> No
     assert (tmp_path / "again.zip").read_bytes() == package.read_bytes()
 
 
-def lock(path: Path, *lines: str) -> Path:
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("no-such-distribution==1", "is not installed"),
-        ("orjson==0.1", f"{importlib.metadata.version('orjson')} is installed"),
-    ],
-)
-def test_another_version_than_the_locked_one_is_refused(tmp_path: Path, line: str, reason: str) -> None:
-    """What is deployed is what was locked, or nothing is."""
-    with pytest.raises(PackageError, match=reason):
-        build(tmp_path / "package.zip", lock_file=lock(tmp_path / "lock.txt", line))
+@pytest.mark.parametrize("installed_from", [None, "another lock file"])
+def test_what_another_lock_file_installed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed_from: str | None
+) -> None:
+    """What is deployed is what is locked, or nothing is."""
+    copy = tmp_path / "copy.txt"
+    monkeypatch.setattr("deploy.package.INSTALLED_FROM", copy)
+    if installed_from:
+        copy.write_text(installed_from)
+    with pytest.raises(PackageError, match=f"does not hold what {LOCK_FILE} names"):
+        build(tmp_path / "package.zip")
     assert not (tmp_path / "package.zip").exists()
 
 
-class OneFile:
-    """A source whose distributions all bring the same path, each with its own content."""
+def distribution(folder: Path, name: str, *files: str) -> None:
+    """As uv installs it."""
+    information = folder / f"{name}-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (information / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    for file in map(folder.joinpath, files):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(name)
 
-    def files(self, requirement: Requirement) -> Iterator[tuple[PurePosixPath, bytes]]:
-        yield PurePosixPath("common.py"), requirement.name.encode()
 
-
-def test_two_distributions_that_bring_different_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    """One would silently overwrite the other."""
-    lock_file = lock(tmp_path / "lock.txt", "one==1", "two==1")
-    with pytest.raises(PackageError, match=r"two brings another common\.py"):
-        build(tmp_path / "package.zip", lock_file=lock_file, source=OneFile())
+@pytest.mark.parametrize("path", ["common.py", "shared/envelope.py"])
+def test_two_that_bring_the_same_file_are_refused(tmp_path: Path, path: str) -> None:
+    """One would silently overwrite the other, or our own code."""
+    distribution(tmp_path, "one", "shared/envelope.pyi", "bin/tool", path)
+    distribution(tmp_path, "two", "shared/envelope.pyi", "bin/tool", "common.py")
+    with pytest.raises(PackageError, match=f"{path} comes from (one|two) and from elsewhere"):
+        collect(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -178,17 +176,9 @@ def test_what_runs_is_packaged(path: str) -> None:
         "orjson/__init__.pyi",
         "orjson/__pycache__/__init__.cpython-311.pyc",
         "orjson-3.13.0.dist-info/METADATA",
-        "../../../bin/jp.py",
+        "bin/jp.py",
     ],
 )
 def test_what_does_not_run_is_left_out(path: str) -> None:
     """Other services, types, bytecode of the environment (ours is made anew), metadata, console scripts."""
     assert not is_packaged(PurePosixPath(path))
-
-
-def test_the_command_names_the_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`python -m deploy.package TARGET` makes the folder, writes the zip and says so."""
-    target = tmp_path / "build" / "producer.zip"
-    assert main([str(target)]) == 0
-    assert zipfile.is_zipfile(target)
-    assert str(target) in capsys.readouterr().out
