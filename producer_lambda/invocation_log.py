@@ -3,16 +3,12 @@
 At DEBUG also which stream events went into which message, so that one change can be followed.
 """
 
-from __future__ import annotations
-
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from shared.emf import Unit, with_metrics
 from shared.envelope import event_ids
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 log = logging.getLogger(__name__)
 

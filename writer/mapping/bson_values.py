@@ -12,20 +12,16 @@ double         whatever is not an int64 becomes the nearest double: lossy, chose
 Source: MongoDB manual, "BSON types" (Decimal128 has 34 digits and exponents -6143 to 6144).
 """
 
-from __future__ import annotations
-
 from binascii import a2b_base64
+from collections.abc import Mapping
 from decimal import Context, Decimal, Inexact, Overflow
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson.decimal128 import Decimal128
 
 from shared.attribute_values import BINARY, BINARY_SET, MAP, NUMBER, NUMBER_SET, STRING_SET, encode_number
 from shared.errors import PoisonError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144, clamp=1, traps=[Inexact, Overflow])
 _SIGN_BIT, _EXPONENT_BIT, _EXPONENT_BIAS = 127, 113, 6176

@@ -4,13 +4,12 @@ Null stays null, and of a list (or a set, which is a list by now) each element i
 cannot take without guessing is poison: the record is parked, and the text names the field.
 """
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
@@ -18,9 +17,6 @@ from bson.decimal128 import Decimal128
 from shared.attribute_values import INT64_MAX, INT64_MIN, encode_number
 from shared.errors import PoisonError
 from writer.mapping.bson_values import Numbers, decimal128, decode_value
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Conversion(StrEnum):

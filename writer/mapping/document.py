@@ -1,27 +1,20 @@
 """What a change becomes under the rules of its table: which document, with which content. Pure."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from bson import encode as bson_encode
 from bson.errors import InvalidDocument
 
 from shared.attribute_values import INT64_MAX, INT64_MIN
-from shared.change import Op
+from shared.change import Change, Op
 from shared.errors import PoisonError
 from shared.keys import canonical_key
 from writer.mapping.bson_values import Numbers, decode_map
 from writer.mapping.hooks import call
 from writer.mapping.model import NOT_BSON, Mode
-from writer.write import Merge, Target
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from shared.change import Change
-    from writer.mapping.rules import Table
-    from writer.write import Identity, Shard
+from writer.mapping.rules import Table
+from writer.write import Identity, Merge, Shard, Target
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 - 64 * 1024
 """MongoDB's limit of 16 MiB (manual, "MongoDB limits and thresholds"), less room for what is around it."""

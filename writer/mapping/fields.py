@@ -4,22 +4,16 @@ Paths go into maps and, as MongoDB's own do, through lists: `lines.price` is the
 `lines`. What is not there is not made: a default needs the map that it goes into.
 """
 
-from __future__ import annotations
-
 import copy
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.errors import PoisonError
+from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import convert
-from writer.mapping.paths import parse_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from writer.mapping.bson_values import Numbers
-    from writer.mapping.model import FieldRule
-    from writer.mapping.paths import Path
+from writer.mapping.model import FieldRule
+from writer.mapping.paths import Path, parse_path
 
 
 @dataclass(slots=True)
@@ -30,9 +24,9 @@ class _Node:
     path: str = ""
     dropped: bool = False
     included: bool = False
-    children: dict[str, _Node] = field(default_factory=dict)
+    children: dict[str, "_Node"] = field(default_factory=dict)
 
-    def at(self, path: Path) -> _Node:
+    def at(self, path: Path) -> "_Node":
         node = self
         for name in path:
             node = node.children.setdefault(name, _Node())

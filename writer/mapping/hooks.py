@@ -8,22 +8,16 @@ hook may be called more than once for a change, and holds up the writer while it
 not wait. What it raises parks the record.
 """
 
-from __future__ import annotations
-
 import copy
 import importlib
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from shared.change import Change
 from shared.errors import PoisonError
+from writer.mapping.model import Replication
 from writer.mapping.problems import MappingError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from shared.change import Change
-    from writer.mapping.model import Replication
 
 Document = dict[str, Any]
 Hook = Callable[[Document, Any], Document | None]

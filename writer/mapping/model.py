@@ -4,27 +4,22 @@ The model is the one description of the file: reading, checking, its JSON Schema
 by (`writer.mapping.rules`) all come from it.
 """
 
-from __future__ import annotations
-
 import itertools
+from collections.abc import Iterator
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from bson import encode as bson_encode
 from bson.errors import InvalidDocument
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from writer.mapping.bson_values import Numbers
-from writer.mapping.conversions import Conversion  # noqa: TC001 - the model needs it
+from writer.mapping.conversions import Conversion
 from writer.mapping.paths import parse_path
 from writer.mapping.problems import MappingError, refuse, told
 from writer.mapping.yaml_text import load_yaml
 from writer.names import METADATA_FIELD, collection_problem, database_problem, field_problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
 """What the encoder raises at a value that BSON cannot hold."""

@@ -1,7 +1,5 @@
 """Paths of fields, as `replication.yaml` writes them. Pure."""
 
-from __future__ import annotations
-
 import re
 
 Path = tuple[str, ...]

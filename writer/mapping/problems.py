@@ -1,18 +1,13 @@
 """Mistakes in `replication.yaml`, told all at once and in words of the file. Pure."""
 
-from __future__ import annotations
-
 import difflib
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.errors import FatalError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from pydantic import ValidationError
-    from pydantic_core import ErrorDetails
 
 
 class MappingError(FatalError):

@@ -15,8 +15,6 @@ PyMongo reads a map with both `$ref` and `$id` as a `DBRef`, which knows no diff
 no `$db`; with `document_class=RawBSONDocument` it reads all maps as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from decimal import Context, Decimal
 from typing import Any

@@ -1,21 +1,15 @@
 """The rules that changes go by: `replication.yaml` with its patterns resolved and its hooks at hand. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from shared.change import Change
 from shared.errors import PoisonError
 from writer.mapping.fields import Fields
+from writer.mapping.hooks import Hook
 from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule
 from writer.mapping.problems import MappingError
 from writer.names import collection_problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from shared.change import Change
-    from writer.mapping.hooks import Hook
 
 _MOST_TABLES = 1_000  # that are remembered: the names come with the messages
 

@@ -1,7 +1,5 @@
 """YAML text → values, safely and with no choice made: a key that is there twice is an error. Pure."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import yaml

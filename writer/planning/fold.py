@@ -3,23 +3,16 @@
 A change that cannot become a document gives way: what is left has the outcome that it would have alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from shared.change import Change, Op
 from shared.errors import PoisonError
-from writer.mapping.document import image_of, old_place, same_place
+from writer.mapping.document import Image, image_of, old_place, same_place
 from writer.mapping.model import Deletes, Mode
-from writer.write import Identity, Mark, Removal, Write
-
-if TYPE_CHECKING:
-    from writer.mapping.document import Image
-    from writer.mapping.rules import Table
-    from writer.write import Merge, Shard, Target
+from writer.mapping.rules import Table
+from writer.write import Identity, Mark, Merge, Removal, Shard, Target, Write
 
 Refusals = Mapping[tuple[Identity, str], PoisonError]
 """Changes, by document and version, that MongoDB refused for good."""

@@ -5,29 +5,21 @@ cannot become a document goes to the dead-letter queue alone. So the writes of a
 order. Where MongoDB refused such a write, each of these changes has its own in the next plan, newest first.
 """
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from shared.change import Change, Op
 from shared.dead_letter import DeadLetter, as_it_came
-from shared.envelope import decode, encode_change, seal
+from shared.envelope import Envelope, Rejected, decode, encode_change, seal
 from shared.errors import PoisonError
 from shared.keys import canonical_key
 from writer.mapping.document import locate
-from writer.planning.fold import Candidates, apart, can_stand_apart, fold
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from shared.envelope import Envelope, Rejected
-    from writer.mapping.rules import Rules
-    from writer.planning.fold import Refusals
-    from writer.ports import Message
-    from writer.write import Identity, Write
+from writer.mapping.rules import Rules
+from writer.planning.fold import Candidates, Refusals, apart, can_stand_apart, fold
+from writer.ports import Message
+from writer.write import Identity, Write
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,14 @@ Law: a message is acknowledged only if every change in it is durable in MongoDB,
 that stays is acknowledged before it.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from shared.dead_letter import DeadLetter
 from shared.errors import PoisonError
-from writer.planning.plan import letter_of_change
-from writer.ports import FailureKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from shared.dead_letter import DeadLetter
-    from writer.planning.fold import Refusals
-    from writer.planning.plan import Plan
-    from writer.ports import Failure, Message, Outcome
+from writer.planning.fold import Refusals
+from writer.planning.plan import Plan, letter_of_change
+from writer.ports import Failure, FailureKind, Message, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,9 @@
 """How much of a batch is worked on at once, so that memory is bounded whatever the messages are. Pure."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from shared.envelope import is_compressed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from writer.ports import Message
+from writer.ports import Message
 
 SLICE_CHARACTERS = 1024 * 1024
 """As many as the largest message has; a usual batch is much smaller. As objects it takes 60 MB at worst."""
