@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.report import Result, Table
 from bench.sized import EVENT_LIMIT, event
 from producer_lambda.packing import pack, waves
-from producer_lambda.records import Parsed, parse
+from producer_lambda.records import Parsed, Records
 from shared.batches import batches
 from writer.sqs.inbox import WAIT_SECONDS
 
@@ -152,8 +152,7 @@ def per_million(records: int, size: int, lanes: int) -> Requests:
 
 def _events(records: int, size: int) -> Iterator[Sequence[Parsed]]:
     for number in range(_EVENTS):
-        made = parse(event(records, size, first=1_000 + number * records))
-        yield [record for record in made if isinstance(record, Parsed)]
+        yield list(Records(event(records, size, first=1_000 + number * records)))
 
 
 @cache

@@ -66,16 +66,16 @@ def _now() -> tuple[float, float]:
 
 
 def _warm(text: str, records_a_turn: int) -> Mapping[str, float]:
-    from producer_lambda import records  # noqa: PLC0415 - likewise
     from producer_lambda.handler import lambda_handler  # noqa: PLC0415 - not before `_cold`
     from producer_lambda.packing import pack  # noqa: PLC0415 - likewise
+    from producer_lambda.records import Records  # noqa: PLC0415 - likewise
 
     context = Context()
     count = len(json.loads(text)["Records"])
     steps: dict[str, Callable[[Any], object]] = {
         "all in": lambda event: _must_succeed(lambda_handler(event, context)),
-        "parse": lambda event: list(records.read(event)),
-        "parse and pack": lambda event: pack(records.read(event), LANES, MESSAGE_LIMIT),  # type: ignore[arg-type]
+        "parse": lambda event: list(Records(event)),
+        "parse and pack": lambda event: pack(Records(event), LANES, MESSAGE_LIMIT),
     }
     seconds = dict.fromkeys(["reading", *steps], 0.0)
     turns = -(-records_a_turn // count)

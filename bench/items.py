@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from producer_lambda.packing import pack
-from producer_lambda.records import Parsed, parse
+from producer_lambda.records import Records
 from writer.ports import Message
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def event_of(items: Sequence[Item]) -> dict[str, Any]:
 
 def messages_of(items: Sequence[Item]) -> Sequence[Message]:
     """The messages that the producer makes of the items."""
-    parsed = [record for record in parse(event_of(items)) if isinstance(record, Parsed)]
+    parsed = list(Records(event_of(items)))
     packed, _ = pack(parsed, LANES, MESSAGE_LIMIT)
     return [
         Message(f"message-{index}", "receipt", message.body, message.group, 1, 1588166542000)

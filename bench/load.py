@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.items import KINDS, LANES, MESSAGE_LIMIT, event_of
 from producer_lambda.packing import pack
-from producer_lambda.records import Parsed, parse
+from producer_lambda.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,7 +64,7 @@ class Load(NamedTuple):
             body = record["dynamodb"]
             body["SequenceNumber"] = str(int(body["SequenceNumber"]) + base)
             record["eventID"] = f"{int(record['eventID'], 16) + base:032x}"
-        parsed = [record for record in parse(event) if isinstance(record, Parsed)]
+        parsed = list(Records(event))
         messages, unsendable = pack(parsed, self.lanes, MESSAGE_LIMIT)
         if unsendable or len(parsed) != len(items):
             raise ValueError("the benchmark's own items cannot be sent")
@@ -91,7 +91,7 @@ def read(path: Path) -> Iterator[tuple[str, str]]:
 def body_of_one(table: str, key: int) -> tuple[str, str]:
     """Group and body of a message with one put of a small item of this table."""
     item = Load(key + 1, key + 1).item(key)
-    (record,) = [record for record in parse(event_of([item])) if isinstance(record, Parsed)]
+    (record,) = Records(event_of([item]))
     change = record.change._replace(table=table)
     (message,), _ = pack([record._replace(change=change)], LANES, MESSAGE_LIMIT)
     return message.group, message.body

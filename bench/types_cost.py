@@ -19,7 +19,7 @@ from bench.items import KINDS, LANES, MESSAGE_LIMIT, TABLE, event_of, messages_o
 from bench.measure import Series, Variant, measure
 from bench.report import Result, Table
 from producer_lambda.packing import pack
-from producer_lambda.records import Parsed, read
+from producer_lambda.records import Records
 from shared.attribute_values import encode_item
 from writer.mapping.model import Replication
 from writer.mapping.rules import Rules
@@ -136,7 +136,7 @@ def _theirs(items: Sequence[Item], kind: type[TypeDeserializer] = TypeDeserializ
 
 def _producer(event: Mapping[str, Any]) -> Callable[[], object]:
     def call() -> None:
-        pack((record for record in read(event) if isinstance(record, Parsed)), LANES, MESSAGE_LIMIT)
+        pack(Records(event), LANES, MESSAGE_LIMIT)
 
     return call
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from producer_lambda.invocation_log import tell_forwarded, tell_sent
 from producer_lambda.packing import Message, Unsendable, pack, waves
-from producer_lambda.records import Malformed, Records, read
+from producer_lambda.records import Malformed, Records
 from shared.aws import AWS_ERRORS, translated
 from shared.batches import batches
 from shared.dead_letter import DeadLetter, as_it_came, entry_size
@@ -107,8 +107,8 @@ class Producer:
             TransientError: a record without a sequence number could not be parked, so only a retry of the
                 whole event keeps it.
         """
-        records = Records(read(event, self._settings.old_image_fields))
-        messages, unsendable = pack(iter(records), self._settings.lanes, self._queue.limit)
+        records = Records(event, self._settings.old_image_fields)
+        messages, unsendable = pack(records, self._settings.lanes, self._queue.limit)
         malformed = records.malformed
         failed, letters = await self._send_all(messages, remaining)
         letters += [(record.position, self._letter_of_malformed(record)) for record in malformed]

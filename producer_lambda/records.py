@@ -55,71 +55,71 @@ class Malformed:
     sequence: str
 
 
-def parse(event: Any, old_image_fields: frozenset[str] = frozenset()) -> list[Parsed | Malformed]:
-    """All of `read`."""
-    return list(read(event, old_image_fields))
-
-
-def read(event: Any, old_image_fields: frozenset[str] = frozenset()) -> Iterator[Parsed | Malformed]:
-    """Reads a stream event, in order, one record at a time.
-
-    Args:
-        event: what Lambda hands to the handler.
-        old_image_fields: attributes whose old values travel with the change.
-
-    Raises:
-        FatalError: not a DynamoDB stream event, or a stream whose view type has no new image: nothing of it
-            could be replicated, and skipping it would be silence.
-    """
-    records = event.get("Records") if isinstance(event, dict) else None
-    if not isinstance(records, Sequence) or isinstance(records, str):
-        raise FatalError("the event is not one of a DynamoDB stream: it has no list of Records")
-    for index, record in enumerate(records):
-        yield _parse_or_malformed(index, record, old_image_fields)
-
-
 class Records:
-    """Hands on the changes one by one, and puts aside what is none.
+    """The changes of a stream event, in order; each record is parsed when its change is asked for.
 
     Attributes:
-        malformed: what is no change, so far.
-        oldest: creation time of the first change, milliseconds since the epoch: streams hand out older ones
-            before; None: there was none yet.
+        malformed: the records so far that are not changes.
+        oldest: creation time of the first change, milliseconds since the epoch: a stream hands out older
+            records first; None: there was no change yet.
     """
 
-    def __init__(self, records: Iterator[Parsed | Malformed]) -> None:
+    def __init__(self, event: Any, old_image_fields: frozenset[str] = frozenset()) -> None:
+        """Looks at the event, and at none of its records yet.
+
+        Args:
+            event: what Lambda hands to the handler.
+            old_image_fields: attributes whose old values travel with the change.
+
+        Raises:
+            FatalError: not a DynamoDB stream event.
+        """
+        records = event.get("Records") if isinstance(event, dict) else None
+        if not isinstance(records, Sequence) or isinstance(records, str):
+            raise FatalError("the event is not one of a DynamoDB stream: it has no list of Records")
         self._records = records
+        self._old_image_fields = old_image_fields
         self.malformed: list[Malformed] = []
         self.oldest: int | None = None
 
     def __iter__(self) -> Iterator[Parsed]:
-        for record in self._records:
-            if isinstance(record, Parsed):
-                self.oldest = record.change.at
-                yield record
-                break
-            self.malformed.append(record)
-        for record in self._records:
-            if isinstance(record, Parsed):
-                yield record
-            else:
-                self.malformed.append(record)
+        """Parses the records.
+
+        Raises:
+            FatalError: the stream's view type has no new image: nothing can be replicated, and skipping the
+                record would hide that.
+        """
+        for position, record in enumerate(self._records):
+            try:
+                parsed = _parse(position, record, self._old_image_fields)
+            except PoisonError as error:
+                self.malformed.append(_malformed(position, record, error))
+                continue
+            if self.oldest is None:
+                self.oldest = parsed.change.at
+            yield parsed
 
 
-def _parse_or_malformed(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed | Malformed:
+def _malformed(position: int, record: Any, error: PoisonError) -> Malformed:
+    table, sequence = _table_and_sequence(record)
     try:
-        return _parse(position, record, old_image_fields)
-    except PoisonError as error:
-        table, sequence = _identity(record)
-        text = _as_it_came(record, table, sequence)
-        return Malformed(position, error.code, error.reason, text, table, sequence)
+        text = json.dumps(record, default=repr)
+    except RecursionError:  # JSON cannot hold the record; its table and number still say which one it was
+        text = json.dumps({"table": table, "sequence": sequence, "record": "nested too deep to be written"})
+    return Malformed(position, error.code, error.reason, text, table, sequence)
 
 
-def _as_it_came(record: Any, table: str, sequence: str) -> str:
+def _table_and_sequence(record: Any) -> tuple[str, str]:
+    """What a malformed record still says about itself; empty where it says nothing."""
+    if not isinstance(record, dict):
+        return "", ""
     try:
-        return json.dumps(record, default=repr)
-    except RecursionError:  # no JSON text holds such a record; it can still be told which one it was
-        return json.dumps({"table": table, "sequence": sequence, "record": "nested too deep to be written"})
+        table, _ = _stream_of(record.get("eventSourceARN"))
+    except PoisonError:
+        table = ""
+    body = record.get("dynamodb")
+    sequence = body.get("SequenceNumber") if isinstance(body, dict) else None
+    return table, sequence if isinstance(sequence, str) else ""
 
 
 def _parse(position: int, record: Any, old_image_fields: frozenset[str]) -> Parsed:
@@ -202,17 +202,3 @@ def _milliseconds(seconds: Any) -> int:
 
 def _is_time_to_live(identity: Any) -> bool:
     return isinstance(identity, dict) and identity.get("principalId") == _TTL_PRINCIPAL
-
-
-def _identity(record: Any) -> tuple[str, str]:
-    """Whatever can be told of a malformed record: table and sequence number, or empty."""
-    table, sequence = "", ""
-    if isinstance(record, dict):
-        try:
-            table, _ = _stream_of(record.get("eventSourceARN"))
-        except PoisonError:
-            table = ""
-        body = record.get("dynamodb")
-        if isinstance(body, dict) and isinstance(body.get("SequenceNumber"), str):
-            sequence = body["SequenceNumber"]
-    return table, sequence

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from producer_lambda.packing import pack
-from producer_lambda.records import Parsed, parse
+from producer_lambda.records import Records
 from tests.support.builders import MIB
 from tests.support.fakes import FakeClock, FakeInbox
 from tests.support.lambda_events import in_lambda_event
@@ -58,9 +58,10 @@ class WholePath:
 
     async def _replicate(self, records: Sequence[Any]) -> None:
         event = json.loads(json.dumps({"Records": records}))
-        parsed = [found for found in parse(event) if isinstance(found, Parsed)]
-        assert len(parsed) == len(records), parse(event)
-        messages, unsendable = pack(parsed, _LANES, MIB)
+        parsed = Records(event)
+        changes = list(parsed)
+        assert parsed.malformed == []
+        messages, unsendable = pack(changes, _LANES, MIB)
         assert unsendable == []
         inbox = FakeInbox(FakeClock())
         inbox.most = len(messages)

@@ -13,7 +13,7 @@ from bench.__main__ import main
 from bench.sized import EVENT_LIMIT, event, item_of
 from bench.sqs_endpoint import Sent
 from local.paths import ROOT
-from producer_lambda.records import Parsed, parse
+from producer_lambda.records import Parsed, Records
 from shared.attribute_values import encode_item
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ KIB = 1024
 
 
 def parsed(records: int, size: int = 250, *, hot: bool = False) -> list[Parsed]:
-    return [record for record in parse(event(records, size, hot=hot)) if isinstance(record, Parsed)]
+    return list(Records(event(records, size, hot=hot)))
 
 
 @pytest.mark.parametrize("size", [250, 1_000, 10_000])

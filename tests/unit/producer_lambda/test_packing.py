@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from producer_lambda.packing import TARGET_BYTES, Message, pack, waves
-from producer_lambda.records import Parsed, parse
+from producer_lambda.records import Parsed, Records
 from shared.change import Change
 from shared.envelope import decode, encode_change
 from shared.keys import lane_of
@@ -20,9 +20,10 @@ ROME, OSLO, BERN = ({"id": {"N": "3"}, "city": {"S": city}} for city in ("rome",
 
 
 def parsed(*records: dict[str, Any], old: str = "") -> list[Parsed]:
-    event = parse({"Records": list(records)}, frozenset({old} - {""}))
-    assert all(isinstance(record, Parsed) for record in event)
-    return [record for record in event if isinstance(record, Parsed)]
+    event = Records({"Records": list(records)}, frozenset({old} - {""}))
+    changes = list(event)
+    assert event.malformed == []
+    return changes
 
 
 def item(key: int, **attributes: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from producer_lambda.records import Malformed, Parsed, parse
+from producer_lambda.records import Malformed, Parsed, Records
 from shared.change import Change, Op
 from shared.errors import FatalError
 from tests.support.strategies import LABEL, arn, nested, stream_record
@@ -14,6 +14,11 @@ KEY = {"id": {"N": "3"}}
 JOHN = KEY | {"Name": {"S": "John"}}
 JOHN_AND_AGE = JOHN | {"age": {"N": "33"}}
 TTL = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+
+
+def parse(event: Any, old_image_fields: frozenset[str] = frozenset()) -> list[Parsed | Malformed]:
+    records = Records(event, old_image_fields)
+    return sorted([*records, *records.malformed], key=lambda record: record.position)
 
 
 def one(record: Any, *old_image_fields: str) -> Parsed:
