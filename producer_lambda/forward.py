@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from producer_lambda.invocation_log import tell_forwarded, tell_sent
+from producer_lambda.invocation_log import log_forwarded, log_sent
 from producer_lambda.packing import Message, Unsendable, pack, waves
 from producer_lambda.records import Malformed, Records
 from shared.aws import AWS_ERRORS, translated
@@ -125,7 +125,7 @@ class Producer:
             "parked": len(parked),
             "failed": len(failed),
         }
-        tell_forwarded(figures, records.oldest, self._settings.function_name, self._now())
+        log_forwarded(figures, records.oldest, self._settings.function_name, self._now())
         return _response(event, failed)
 
     async def _send_all(
@@ -239,7 +239,7 @@ class Producer:
         }
         taken = {entry["Id"] for entry in answer.get("Successful", [])}
         if url == self._queue.url:
-            tell_sent(entries, cast("Mapping[str, Any]", answer))
+            log_sent(entries, cast("Mapping[str, Any]", answer))
         # Only what SQS says it took is surely in the queue: a proxy's empty answer is no success.
         return [
             refused.get(entry["Id"]) or _Refused(int(entry["Id"]), "NotAnswered", "", permanent=False)

@@ -27,7 +27,7 @@ UNITS = {
 DIMENSION = "FunctionName"
 
 
-def tell_forwarded(fields: Mapping[str, int], oldest: int | None, function: str | None, now: float) -> None:
+def log_forwarded(fields: Mapping[str, int], oldest: int | None, function: str | None, now: float) -> None:
     """The one line of an invocation.
 
     Args:
@@ -43,7 +43,7 @@ def tell_forwarded(fields: Mapping[str, int], oldest: int | None, function: str 
     )
 
 
-def tell_sent(entries: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> None:
+def log_sent(entries: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> None:
     """At DEBUG, which stream events are in which message.
 
     Args:
