@@ -11,7 +11,8 @@ import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
-from producer_lambda.forward import MAX_CALLS_IN_FLIGHT, Producer, Queue, Response
+from producer_lambda.forward import Producer, Response
+from producer_lambda.sending import MAX_CALLS_IN_FLIGHT, Queue
 from producer_lambda.settings import Settings
 from shared import logs
 from shared.aws import AWS_ERRORS, sqs_client, translated

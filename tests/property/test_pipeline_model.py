@@ -28,7 +28,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from producer_lambda.forward import Producer, Queue
+from producer_lambda.forward import Producer
+from producer_lambda.sending import Queue
 from producer_lambda.settings import Settings
 from shared.change import Change
 from shared.envelope import decode

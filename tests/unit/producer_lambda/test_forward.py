@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from producer_lambda.forward import Producer, Queue
+from producer_lambda.forward import Producer
+from producer_lambda.sending import Queue
 from producer_lambda.settings import Settings
 from shared.dead_letter import as_it_came
 from shared.errors import FatalError, TransientError

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from bench.sized import event
-from producer_lambda.forward import Producer, Queue
+from producer_lambda.forward import Producer
+from producer_lambda.sending import Queue
 from producer_lambda.settings import Settings
 
 if TYPE_CHECKING:
