@@ -14,7 +14,8 @@ from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from writer.mapping.document import locate
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import Deletes, parse_replication
+from writer.mapping.model import Deletes
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.guard import tombstone_id
 from writer.names import TOMBSTONES

@@ -19,7 +19,8 @@ from shared import logs
 from shared.aws import sqs_client
 from shared.errors import FatalError, TransientError, fatal_reasons
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import Replication, parse_replication
+from writer.mapping.model import Replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
 from writer.runtime import Backoff, SystemClock, done_before, spare_the_collector

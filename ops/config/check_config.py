@@ -19,7 +19,8 @@ from ops.config.preview import change_of, preview
 from ops.config.report import Report
 from ops.config.summary import entries_of, entry_of
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import WILDCARD, Replication, parse_replication
+from writer.mapping.model import WILDCARD, Replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
 from writer.mapping.rules import Rules
 

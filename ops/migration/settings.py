@@ -19,7 +19,8 @@ from ops.migration.source.table import Aws
 from ops.migration.store import Store
 from shared.errors import FatalError, PoisonError, fatal_reasons
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import Replication, parse_replication
+from writer.mapping.model import Replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.names import database_problem
 

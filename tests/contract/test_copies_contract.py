@@ -15,7 +15,7 @@ from ops.migration.images import copied, write_of
 from ops.migration.store import Store
 from tests.contract.worlds import Document, FakeWorld, MongoWorld
 from tests.support.builders import delete, put, write
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
 from writer.ports import FailureKind, Outcome

@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.builders import TABLE, body_of, delete, put
 from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone, apply
 from writer.service import Service

@@ -14,7 +14,7 @@ from shared.dead_letter import entry_size
 from tests.support.builders import MIB, TABLE, body_of, message, put
 from tests.support.hostile import ENVELOPE, GOOD, HOSTILE
 from tests.support.strategies import json_scalars
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.planning.plan import make_plan
 from writer.planning.settle import settle

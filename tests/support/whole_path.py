@@ -13,7 +13,7 @@ from tests.support.builders import MIB
 from tests.support.fakes import FakeClock, FakeInbox
 from tests.support.lambda_events import in_lambda_event
 from tests.support.strategies import arn, stream_record
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.runtime import SystemClock
 from writer.service import Service

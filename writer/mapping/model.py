@@ -1,7 +1,7 @@
-"""`replication.yaml`: the model of the file, and reading it. Pure.
+"""The model of `replication.yaml`, and what is checked in it. Pure.
 
-The model is the one description of the file: reading, checking, its JSON Schema and the rules that changes go
-by (`writer.mapping.rules`) all come from it.
+The one description of the file: reading it (`writer.mapping.parser`), its JSON Schema and the rules that
+changes go by (`writer.mapping.rules`) all come from here.
 """
 
 import itertools
@@ -12,13 +12,12 @@ from typing import Any, Self
 
 from bson import encode as bson_encode
 from bson.errors import InvalidDocument
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
 from writer.mapping.paths import parse_path
-from writer.mapping.problems import MappingError, refuse, told
-from writer.mapping.yaml_text import load_yaml
+from writer.mapping.problems import refuse
 from writer.names import METADATA_FIELD, collection_problem, database_problem, field_problem
 
 NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
@@ -217,10 +216,23 @@ class Replication(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        names = (_pattern_problem(table, rule) for table, rule in self.tables.items())
-        refuse((problem for problem in names if problem), self._owner_problems(), self._case_problems())
+        refuse(self._pattern_problems(), self._owner_problems(), self._case_problems())
         refuse(self._overlap_problems())
         return self
+
+    def _pattern_problems(self) -> Iterator[str]:
+        for table, rule in self.tables.items():
+            collection = rule.collection or ""
+            stars = collection.count(WILDCARD)
+            if not table.endswith(WILDCARD):
+                if WILDCARD in table:
+                    yield f"the table name {table!r} has a * that is not at its end"
+                elif stars:
+                    yield f"the collection of the table {table!r} has a *, which only patterns have"
+            elif WILDCARD in table[:-1]:
+                yield f"the pattern {table!r} has more than one *"
+            elif collection and stars != 1:
+                yield f"the pattern {table!r} goes to the collection {collection!r}: it needs exactly one *"
 
     def _owner_problems(self) -> Iterator[str]:
         """Two tables must not go to one collection."""
@@ -277,42 +289,3 @@ def _read_path(text: str) -> tuple[tuple[str, ...], str | None]:
         return parse_path(text), None
     except ValueError as error:
         return (), f"the path {text!r} {error}"
-
-
-def _pattern_problem(table: str, rule: TableRule) -> str | None:
-    stars = (rule.collection or "").count(WILDCARD)
-    if not table.endswith(WILDCARD):
-        if WILDCARD in table:
-            return f"the table name {table!r} has a * that is not at its end"
-        return f"the collection of the table {table!r} has a *, which only patterns have" if stars else None
-    if WILDCARD in table[:-1]:
-        return f"the pattern {table!r} has more than one *"
-    if rule.collection is not None and stars != 1:
-        return f"the pattern {table!r} goes to the collection {rule.collection!r}: it needs exactly one *"
-    return None
-
-
-def parse_replication(text: str, source: str) -> Replication:
-    """Reads the text of a `replication.yaml`.
-
-    Args:
-        text: the file's content.
-        source: its name, for messages.
-
-    Raises:
-        MappingError: not YAML, or not of the model.
-    """
-    try:
-        content = load_yaml(text)
-    except ValueError as error:
-        raise MappingError([f"this is not YAML: {error}"], source) from error
-    try:
-        return Replication.model_validate(content if content is not None else {})
-    except ValidationError as error:
-        raise MappingError(told(error, _settings_at), source) from error
-
-
-def _settings_at(depth: int) -> list[str]:
-    """The names of the settings at a depth of the file."""
-    models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}
-    return sorted(models.get(depth, FieldRule).model_fields)

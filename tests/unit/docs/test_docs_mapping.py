@@ -24,7 +24,8 @@ from tests.support.fakes import FakeSink
 from writer.mapping.conversions import Conversion
 from writer.mapping.document import locate
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import FieldRule, TableRule, parse_replication
+from writer.mapping.model import FieldRule, TableRule
+from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
 from writer.mapping.rules import Rules
 from writer.mongodb.guard import document_filter

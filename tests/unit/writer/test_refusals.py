@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.envelope import decode
 from tests.support.builders import TABLE, body_of, delete, put
 from tests.support.fakes import FakeClock, FakeInbox, FakeSink
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.service import Service
 from writer.sqs.lease import Lease

@@ -18,7 +18,7 @@ from shared.envelope import decode
 from shared.errors import FatalError, PoisonError, TransientError
 from tests.support.builders import TABLE, body_of, delete, put
 from tests.support.fakes import FakeClock, FakeInbox, FakeSink, Told, settled
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.service import Service
 from writer.telemetry.health import Dependency, Health

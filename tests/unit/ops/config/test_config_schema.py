@@ -13,7 +13,8 @@ from local.paths import ROOT
 from ops.config.schema import member_docs, schema, schema_text
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
-from writer.mapping.model import Deletes, Mode, parse_replication
+from writer.mapping.model import Deletes, Mode
+from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
 
 VALIDATOR = Draft7Validator(schema())

@@ -11,7 +11,7 @@ from bson.decimal128 import Decimal128
 from ops.migration.images import copied, key_of_id, write_of
 from shared.errors import PoisonError
 from tests.support.builders import put_item
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 
 if TYPE_CHECKING:

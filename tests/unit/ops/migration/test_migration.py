@@ -21,7 +21,7 @@ from ops.migration.verify.verifier import Counts as Found
 from ops.migration.verify.verifier import Finding
 from shared.errors import FatalError
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 
 if TYPE_CHECKING:

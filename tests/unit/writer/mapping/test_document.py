@@ -17,7 +17,7 @@ from shared.change import Change, Op
 from shared.errors import FatalError, PoisonError
 from tests.support.builders import LABEL, TABLE, delete, put, put_item
 from writer.mapping.document import MAX_DOCUMENT_BYTES, image_of, locate
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules, Table
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from shared.errors import PoisonError
 from tests.support.builders import put
 from writer.mapping.document import Image, image_of, locate
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
 from writer.mapping.rules import Rules
 

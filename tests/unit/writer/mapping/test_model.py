@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import PoisonError
-from writer.mapping.model import Deletes, parse_replication
+from writer.mapping.model import Deletes
+from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
 from writer.mapping.rules import Rules
 

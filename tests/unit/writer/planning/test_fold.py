@@ -10,7 +10,7 @@ import pytest
 from shared.errors import PoisonError
 from tests.support.builders import TABLE, delete, put
 from writer.mapping.document import locate
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.planning.fold import Candidates, fold
 from writer.write import Mark, Removal

@@ -17,7 +17,7 @@ from shared.change import Change, Op
 from shared.envelope import decode, seal
 from shared.errors import PoisonError
 from tests.support.builders import LABEL, MIB, TABLE, body_of, delete, message, put
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.planning.plan import letter_of_change, make_plan
 

@@ -11,7 +11,7 @@ from ops.migration.repair.repair_writes import UnmendableError, mending_write
 from ops.migration.verify.comparison import Difference, Kind
 from ops.migration.verify.lookup import Sight
 from shared.version import BACKFILL, just_after
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone
 from writer.write import Mark, Write

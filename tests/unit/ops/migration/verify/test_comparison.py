@@ -10,7 +10,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from ops.migration.verify.comparison import Kind, as_document, judge, key_identity, same
-from writer.mapping.model import parse_replication
+from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.write import hashable
 
