@@ -40,20 +40,14 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
         The write (None: there is nothing to write), and the changes that cannot be applied.
     """
     changes = candidates.changes
-    if len(changes) == 1 and candidates.table.is_plain and not refusals:
-        ((change, message),) = changes
-        if change.op is Op.PUT:
-            return _alone(candidates, change, message)
     if len(changes) > 1:
-        # Newest first; of equal ones the last that came.
-        changes = sorted(changes, key=_version)[::-1]
+        changes = _newest_first(changes)
+    elif changes[0][0].op is Op.PUT and candidates.table.is_plain and not refusals:
+        return _plain_put(candidates, *changes[0])
     outcome = _Outcome(candidates.table, candidates.target)
     unfit: Unfit = []
-    for change, message in changes:
-        if outcome.is_known:
-            outcome.take_older(change)
-            outcome.covered.append(message)
-            continue
+    remaining = iter(changes)
+    for change, message in remaining:
         if unfit and change.version == unfit[-1][0].version:
             continue  # the same change once more: parked already
         try:
@@ -62,8 +56,10 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
             outcome.take(change, message)
         except PoisonError as error:
             unfit.append((change, message, error))
-        else:
-            outcome.covered.append(message)
+        if outcome.is_known:
+            break
+    for change, message in remaining:
+        outcome.take_older(change, message)
     return outcome.write(), unfit
 
 
@@ -82,7 +78,7 @@ def apart(candidates: Candidates, refusals: Refusals) -> tuple[list[Write], Unfi
     Returns:
         The writes, and the changes that cannot be applied.
     """
-    changes = sorted(candidates.changes, key=_version)[::-1]
+    changes = _newest_first(candidates.changes)
     writes: list[Write] = []
     unfit: Unfit = []
     start = 0
@@ -104,12 +100,17 @@ def apart(candidates: Candidates, refusals: Refusals) -> tuple[list[Write], Unfi
     return writes, unfit
 
 
+def _newest_first(changes: list[tuple[Change, int]]) -> list[tuple[Change, int]]:
+    """Of equal ones the last that came is first."""
+    return sorted(changes, key=_version)[::-1]
+
+
 def _version(pair: tuple[Change, int]) -> str:
     return pair[0].version
 
 
-def _alone(candidates: Candidates, change: Change, message: int) -> tuple[Write | None, Unfit]:
-    """What nearly every write is, in short: a put for which there is nothing to weigh."""
+def _plain_put(candidates: Candidates, change: Change, message: int) -> tuple[Write | None, Unfit]:
+    """The short way for nearly every write: one put, where nothing else decides."""
     table, target = candidates.table, candidates.target
     try:
         image = image_of(table, change, target)
@@ -159,26 +160,27 @@ class _Outcome:
             PoisonError: it cannot be applied; nothing of it is taken.
         """
         place = self._place_before(change)
-        if change.op is Op.PUT:
-            self.image = image_of(self.table, change, self.target)
-            removes, marks = self.image is None, False
+        if change.op is Op.DELETE:
+            effect: Deletes | None = self.table.effect(change)
         else:
-            effect = self.table.effect(change)
-            if effect is Deletes.KEEP:
-                return
-            removes, marks = effect is Deletes.DELETE, effect is Deletes.MARK
-        if removes:
+            self.image = image_of(self.table, change, self.target)
+            effect = Deletes.DELETE if self.image is None else None  # the hook does not want the item
+        self.covered.append(message)
+        if effect is Deletes.KEEP:
+            return
+        if effect is Deletes.DELETE:
             self.removal = Removal(place or {}, change.version)
         else:
             self._leave(place, change)
         if self.image is not None or self.mark is None:
             self.change, self.message = change, message
-        if marks and self.mark is None:
+        if effect is Deletes.MARK and self.mark is None:
             self.mark = Mark(change.version, change.at)
         self.gone |= change.gone
 
-    def take_older(self, change: Change) -> None:
-        """Takes a change that something newer stands for."""
+    def take_older(self, change: Change, message: int) -> None:
+        """Takes a change that a newer one stands for."""
+        self.covered.append(message)
         place = self._place_before(change)
         if change.op is Op.DELETE and self.table.effect(change) is Deletes.DELETE:
             self.reset = self.reset or change.version

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from shared.change import Change, Op
 from shared.dead_letter import DeadLetter, as_it_came
-from shared.envelope import Envelope, Rejected, decode, encode_change, seal
+from shared.envelope import Rejected, decode, encode_change, seal
 from shared.errors import PoisonError
 from shared.keys import canonical_key
 from writer.mapping.document import locate
@@ -43,9 +43,9 @@ class Plan:
 
     Attributes:
         changes: how many changes the messages carried, poison included.
-        coalesced: how many of them need no write of their own: another change of the same document stands for
-            them, or they are deletions that the mapping does not replicate.
-        coalesced_of: the same by table, operation and index of the message.
+        coalesced_of: by table, operation and index of the message, how many changes need no write of their
+            own: another change of the same document stands for them, or they are deletions that the mapping
+            does not replicate.
         oldest: creation time of the oldest change, milliseconds since the epoch; None: nothing can be read.
     """
 
@@ -53,9 +53,13 @@ class Plan:
     writes: Sequence[Write]
     poison: Sequence[Poison]
     changes: int
-    coalesced: int
     coalesced_of: Mapping[tuple[str, Op, int], int]
     oldest: int | None
+
+    @property
+    def coalesced(self) -> int:
+        """How many changes need no write of their own."""
+        return sum(self.coalesced_of.values())
 
 
 def make_plan(
@@ -70,7 +74,7 @@ def make_plan(
         messages: as received; within a group oldest first.
         rules: of all tables.
         park_limit: bytes that a parked message may have.
-        refusals: what an earlier plan of these messages brought to light; poison here.
+        refusals: what MongoDB refused of an earlier plan of these messages; poison here.
     """
     documents: dict[Identity, Candidates] = {}
     poison: list[Poison] = []
@@ -78,16 +82,17 @@ def make_plan(
     oldest: int | None = None
     for index, message in enumerate(messages):
         try:
-            envelope = decode(message.body)
+            entries = decode(message.body).entries
         except PoisonError as error:
-            poison.append(Poison(index, _letter_of_message(message, error, park_limit)))
+            poison.append(Poison(index, _letter(message, as_it_came(message.body, park_limit), error)))
             count += 1
             continue
-        count += len(envelope.entries)
-        oldest = _older(oldest, envelope)
-        for entry in envelope.entries:
+        count += len(entries)
+        oldest = _older(oldest, entries)
+        for entry in entries:
             if not isinstance(entry, Change):
-                poison.append(Poison(index, _letter_of_rejected(message, entry, park_limit)))
+                body = seal(entry.table, entry.stream, [entry.encoded], park_limit)
+                poison.append(Poison(index, _letter(message, body, entry, table=entry.table)))
                 continue
             try:
                 table = rules.table(entry.table)
@@ -100,12 +105,11 @@ def make_plan(
                 documents[target.identity] = Candidates(table, target, [(entry, index)])
             else:
                 candidates.changes.append((entry, index))
-    writes, coalesced = _written(messages, documents, refusals, park_limit, poison)
-    left = max(0, count - len(writes) - len(poison))
-    return Plan(messages, writes, poison, count, left, coalesced, oldest)
+    writes, coalesced = _fold_all(messages, documents, refusals, park_limit, poison)
+    return Plan(messages, writes, poison, count, coalesced, oldest)
 
 
-def _written(
+def _fold_all(
     messages: Sequence[Message],
     documents: Mapping[Identity, Candidates],
     refusals: Refusals,
@@ -123,11 +127,11 @@ def _written(
         else:
             write, unfit = fold(candidates, refusals)
             several = () if write is None else (write,)
+        writes += several
         poison.extend(
             Poison(index, letter_of_change(messages[index], change, error, park_limit), change.op)
             for change, index, error in unfit
         )
-        writes += several
         if several and len(candidates.changes) == 1:
             continue
         for change, index in candidates.changes:
@@ -139,6 +143,12 @@ def _written(
     return writes, +coalesced
 
 
+def _older(than: int | None, entries: Sequence[Change | Rejected]) -> int | None:
+    """The older of a time and that of an envelope, whose oldest change comes first."""
+    at = next((entry.at for entry in entries if isinstance(entry, Change)), than)
+    return at if than is None or at is None else min(than, at)
+
+
 def letter_of_change(message: Message, change: Change, error: PoisonError, park_limit: int) -> DeadLetter:
     """The dead letter of one change: an envelope with it alone, ready to be sent again."""
     try:
@@ -147,41 +157,9 @@ def letter_of_change(message: Message, change: Change, error: PoisonError, park_
     except PoisonError:
         # Nested deeper than JSON is written: keep the message that holds it, in one letter for all of them.
         body, key, sequence = as_it_came(message.body, park_limit), "", ""
-    return DeadLetter(
-        body=body,
-        group=message.group,
-        code=error.code,
-        reason=error.reason,
-        table=change.table,
-        key=key,
-        sequence=sequence,
-        message_id=message.id,
-        event_id=change.event_id,
-    )
+    known = {"table": change.table, "key": key, "sequence": sequence, "event_id": change.event_id}
+    return _letter(message, body, error, **known)
 
 
-def _older(than: int | None, envelope: Envelope) -> int | None:
-    """The older of a time and that of an envelope, whose oldest change comes first."""
-    at = next((entry.at for entry in envelope.entries if isinstance(entry, Change)), than)
-    return at if than is None or at is None else min(than, at)
-
-
-def _letter_of_rejected(message: Message, rejected: Rejected, park_limit: int) -> DeadLetter:
-    return DeadLetter(
-        body=seal(rejected.table, rejected.stream, [rejected.encoded], park_limit),
-        group=message.group,
-        code=rejected.code,
-        reason=rejected.reason,
-        table=rejected.table,
-        message_id=message.id,
-    )
-
-
-def _letter_of_message(message: Message, error: PoisonError, park_limit: int) -> DeadLetter:
-    return DeadLetter(
-        body=as_it_came(message.body, park_limit),
-        group=message.group,
-        code=error.code,
-        reason=error.reason,
-        message_id=message.id,
-    )
+def _letter(message: Message, body: str, cause: PoisonError | Rejected, **known: str) -> DeadLetter:
+    return DeadLetter(body, message.group, cause.code, cause.reason, message_id=message.id, **known)
