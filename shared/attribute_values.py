@@ -1,6 +1,6 @@
 """DynamoDB AttributeValue → wire value: JSON's own types where they are exact, a tag only elsewhere.
 
-Pure, and exact: what cannot be carried without loss is an error, never an approximation. A wire value is
+Pure, and exact: what JSON cannot carry without loss is an error, never an approximation. A wire value is
 
 =================  ======================================================================================
 AttributeValue     wire value
@@ -13,7 +13,7 @@ B                  ``{"$b": "<base64>"}``
 SS, NS, BS         ``{"$ss": [...]}``, ``{"$ns": [...]}``, ``{"$bs": ["<base64>", ...]}``, sorted
 =================  ======================================================================================
 
-A real map of one entry whose name is a tag's is written as ``{"$m": {...}}``: it is not taken for a tag.
+A map whose only entry has a tag's name is written as ``{"$m": {...}}``, so that nobody takes it for a tag.
 
 Sources: Amazon DynamoDB developer guide, "Supported data types and naming rules" (38 digits, magnitude
 1E-130 to 9.99E+125) and "Low-level API" (the type descriptors); binary values are base64 text in a Lambda
@@ -50,7 +50,7 @@ _LONG_TEXT = re.compile(
 ).fullmatch
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _SHORT_BINARY = 64  # characters
-_OCTETS, _COLLECTIONS = (bytes, bytearray), (list, set, frozenset)  # `|` would make them at each call
+_OCTETS, _COLLECTIONS = (bytes, bytearray), (list, set, frozenset)  # `|` would build them at each call
 
 
 def encode_item(item: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -121,14 +121,14 @@ def _encode_decimal(text: str) -> int | float | dict[str, str]:
 
 
 def binary_text(value: Any) -> str:
-    """Returns a B value as canonical base64 text; it comes as base64 text or as bytes.
+    """Returns a B value, base64 text or bytes, as canonical base64 text.
 
     Raises:
         PoisonError: ``bad-attribute``: neither bytes nor base64.
     """
     if isinstance(value, str):
-        # One value has several texts, and it may be a key: in the last group of four characters bits can be
-        # unused. For the others it is enough, and much faster, to look at the characters.
+        # One value has several texts, because bits of the last four characters can be unused; and it may be a
+        # key. For all characters before them a look at the alphabet is enough, and much faster.
         if len(value) > _SHORT_BINARY and len(value) % 4 == 0 and value.isascii():
             groups = value[:-4]
             if value[-4] != "=" and not groups.encode().translate(None, _BASE64):
@@ -149,10 +149,8 @@ def _from_base64(text: str) -> bytes:
 def _encode(entries: Iterable[tuple[Any, Any]], encoded: Any) -> bool:
     """Encodes the entries of a map into a dict, or those of a list, by index, into a list.
 
-    This is the producer's innermost loop: one call for all entries, not one each, the commonest types first.
-
-    Returns:
-        Whether a tag was written.
+    The producer's innermost loop: one call for all entries, the commonest types first. Returns whether a tag
+    was written.
     """
     tagged = False
     for place, attribute_value in entries:
@@ -178,7 +176,7 @@ def _encode(entries: Iterable[tuple[Any, Any]], encoded: Any) -> bool:
 
 
 def _encode_other(kind: Any, value: Any) -> tuple[Any, bool]:
-    """Encodes what is no text, number, boolean or null; returns whether a tag was written, too."""
+    """Encodes the other types; returns also whether a tag was written."""
     if kind == "M" and isinstance(value, dict):
         entries: dict[str, Any] = {}
         tagged = _encode(value.items(), entries)
@@ -220,8 +218,4 @@ def _elements(value: Any, *kinds: type) -> Collection[Any]:
     return value
 
 
-_SETS: Mapping[str, Callable[[Any], Any]] = {
-    "SS": _string_set,
-    "NS": _number_set,
-    "BS": _binary_set,
-}
+_SETS: Mapping[str, Callable[[Any], Any]] = {"SS": _string_set, "NS": _number_set, "BS": _binary_set}

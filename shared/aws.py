@@ -1,4 +1,4 @@
-"""The one place where AWS clients are made and their errors are told apart.
+"""Makes the AWS clients, and translates their errors into ours. No other module does either.
 
 Region, credentials and endpoint come from the SDK's own variables (`AWS_ENDPOINT_URL` included).
 """
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 AWS_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
-"""What a call of a client can raise; `translated` makes ours of it."""
+"""What a client's call can raise; `translated` turns it into an error of ours."""
 
 _USER_AGENT = "dynamodb-mongodb-replicator"
 
-# Source: Amazon SQS API reference, "Common errors" and the errors of each action. A queue that is missing
-# or refused stays so until a person acts; everything else (throttling, 5xx, network) passes.
+# Source: Amazon SQS API reference, "Common errors" and the errors of each action. A missing queue or refused
+# permission stays so until a person acts; everything else (throttling, 5xx, network) passes.
 _FATAL_CODES = frozenset(
     {
         "AWS.SimpleQueueService.NonExistentQueue",
@@ -58,13 +58,13 @@ async def sqs_client(connections: int, *, attempts: int, read_timeout: float) ->
     """Opens an SQS client.
 
     Args:
-        connections: size of the connection pool; more than the number of calls in flight at once, or
-            deletes starve behind long polls.
+        connections: size of the pool; at least the number of concurrent calls, or deletes starve behind
+            long polls.
         attempts: tries of one call, the first included ("standard" retry mode: throttling, 5xx, network).
         read_timeout: seconds to wait for a response; longer than a long poll.
 
     Raises:
-        FatalError: the SDK's settings are not enough, such as no region, or wrong.
+        FatalError: the SDK's settings are incomplete (no region) or wrong.
     """
     config = AioConfig(
         max_pool_connections=connections,
@@ -72,8 +72,8 @@ async def sqs_client(connections: int, *, attempts: int, read_timeout: float) ->
         read_timeout=read_timeout,
         retries={"total_max_attempts": attempts, "mode": "standard"},
         tcp_keepalive=True,
-        # The types are checked by mypy, the values by SQS; and the usual User-Agent is put together anew for
-        # each call. The two were a quarter of the CPU time of a call.
+        # mypy checks the types, SQS the values; and botocore would build its usual User-Agent anew for each
+        # call. The two were a quarter of a call's CPU time.
         parameter_validation=False,
         user_agent=_USER_AGENT,
     )
@@ -88,10 +88,10 @@ async def sqs_client(connections: int, *, attempts: int, read_timeout: float) ->
 
 
 def translated(error: Exception, doing: str) -> TransientError | FatalError:
-    """Returns the error of ours that an AWS error means, told apart by type and code.
+    """Returns our error for one of `AWS_ERRORS`, by its type and code.
 
     Args:
-        error: one of `AWS_ERRORS`.
+        error: what the client raised.
         doing: what was tried, such as ``receiving from QUEUE_URL``.
     """
     if isinstance(error, ClientError):

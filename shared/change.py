@@ -24,7 +24,7 @@ class Op(StrEnum):
 class Change(NamedTuple):
     """The newest state of one item after one change (or after several that were coalesced).
 
-    A tuple, like all that is made once per change: a frozen dataclass takes three times as long to make.
+    A tuple, like everything that is created once per change: a frozen dataclass takes three times as long.
 
     Attributes:
         table: name of the DynamoDB table.
@@ -36,10 +36,10 @@ class Change(NamedTuple):
         event_id: the stream record's unique ``eventID``; ties log lines together.
         image: the whole new item for a put, None for a delete.
         ttl: the delete was a time-to-live expiry, not an application's.
-        gone: names of top-level attributes that left the item with this change (or one it swallowed).
-        old: of the attributes named by `OLD_IMAGE_FIELDS` those that the item had before; None if its old
-            image is not known (a new item, or a stream without old images).
-        tagged: `key`, `image` or `old` hold at least one tag, so the reader has to walk them.
+        gone: names of top-level attributes that left the item with this change (or one it stands for).
+        old: those attributes named by `OLD_IMAGE_FIELDS` that the item had before; None if the old image is
+            not known (a new item, or a stream without old images).
+        tagged: `key`, `image` or `old` hold at least one tag, so the reader has to walk through them.
     """
 
     table: str

@@ -1,10 +1,10 @@
-"""What is parked in the dead-letter queue, and how it reads there. Pure.
+"""The messages in the dead-letter queue: what is parked, and how. Pure.
 
-A parked change is itself a valid envelope with that one change, so redriving it is sending its body again
-with a fresh deduplication id. What cannot be decoded is parked as it came. Why it was parked stands beside
-it in message attributes: `code`, `reason`, `table`, `key`, `sequence`, `message_id`, and in `group` the lane
-that it came from: in the dead-letter queue each has a message group of its own, so that all of them can be
-received. Of one group SQS hands out ten messages, and no more until those are gone.
+A parked change is a valid envelope with that one change, so redriving it means sending its body again with a
+fresh deduplication id. What cannot be decoded is parked as it came. Message attributes say why: `code`,
+`reason`, `table`, `key`, `sequence`, `message_id`, and in `group` the lane that it came from. In the
+dead-letter queue each message has a group of its own: SQS hands out ten messages of a group, and no more
+until those are gone, so in their lanes not all of them could be received.
 """
 
 import base64
@@ -26,14 +26,14 @@ class DeadLetter:
 
     Attributes:
         body: an envelope with one change, or what could not be decoded, as it came.
-        group: the message group that it is sent to again; that of the message it came from.
+        group: the message group that it came from, and is sent to again.
         code: short stable identifier of the reason, to filter by.
         reason: a sentence for a person.
         table: the DynamoDB table, if known.
         key: the item's key, as JSON, if known.
         sequence: the change's sequence number, if known.
         message_id: the SQS message (or the stream record) it came from.
-        event_id: the stream record's id, if known; for logs, the body has it anyway.
+        event_id: the stream record's id, if known; for logs.
     """
 
     body: str
@@ -49,9 +49,9 @@ class DeadLetter:
     def entry(self, entry_id: str, limit: int) -> dict[str, Any]:
         """Returns the entry for `SendMessageBatch`.
 
-        The deduplication id is made from the content: parking twice within five minutes, after a crash or a
-        lost response, parks once. Attributes count towards the size of a message; if they do not fit beside
-        a body of maximal size, the body alone is parked.
+        The deduplication id is a hash of the content: what is parked twice within five minutes, after a crash
+        or a lost response, is there once. Attributes count towards the size of a message; if they do not fit
+        beside a very large body, the body alone is parked.
 
         Args:
             entry_id: the id of the entry within the batch call.
@@ -76,7 +76,7 @@ class DeadLetter:
         entry: dict[str, Any] = {
             "Id": entry_id,
             "MessageBody": self.body,
-            "MessageGroupId": identity,  # of its own; where SQS deduplicates per group, it still does
+            "MessageGroupId": identity,  # one group each; where SQS deduplicates per group, it still does
             "MessageDeduplicationId": identity,
             "MessageAttributes": attributes,
         }
@@ -97,7 +97,7 @@ def as_it_came(text: str, limit: int) -> str:
     if len(octets) + _ROOM_FOR_ATTRIBUTES <= limit:
         return octets.decode()
     packed = json.dumps({"zlib": base64.b64encode(zlib.compress(octets)).decode()})
-    # What does not shrink was in a queue of this limit: it fits as it is, without attributes.
+    # If it does not shrink: it came from a queue with this limit, so it fits without attributes.
     return packed if len(packed) < len(octets) else octets.decode()
 
 

@@ -1,7 +1,7 @@
-"""Log lines that CloudWatch makes metrics of. Pure.
+"""Log lines from which CloudWatch makes metrics. Pure.
 
-Such a line has a member `_aws` that names which of its other members are figures; CloudWatch Logs finds it in
-the log group, and no request is made for it.
+Such a line has a member `_aws` that says which of its other members are metrics. CloudWatch Logs finds it in
+the log group; no request is needed.
 
 Source: Amazon CloudWatch User Guide, "Specification: Embedded metric format".
 """
@@ -17,7 +17,7 @@ FIELD = "emf"
 
 
 class Unit(StrEnum):
-    """Those of CloudWatch's units that are used here."""
+    """The units of CloudWatch that are used here."""
 
     BYTES = "Bytes"
     COUNT = "Count"
@@ -27,10 +27,10 @@ class Unit(StrEnum):
 def with_metrics(
     fields: Mapping[str, Any], units: Mapping[str, Unit], dimension: str, value: str | None, now: float
 ) -> dict[str, Any]:
-    """The fields of a log line, made one that CloudWatch makes metrics of.
+    """The fields of a log line, with the member `_aws` added.
 
     Args:
-        fields: of the line; what is None is left out, for a metric must be a number.
+        fields: of the line; None is left out, because a metric must be a number.
         units: which of them are metrics (100 at most), and their units.
         dimension: name of the one dimension.
         value: its value, 1 to 1,024 characters; None: no metrics.

@@ -7,9 +7,9 @@
 ```
 
 Optional members of a change: ``ttl``, ``gone``, ``old``, ``tags`` (see `shared.change.Change`). A change that
-does not fit a message travels alone with its ``changes`` array as base64(zlib(JSON)) under ``z``.
+does not fit a message travels alone, with its ``changes`` array as base64(zlib(JSON)) under ``z``.
 
-What arrives is not trusted: sizes are bounded, and what cannot be read is data (`Rejected`) or one
+Law: what arrives is not trusted. Sizes are bounded, and what cannot be read is data (`Rejected`) or one
 `PoisonError` for the whole message, never another exception.
 """
 
@@ -33,19 +33,19 @@ VERSION = 1
 _ITEM_BYTES = 400 * 1024  # the most that DynamoDB takes, as it counts
 
 MAX_INFLATED_BYTES = 10 * 1024 * 1024
-"""More than a legal change needs: an item is ten times its size as JSON at most, where it is a list of empty
-binaries (`{"$b":""},` for one byte); old values may double it."""
+"""More than a legal change needs. As JSON an item is at most ten times its size, if it is a list of empty
+binaries (`{"$b":""},` for one byte); old values may double that."""
 
 MAX_STRUCTURE = 2 * 2 * _ITEM_BYTES + 10_000
-"""Likewise, of braces, brackets and commas outside of strings: what an object in memory is made for. Two for
-each byte of an item, where it is the same list; old values; and some for what is around them."""
+"""Braces, brackets and commas outside of strings, each an object in memory; again more than a legal change
+needs: two for each byte of that list, twice for old values, and some for the rest."""
 
 MAX_CHANGES = 10_000
-"""What one Lambda invocation gets at most (AWS Lambda guide, `BatchSize`): a longer list is a bomb."""
+"""One Lambda invocation gets no more (AWS Lambda guide, `BatchSize`): a longer list is a bomb."""
 
 MAX_NAME = 255
 """Characters of a table's name (DynamoDB developer guide, "Constraints") and of a stream's label, which is a
-timestamp. They stand once in a message, but in each of the letters that can become of it."""
+timestamp. A message holds them once, but each dead letter that is made of it holds them again."""
 
 # SQS refuses U+FFFE and U+FFFF (API reference, SendMessage: allowed characters); orjson writes them raw.
 # They can only stand inside JSON strings, so replacing the bytes is safe.
@@ -58,6 +58,7 @@ _COMPRESSED = re.compile(  # what `seal` writes, and nothing else
 _HEAD_OF_COMPRESSED = re.compile(_COMPRESSED.pattern.partition("[A-Za")[0])
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 _YEAR_5138 = 10**14  # milliseconds
+_IDS_IN_A_LINE = 1_000
 _USUAL = {"op", "key", "seq", "at", "eid", "doc"}
 
 
@@ -117,10 +118,10 @@ def frame_size(table: str, stream: str) -> int:
 
 
 def seal(table: str, stream: str, encoded: Sequence[bytes], limit: int) -> str:
-    """Puts encoded changes of one table and stream into a message body, oldest first.
+    """Puts encoded changes of one table and stream, oldest first, into a message body.
 
     Plain JSON if that fits into `limit` bytes (the queue's `MaximumMessageSize`), compressed otherwise. The
-    result may still be too large: only the caller knows what to do then.
+    result may still be too large; the caller decides what to do then.
     """
     changes = b"[" + b",".join(encoded) + b"]"
     head = _head(table, stream)
@@ -130,7 +131,7 @@ def seal(table: str, stream: str, encoded: Sequence[bytes], limit: int) -> str:
 
 
 def is_compressed(body: str) -> bool:
-    """Whether a message is of the kind that inflates, by how it begins: `decode` inflates no other."""
+    """Whether a message is compressed, by how it begins: `decode` inflates no other."""
     return _HEAD_OF_COMPRESSED.match(body) is not None
 
 
@@ -169,14 +170,14 @@ def decode(body: str) -> Envelope:
     return Envelope(table, stream, decoded)
 
 
-def event_ids(body: str, most: int = 1_000) -> list[list[str]]:
-    """The ids of the stream records in a message, for logs, so many at a time; none if it cannot be read."""
+def event_ids(body: str) -> list[list[str]]:
+    """The ids of the stream records in a message, for log lines that stay short; none if it is unreadable."""
     try:
         entries = decode(body).entries
     except PoisonError:
         return []
     ids = [entry.event_id for entry in entries if isinstance(entry, Change)]
-    return [ids[start : start + most] for start in range(0, len(ids), most)]
+    return [ids[start : start + _IDS_IN_A_LINE] for start in range(0, len(ids), _IDS_IN_A_LINE)]
 
 
 def decode_change(table: str, stream: str, encoded: bytes) -> Change:
@@ -231,7 +232,7 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
 
 def _inflate(packed: Any, body: str) -> Any:
     if not _COMPRESSED.fullmatch(body):
-        # One that `is_compressed` did not recognise would take memory that nobody counted on.
+        # One that `is_compressed` does not recognise would take memory that nobody reserved.
         raise PoisonError("bad-envelope", "the compressed changes stand in no envelope of ours")
     try:
         stream = zlib.decompressobj()
@@ -244,7 +245,7 @@ def _inflate(packed: Any, body: str) -> Any:
             )
         entries = orjson.loads(inflated)
         del inflated
-        orjson.dumps(entries)  # refuses more than 254 levels, which cost the writer more where they are met
+        orjson.dumps(entries)  # refuses more than 254 levels: later, they would cost the writer more
     except (TypeError, ValueError, binascii.Error, zlib.error, RecursionError) as error:
         raise PoisonError("bad-envelope", f"the compressed changes cannot be read: {error}") from error
     return entries

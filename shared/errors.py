@@ -1,7 +1,7 @@
 """The three kinds of failure. Every other error is a bug and may end the process.
 
-Drivers' errors are translated into these once, at the edge (`writer.mongodb.driver_errors`,
-`shared.aws`), by type and code. Nothing here knows a driver.
+The edges (`writer.mongodb.driver_errors`, `shared.aws`) translate drivers' errors into these, once, by type
+and code. Nothing here knows a driver.
 """
 
 

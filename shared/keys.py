@@ -1,7 +1,7 @@
 """Item keys: their canonical form, and the lane (SQS message group) that keeps their order. Pure.
 
-All changes of a key travel in one lane, so SQS hands them out in order. Changing the number of lanes while
-messages are in the queue can put a key into two lanes for a while; then the version guard decides.
+All changes of a key travel in one lane, so SQS delivers them in order. If the number of lanes changes while
+messages are in the queue, a key can be in two lanes for a while; then the version guard decides.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ def canonical_key(key: Mapping[str, Any]) -> bytes:
 def lane_of(table: str, canonical: bytes, lanes: int) -> str:
     """Returns the MessageGroupId of a key.
 
-    At most 128 alphanumeric or punctuation characters, as SQS demands (API reference, ``SendMessage``);
-    table names may be longer, so long ones are shortened and told apart by a digest.
+    At most 128 alphanumeric or punctuation characters, as SQS demands (API reference, ``SendMessage``); a
+    table's name may be longer, so a long one is cut and made unique by a digest.
 
     Args:
         table: the table's name.
         canonical: the result of `canonical_key`.
-        lanes: the number of lanes; 0 gives every key a lane of its own.
+        lanes: the number of lanes; 0: each key has a lane of its own.
     """
     name = table
     if len(name) > _MAX_GROUP_NAME - 2 * _DIGEST_BYTES:

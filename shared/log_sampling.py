@@ -1,7 +1,7 @@
-"""A log handler that writes the same warning a few times a minute, and then says how many it kept back.
+"""A log handler that writes the same warning a few times a minute, then says how many it held back.
 
-Law: INFO and DEBUG are never kept back. What was parked is in the dead-letter queue, however few
-lines tell of it.
+Law: INFO and DEBUG are never held back. What was parked is in the dead-letter queue, however few lines
+mention it.
 """
 
 import copy
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TextIO
 
 MOST = 5
-"""Lines of one logger, level and wording that are written in a minute."""
+"""Lines a minute of one logger, level and wording."""
 
 _MINUTE = 60.0
-_MOST_KINDS = 1_000  # that are told apart; wordings are few, unless somebody formats them beforehand
+_MOST_KINDS = 1_000  # that are counted; there are few, unless somebody formats a message beforehand
 
 _Kind = tuple[str, int, str]
 
@@ -27,22 +27,22 @@ class _Seen:
 
 
 class SamplingHandler(logging.StreamHandler[TextIO]):
-    """Writes to a stream. Time is that of the records."""
+    """Writes to a stream. Its clock is the time of the records."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._seen: dict[_Kind, _Seen] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the record, or keeps it back; before it, what was kept back and whose minute is over."""
+        """Writes the record, or holds it back; first come the summaries of minutes that are over."""
         if self._seen:
-            self._settle(record.created)
+            self._summarise(record.created)
         if record.levelno < logging.WARNING or self._is_written(record):
             super().emit(record)
 
     def close(self) -> None:
-        """Writes what was kept back, at the end of the process."""
-        self._settle(math.inf)
+        """Writes the last summaries, at the end of the process."""
+        self._summarise(math.inf)
         super().close()
 
     def _is_written(self, record: logging.LogRecord) -> bool:
@@ -55,11 +55,10 @@ class SamplingHandler(logging.StreamHandler[TextIO]):
         seen.lines += 1
         if seen.lines > MOST:
             seen.last = record
-            return False
-        return True
+        return seen.lines <= MOST
 
-    def _settle(self, now: float) -> None:
-        """The last of the lines that were kept back stands for all of them, in its field `repeated`."""
+    def _summarise(self, now: float) -> None:
+        """Writes the last of the lines held back, with their number in its field `repeated`."""
         for kind in [kind for kind, seen in self._seen.items() if now - seen.since >= _MINUTE]:
             seen = self._seen.pop(kind)
             if seen.last is not None:

@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line. Never a document's content, never a secret.
 
 Fields go into ``extra``: ``log.info("batch applied", extra={"changes": 12})``. Levels: ERROR needs a person;
-a WARNING passes, or concerns one record; INFO tells of work done, one line a batch or invocation; DEBUG names
+a WARNING passes, or concerns one record; INFO reports work done, one line a batch or invocation; DEBUG names
 messages and stream events. The same warning is written a few times a minute (`shared.log_sampling`).
 """
 
@@ -16,9 +16,9 @@ from shared.log_sampling import SamplingHandler
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Makes the root logger write JSON lines at `level` and above; replaces what was set up before.
+    """Makes the root logger write JSON lines at `level` and above, and removes its other handlers.
 
-    In Lambda too: the runtime's own handler would write a second, unstructured line.
+    In Lambda too: the runtime's own handler would write each line a second time, unstructured.
     """
     handler = SamplingHandler(stream or sys.stdout)
     handler.setFormatter(
@@ -31,7 +31,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Whoever reaches the status port can send what is no request; aiohttp would log it, with its headers.
+    # Whoever reaches the status port can send malformed requests; aiohttp would log them, with headers.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # The SDKs log requests and heartbeats in detail; their warnings are enough.
     for name in ("aiobotocore", "botocore", "pymongo", "aiohttp.access"):

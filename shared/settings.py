@@ -1,7 +1,4 @@
-"""Reading settings from an environment: every mistake is found and named in one message. Pure.
-
-The environment is handed in; nothing is read at import time.
-"""
+"""Reading settings from an environment that is passed in: one message names every mistake. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,19 +7,19 @@ from shared.errors import FatalError
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}").fullmatch  # `int` reads 1_000 and other scripts' digits too
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}").fullmatch  # `int` takes 1_000 and other scripts' digits too
 
 
 class Reader:
-    """Reads named settings, collects what is wrong with them, and says it all at once in `finish`."""
+    """Reads named settings, and collects mistakes until `finish`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._problems: list[str] = []
 
     def text(self, name: str, meaning: str, default: str | None = None) -> str:
-        """A text that must not be empty; without a default it must be given. `meaning` completes "is …"."""
-        value = self._environment.get(name, "").strip() or default
+        """A text that is not empty; without a default it must be set. `meaning` completes "it is …"."""
+        value = self.optional(name) or default
         if value is None:
             self._problems.append(f"{name} is missing: it is {meaning}")
         return value or ""
@@ -33,8 +30,8 @@ class Reader:
 
     def integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
         """A whole number within bounds, both included."""
-        text = self._environment.get(name, "").strip()
-        if not text:
+        text = self.optional(name)
+        if text is None:
             return default
         if not _WHOLE_NUMBER(text):
             self._problems.append(f"{name}={text[:50]!r} is not a whole number")
@@ -47,7 +44,7 @@ class Reader:
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
         """One of several words, in any case."""
-        value = (self._environment.get(name, "").strip() or default).upper()
+        value = (self.optional(name) or default).upper()
         if value not in allowed:
             self._problems.append(f"{name}={value!r} is none of {', '.join(allowed)}")
             return default
@@ -58,10 +55,6 @@ class Reader:
         self._problems.append(text)
 
     def finish(self) -> None:
-        """Ends the reading.
-
-        Raises:
-            FatalError: something was wrong; the text names every mistake.
-        """
+        """Raises `FatalError` if there were mistakes; its text names them all."""
         if self._problems:
             raise FatalError("settings: " + "; ".join(self._problems))

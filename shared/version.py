@@ -1,9 +1,9 @@
 """The total order of the changes to one item.
 
-A version is (stream label, sequence number). Within a stream, sequence numbers of one item grow; they are
-strings of 21 to 40 digits (more on emulators) and of different lengths, so they compare as integers, never
-as plain strings. A re-created table or re-enabled stream starts its numbers anew, but has a later label: the
-timestamp at the end of the stream's ARN.
+A version is (stream label, sequence number). Within a stream, the sequence numbers of an item grow. They are
+strings of 21 to 40 digits (more on emulators), so they are compared as integers, never as strings. When a
+table is re-created or its stream re-enabled, numbers start anew, but under a later label: the timestamp at
+the end of the stream's ARN.
 
 Sources: Amazon DynamoDB API reference, ``StreamRecord`` (SequenceNumber: 21 to 40 characters) and the
 example of ``DescribeStream``, whose parent and child shards have numbers of 23, 24 and 25 digits.
@@ -22,7 +22,7 @@ _SEPARATOR = " "  # sorts before every character a label can hold, so a label so
 
 
 def encode_version(stream: str, sequence_number: str) -> str:
-    """Returns the version as one string that sorts (by code point) in the order of the changes.
+    """Returns the version as one string; strings sort (by code point) in the order of the changes.
 
     Args:
         stream: the stream label, such as ``2020-04-30T17:47:21.395``.
@@ -37,7 +37,7 @@ def encode_version(stream: str, sequence_number: str) -> str:
 
 
 def check_version(stream: str, sequence_number: str) -> None:
-    """Checks that changes of this label and number can be ordered.
+    """Checks that a change with this label and number can be ordered.
 
     Raises:
         PoisonError: the sequence number is not 1 to 99 decimal digits, or the label does not begin like a
@@ -54,12 +54,12 @@ def check_version(stream: str, sequence_number: str) -> None:
 def just_after(version: str) -> str:
     """Returns a version above this one, and below that of every later change.
 
-    For what is mended without a change of its own: it wins over what was seen, and loses to what follows.
+    For a repair, which has no change of its own: it wins over what was seen, and loses to what follows.
     """
     return version + _JUST_AFTER
 
 
 @lru_cache(maxsize=64)  # the changes of an event or a message are of one stream
 def _is_label(stream: str) -> bool:
-    """Whether it begins like a timestamp, so that it is never a "$path" for MongoDB, and sorts."""
+    """Whether it begins like a timestamp (so never a "$path" to MongoDB), and sorts."""
     return stream[:1].isdigit() and min(stream) > _SEPARATOR
