@@ -1,6 +1,6 @@
 """`lambda_handler`: wiring only. One event loop and one SQS client live across invocations.
 
-Nothing is read from the environment at import time; the first invocation does.
+The first invocation reads the environment; importing this module does not.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from types_aiobotocore_sqs import SQSClient
 
-_ATTEMPTS = 2  # the SDK's own tries of one call; `forward` repeats with the invocation's time in view
+_ATTEMPTS = 2  # the SDK's own tries of one call; `sending` repeats while the invocation has time
 _READ_TIMEOUT = 10.0  # seconds
-_COLLECT_AFTER = 50_000  # new objects; Python's own 700 are made by a handful of records
+_COLLECT_AFTER = 50_000  # new objects; a handful of records makes Python's default of 700
 
 
 class Context(Protocol):
-    """What is used of Lambda's context object."""
+    """The part of Lambda's context object that is used here."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda ends the invocation."""
@@ -49,8 +49,8 @@ class _Runtime:
         except BaseException:
             self.close()
             raise
-        # What was made until now lives as long as the process, and an event is many objects without cycles.
-        # The collector would look through all of it again and again, for a third of an invocation's time.
+        # All objects up to now live as long as the process, and those of an event form no cycles. The garbage
+        # collector would go through all of them again and again, a third of an invocation's time.
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER, *self._thresholds[1:])
 
@@ -95,10 +95,10 @@ def lambda_handler(event: Any, context: Context) -> Response:
         The partial batch response: empty, or the lowest sequence number that is not surely forwarded.
 
     Raises:
-        FatalError: settings, permissions or the stream itself are wrong; the text says what to do. Lambda
-            counts an error and retries the whole event, so nothing is lost.
+        FatalError: settings, permissions or the stream are wrong; the text says what to do. Lambda counts an
+            error and retries the whole event, so nothing is lost.
     """
-    global _runtime  # noqa: PLW0603 - Lambda keeps the module; this is where the client survives
+    global _runtime  # noqa: PLW0603 - Lambda keeps the module between invocations, and so the client
     if _runtime is None:
         _runtime = _Runtime(os.environ)
     return _runtime.handle(event, context)

@@ -1,4 +1,4 @@
-"""What an invocation writes into the log. Never a document or a key.
+"""What an invocation logs: one line of figures. Never a document or a key.
 
 At DEBUG also which stream events went into which message, so that one change can be followed.
 """
@@ -22,7 +22,7 @@ UNITS = {
     "failed": Unit.COUNT,
     "iterator_age_ms": Unit.MILLISECONDS,
 }
-"""The fields of the line about an invocation that CloudWatch makes metrics of."""
+"""The fields that become CloudWatch metrics."""
 
 DIMENSION = "FunctionName"
 
@@ -31,7 +31,7 @@ def log_forwarded(fields: Mapping[str, int], oldest: int | None, function: str |
     """The one line of an invocation.
 
     Args:
-        fields: what it came to.
+        fields: its figures.
         oldest: creation time of the oldest change, milliseconds since the epoch; None: there was no change.
         function: name of the Lambda function; None: not in Lambda, so no metrics.
         now: seconds since the epoch.
@@ -44,17 +44,11 @@ def log_forwarded(fields: Mapping[str, int], oldest: int | None, function: str |
 
 
 def log_sent(entries: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> None:
-    """At DEBUG, which stream events are in which message.
-
-    Args:
-        entries: of a `SendMessageBatch`.
-        answer: of SQS.
-    """
+    """At DEBUG, which stream events are in which message: by the entries of a call, and SQS's answer."""
     if not log.isEnabledFor(logging.DEBUG):
         return
     ids = {entry["Id"]: entry.get("MessageId") for entry in answer.get("Successful", [])}
     for entry in entries:
-        if entry["Id"] not in ids:
-            continue
-        for events in event_ids(entry["MessageBody"]):
-            log.debug("message sent", extra={"message_id": ids[entry["Id"]], "events": events})
+        if entry["Id"] in ids:
+            for events in event_ids(entry["MessageBody"]):
+                log.debug("message sent", extra={"message_id": ids[entry["Id"]], "events": events})

@@ -1,11 +1,11 @@
 """Changes → queue messages: coalescing, lanes, byte limits, deduplication ids, order of sending. Pure.
 
-Packing many changes into one message is the pipeline's main lever: receiving and deleting a message costs
-the same whatever it carries. Within one event a put stands for the puts of its key right before it.
+Many changes in one message are what makes the pipeline cheap: receiving and deleting a message costs the same
+whatever it carries. Within one event a put stands for the puts of its key right before it.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from shared.errors import PoisonError
 from shared.keys import lane_of
 
 TARGET_BYTES = 240 * 1024
-"""Size up to which changes are packed together; a larger change travels alone. Bounds the writer's memory."""
+"""Changes are packed together up to this size; a larger one travels alone. Bounds the writer's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """A change that no message can carry: not Unicode, or larger than the queue's limit even if compressed.
-
-    Attributes:
-        position: as in `Message`.
-    """
+    """A change that no message can carry: not Unicode, or too large for the queue even if compressed."""
 
     position: int
     change: Change
@@ -53,31 +49,30 @@ class Unsendable:
 
 
 class _Encoded(NamedTuple):
-    """A change as its JSON, and not as the objects that it was made of.
+    """A change as JSON, without the objects it was made of.
 
-    Those of a whole event do not fit the processor's caches: writing down each change when it comes, and
-    letting go of it, saves up to a sixth of an invocation's time.
+    The objects of a whole event do not fit the processor's caches: to encode each change when it comes, and
+    let go of it, saves up to a sixth of an invocation's time.
     """
 
     position: int
     table: str
     stream: str
     key: bytes
-    octets: bytes
+    json: bytes
 
     def parsed(self) -> Parsed:
-        """The change again, for the few cases where it takes another look."""
-        return Parsed(self.position, decode_change(self.table, self.stream, self.octets), self.key)
+        """The change again, for the few cases that need it."""
+        return Parsed(self.position, decode_change(self.table, self.stream, self.json), self.key)
 
 
 def _coalesce(parsed: Iterable[Parsed]) -> Iterable[Parsed | _Encoded]:
     """Lets a put stand for the puts of the same item before it, in the order of the newest ones.
 
-    Only puts, and only those that the writer needs not see one by one, whatever its mapping says: deletes all
-    travel (they may mark the document, or mean another thing if they are expiries, and what is kept is the
-    image before them), and so does a put that changed one of its old values (the document may be where the
-    old ones say). The names in `gone` are united, less those that came back. The result has the lowest
-    position of all it stands for.
+    The producer does not know the mapping, so everything travels that some mapping needs to see: each delete
+    (it may mark the document or keep its last image, and an expiry may mean something else), and each put
+    that changed one of its old values (the document may be where the old ones say). Of the puts that become
+    one, the names in `gone` are united, without those that came back, and the lowest position counts.
     """
     travelling: dict[int, Parsed | _Encoded] = {}
     places: dict[tuple[str, bytes], int] = {}
@@ -86,7 +81,10 @@ def _coalesce(parsed: Iterable[Parsed]) -> Iterable[Parsed | _Encoded]:
         earlier = places.get(item)
         places[item] = place
         if earlier is None:
-            travelling[place] = _encoded_if_possible(record)
+            try:
+                travelling[place] = _encoded(record)
+            except PoisonError:  # a later put may stand for it
+                travelling[place] = record
             continue
         before = travelling[earlier]
         both = _swallow(before.parsed() if isinstance(before, _Encoded) else before, record)
@@ -96,13 +94,6 @@ def _coalesce(parsed: Iterable[Parsed]) -> Iterable[Parsed | _Encoded]:
     return travelling.values()
 
 
-def _encoded_if_possible(record: Parsed) -> Parsed | _Encoded:
-    try:
-        return _encoded(record)
-    except PoisonError:
-        return record
-
-
 def _encoded(record: Parsed) -> _Encoded:
     position, change, key = record
     return _Encoded(position, change.table, change.stream, key, encode_change(change))
@@ -110,7 +101,7 @@ def _encoded(record: Parsed) -> _Encoded:
 
 def _swallow(first: Parsed, second: Parsed) -> Parsed | None:
     """One record that stands for both, or None if both must travel."""
-    # A shard keeps the order of an item; an event that was put together by hand may not.
+    # A shard keeps the order of an item's changes; an event made by hand may not.
     if first.change.version > second.change.version:
         first, second = second, first
     earlier, later = first.change, second.change
@@ -124,12 +115,12 @@ def _swallow(first: Parsed, second: Parsed) -> Parsed | None:
 
 
 def _moves(earlier: Change, later: Change) -> bool:
-    """Whether the first of two puts changed one of its old values; those of a new item are not known."""
+    """Whether the earlier of two puts changed one of its old values; a new item's are not known."""
     old, image = earlier.old, earlier.image or {}
     if old is None:
         return False
     names = old.keys() | (later.old or {}).keys()
-    # By their texts: 1 and true are equal in Python. (Maps in another order then count as moved: no harm.)
+    # Compared as texts, because 1 equals True in Python. (A map in another order counts as moved: no harm.)
     return any((name in old, repr(old.get(name))) != (name in image, repr(image.get(name))) for name in names)
 
 
@@ -137,14 +128,34 @@ def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message
     """Packs changes into messages of one lane each.
 
     Args:
-        parsed: the changes of one event, oldest first; best made one by one as they are asked for.
-        lanes: the number of lanes; 0 gives every key its own.
+        parsed: the changes of one event, oldest first; best a generator, which keeps few in memory.
+        lanes: the number of lanes; 0: each key has its own.
         limit: the queue's `MaximumMessageSize`, bytes.
 
     Returns:
-        Messages in the order in which those of one lane must be sent, and what fits no message.
+        Messages in the order in which those of one lane must be sent, and the changes that fit no message.
     """
-    lanes_content: dict[tuple[str, str, str], list[_Encoded]] = {}
+    messages: list[Message] = []
+    contents, unsendable = _contents_of_lanes(parsed, lanes)
+    for (table, stream, group), content in contents.items():
+        for packed in _pack_lane(table, stream, content, limit):
+            message = _message(table, stream, group, packed, limit)
+            if message.size > limit:
+                (alone,) = packed  # several changes are packed together only if they fit
+                message = _message(table, stream, group, [_without_history(alone)], limit)
+            if message.size <= limit:
+                messages.append(message)
+                continue
+            reason = f"even compressed the change makes a message of {message.size} bytes, more than {limit}"
+            unsendable.append(Unsendable(message.position, alone.parsed().change, "too-large", reason))
+    return messages, unsendable
+
+
+def _contents_of_lanes(
+    parsed: Iterable[Parsed], lanes: int
+) -> tuple[Mapping[tuple[str, str, str], Sequence[_Encoded]], list[Unsendable]]:
+    """The changes by table, stream and lane, and those that cannot be encoded."""
+    contents: dict[tuple[str, str, str], list[_Encoded]] = {}
     unsendable: list[Unsendable] = []
     for record in _coalesce(parsed):
         if isinstance(record, Parsed):
@@ -156,41 +167,29 @@ def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message
         else:
             encoded = record
         lane = (encoded.table, encoded.stream, lane_of(encoded.table, encoded.key, lanes))
-        lanes_content.setdefault(lane, []).append(encoded)
-    messages: list[Message] = []
-    for (table, stream, group), content in lanes_content.items():
-        for packed in _pack_lane(table, stream, content, limit):
-            message = _message(table, stream, group, packed, limit)
-            if message.size > limit:
-                (alone,) = packed  # several changes are only packed together where they fit
-                message = _message(table, stream, group, [_without_history(alone)], limit)
-            if message.size <= limit:
-                messages.append(message)
-                continue
-            reason = f"even compressed the change makes a message of {message.size} bytes, more than {limit}"
-            unsendable.append(Unsendable(message.position, alone.parsed().change, "too-large", reason))
-    return messages, unsendable
+        contents.setdefault(lane, []).append(encoded)
+    return contents, unsendable
 
 
 def _without_history(encoded: _Encoded) -> _Encoded:
-    """The change without what tells of the item before it: the item itself always fits.
+    """The change without what it says about the item before: the item itself always fits.
 
-    Nothing is lost but help: a value of hundreds of kilobytes is no shard key, and a merged document knows
-    which of its fields are replicated.
+    Nothing is lost that the writer needs: a value of hundreds of kilobytes is no shard key, and a merged
+    document knows which of its fields are replicated.
     """
     change = encoded.parsed().change._replace(old=None, gone=frozenset())
-    return encoded._replace(octets=encode_change(change))
+    return encoded._replace(json=encode_change(change))
 
 
 def _pack_lane(
     table: str, stream: str, content: Sequence[_Encoded], limit: int
 ) -> Iterator[Sequence[_Encoded]]:
-    """Cuts a lane into what travels together."""
+    """Cuts a lane into the contents of messages."""
     room = min(TARGET_BYTES, limit) - frame_size(table, stream)
     pending: list[_Encoded] = []
     used = 0
     for encoded in content:
-        size = len(encoded.octets) + 1
+        size = len(encoded.json) + 1
         if pending and used + size > room:
             yield pending
             pending, used = [], 0
@@ -200,26 +199,26 @@ def _pack_lane(
 
 
 def _message(table: str, stream: str, group: str, content: Sequence[_Encoded], limit: int) -> Message:
-    body = seal(table, stream, [encoded.octets for encoded in content], limit)
-    octets = body.encode()
+    body = seal(table, stream, [encoded.json for encoded in content], limit)
+    encoded_body = body.encode()
     return Message(
         position=min(encoded.position for encoded in content),
         group=group,
-        deduplication_id=hashlib.sha256(octets).hexdigest(),
+        deduplication_id=hashlib.sha256(encoded_body).hexdigest(),
         body=body,
         changes=len(content),
-        size=len(octets),
+        size=len(encoded_body),
     )
 
 
 def waves(messages: Iterable[Message], limit: int) -> list[list[list[Message]]]:
     """Orders messages for sending: waves of batches.
 
-    A wave holds at most one message of each lane, so its batches can be sent at the same time, and a lane
-    that failed can be left out of the waves that follow.
+    A wave has at most one message of each lane, so its batches can be sent at the same time, and later waves
+    can leave out a lane that failed.
 
     Args:
-        messages: of each lane, in order.
+        messages: in order within each lane.
         limit: bytes that one batch call may carry.
     """
     by_wave: list[list[Message]] = []

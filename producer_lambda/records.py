@@ -19,9 +19,9 @@ from shared.version import check_version
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 _NUMBERS = (int, float)  # as JSON has them: not bool
-_YEAR_5138 = 10**11  # what is later than this, in seconds, is surely in another unit
+_YEAR_5138 = 10**11  # seconds; a larger number is surely in another unit
 _WITHOUT_NEW_IMAGE = ("KEYS_ONLY", "OLD_IMAGE")
-# Amazon DynamoDB developer guide, "Naming rules": what a table may be called; SQS is strict about group ids.
+# Source: Amazon DynamoDB developer guide, "Naming rules". SQS is strict about group ids.
 _STREAM_RESOURCE = re.compile(r"table/([A-Za-z0-9_.-]{1,255})/stream/([!-.0-~]{1,100})").fullmatch
 
 
@@ -30,7 +30,6 @@ class Parsed(NamedTuple):
 
     Attributes:
         position: the record's index in the event.
-        change: what it says.
         key: the item's canonical key.
     """
 
@@ -65,7 +64,7 @@ class Records:
     """
 
     def __init__(self, event: Any, old_image_fields: frozenset[str] = frozenset()) -> None:
-        """Looks at the event, and at none of its records yet.
+        """Checks the event, and none of its records yet.
 
         Args:
             event: what Lambda hands to the handler.

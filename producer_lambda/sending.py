@@ -60,8 +60,7 @@ class Sender:
 
     Attributes:
         doing: what it does, for messages, such as ``sending to QUEUE_URL``.
-        sleep: waits for some seconds.
-        answered: is called after each call with the entries and SQS's answer.
+        answered: is called after each call with its entries and SQS's answer.
     """
 
     sqs: SQSClient

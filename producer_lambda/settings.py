@@ -1,4 +1,4 @@
-"""The producer's settings: one frozen object, made from an environment. Pure."""
+"""The producer's settings: one frozen object, read from an environment. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Settings:
 
     Attributes:
         queue_url: the FIFO queue.
-        dead_letter_queue_url: where records are parked that cannot be sent.
+        dead_letter_queue_url: where records that cannot be sent are parked.
         lanes: number of message groups per table; 0: one per key.
         old_image_fields: attributes whose old values travel with a change.
         log_level: one of `shared.settings.LOG_LEVELS`.
@@ -45,10 +45,8 @@ class Settings:
             log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
             function_name=reader.optional("AWS_LAMBDA_FUNCTION_NAME"),
         )
-        for name, url in (
-            ("QUEUE_URL", settings.queue_url),
-            ("DEAD_LETTER_QUEUE_URL", settings.dead_letter_queue_url),
-        ):
+        urls = {"QUEUE_URL": settings.queue_url, "DEAD_LETTER_QUEUE_URL": settings.dead_letter_queue_url}
+        for name, url in urls.items():
             if url and not url.endswith(".fifo"):
                 reader.problem(f"{name}={url!r} is not the URL of a FIFO queue: it does not end in .fifo")
         reader.finish()
