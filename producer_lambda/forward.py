@@ -34,16 +34,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class ItemFailure(TypedDict):
-    """One entry of a partial batch response."""
-
-    itemIdentifier: str
-
-
 class Response(TypedDict):
-    """What Lambda expects with `ReportBatchItemFailures`; it retries from the lowest sequence number."""
+    """What Lambda expects with `ReportBatchItemFailures`; it retries from the lowest sequence number.
 
-    batchItemFailures: list[ItemFailure]
+    Each entry has the member `itemIdentifier`, a record's sequence number.
+    """
+
+    batchItemFailures: list[dict[str, str]]
 
 
 class Producer:

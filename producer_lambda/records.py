@@ -191,12 +191,11 @@ def _parts_of(arn: str) -> tuple[str, str] | None:
 
 
 def _milliseconds(seconds: Any) -> int:
-    if type(seconds) not in _NUMBERS or not 0 <= seconds < _YEAR_5138:
-        raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
-    milliseconds: int = round(seconds * 1000)
-    if milliseconds >= _YEAR_5138 * 1000:  # by rounding up
-        raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
-    return milliseconds
+    if type(seconds) in _NUMBERS and 0 <= seconds < _YEAR_5138:
+        milliseconds: int = round(seconds * 1000)
+        if milliseconds < _YEAR_5138 * 1000:  # it may have been rounded up
+            return milliseconds
+    raise PoisonError("bad-record", "a record has no ApproximateCreationDateTime in seconds")
 
 
 def _is_time_to_live(identity: Any) -> bool:

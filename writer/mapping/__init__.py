@@ -1,1 +1,1 @@
-"""`replication.yaml` → rules → what a change becomes as a document. Pure, but for the loading of hooks."""
+"""`replication.yaml` → rules → the document that a change becomes. Pure, except for loading hooks."""

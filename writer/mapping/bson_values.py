@@ -6,7 +6,7 @@ policy         numbers
 native         int32/int64 if integral and it fits; double if it round-trips exactly; Decimal128 up to 34
                digits; a string beyond (35 to 38 digits)
 decimal128     like native, but every non-integer is Decimal128
-double         whatever is not an int64 becomes the nearest double: lossy, chosen
+double         whatever is not an int64 becomes the nearest double, which may lose digits: asked for
 =============  =========================================================================================
 
 Source: MongoDB manual, "BSON types" (Decimal128 has 34 digits and exponents -6143 to 6144).
@@ -46,7 +46,7 @@ def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> di
     Args:
         wire: attribute name → wire value.
         numbers: the table's policy.
-        tagged: whether a tag can occur; without tags, native values are those of JSON already.
+        tagged: whether a tag can occur; without tags, JSON's values are the native ones already.
 
     Raises:
         PoisonError: ``bad-value``: something looks like a tag but is malformed, or is nested too deep.
@@ -56,7 +56,7 @@ def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> di
     try:
         return {name: decode_value(value, numbers) for name, value in wire.items()}
     except RecursionError:
-        pass  # and not the cause of ours: it would hold a thousand frames for each such item
+        pass  # not chained to our error: it would keep a thousand frames for each such item
     raise PoisonError("too-deep", "the item is nested too deep")
 
 
@@ -98,7 +98,7 @@ def decimal128(number: Decimal) -> Decimal128 | None:
         number = _DECIMAL128.create_decimal(number)
     except (Inexact, Overflow):
         return None
-    # `Decimal128(number)` goes digit by digit and bit by bit, which takes five times as long. The same bits:
+    # `Decimal128(number)` works digit by digit and bit by bit, and takes five times as long. The same bits:
     # sign, exponent, and the digits as one integer (IEEE 754-2008, binary integer decimal encoding).
     sign, _, exponent = number.as_tuple()
     power = int(exponent)

@@ -1,7 +1,7 @@
 """Conversions that `replication.yaml` can ask for: one value in, one value out. Pure.
 
-Null stays null, and of a list (or a set, which is a list by now) each element is converted. What a conversion
-cannot take without guessing is poison: the record is parked, and the text names the field.
+Null stays null; of a list (or a set, which is a list by now) each element is converted. A value that would
+need guessing is poison: the record is parked, and the text names the field.
 """
 
 import json
@@ -54,17 +54,17 @@ def convert(conversion: Conversion, name: str, value: Any, numbers: Numbers = Nu
         conversion: which one.
         name: the field's path, for messages.
         value: a BSON value.
-        numbers: what numbers inside of JSON become.
+        numbers: the policy for numbers inside JSON.
 
     Raises:
-        PoisonError: ``bad-conversion``: the value is not what the conversion takes; the text names the field.
+        PoisonError: ``bad-conversion``: the conversion does not take this value; the text names the field.
     """
     try:
         return _convert(conversion, value, numbers)
     except _UnfitError as error:
         raise PoisonError("bad-conversion", f"field {name[:100]!r}: {error}") from error
     except RecursionError:
-        pass  # and not the cause of ours: it would hold a thousand frames for each such item
+        pass  # not chained to our error: it would keep a thousand frames for each such item
     raise PoisonError("bad-conversion", f"field {name[:100]!r}: it is nested too deep")
 
 
@@ -82,22 +82,14 @@ def _convert(conversion: Conversion, value: Any, numbers: Numbers) -> Any:
     return _CONVERTERS[conversion](value)
 
 
-def _epoch_seconds(value: Any) -> DatetimeMS:
-    return _date(_number(value) * 1000)
-
-
-def _epoch_millis(value: Any) -> DatetimeMS:
-    return _date(_number(value))
-
-
 def _iso8601(value: Any) -> DatetimeMS:
     try:
-        moment = datetime.fromisoformat(_text(value))
+        time = datetime.fromisoformat(_text(value))
     except ValueError as error:
         raise _UnfitError("the text is not a date of ISO 8601") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    since = time - datetime(1970, 1, 1, tzinfo=UTC)
     return DatetimeMS(round((since.days * 86_400 + since.seconds) * 1000 + since.microseconds / 1000))
 
 
@@ -129,10 +121,6 @@ def _int(value: Any) -> int:
     return int(number)
 
 
-def _double(value: Any) -> float:
-    return float(_number_or_text(value))
-
-
 def _json(value: Any, numbers: Numbers) -> Any:
     def number(text: str) -> Any:
         try:
@@ -150,12 +138,9 @@ def _json(value: Any, numbers: Numbers) -> Any:
         raise _UnfitError("the JSON holds NaN or Infinity")
 
     try:
+        text = _text(value)
         return json.loads(
-            _text(value),
-            parse_int=number,
-            parse_float=number,
-            parse_constant=constant,
-            object_pairs_hook=pairs,
+            text, parse_int=number, parse_float=number, parse_constant=constant, object_pairs_hook=pairs
         )
     except ValueError as error:
         raise _UnfitError("the text is not JSON") from error
@@ -164,13 +149,13 @@ def _json(value: Any, numbers: Numbers) -> Any:
 _LONGEST_PLAIN = 40  # characters; numbers with more zeros than that are written with an exponent
 
 _CONVERTERS: dict[Conversion, Callable[[Any], Any]] = {
-    Conversion.EPOCH_SECONDS: _epoch_seconds,
-    Conversion.EPOCH_MILLIS: _epoch_millis,
+    Conversion.EPOCH_SECONDS: lambda value: _date(_number(value) * 1000),
+    Conversion.EPOCH_MILLIS: lambda value: _date(_number(value)),
     Conversion.ISO8601: _iso8601,
     Conversion.DECIMAL: _decimal,
     Conversion.STRING: _string,
     Conversion.INT: _int,
-    Conversion.DOUBLE: _double,
+    Conversion.DOUBLE: lambda value: float(_number_or_text(value)),
 }
 
 

@@ -11,19 +11,18 @@ from shared.change import Change, Op
 from shared.errors import PoisonError
 from shared.keys import canonical_key
 from writer.mapping.bson_values import Numbers, decode_map
-from writer.mapping.hooks import call
+from writer.mapping.hooks import Hook, call
 from writer.mapping.model import NOT_BSON, Mode
 from writer.mapping.rules import Table
 from writer.write import Identity, Merge, Shard, Target
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 - 64 * 1024
-"""MongoDB's limit of 16 MiB (manual, "MongoDB limits and thresholds"), less room for what is around it."""
-
+"""MongoDB's limit of 16 MiB (manual, "MongoDB limits and thresholds"), less room for a command."""
 
 MAX_KEY_BYTES = 2048
-"""Of a partition key; a sort key has 1024 at most, a name 255 (DynamoDB developer guide, "Constraints")."""
+"""A partition key's limit; a sort key has 1024, a name 255 (DynamoDB developer guide, "Constraints")."""
 
-_SURELY_SHORT = MAX_KEY_BYTES // 4  # a character has four bytes of UTF-8 at most
+_SURELY_SHORT = MAX_KEY_BYTES // 4  # a character has at most four bytes in UTF-8
 
 
 class Image(NamedTuple):
@@ -46,13 +45,13 @@ def locate(table: Table, change: Change) -> Target:
     `_id` is the value of a single key attribute, or a document of both for a composite key.
 
     Raises:
-        PoisonError: ``bad-key`` (not the attributes that the mapping names, more than two, or not of a type
-            that a key can have), ``not-bson`` (a name with NUL, an integer beyond int64) or ``bad-value``.
+        PoisonError: ``bad-key`` (not the attributes that the mapping names, more than two, or of a type that
+            no key has), ``not-bson`` (a name with NUL, an integer beyond int64) or ``bad-value``.
     """
     rule = table.rule
     if len(change.key) == 1:
         ((name, value),) = change.key.items()
-        # Nearly every key there is; all the others, and what is wrong, below.
+        # Nearly every key; the others, and those that are wrong, go the long way.
         if (
             (type(value) is str and len(value) <= _SURELY_SHORT)
             or (type(value) is int and INT64_MIN <= value <= INT64_MAX)
@@ -60,13 +59,28 @@ def locate(table: Table, change: Change) -> Target:
             identity: Identity = (table.database, table.collection, value)
             return Target(table.database, table.collection, value, identity, rule.metadata_field)
     names = rule.key or tuple(sorted(change.key))
+    key = _checked_key(change, names, rule.numbers)
+    if len(names) == 1:
+        wire_id, document_id = change.key[names[0]], key[names[0]]
+    else:
+        fields = [(_inside_id(name, names), name) for name in names]
+        wire_id = {field: change.key[name] for field, name in fields}
+        document_id = {field: key[name] for field, name in fields}
+    # The same for one item, whichever way it came: a text or an integer stands for itself.
+    part = wire_id if type(wire_id) in (str, int) else canonical_key({"": wire_id})
+    identity = (table.database, table.collection, part)
+    return Target(table.database, table.collection, document_id, identity, rule.metadata_field)
+
+
+def _checked_key(change: Change, names: tuple[str, ...], numbers: Numbers) -> Mapping[str, Any]:
+    """The key attributes as BSON values; raises as `locate`."""
     if len(names) > 2 or set(names) != change.key.keys():  # noqa: PLR2004 - a partition and a sort key
         raise PoisonError(
             "bad-key",
             f"the item's key is ({', '.join(sorted(change.key))}), but the mapping says ({', '.join(names)})",
         )
     # Two keys must not become one `_id`: the lossy policy is for values only.
-    numbers = Numbers.NATIVE if rule.numbers is Numbers.DOUBLE else rule.numbers
+    numbers = Numbers.NATIVE if numbers is Numbers.DOUBLE else numbers
     key = decode_map(change.key, numbers, tagged=change.tagged)
     if any(isinstance(value, dict | list | bool) or value is None for value in key.values()):
         raise PoisonError("bad-key", "a key attribute is not a string, number or binary value")
@@ -74,18 +88,9 @@ def locate(table: Table, change: Change) -> Target:
         raise PoisonError("not-bson", "BSON cannot hold the key: an integer is beyond int64")
     if any(_bytes(part) > MAX_KEY_BYTES for part in (*names, *key.values())):
         raise PoisonError("bad-key", f"a part of the key has more than {MAX_KEY_BYTES} bytes")
-    if len(names) == 1:
-        wire_id, document_id = change.key[names[0]], key[names[0]]
-    else:
-        if any("\0" in name for name in names):
-            raise PoisonError("not-bson", "BSON cannot hold the key: an attribute name holds a NUL character")
-        fields = [_inside_id(name, names) for name in names]
-        wire_id = {field: change.key[name] for field, name in zip(fields, names, strict=True)}
-        document_id = {field: key[name] for field, name in zip(fields, names, strict=True)}
-    # The same for one item, whichever way it came: a text or an integer stands for itself.
-    part = wire_id if type(wire_id) in (str, int) else canonical_key({"": wire_id})
-    identity = (table.database, table.collection, part)
-    return Target(table.database, table.collection, document_id, identity, rule.metadata_field)
+    if len(names) > 1 and any("\0" in name for name in names):
+        raise PoisonError("not-bson", "BSON cannot hold the key: an attribute name holds a NUL character")
+    return key
 
 
 def _bytes(part: Any) -> int:
@@ -105,9 +110,9 @@ def _inside_id(name: str, names: tuple[str, ...]) -> str:
 
 
 def image_of(table: Table, change: Change, target: Target) -> Image | None:
-    """Returns what a put writes: `_id`, the fields that the rules make of the image, the metadata.
+    """Returns what a put writes: `_id`, the image's fields under the rules, the metadata.
 
-    Encoding it here keeps a record that BSON cannot hold from failing its neighbours' bulk write, and the
+    It is encoded here, so that a record that BSON cannot hold does not fail the bulk write of others; the
     driver copies the bytes as they are.
 
     Returns:
@@ -120,14 +125,9 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
     metadata: dict[str, Any] = {"v": change.version}
     fields = _fields_of(table, change.image or {}, metadata, tagged=change.tagged)
     if table.hook is not None:
-        hooked = call(table.hook, fields, change)
+        hooked = _hooked(table, table.hook, fields, change)
         if hooked is None:
             return None
-        if target.metadata_field in hooked:
-            raise PoisonError("hook-failed", f"the hook returned a field {target.metadata_field!r}: reserved")
-        if not same_place(_shard_of(table, hooked), _shard_of(table, fields)):
-            # Old values know nothing of hooks: a deletion would look for the document where it is not.
-            raise PoisonError("hook-failed", "the hook changed a field of the shard key")
         fields = hooked
     merge = None
     if table.rule.mode is Mode.MERGE:
@@ -137,11 +137,24 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
     try:
         encoded = bson_encode(document)
     except NOT_BSON as error:
-        # The driver's text can quote the document, which must not reach a log: only its kind is kept.
+        # The driver's text can quote the document, which must not reach a log: only the error's kind does.
         raise PoisonError("not-bson", f"BSON cannot hold the item: {_why(error)}") from error
     if len(encoded) > MAX_DOCUMENT_BYTES:
         raise PoisonError("too-large", f"the document has {len(encoded)} bytes, more than MongoDB takes")
     return Image(encoded, merge, _shard_of(table, fields))
+
+
+def _hooked(table: Table, hook: Hook, fields: dict[str, Any], change: Change) -> dict[str, Any] | None:
+    """What a hook makes of the fields; None: the item is not replicated."""
+    hooked = call(hook, fields, change)
+    if hooked is None:
+        return None
+    if table.rule.metadata_field in hooked:
+        raise PoisonError("hook-failed", f"the hook returned a field {table.rule.metadata_field!r}: reserved")
+    if not same_place(_shard_of(table, hooked), _shard_of(table, fields)):
+        # Old values are without hooks: a deletion would look for the document in the wrong place.
+        raise PoisonError("hook-failed", "the hook changed a field of the shard key")
+    return hooked
 
 
 def old_place(table: Table, change: Change) -> Shard | None:
@@ -167,7 +180,7 @@ def _fields_of(
     try:
         fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
     except RecursionError:
-        fields = None  # it is not the cause of ours: it would hold a thousand frames for each such item
+        fields = None  # not chained to our error: it would keep a thousand frames for each such item
     if fields is None:
         raise PoisonError("too-deep", "the item is nested too deep")
     if "_id" not in fields and table.rule.metadata_field not in fields:
@@ -183,7 +196,7 @@ def _fields_of(
 
 
 def same_place(one: Shard, other: Shard) -> bool:
-    """Whether two places are the same to MongoDB, which tells true from 1."""
+    """Whether two places are the same to MongoDB, for which true is not 1."""
     return bson_encode(one) == bson_encode(other)
 
 
@@ -199,7 +212,7 @@ def _shard_of(table: Table, fields: Mapping[str, Any]) -> Shard:
 
 
 def _value_at(fields: Any, path: str) -> Any:
-    """The value at a path; null where there is none, as MongoDB takes it."""
+    """The value at a path; null where there is none, as in MongoDB."""
     value = fields
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None

@@ -1,7 +1,7 @@
 """Rules for fields, applied to one document: include, exclude, drop, convert, default, rename. Pure.
 
-Paths go into maps and, as MongoDB's own do, through lists: `lines.price` is the price in each map of the list
-`lines`. What is not there is not made: a default needs the map that it goes into.
+Paths go into maps and, like MongoDB's, through lists: `lines.price` is the price in each map of the list
+`lines`. Missing maps are not created: a default needs the map that it goes into.
 """
 
 import copy
@@ -56,7 +56,7 @@ class Fields:
             node.rule, node.path, node.dropped = rule, text, rule.drop
 
     def apply(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Returns a new document; values that no rule concerns are shared with the old one.
+        """Returns a new document, which shares values without a rule with the old one.
 
         Raises:
             PoisonError: ``bad-conversion`` or ``bad-rename``; the text names the field.
@@ -66,7 +66,7 @@ class Fields:
         return self._applied(self._rules, document) if self._rules.children else document
 
     def name_of(self, attribute: str) -> str | None:
-        """The name that an attribute of the item has in the document; None if it is left out."""
+        """An attribute's name in the document; None if it is left out."""
         node = self._rules.children.get(attribute)
         if (self._include.children and attribute not in self._include.children) or (node and node.dropped):
             return None
@@ -104,7 +104,7 @@ class Fields:
 
 
 def _only(node: _Node, document: dict[str, Any]) -> dict[str, Any]:
-    """What is included; where only a part below a name is, everything else than maps is left out."""
+    """What is included; where only paths below a name are, values that are no maps are left out."""
     result = {}
     for name, child in node.children.items():
         if name in document:

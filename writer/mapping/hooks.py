@@ -1,11 +1,11 @@
-"""Hooks: Python functions of the user's that have the last word on a document.
+"""Hooks: the user's Python functions, which have the last word on a document.
 
     def hook(document: dict[str, Any], change: Change) -> dict[str, Any] | None
 
-The document has the fields as they would be written, without `_id` and metadata; the hook may change it and
-return it, return another one, or return None: the item is not replicated, and a document of it is removed. A
-hook may be called more than once for a change, and holds up the writer while it works: it computes, it does
-not wait. What it raises parks the record.
+The document has the fields that would be written, without `_id` and metadata. The hook may change and return
+it, return another one, or return None: then the item is not replicated, and its document is removed. It may
+be called more than once for a change, and blocks the writer while it runs, so it must not wait. If it raises
+an error, the record is parked.
 """
 
 import copy
@@ -27,7 +27,7 @@ def load_hooks(replication: Replication) -> Mapping[str, Hook]:
     """Imports the hooks that a mapping names.
 
     Returns:
-        The functions, by what stands in the file.
+        The functions, by their names in the file.
 
     Raises:
         MappingError: some cannot be imported, or cannot be called with a document and a change.
@@ -38,7 +38,7 @@ def load_hooks(replication: Replication) -> Mapping[str, Hook]:
         if rule.hook is not None:
             try:
                 hooks[rule.hook] = _load(rule.hook)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does at its import
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever importing a module raises
                 mistakes.append(f"tables.{table}.hook: {rule.hook}: {_why(error)}")
     if mistakes:
         raise MappingError(mistakes)
@@ -46,14 +46,14 @@ def load_hooks(replication: Replication) -> Mapping[str, Hook]:
 
 
 def call(hook: Hook, document: Document, change: Change) -> Document | None:
-    """Lets a hook work on a copy of the document.
+    """Calls a hook with a copy of the document.
 
     Raises:
-        PoisonError: ``hook-failed``: it raised, or returned something else than a document without `_id`.
+        PoisonError: ``hook-failed``: it raised an error, or did not return a document without `_id`.
     """
     try:
         result = hook(copy.deepcopy(document), change)
-    except BaseException as error:  # whatever it is: a hook must not take the writer with it
+    except BaseException as error:  # whatever it is: a hook must not end the writer
         raise PoisonError("hook-failed", f"the hook raised {_described(error)}") from error
     if result is None:
         return None
@@ -84,7 +84,7 @@ def _load(name: str) -> Hook:
         inspect.signature(function).bind({}, None)
     except TypeError as error:
         raise _NoHookError(f"it is not called with a document and a change: {error}") from error
-    except ValueError:  # some callables do not tell their signature
+    except ValueError:  # some callables have no signature
         pass
     return function  # type: ignore[no-any-return]
 
@@ -92,7 +92,7 @@ def _load(name: str) -> Hook:
 def _described(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {str(error)[:500]}"
-    except Exception:  # noqa: BLE001 - an error that cannot even be told
+    except Exception:  # noqa: BLE001 - an error that cannot even be printed
         return type(error).__name__
 
 

@@ -5,7 +5,7 @@ changes go by (`writer.mapping.rules`) all come from here.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
-from writer.mapping.paths import parse_path
+from writer.mapping.paths import Path, parse_path
 from writer.mapping.problems import refuse
 from writer.names import METADATA_FIELD, collection_problem, database_problem, field_problem
 
 NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
-"""What the encoder raises at a value that BSON cannot hold."""
+"""What the encoder raises for a value that BSON cannot hold."""
 
 WILDCARD = "*"
 
@@ -83,7 +83,7 @@ class FieldRule(BaseModel):
 
     @property
     def has_default(self) -> bool:
-        """Tells a default of null from no default."""
+        """Whether a default is given, which may be null."""
         return "default" in self.model_fields_set
 
 
@@ -139,7 +139,15 @@ class TableRule(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        refuse(self._name_problems(), self._path_problems(), self._target_problems(), self._shard_problems())
+        paths: dict[str, Path] = {}
+        unreadable = []
+        for text in (*self.include, *self.exclude, *self.fields):
+            try:
+                paths[text] = parse_path(text)
+            except ValueError as error:
+                unreadable.append(f"the path {text!r} {error}")
+        fields = (self._field_problems(), self._target_problems(paths))
+        refuse(self._name_problems(), unreadable, *fields, self._shard_problems())
         return self
 
     @field_validator("collection")
@@ -161,11 +169,7 @@ class TableRule(BaseModel):
         if len(set(self.key)) < len(self.key):
             yield f"the key names {self.key[0]!r} twice"
 
-    def _path_problems(self) -> Iterator[str]:
-        for text in (*self.include, *self.exclude, *self.fields):
-            _, problem = _read_path(text)
-            if problem:
-                yield problem
+    def _field_problems(self) -> Iterator[str]:
         for text in self.exclude:
             if text in self.fields:
                 yield f"the field {text!r} is excluded, and has rules"
@@ -174,14 +178,14 @@ class TableRule(BaseModel):
         if self.include and self.exclude:
             yield "give either include or exclude, not both"
 
-    def _target_problems(self) -> Iterator[str]:
+    def _target_problems(self, paths: Mapping[str, Path]) -> Iterator[str]:
         """Two fields must not become one."""
-        targets: dict[tuple[str, ...], str] = {}
+        targets: dict[Path, str] = {}
         for text, rule in self.fields.items():
-            path, _ = _read_path(text)
-            if rule.drop or not path:
+            if rule.drop or text not in paths:
                 continue
-            target = (*path[:-1], rule.rename or path[-1])
+            *parents, name = paths[text]
+            target = (*parents, rule.rename or name)
             if (other := targets.setdefault(target, text)) != text:
                 yield f"the fields {other!r} and {text!r} both become {target[-1]!r}"
             if target == (self.metadata_field,):
@@ -253,7 +257,7 @@ class Replication(BaseModel):
                 yield f"the databases {other!r} and {name!r} differ only in case, which MongoDB refuses"
 
     def _overlap_problems(self) -> Iterator[str]:
-        """Nor must two patterns be able to send two tables there."""
+        """Nor must two patterns be able to send two tables to one collection."""
         moving = [name for name in self.patterns if self.tables[name].collection is not None]
         for one, other in itertools.combinations(moving, 2):
             first, second = self.tables[one], self.tables[other]
@@ -267,25 +271,18 @@ class Replication(BaseModel):
 
     @cached_property
     def patterns(self) -> tuple[str, ...]:
-        """The keys of `tables` that are patterns, in the order in which they are tried."""
+        """The keys of `tables` that are patterns, in the order they are tried."""
         found = (table for table in self.tables if table.endswith(WILDCARD))
         return tuple(sorted(found, key=len, reverse=True))
 
     @property
     def databases(self) -> frozenset[str]:
-        """The databases that are named."""
+        """The databases that entries name."""
         return frozenset(rule.database for rule in self.tables.values() if rule.database is not None)
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Whether a name can fit both of two patterns."""
+    """Whether a name can fit both patterns."""
     (before, _, after), (front, _, end) = one.partition(WILDCARD), other.partition(WILDCARD)
     beginnings = before.startswith(front) or front.startswith(before)
     return beginnings and (after.endswith(end) or end.endswith(after))
-
-
-def _read_path(text: str) -> tuple[tuple[str, ...], str | None]:
-    try:
-        return parse_path(text), None
-    except ValueError as error:
-        return (), f"the path {text!r} {error}"

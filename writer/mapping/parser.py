@@ -27,7 +27,7 @@ _EXPECTED = {
     "too_long": "at most two key attributes can stand here",  # only the key has a limit
     "tuple_type": "a list is expected here, such as [id]",
 }
-"""For what pydantic says in terms of Python."""
+"""Instead of what pydantic says in terms of Python."""
 
 
 def parse_replication(text: str, source: str) -> Replication:
@@ -52,12 +52,12 @@ def parse_replication(text: str, source: str) -> Replication:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice: YAML's own loader forgets the first one."""
+    """Refuses duplicate keys: PyYAML's own loader would drop the first one."""
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen = set()
-    for key_node, _ in node.value:  # before those of a merge key (<<) come in, which may be overridden
+    for key_node, _ in node.value:  # before a merge key (<<) adds its own, which may be overridden
         if key_node.tag == _MERGE_KEY:
             continue
         key = loader.construct_object(key_node, deep=True)
@@ -94,16 +94,11 @@ def _mistakes(problem: ErrorDetails) -> Iterator[str]:
         case "value_error":
             message = str(problem["ctx"]["error"])
         case "extra_forbidden":
-            known = _settings_at(len(place))
+            models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}  # by their depth in the file
+            known = sorted(models.get(len(place), FieldRule).model_fields)
             close = difflib.get_close_matches(place[-1], known, n=1)
             guess = f" (did you mean {close[0]}?)" if close else ""
             message = f"there is no such setting{guess}; there are {', '.join(known)}"
         case kind:
             message = _EXPECTED.get(kind, problem["msg"])
     yield f"{'.'.join(place) or 'the file'}: {message}"
-
-
-def _settings_at(depth: int) -> list[str]:
-    """The names of the settings at a depth of the file."""
-    models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}
-    return sorted(models.get(depth, FieldRule).model_fields)

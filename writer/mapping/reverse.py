@@ -1,18 +1,18 @@
 """A replicated document → the item that it stands for. Pure: `bson` here is a codec, not a client.
 
-The way back of `writer.mapping.bson_values` and `writer.mapping.document`, for those who compare both sides,
-or go back to DynamoDB. It needs nothing but the document. What BSON does not tell apart cannot come back:
+Undoes `writer.mapping.bson_values` and `writer.mapping.document`, to compare both sides or to go back to
+DynamoDB. It needs nothing but the document. What BSON does not distinguish cannot come back:
 
 - a set is an array in MongoDB, so it comes back as a list (L), sorted;
 - a number of 35 to 38 digits that no other BSON type holds is a string, so it comes back as one (S);
-- under the policy `double` a number comes back as what the nearest double is; the one beyond DynamoDB's
-  largest number, 1E+126, is refused.
+- under the policy `double` a number comes back as the nearest double; 1E+126, beyond DynamoDB's largest
+  number, is refused.
 
-Numbers come back in one notation: `1.50` and `15E-1` as `1.5`. All else is as it was. What the mapping
+Numbers come back in one notation: `1.50` and `15E-1` as `1.5`. Everything else is as it was. What the mapping
 changed (defaults, conversions) is not undone: a default comes back as an attribute, a date is refused.
 
-PyMongo reads a map with both `$ref` and `$id` as a `DBRef`, which knows no difference between `$db: null` and
-no `$db`; with `document_class=RawBSONDocument` it reads all maps as they are.
+PyMongo reads a map with both `$ref` and `$id` as a `DBRef`, for which `$db: null` and no `$db` are the same;
+with `document_class=RawBSONDocument` it reads all maps as they are.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from shared.errors import PoisonError
 from writer.names import METADATA_FIELD
 
 AttributeValue = dict[str, Any]
-"""A value with its DynamoDB type, as the AWS SDK has it: `{"N": "1.5"}`, `{"B": b"bytes"}`."""
+"""A value with its DynamoDB type, as in the AWS SDK: `{"N": "1.5"}`, `{"B": b"bytes"}`."""
 
 _EXACT = Context(prec=40)  # a Decimal128 has 34 digits, Python's own context 28
 _OTHER_TYPES = {
@@ -55,8 +55,8 @@ def item_of(document: Mapping[str, Any], metadata_field: str = METADATA_FIELD) -
             document, nothing was renamed.
 
     Raises:
-        ValueError: a value is of a BSON type that no attribute becomes, or a number that DynamoDB cannot
-            hold; the text names the field and the type, and never the value.
+        ValueError: a value has a BSON type that no attribute becomes, or is a number that DynamoDB cannot
+            hold; the text names the field and the type, never the value.
     """
     renamed = _renamed(document.get(metadata_field))
     return {
@@ -104,7 +104,7 @@ def _scalar(value: Any, path: str) -> AttributeValue:
 
 
 def _number_text(number: Decimal, kind: str, path: str) -> str:
-    """Plain digits without needless zeros, and without an exponent."""
+    """Plain digits, without an exponent or needless zeros."""
     if not number.is_finite():
         raise _unknown(path, f"{kind} that is not finite")
     text = f"{number.normalize(_EXACT):f}" if number else "0"

@@ -1,4 +1,4 @@
-"""The rules that changes go by: `replication.yaml` with its patterns resolved and its hooks at hand. Pure."""
+"""The rules of each table: `replication.yaml` with its patterns resolved and its hooks loaded. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule
 from writer.mapping.problems import MappingError
 from writer.names import collection_problem
 
-_MOST_TABLES = 1_000  # that are remembered: the names come with the messages
+_MOST_TABLES = 1_000  # that are cached: their names come from messages, so there is no end to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,7 @@ class Table:
         name: of the DynamoDB table.
         database: the target database; empty: that of the settings.
         collection: the target collection.
-        rule: what the file says.
-        fields: its field rules.
-        hook: its hook.
+        rule: its entry in the file.
     """
 
     name: str
@@ -41,7 +39,7 @@ class Table:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a put replaces its document as a whole, in the one place where it can be."""
+        """Whether a put replaces its whole document, in the one place where it can be."""
         return self.hook is None and self.rule.mode is Mode.REPLACE and not self.rule.shard_key
 
     def effect(self, change: Change) -> Deletes:
@@ -52,7 +50,7 @@ class Table:
 
 
 class Rules:
-    """All tables, those without an entry included."""
+    """The rules of all tables, including those without an entry."""
 
     def __init__(
         self,
@@ -65,7 +63,7 @@ class Rules:
         Args:
             replication: its content; None: the defaults for every table.
             hooks: the functions of all hooks that it names (`writer.mapping.hooks.load_hooks`).
-            database: the database of the settings, where it is known.
+            database: the database of the settings, if known.
 
         Raises:
             MappingError: two tables go to one collection, now that the database is known.
@@ -90,15 +88,15 @@ class Rules:
 
     @property
     def have_hooks(self) -> bool:
-        """Whether functions of the user's are called."""
+        """Whether the user's functions are called."""
         return bool(self._hooks)
 
     def table(self, name: str) -> Table:
         """The rules of a table.
 
         Raises:
-            PoisonError: ``bad-collection``: its name cannot be that of a collection, or the collection is
-                that of another table.
+            PoisonError: ``bad-collection``: no collection can have its name, or another table has the
+                collection.
         """
         table = self._tables.get(name)
         if table is None:

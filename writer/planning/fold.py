@@ -1,6 +1,6 @@
 """Several changes of one document → one write with the outcome of applying them one after the other. Pure.
 
-A change that cannot become a document gives way: what is left has the outcome that it would have alone.
+A change that cannot become a document is left out: the outcome is that of the others.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from writer.mapping.rules import Table
 from writer.write import Identity, Mark, Merge, Removal, Shard, Target, Write
 
 Refusals = Mapping[tuple[Identity, str], PoisonError]
-"""Changes, by document and version, that MongoDB refused for good."""
+"""The changes that MongoDB refused for good, by document and version."""
 
 Unfit = list[tuple[Change, int, PoisonError]]
 """Changes that cannot be applied, each with the index of its message."""
@@ -31,10 +31,10 @@ class Candidates:
 
 
 def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfit]:
-    """Finds the write of some changes.
+    """Finds the write for all changes of a document.
 
-    The newest put is what the document shall hold. A newer deletion that leaves the document marks it; one
-    that removes it, or a put that the hook does not want, makes older changes of no interest.
+    The document becomes the newest put. A newer deletion that keeps the document marks it; one that removes
+    it, or a put that the hook does not want, ends the search: older changes do not matter.
 
     Returns:
         The write (None: there is nothing to write), and the changes that cannot be applied.
@@ -64,16 +64,16 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
 
 
 def can_stand_apart(table: Table) -> bool:
-    """Whether `apart` has the outcome of `fold`: a put needs nothing of what the changes before it did."""
+    """Whether `apart` has the outcome of `fold`: a put does not depend on the changes before it."""
     return table.rule.mode is Mode.REPLACE and not table.rule.shard_key
 
 
 def apart(candidates: Candidates, refusals: Refusals) -> tuple[list[Write], Unfit]:
     """The same changes, each as a write of its own: newest first, down to the deletion that ends the search.
 
-    For documents of which MongoDB refused the newest change. One write after another, each in a plan of its
-    own, until one is taken, would take as many rounds as there are changes. The guard makes the order
-    irrelevant to the outcome; in this one, what is older than a change that is taken changes nothing.
+    For documents whose newest change MongoDB refused: with one write in each plan, until MongoDB takes one,
+    there could be as many rounds as changes. The guard makes their order irrelevant to the outcome; in this
+    one, the writes after the first that MongoDB takes change nothing.
 
     Returns:
         The writes, and the changes that cannot be applied.
@@ -127,13 +127,12 @@ class _Outcome:
     """What becomes of the document; changes are taken newest first.
 
     Attributes:
-        change: the newest change that is to be written, and `message` the index of its message.
-        image: what is put.
+        change: the newest change to write, and `message` the index of its message.
         removal: the deletion that ends the search for a put.
         left: places that the document left.
         gone: attributes that left the item.
-        reset: the newest removal before the put.
-        covered: indices of the messages whose changes are seen to.
+        reset: version of the newest removal before the put.
+        covered: indices of the messages whose changes the write stands for.
     """
 
     table: Table
@@ -150,7 +149,7 @@ class _Outcome:
 
     @property
     def is_known(self) -> bool:
-        """Whether it is known what the document shall hold."""
+        """Whether older changes no longer matter to what the document holds."""
         return self.image is not None or self.removal is not None
 
     def take(self, change: Change, message: int) -> None:
@@ -191,7 +190,7 @@ class _Outcome:
             self.gone |= change.gone
 
     def write(self) -> Write | None:
-        """The write of it all; None if there is nothing to do."""
+        """The write; None if there is nothing to do."""
         if self.change is None:
             return None
         shard = self._shard()
@@ -215,7 +214,7 @@ class _Outcome:
         try:
             return old_place(self.table, change)
         except PoisonError:
-            return None  # an image with these values was never written, so the document is not there
+            return None  # an image with these values was never written, so no document is there
 
     def _leave(self, place: Shard | None, change: Change) -> None:
         if self.table.rule.shard_key and place is not None:
@@ -232,6 +231,6 @@ class _Outcome:
         if self.image is None or self.image.merge is None:
             return None
         gone = {name for attribute in self.gone if (name := self.table.fields.name_of(attribute))}
-        # An upsert makes the fields of its filter, even where they are null because the item has none.
+        # An upsert creates the fields of its filter, even as null if the item does not have them.
         gone.update(path.split(".")[0] for path in self.table.rule.shard_key)
         return replace(self.image.merge, unset=sorted(gone), reset=self.reset)

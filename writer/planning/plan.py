@@ -1,8 +1,8 @@
-"""Messages → plan: at most one write per document, and what can never be applied as data. Pure.
+"""Messages → plan: at most one write per document; what can never be applied is data, to be parked. Pure.
 
-Of several changes of one document one write has the outcome of all (`writer.planning.fold`); a change that
-cannot become a document goes to the dead-letter queue alone. So the writes of a plan may be done in any
-order. Where MongoDB refused such a write, each of these changes has its own in the next plan, newest first.
+One write has the outcome of all changes of a document (`writer.planning.fold`), so the writes of a plan may
+be done in any order. A change that cannot become a document goes to the dead-letter queue alone. If MongoDB
+refuses a write, the next plan has a write for each of its changes, newest first.
 """
 
 from collections import Counter
@@ -28,7 +28,6 @@ class Poison:
 
     Attributes:
         message: index of the message it came from.
-        letter: how it is parked.
         op: of the change; None: not known.
     """
 
@@ -150,12 +149,12 @@ def _older(than: int | None, entries: Sequence[Change | Rejected]) -> int | None
 
 
 def letter_of_change(message: Message, change: Change, error: PoisonError, park_limit: int) -> DeadLetter:
-    """The dead letter of one change: an envelope with it alone, ready to be sent again."""
+    """The dead letter of one change: an envelope with only that change, ready to be sent again."""
     try:
         body = seal(change.table, change.stream, [encode_change(change)], park_limit)
         key, sequence = canonical_key(change.key).decode(), change.sequence
     except PoisonError:
-        # Nested deeper than JSON is written: keep the message that holds it, in one letter for all of them.
+        # Nested too deep to be written as JSON: park the message that holds it, once for all such changes.
         body, key, sequence = as_it_came(message.body, park_limit), "", ""
     known = {"table": change.table, "key": key, "sequence": sequence, "event_id": change.event_id}
     return _letter(message, body, error, **known)

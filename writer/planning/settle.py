@@ -1,8 +1,8 @@
 """Plan + outcome → what to park, acknowledge and give back. Pure.
 
-Law: a message is acknowledged only if every change in it is durable in MongoDB, stale, or to be parked
-(parking comes first; if it fails, nothing is acknowledged). Within a message group nothing after a message
-that stays is acknowledged before it.
+Law: a message is acknowledged only if each of its changes is durable in MongoDB, stale, or to be parked
+(parking comes first; if it fails, nothing is acknowledged). Within a message group, no message is
+acknowledged before an earlier one.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ class Settlement:
     """How a batch ends.
 
     Attributes:
-        park: letters for the dead-letter queue; to be parked before anything else.
+        park: letters for the dead-letter queue, before anything else.
         acknowledge: messages to delete.
-        give_back: messages to make visible again, to be tried later.
+        give_back: messages to make visible again, for a later try.
     """
 
     park: Sequence[DeadLetter]
@@ -31,10 +31,10 @@ class Settlement:
 
 
 def refusals_to_plan_again(plan: Plan, outcome: Outcome) -> Refusals:
-    """Returns the refused changes behind which older ones of the same document wait.
+    """Returns the refused changes that stood for others of the same document; empty if there are none.
 
-    One bad record parks one record: the batch is planned again without it, so that the newest change that
-    MongoDB takes is applied. Empty when there is nothing to plan again.
+    Of these only the refused change is parked: the batch is planned again without it, so that the newest
+    change that MongoDB takes is applied.
     """
     return {
         (plan.writes[index].identity, plan.writes[index].version): _poison(failure)
@@ -44,13 +44,7 @@ def refusals_to_plan_again(plan: Plan, outcome: Outcome) -> Refusals:
 
 
 def settle(plan: Plan, outcome: Outcome, park_limit: int) -> Settlement:
-    """Decides about every message of the plan.
-
-    Args:
-        plan: what was to be done.
-        outcome: what became of `plan.writes`.
-        park_limit: bytes that a parked message may have.
-    """
+    """Decides about every message of the plan; a parked message may have `park_limit` bytes."""
     letters = [poison.letter for poison in plan.poison]
     unsettled: set[int] = set()
     for index, failure in outcome.failures.items():

@@ -1,4 +1,4 @@
-"""How much of a batch is worked on at once, so that memory is bounded whatever the messages are. Pure."""
+"""Cuts a batch into slices that are worked on one after another, which bounds memory. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,16 +6,16 @@ from shared.envelope import is_compressed
 from writer.ports import Message
 
 SLICE_CHARACTERS = 1024 * 1024
-"""As many as the largest message has; a usual batch is much smaller. As objects it takes 60 MB at worst."""
+"""The size of the largest message; a usual batch is much smaller. In memory a slice takes at most 60 MB."""
 
 
 def slices(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Sequence[Message]]]:
-    """Cuts a batch, nearly always into one part.
+    """Cuts a batch, nearly always into one slice.
 
-    Until the inbox knows how large messages are it can receive ten of the largest, or ten that inflate.
+    Before the inbox knows how large messages are, it can receive ten of the largest, or ten compressed ones.
 
     Returns:
-        Parts in the order of the messages, each with all that comes after it. A compressed message is a part
+        Slices in the order of the messages, each with the messages after it. A compressed message is a slice
         of its own.
     """
     start, size = 0, 0
@@ -32,5 +32,5 @@ def slices(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Seq
 
 
 def inflates(part: Sequence[Message]) -> bool:
-    """Whether the part is a compressed message: of these the process works on one at a time."""
+    """Whether it is a compressed message, of which the process works on one at a time."""
     return is_compressed(part[0].body)
