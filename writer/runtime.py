@@ -13,18 +13,15 @@ if TYPE_CHECKING:
 
 
 class SystemClock:
-    """The machine's time and asyncio's sleep."""
+    """The `writer.ports.Clock` of the machine and of asyncio."""
 
     def monotonic(self) -> float:
-        """See `writer.ports.Clock`."""
         return time.monotonic()
 
     def now(self) -> float:
-        """See `writer.ports.Clock`."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """See `writer.ports.Clock`."""
         await asyncio.sleep(seconds)
 
 

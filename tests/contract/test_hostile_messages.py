@@ -20,7 +20,7 @@ from writer.runtime import SystemClock
 from writer.service import Service
 from writer.sqs.inbox import SqsInbox
 from writer.telemetry.health import Health
-from writer.telemetry.observer import Observers
+from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ async def test_good_messages_arrive_behind_hostile_ones(
             inbox = SqsInbox(aio, queues.url, queues.dead_letter_url)
             await inbox.open()
             running = asyncio.create_task(
-                Service(inbox, sink, Rules(), clock, Health(clock), observer=Observers()).run(2, stop, 20)
+                Service(inbox, sink, Rules(), clock, Health(clock), observer=Observer()).run(2, stop, 20)
             )
             until = time.monotonic() + HANG_TIMEOUT_S
             while collection.count_documents({"_id": {"$in": list(good)}}) < len(good):

@@ -31,7 +31,7 @@ from writer.service import Service
 from writer.sqs.inbox import SqsInbox
 from writer.sqs.lease import Lease
 from writer.telemetry.health import Health
-from writer.telemetry.observer import Observers
+from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -116,7 +116,7 @@ async def pipeline(
             inbox = SqsInbox(sqs, queues.url, queues.dead_letter_url)
             await inbox.open()
             clock = SystemClock()
-            service = Service(inbox, sink, Rules(), clock, Health(clock), observer=Observers())
+            service = Service(inbox, sink, Rules(), clock, Health(clock), observer=Observer())
             yield Pipeline(stack.client("sqs"), queues, inbox, service, client[database][TABLE], clock)
     sink.close()
 

@@ -25,7 +25,7 @@ from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone, apply
 from writer.service import Service
 from writer.telemetry.health import Health
-from writer.telemetry.observer import Observers
+from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
@@ -115,7 +115,7 @@ class Race:
         self.marks = marks
         rules = Rules(parse_replication(MARKS, "replication.yaml") if marks else None)
         self.service = Service(
-            self.inbox, sink_class(self.store), rules, clock, Health(clock), observer=Observers()
+            self.inbox, sink_class(self.store), rules, clock, Health(clock), observer=Observer()
         )
         self.holders: dict[int, Holder] = {}
         self.left = Counter(crash=1) if marks else Counter(freeze=1, crash=1, again=1)

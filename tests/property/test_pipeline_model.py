@@ -40,7 +40,7 @@ from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone
 from writer.service import Service
 from writer.telemetry.health import Health
-from writer.telemetry.observer import Observers
+from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -133,7 +133,7 @@ class Model(RuleBasedStateMachine):
         self.store.at_point = self._operation
         self.stop = asyncio.Event()
         sink, health = self.sink_class(self.store), Health(self.clock)
-        self.service = self.service_class(self.inbox, sink, Rules(), self.clock, health, observer=Observers())
+        self.service = self.service_class(self.inbox, sink, Rules(), self.clock, health, observer=Observer())
         self.sqs = ModelSqs(self.inbox)
         self.runner = asyncio.Runner()
         configuration = Settings("queue", "dead", LANES, frozenset(), "ERROR")

@@ -14,6 +14,7 @@ import bson
 from shared.version import BACKFILL
 from writer.mongodb.apply import Tombstone, Written, apply
 from writer.ports import Failure, FailureKind, Message
+from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -387,7 +388,7 @@ class FakeStore:
         return None
 
 
-class Told:
+class Told(Observer):
     """An observer that remembers what it is told."""
 
     def __init__(self) -> None:

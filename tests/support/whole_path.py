@@ -19,7 +19,7 @@ from writer.runtime import SystemClock
 from writer.service import Service
 from writer.sqs.lease import Lease
 from writer.telemetry.health import Health
-from writer.telemetry.observer import Observers
+from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,7 +68,7 @@ class WholePath:
         for message in messages:
             inbox.send(message.body, message.group)
         clock = SystemClock()
-        service = Service(inbox, self._sink, self._rules, clock, Health(clock), observer=Observers())
+        service = Service(inbox, self._sink, self._rules, clock, Health(clock), observer=Observer())
         received = await inbox.receive()
         await service.process(received, Lease(inbox, received, clock, clock.monotonic()), asyncio.Event())
         assert inbox.letters == []

@@ -48,7 +48,7 @@ _Identity = tuple[str, str, Hashable]
 
 
 class MongoSink:
-    """Writes through a small, fixed pool of connections."""
+    """A `writer.ports.Sink` and a `writer.mongodb.apply.Store` on a small, fixed pool of connections."""
 
     def __init__(
         self, client: AgnosticClient[Any], database: str, databases: Iterable[str] = frozenset()
@@ -130,14 +130,14 @@ class MongoSink:
             raise translated(error) from error
 
     async def ping(self) -> None:
-        """See `writer.ports.Sink.ping`; raises as `open`."""
+        """Raises what `open` raises."""
         try:
             await self._database("").command("ping")
         except PyMongoError as error:
             raise translated(error) from error
 
     async def apply(self, writes: Sequence[Write]) -> Outcome:
-        """See `writer.ports.Sink.apply`.
+        """Applies writes, guarded (`writer.mongodb.apply`).
 
         Raises:
             TransientError: nothing can be said about the batch; apply it again.
@@ -149,7 +149,6 @@ class MongoSink:
             raise translated(error) from error
 
     async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
-        """See `writer.mongodb.apply.Store`."""
         by_database: defaultdict[str, list[UpdateOne]] = defaultdict(list)
         for write, tombstone in tombstones:
             pipeline = tombstone_pipeline(write.target, tombstone.removed, tombstone.mark)
@@ -159,7 +158,6 @@ class MongoSink:
             await self._tombstones(database).bulk_write(operations, ordered=False)
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
-        """See `writer.mongodb.apply.Store`."""
         by_database: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for put in puts:
             by_database[put.target.database].append(tombstone_id(put.target))
@@ -180,7 +178,6 @@ class MongoSink:
         return newer
 
     async def write(self, commands: Sequence[Command]) -> Written:
-        """See `writer.mongodb.apply.Store`; collection by collection."""
         by_place: defaultdict[Place, dict[int, Command]] = defaultdict(dict)
         for index, command in enumerate(commands):
             target = command.write.target

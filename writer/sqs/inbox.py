@@ -91,7 +91,7 @@ def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> Q
 
 
 class SqsInbox:
-    """Receives from one FIFO queue, parks in its dead-letter queue."""
+    """A `writer.ports.Inbox`: receives from one FIFO queue, parks in its dead-letter queue."""
 
     def __init__(self, sqs: SQSClient, queue_url: str, dead_letter_queue_url: str) -> None:
         self._sqs = sqs
@@ -114,16 +114,14 @@ class SqsInbox:
 
     @property
     def visibility(self) -> float:
-        """See `writer.ports.Inbox`."""
         return self._facts.visibility
 
     @property
     def park_limit(self) -> int:
-        """See `writer.ports.Inbox`."""
         return self._facts.park_limit
 
     async def receive(self) -> Sequence[Message]:
-        """See `writer.ports.Inbox`; while requests come back full, one more, until it is enough.
+        """Sends requests as long as they come back full, until the batch is large enough.
 
         For how many messages a request asks depends on their size of late, so that what all loops hold at
         once is bounded, whatever waits in the queue.
@@ -145,7 +143,6 @@ class SqsInbox:
         return messages
 
     def hurry(self) -> None:
-        """See `writer.ports.Inbox`."""
         self._hurries = True
 
     async def _receive(self, number: int, wait: int) -> list[Message]:
@@ -181,11 +178,9 @@ class SqsInbox:
         return max(1, min(MAX_ENTRIES, int(room / max(self._largest, 1))))
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """See `writer.ports.Inbox`."""
         return await self._change_visibility(messages, self._facts.visibility)
 
     async def release(self, messages: Sequence[Message], delay: int) -> None:
-        """See `writer.ports.Inbox`."""
         await self._change_visibility(messages, delay)
 
     async def _change_visibility(self, messages: Sequence[Message], seconds: int) -> Sequence[Message]:
@@ -208,7 +203,6 @@ class SqsInbox:
         return lost
 
     async def delete(self, messages: Sequence[Message]) -> None:
-        """See `writer.ports.Inbox`."""
         for batch in batches(messages):
             try:
                 answer = await self._sqs.delete_message_batch(
@@ -227,7 +221,6 @@ class SqsInbox:
                 log.warning("messages were not deleted", extra={"codes": sorted({e["Code"] for e in failed})})
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
-        """See `writer.ports.Inbox`."""
         limit = self._facts.park_limit
         entries = [letter.entry("", limit) for letter in letters]
         for batch in batches(entries, entry_size, limit):

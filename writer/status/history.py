@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from writer.status.window import SLOTS, STEP, Window
 from writer.telemetry.histogram import Histogram
-from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Result
+from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Observer, Result
 
 if TYPE_CHECKING:
     from array import array
@@ -79,7 +79,7 @@ class Row:
         return {result: int(sum(column)) for result, column in self.counts.items()}
 
 
-class History:
+class History(Observer):
     """Is told as an `Observer`, and answers what it was told."""
 
     def __init__(self, clock: Clock) -> None:
@@ -101,7 +101,6 @@ class History:
         self.happened: deque[Happened] = deque(maxlen=MOST_TROUBLES)
 
     def batch(self, batch: Batch) -> None:
-        """See `Observer`."""
         now = self._clock.monotonic()
         place = self._place(now)
         self._batches[place] += 1
@@ -122,7 +121,6 @@ class History:
             self._happens(now, code, "", table[:LONGEST_NAME])
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
-        """See `Observer`."""
         self._place(self._clock.monotonic())
         self._age(loop)
         if held is None:
@@ -131,14 +129,12 @@ class History:
             self._held[loop] = held, self._window.latest
 
     def called(self, call: Call, seconds: float) -> None:
-        """See `Observer`."""
         place = self._place(self._clock.monotonic())
         number, total = self._calls[call]
         number[place] += 1
         total[place] += seconds
 
     def backlog(self, backlog: Backlog) -> None:
-        """See `Observer`."""
         now = self._clock.monotonic()
         place = self._place(now)
         self._waiting[place] = backlog.waiting
@@ -146,11 +142,7 @@ class History:
         self._dead[place] = backlog.dead_letters
         self.samples.append(Sample(now, backlog))
 
-    def oldest_received(self, age: float) -> None:
-        """See `Observer`. Not remembered: what waited in the queue shows in the lag."""
-
     def trouble(self, trouble: Trouble) -> None:
-        """See `Observer`."""
         self._happens(self._clock.monotonic(), trouble.cause, trouble.words[:_MOST_WORDS], None)
 
     @property

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from writer.telemetry.health import Dependency
 from writer.telemetry.in_flight import InFlight
-from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Cause
+from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Cause, Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ _MESSAGES = (1, 2, 5, 10, 20, 30, 40, 50, 60)
 _MINUTE = 60.0
 
 
-class Metrics:
+class Metrics(Observer):
     """An observer that counts for Prometheus."""
 
     def __init__(self, facts: Facts, health: Health, clock: Clock) -> None:
@@ -115,7 +115,6 @@ class Metrics:
         Info("replicator_build", "The program.", registry=registry).info({"version": facts.version})
 
     def batch(self, batch: Batch) -> None:
-        """See `writer.telemetry.observer.Observer`, here and below."""
         for counted in batch.counted:
             self._changes.labels(self._table(counted.table), counted.operation, counted.result).inc(
                 counted.changes
@@ -128,23 +127,18 @@ class Metrics:
         self._asked.success()
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
-        """Likewise."""
         self._hands.hold(loop, held)
 
     def called(self, call: Call, seconds: float) -> None:
-        """Likewise."""
         (self._bulk if call is Call.BULK else self._requests[call]).observe(seconds)
 
     def backlog(self, backlog: Backlog) -> None:
-        """Likewise."""
         self._asked.backlog = backlog
 
     def oldest_received(self, age: float) -> None:
-        """Likewise."""
         self._asked.waited.add(age)
 
     def trouble(self, trouble: Trouble) -> None:
-        """Likewise."""
         self._retries[trouble.cause].inc()
 
     def route(self) -> web.RouteDef:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,66 +184,54 @@ class Facts:
     loops: int
 
 
-class Observer(Protocol):
-    """Is told what happens, as it happens."""
+class Observer:
+    """Is notified of what happens. This one ignores everything; subclasses override what they use."""
 
     def batch(self, batch: Batch) -> None:
         """A batch has ended."""
-        ...
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
         """What a loop holds from now on; None: nothing."""
-        ...
 
     def called(self, call: Call, seconds: float) -> None:
         """A request was answered after so many seconds."""
-        ...
 
     def backlog(self, backlog: Backlog) -> None:
-        """The queues were asked."""
-        ...
+        """The queues reported their backlog."""
 
     def oldest_received(self, age: float) -> None:
         """Messages were received, of which the oldest had waited in the queue for so many seconds."""
-        ...
 
     def trouble(self, trouble: Trouble) -> None:
         """Something went wrong."""
-        ...
 
 
-class Observers:
+class Observers(Observer):
     """Several observers as one."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
     def batch(self, batch: Batch) -> None:
-        """See `Observer`."""
         for each in self._observers:
             each.batch(batch)
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
-        """See `Observer`."""
         for each in self._observers:
             each.in_hand(loop, held)
 
     def called(self, call: Call, seconds: float) -> None:
-        """See `Observer`."""
         for each in self._observers:
             each.called(call, seconds)
 
     def backlog(self, backlog: Backlog) -> None:
-        """See `Observer`."""
         for each in self._observers:
             each.backlog(backlog)
 
     def oldest_received(self, age: float) -> None:
-        """See `Observer`."""
         for each in self._observers:
             each.oldest_received(age)
 
     def trouble(self, trouble: Trouble) -> None:
-        """See `Observer`."""
         for each in self._observers:
             each.trouble(trouble)

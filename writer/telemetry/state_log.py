@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from shared.emf import Unit, with_metrics
 from writer.telemetry.histogram import Histogram
 from writer.telemetry.in_flight import InFlight
-from writer.telemetry.observer import Result
+from writer.telemetry.observer import Observer, Result
 
 if TYPE_CHECKING:
     from writer.ports import Clock
     from writer.telemetry.health import Health
-    from writer.telemetry.observer import Backlog, Batch, Call, InHand, Trouble
+    from writer.telemetry.observer import Batch, InHand, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ DIMENSION = "Queue"
 """The templates give the queue's name: the writers of a queue are one series."""
 
 
-class StateLog:
+class StateLog(Observer):
     """An observer that sums up until it is asked to write."""
 
     def __init__(self, health: Health, clock: Clock, name: str | None) -> None:
@@ -60,27 +60,15 @@ class StateLog:
         self._retries = 0
 
     def batch(self, batch: Batch) -> None:
-        """See `writer.telemetry.observer.Observer`, here and below."""
         for counted in batch.counted:
             self._results[counted.result] += counted.changes
         for lag in batch.lags:
             self._lags.add(lag.seconds, lag.changes)
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
-        """Likewise."""
         self._hands.hold(loop, held)
 
-    def called(self, call: Call, seconds: float) -> None:
-        """Likewise; not in the line."""
-
-    def backlog(self, backlog: Backlog) -> None:
-        """Likewise; CloudWatch has it from SQS itself."""
-
-    def oldest_received(self, age: float) -> None:
-        """Likewise."""
-
     def trouble(self, trouble: Trouble) -> None:  # noqa: ARG002 - all count alike
-        """Likewise."""
         self._retries += 1
 
     def write(self) -> None:

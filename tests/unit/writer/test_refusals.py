@@ -16,7 +16,7 @@ from writer.mapping.rules import Rules
 from writer.service import Service
 from writer.sqs.lease import Lease
 from writer.telemetry.health import Health
-from writer.telemetry.observer import Observers
+from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from shared.change import Change
@@ -36,7 +36,7 @@ class Batch:
         self.sink.required[TABLE] = "n"
         rules = Rules(parse_replication(f"tables: {{{TABLE}: {{deletes: {deletes}}}}}", "replication.yaml"))
         self.service = Service(
-            self.inbox, self.sink, rules, self.clock, Health(self.clock), observer=Observers()
+            self.inbox, self.sink, rules, self.clock, Health(self.clock), observer=Observer()
         )
 
     async def go(self) -> None:

@@ -12,7 +12,7 @@ from writer.mapping.rules import Rules
 from writer.planning.slices import SLICE_CHARACTERS, inflates, slices
 from writer.service import Service
 from writer.telemetry.health import Health
-from writer.telemetry.observer import Observers
+from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from writer.ports import Message
@@ -54,7 +54,7 @@ class Writer:
         self.sink = FakeSink()
         self.sink.faults.at_point = self.point
         self.service = Service(
-            self.inbox, self.sink, Rules(), self.clock, Health(self.clock), observer=Observers()
+            self.inbox, self.sink, Rules(), self.clock, Health(self.clock), observer=Observer()
         )
         self.now = self.most = 0
         self.stop = asyncio.Event()
