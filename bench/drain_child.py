@@ -25,6 +25,7 @@ from bench.load import read
 from bench.memory_inbox import MemoryInbox
 from shared.aws import sqs_client
 from shared.envelope import decode
+from writer.context import Context
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Command
 from writer.mongodb.bulk import guarded
@@ -41,7 +42,6 @@ from writer.telemetry.health import Health
 from writer.telemetry.metrics import Metrics
 from writer.telemetry.observer import Facts, Observers
 from writer.telemetry.state_log import StateLog
-from writer.telemetry.timed import TimedInbox, TimedSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -209,11 +209,10 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
         watch = _Stopwatch()
         for method in ("batch", "in_hand", "called", "backlog", "oldest_received", "trouble"):
             setattr(told, method, watch.timed(getattr(told, method)))
-        resources.enter_context(patch("writer.service.account", watch.timed(account)))
-        ports = TimedInbox(inbox, told, clock), TimedSink(sink, told, clock)
-        service = Service(*ports, Rules(), clock, health, observer=told)
+        resources.enter_context(patch("writer.processor.account", watch.timed(account)))
+        service = Service(Context(clock, health, told, stop), inbox, sink, Rules())
         async with asyncio.TaskGroup() as group:
-            group.create_task(service.run(loops, stop, _GRACE))
+            group.create_task(service.run(loops, _GRACE))
             await inbox.done.wait()
             seconds, cpu = time.perf_counter() - inbox.began, time.process_time() - inbox.cpu_began
             stop.set()

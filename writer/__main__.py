@@ -17,31 +17,28 @@ from typing import TYPE_CHECKING
 
 from shared import logs
 from shared.aws import sqs_client
-from shared.errors import FatalError, TransientError, fatal_reasons
+from shared.errors import FatalError, fatal_reasons
+from writer.context import Context
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Replication
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
-from writer.runtime import Backoff, SystemClock, done_before, spare_the_collector
+from writer.runtime import SystemClock, done_before, spare_the_collector
 from writer.service import Service
 from writer.settings import DRAIN_GRACE, Settings
-from writer.side_tasks import log_state, sweep_until, watch_backlog
-from writer.sqs.backlog import Queues
+from writer.side_tasks import log_state, sweep_until_stop, watch_backlog
 from writer.sqs.inbox import WAIT_SECONDS, SqsInbox
 from writer.status.history import History
 from writer.status.page import StatusPage, routes
 from writer.status.server import serve
 from writer.telemetry.health import Dependency, Health
 from writer.telemetry.metrics import Metrics
-from writer.telemetry.observer import Cause, Facts, Observers, Trouble
+from writer.telemetry.observer import Facts, Observers
 from writer.telemetry.state_log import StateLog
-from writer.telemetry.timed import TimedInbox, TimedSink
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
-
-    from writer.telemetry.observer import Observer
+    from collections.abc import Iterable, Mapping
 
 log = logging.getLogger("writer")
 
@@ -113,9 +110,9 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
     metrics = Metrics(facts, health, clock)
     state = StateLog(health, clock, settings.cloudwatch_metrics)
     history = History(clock)
-    observer = Observers(metrics, state, history)
+    context = Context(clock, health, Observers(metrics, state, history), stop)
     page = StatusPage(history, health, clock, facts, stop.is_set)
-    # Each loop waits in at most one call, its lease in another one; and the backlog is asked for.
+    # A loop waits in one call at most, its lease in another one; and the backlog is asked for.
     connections = 2 * settings.loops + 3
     sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
     try:
@@ -125,53 +122,30 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
         ):
             try:
                 inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
-                if await done_before(stop, _open(inbox, sink, health, observer)):
+                await done_before(stop, _open(context, inbox, sink))
+                if not stop.is_set():
                     log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
-                    service = Service(
-                        TimedInbox(inbox, observer, clock),
-                        TimedSink(sink, observer, clock),
-                        rules,
-                        clock,
-                        health,
-                        observer=observer,
-                    )
-                    queues = Queues(sqs, settings.queue_url, settings.dead_letter_queue_url)
+                    service = Service(context, inbox, sink, rules)
                     async with asyncio.TaskGroup() as group:
                         side = [
-                            group.create_task(sweep_until(stop, sink, clock, observer), name="sweep"),
-                            group.create_task(watch_backlog(stop, queues, observer, clock), name="backlog"),
-                            group.create_task(log_state(stop, state, clock), name="state"),
+                            group.create_task(sweep_until_stop(context, sink.sweep), name="sweep"),
+                            group.create_task(watch_backlog(context, inbox.backlog), name="backlog"),
+                            group.create_task(log_state(context, state), name="state"),
                         ]
-                        await service.run(settings.loops, stop, DRAIN_GRACE)
+                        await service.run(settings.loops, DRAIN_GRACE)
                         for task in side:
                             task.cancel()
             finally:
-                state.write()  # before the status server's end, for which it may have to wait
+                state.write()  # before the status server ends, which can take a while
     finally:
         sink.close()
     log.info("stopped")
 
 
-async def _open(inbox: SqsInbox, sink: MongoSink, health: Health, observer: Observer) -> None:
-    await _opened(inbox.open, Dependency.SQS, health, observer)
-    await _opened(sink.open, Dependency.MONGODB, health, observer)
-
-
-async def _opened(
-    action: Callable[[], Awaitable[None]], part: Dependency, health: Health, observer: Observer
-) -> None:
-    """Waits for a part that may come later than we do."""
-    backoff = Backoff()
-    while True:
-        try:
-            await action()
-        except TransientError as error:
-            health.lost(part, str(error))
-            observer.trouble(Trouble(Cause(part.value), str(error)))
-            await asyncio.sleep(backoff.next())
-        else:
-            health.found(part)
-            return
+async def _open(context: Context, inbox: SqsInbox, sink: MongoSink) -> None:
+    """Waits for dependencies that start later than we do."""
+    if await context.retry(inbox.open, Dependency.SQS):
+        await context.retry(sink.open, Dependency.MONGODB)
 
 
 if __name__ == "__main__":

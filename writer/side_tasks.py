@@ -1,24 +1,23 @@
 """The loops beside the drain loops: the sweep, the backlog of the queues, the log line about the state.
 
-Law: nothing depends on what they find, and each ends when the writer stops. A transient error is left to the
-next round.
+Law: nothing depends on what they find, and each ends when the writer stops. After a transient error the next
+round tries again.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.errors import FatalError, TransientError
 from writer.runtime import done_before
-from writer.telemetry.observer import Backlog, Cause, Trouble
+from writer.telemetry.observer import Backlog, Cause
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Awaitable, Callable
 
-    from writer.ports import Clock
-    from writer.telemetry.observer import Observer
+    from writer.context import Context
     from writer.telemetry.state_log import StateLog
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ SWEEP_WINDOW = 3 * 3600.0
 """Tombstones younger than this (seconds) are swept. A writer that was frozen for longer is a new machine."""
 
 BACKLOG_INTERVAL = 15.0
-"""Seconds between two looks at the queues: of two queues 350,000 requests a month, which cost some cents."""
+"""Seconds between two looks at the queues: for two queues 350,000 requests a month, which cost some cents."""
 
 STATE_INTERVAL = 60.0
 """Seconds between two lines: CloudWatch keeps one figure a minute."""
@@ -38,70 +37,52 @@ STATE_INTERVAL = 60.0
 _SHARE = 0.05  # of the time at most, so that a sweep over very many deletes does not load the database
 
 
-class Sweeper(Protocol):
-    """What the sweep needs of the database."""
+async def sweep_until_stop(context: Context, sweep: Callable[[float], Awaitable[int]]) -> None:
+    """Sweeps about once a minute: removes documents that are older than their tombstone.
 
-    async def sweep(self, window: float) -> int:
-        """Removes documents older than their tombstones of the last `window` seconds; returns how many.
+    It is the last step of `writer.mongodb.apply`, and rarely finds anything: a writer must have been frozen
+    for longer than the visibility timeout, woken, inserted an old image, and died before it looked at the
+    tombstones once more, after another writer had finished the delete. The first sweep comes sooner: a writer
+    that starts often takes the place of one that died.
 
-        Raises:
-            TransientError: the database does not answer.
-            FatalError: it refuses us.
-        """
-        ...
+    Args:
+        context: of the writer.
+        sweep: takes the age of the oldest tombstones to look at, seconds; returns the number of documents it
+            removed.
 
-
-class Queues(Protocol):
-    """What the backlog is asked of."""
-
-    async def backlog(self) -> Backlog:
-        """How much waits in the queue and in its dead-letter queue.
-
-        Raises:
-            TransientError: SQS does not answer.
-            FatalError: it refuses us.
-        """
-        ...
-
-
-async def sweep_until(stop: asyncio.Event, sweeper: Sweeper, clock: Clock, observer: Observer) -> None:
-    """Sweeps about once a minute: removes documents that a tombstone outranks.
-
-    It is the last step of `writer.mongodb.apply`. What it finds is rare: a writer that was frozen for longer
-    than the visibility timeout, woke, inserted an old image, and died before it looked at the tombstones once
-    more, after another writer had finished the delete. The first sweep comes sooner: a writer that starts
-    often takes the place of one that died.
+    Raises:
+        FatalError: MongoDB refuses us.
     """
     pause = SWEEP_INTERVAL * random.uniform(0, 0.5)  # noqa: S311 - several writers need not sweep at once
-    while await done_before(stop, clock.sleep(pause)):
-        started = clock.monotonic()
+    while await done_before(context.stop, context.clock.sleep(pause)):
+        started = context.clock.monotonic()
         try:
-            removed = await sweeper.sweep(SWEEP_WINDOW)
+            removed = await sweep(SWEEP_WINDOW)
         except TransientError as error:
             log.info("the sweep was put off", extra={"reason": str(error)})
         else:
             if removed:
                 log.warning("the sweep removed documents deleted before", extra={"documents": removed})
                 words = f"the sweep removed {removed} documents that had been deleted before"
-                observer.trouble(Trouble(Cause.SWEPT, words))
-        pause = max(SWEEP_INTERVAL, (clock.monotonic() - started) / _SHARE)
+                context.trouble(Cause.SWEPT, words)
+        pause = max(SWEEP_INTERVAL, (context.clock.monotonic() - started) / _SHARE)
 
 
-async def watch_backlog(stop: asyncio.Event, queues: Queues, observer: Observer, clock: Clock) -> None:
+async def watch_backlog(context: Context, ask: Callable[[], Awaitable[Backlog]]) -> None:
     """Reports the backlog of the queues four times a minute.
 
-    Errors end nothing: whoever drains the queue meets them, too, and knows what to do.
+    No error ends it: the drain loops meet the same error, and know what to do about it.
     """
     while True:
         try:
-            observer.backlog(await queues.backlog())
+            context.observer.backlog(await ask())
         except (TransientError, FatalError, KeyError, ValueError) as error:  # an odd answer is none
             log.debug("the backlog is not known", extra={"reason": str(error)})
-        if not await done_before(stop, clock.sleep(BACKLOG_INTERVAL)):
+        if not await done_before(context.stop, context.clock.sleep(BACKLOG_INTERVAL)):
             return
 
 
-async def log_state(stop: asyncio.Event, state: StateLog, clock: Clock) -> None:
-    """Writes the state's line once a minute; the last one is the caller's."""
-    while await done_before(stop, clock.sleep(STATE_INTERVAL)):
+async def log_state(context: Context, state: StateLog) -> None:
+    """Writes the line about the state once a minute. The caller writes the last one."""
+    while await done_before(context.stop, context.clock.sleep(STATE_INTERVAL)):
         state.write()

@@ -13,14 +13,13 @@ import pytest
 from local.process import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from tests.support.builders import TABLE, body_of, put
+from tests.support.fakes import context_on
 from tests.support.hostile import HOSTILE, nested, with_entries
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
 from writer.runtime import SystemClock
 from writer.service import Service
 from writer.sqs.inbox import SqsInbox
-from writer.telemetry.health import Health
-from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,21 +64,19 @@ async def test_good_messages_arrive_behind_hostile_ones(
             )
     sink = MongoSink.connect(stack.mongodb_uri, database, 2)
     await sink.open()
-    stop, clock = asyncio.Event(), SystemClock()
+    context = context_on(SystemClock())
     with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
         collection = client[database][TABLE]
         async with sqs_client(6, attempts=2, read_timeout=HANG_TIMEOUT_S) as aio:
             inbox = SqsInbox(aio, queues.url, queues.dead_letter_url)
             await inbox.open()
-            running = asyncio.create_task(
-                Service(inbox, sink, Rules(), clock, Health(clock), observer=Observer()).run(2, stop, 20)
-            )
+            running = asyncio.create_task(Service(context, inbox, sink, Rules()).run(2, 20))
             until = time.monotonic() + HANG_TIMEOUT_S
             while collection.count_documents({"_id": {"$in": list(good)}}) < len(good):
                 assert time.monotonic() < until
                 assert not running.done()
                 await asyncio.sleep(0.05)
-            stop.set()
+            context.stop.set()
             await running
         assert collection.find_one({"_id": 9_000}, {"_ddb.v": 1, "a": 1}) == {
             "_id": 9_000,

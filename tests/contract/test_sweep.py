@@ -11,10 +11,10 @@ import pytest
 
 from shared.errors import FatalError, TransientError
 from tests.support.builders import delete, put, write
-from tests.support.fakes import FakeClock, Told, settled
+from tests.support.fakes import FakeClock, Told, context_on, settled
 from writer.mongodb.sink import MongoSink
 from writer.names import TOMBSTONES
-from writer.side_tasks import SWEEP_INTERVAL, SWEEP_WINDOW, sweep_until
+from writer.side_tasks import SWEEP_INTERVAL, SWEEP_WINDOW, sweep_until_stop
 from writer.telemetry.observer import Cause
 from writer.write import Mark
 
@@ -139,9 +139,9 @@ class Sweeper:
 
 async def test_it_sweeps_about_once_a_minute_whatever_fails() -> None:
     """A sweep that could not be done is done a minute later; the stop ends it at once."""
-    clock, stop = FakeClock(), asyncio.Event()
-    sweeper, told = Sweeper(clock), Told()
-    task = asyncio.create_task(sweep_until(stop, sweeper, clock, told))
+    clock, told = FakeClock(), Told()
+    sweeper, context = Sweeper(clock), context_on(clock, told)
+    task = asyncio.create_task(sweep_until_stop(context, sweeper.sweep))
     await clock.advance(SWEEP_INTERVAL)
     assert sweeper.sweeps == 1
     assert told.troubles == []
@@ -152,7 +152,7 @@ async def test_it_sweeps_about_once_a_minute_whatever_fails() -> None:
     await clock.advance(SWEEP_INTERVAL)
     assert [trouble.cause for trouble in told.troubles] == [Cause.SWEPT]
     assert "7 documents" in told.troubles[0].words
-    stop.set()
+    context.stop.set()
     await settled()
     assert task.done()
     assert task.exception() is None
@@ -160,27 +160,27 @@ async def test_it_sweeps_about_once_a_minute_whatever_fails() -> None:
 
 async def test_a_long_sweep_is_followed_by_a_long_pause() -> None:
     """Sweeping takes a small share of the time, however many deletes there are."""
-    clock, stop = FakeClock(), asyncio.Event()
-    sweeper = Sweeper(clock)
+    clock = FakeClock()
+    sweeper, context = Sweeper(clock), context_on(clock)
     sweeper.seconds = 30.0
-    task = asyncio.create_task(sweep_until(stop, sweeper, clock, Told()))
+    task = asyncio.create_task(sweep_until_stop(context, sweeper.sweep))
     await clock.advance(SWEEP_INTERVAL + sweeper.seconds)
     assert sweeper.sweeps == 1
     await clock.advance(9 * sweeper.seconds)
     assert sweeper.sweeps == 1
     await clock.advance(12 * sweeper.seconds)
     assert sweeper.sweeps == 2
-    stop.set()
+    context.stop.set()
     await clock.advance(sweeper.seconds)
     await task
 
 
 async def test_a_refusal_ends_it() -> None:
     """A side task that cannot do its work ends the writer, with the reason."""
-    clock, stop = FakeClock(), asyncio.Event()
-    sweeper = Sweeper(clock)
+    clock = FakeClock()
+    sweeper, context = Sweeper(clock), context_on(clock)
     sweeper.raises = FatalError("MongoDB refuses the writer")
-    task = asyncio.create_task(sweep_until(stop, sweeper, clock, Told()))
+    task = asyncio.create_task(sweep_until_stop(context, sweeper.sweep))
     await clock.advance(SWEEP_INTERVAL)
     with pytest.raises(FatalError):
         await task

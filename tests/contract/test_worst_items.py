@@ -19,6 +19,7 @@ from shared.attribute_values import encode_item
 from shared.aws import sqs_client
 from shared.change import Change
 from shared.envelope import decode
+from tests.support.fakes import context_on
 from tests.support.lambda_environment import LONGEST_INVOCATION_S, Deadline
 from tests.support.lambda_events import in_lambda_event
 from tests.support.oracle import compare
@@ -26,12 +27,10 @@ from tests.support.strategies import TABLE, stream_record
 from tests.support.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
+from writer.processor import BatchProcessor
 from writer.runtime import SystemClock
-from writer.service import Service
 from writer.sqs.inbox import SqsInbox
 from writer.sqs.lease import Lease
-from writer.telemetry.health import Health
-from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.conftest import DeployLambda, Queues
     from tests.support.strategies import Item
+    from writer.context import Context
     from writer.ports import Message
 
 # aiohttp finds a batch call of 1 MiB large; it is an error here, and nothing in Lambda.
@@ -69,9 +69,9 @@ class Pipeline:
     sqs: SQSClient
     queues: Queues
     inbox: SqsInbox
-    service: Service
+    context: Context
+    processor: BatchProcessor
     collection: Collection[dict[str, Any]]
-    clock: SystemClock
 
     async def replicate(self, name: str, sequence: int, new: Item, old: Item | None = None) -> Message:
         """One record, all the way; returns the message in which it travelled."""
@@ -87,9 +87,8 @@ class Pipeline:
         assert response == {"batchItemFailures": []}
         assert self._letters() == []
         messages = await self.inbox.receive()
-        await self.service.process(
-            messages, Lease(self.inbox, messages, self.clock, self.clock.monotonic()), asyncio.Event()
-        )
+        lease = Lease(self.context, self.inbox, messages, self.context.clock.monotonic())
+        await self.processor.process(messages, lease)
         assert self._letters() == []
         (message,) = messages
         return message
@@ -115,9 +114,9 @@ async def pipeline(
         async with sqs_client(4, attempts=2, read_timeout=HANG_TIMEOUT_S) as sqs:
             inbox = SqsInbox(sqs, queues.url, queues.dead_letter_url)
             await inbox.open()
-            clock = SystemClock()
-            service = Service(inbox, sink, Rules(), clock, Health(clock), observer=Observer())
-            yield Pipeline(stack.client("sqs"), queues, inbox, service, client[database][TABLE], clock)
+            context = context_on(SystemClock())
+            processor = BatchProcessor(context, inbox, sink, Rules())
+            yield Pipeline(stack.client("sqs"), queues, inbox, context, processor, client[database][TABLE])
     sink.close()
 
 

@@ -8,7 +8,6 @@ The batch's way (`Service.process`), planning, settling and the apply steps are 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import types
 from collections import Counter
@@ -19,13 +18,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from tests.support.builders import TABLE, body_of, delete, put
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
+from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore, context_on
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone, apply
-from writer.service import Service
-from writer.telemetry.health import Health
-from writer.telemetry.observer import Observer
+from writer.processor import BatchProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
@@ -114,9 +111,7 @@ class Race:
         self.store.at_point = self._operation
         self.marks = marks
         rules = Rules(parse_replication(MARKS, "replication.yaml") if marks else None)
-        self.service = Service(
-            self.inbox, sink_class(self.store), rules, clock, Health(clock), observer=Observer()
-        )
+        self.processor = BatchProcessor(context_on(clock), self.inbox, sink_class(self.store), rules)
         self.holders: dict[int, Holder] = {}
         self.left = Counter(crash=1) if marks else Counter(freeze=1, crash=1, again=1)
         self.running = 0
@@ -198,7 +193,7 @@ class Race:
         except StopIteration as received:
             messages: Sequence[Message] = received.value
         lease = cast("Lease", SimpleNamespace(lapsed=False))
-        way = self.service.process(messages, lease, asyncio.Event())
+        way = self.processor.process(messages, lease)
         self.holders[writer] = Holder(messages, way, self.crashed)
 
     def check(self) -> None:

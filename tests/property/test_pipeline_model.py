@@ -34,13 +34,11 @@ from producer_lambda.settings import Settings
 from shared.change import Change
 from shared.envelope import decode
 from shared.errors import PoisonError
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore
+from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore, context_on
 from tests.support.strategies import TABLE, stream_record
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone
-from writer.service import Service
-from writer.telemetry.health import Health
-from writer.telemetry.observer import Observer
+from writer.processor import BatchProcessor, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -121,7 +119,7 @@ class Model(RuleBasedStateMachine):
 
     store_class: ClassVar[type[FakeStore]] = FakeStore
     sink_class: ClassVar[type[FakeSink]] = FakeSink
-    service_class: ClassVar[type[Service]] = Service
+    processor_class: ClassVar[type[BatchProcessor]] = BatchProcessor
     producer_class: ClassVar[type[Producer]] = Producer
     sweeps: ClassVar[bool] = True
 
@@ -131,9 +129,8 @@ class Model(RuleBasedStateMachine):
         self.inbox = FakeInbox(self.clock)
         self.store = self.store_class()
         self.store.at_point = self._operation
-        self.stop = asyncio.Event()
-        sink, health = self.sink_class(self.store), Health(self.clock)
-        self.service = self.service_class(self.inbox, sink, Rules(), self.clock, health, observer=Observer())
+        sink = self.sink_class(self.store)
+        self.processor = self.processor_class(context_on(self.clock), self.inbox, sink, Rules())
         self.sqs = ModelSqs(self.inbox)
         self.runner = asyncio.Runner()
         configuration = Settings("queue", "dead", LANES, frozenset(), "ERROR")
@@ -179,7 +176,7 @@ class Model(RuleBasedStateMachine):
         except StopIteration as received:
             messages: Sequence[Message] = received.value
         lease = SimpleNamespace(lapsed=False)
-        way = self.service.process(messages, cast("Lease", lease), self.stop)
+        way = self.processor.process(messages, cast("Lease", lease))
         free = min(set(WRITERS) - self.holders.keys())
         self.holders[free] = Holder(messages, lease, way)
 
@@ -406,21 +403,17 @@ class WithoutTombstones(FakeStore):
         pass
 
 
-class AcknowledgesFirst(Service):
+class AcknowledgesFirst(BatchProcessor):
     async def process(
-        self,
-        messages: Sequence[Message],
-        lease: Lease,
-        stop: asyncio.Event,
-        planned: Callable[[Plan], None] = lambda _: None,
-    ) -> bool:
+        self, messages: Sequence[Message], lease: Lease, on_plan: Callable[[Plan], None] = lambda _: None
+    ) -> Ending:
         await self._inbox.delete(messages)
-        return await super().process(messages, lease, stop, planned)
+        return await super().process(messages, lease, on_plan)
 
 
-class ParksNothing(Service):
-    async def _perform(self, settlement: Settlement, lease: Lease, stop: asyncio.Event) -> bool:
-        return await super()._perform(replace(settlement, park=()), lease, stop)
+class ParksNothing(BatchProcessor):
+    async def _settle(self, settlement: Settlement, lease: Lease) -> bool:
+        return await super()._settle(replace(settlement, park=()), lease)
 
 
 class ReportsSuccess(Producer):
@@ -432,8 +425,8 @@ class ReportsSuccess(Producer):
 MUTANTS: dict[str, dict[str, Any]] = {
     "no guard": {"store_class": Unguarded},
     "no tombstones": {"store_class": WithoutTombstones},
-    "acknowledging before the write": {"service_class": AcknowledgesFirst},
-    "acknowledging poison without parking it": {"service_class": ParksNothing},
+    "acknowledging before the write": {"processor_class": AcknowledgesFirst},
+    "acknowledging poison without parking it": {"processor_class": ParksNothing},
     "reporting a record that was not sent as sent": {"producer_class": ReportsSuccess},
 }
 

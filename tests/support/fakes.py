@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import bson
 
 from shared.version import BACKFILL
+from writer.context import Context
 from writer.mongodb.apply import Tombstone, Written, apply
 from writer.ports import Failure, FailureKind, Message
+from writer.telemetry.health import Health
 from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from shared.dead_letter import DeadLetter
     from writer.mongodb.apply import Command
-    from writer.ports import Outcome
+    from writer.ports import Clock, Outcome
     from writer.telemetry.observer import Backlog, Batch, Call, InHand, Trouble
     from writer.write import Mark, Removal, Write
 
@@ -252,6 +254,11 @@ class FakeInbox:
                 parked.add(identity)
                 self.letters.append(letter)
         await self.faults.point("after park")
+
+
+def context_on(clock: Clock, observer: Observer | None = None) -> Context:
+    """What the parts of a writer share, on a clock; nothing has been asked of the servers yet."""
+    return Context(clock, Health(clock), observer or Observer(), asyncio.Event())
 
 
 class FakeStore:

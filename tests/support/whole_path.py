@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 from typing import TYPE_CHECKING
@@ -10,16 +9,14 @@ from typing import TYPE_CHECKING
 from producer_lambda.packing import pack
 from producer_lambda.records import Records
 from tests.support.builders import MIB
-from tests.support.fakes import FakeClock, FakeInbox
+from tests.support.fakes import FakeClock, FakeInbox, context_on
 from tests.support.lambda_events import in_lambda_event
 from tests.support.strategies import arn, stream_record
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
+from writer.processor import BatchProcessor
 from writer.runtime import SystemClock
-from writer.service import Service
 from writer.sqs.lease import Lease
-from writer.telemetry.health import Health
-from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,10 +64,10 @@ class WholePath:
         inbox.most = len(messages)
         for message in messages:
             inbox.send(message.body, message.group)
-        clock = SystemClock()
-        service = Service(inbox, self._sink, self._rules, clock, Health(clock), observer=Observer())
+        context = context_on(SystemClock())
         received = await inbox.receive()
-        await service.process(received, Lease(inbox, received, clock, clock.monotonic()), asyncio.Event())
+        lease = Lease(context, inbox, received, context.clock.monotonic())
+        await BatchProcessor(context, inbox, self._sink, self._rules).process(received, lease)
         assert inbox.letters == []
         assert inbox.bodies == []
 

@@ -193,7 +193,12 @@ class MongoSink:
         return tally.written(commands, unchanged)
 
     async def sweep(self, window: float) -> int:
-        """See `writer.side_tasks.Sweeper`."""
+        """Removes documents older than their tombstones of the last `window` seconds; returns how many.
+
+        Raises:
+            TransientError: MongoDB does not answer.
+            FatalError: it refuses us.
+        """
         since = datetime.now(UTC) - timedelta(seconds=window)
         try:
             return sum([await self._sweep(name, since) for name in self._names])

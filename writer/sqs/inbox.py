@@ -19,6 +19,7 @@ from shared.dead_letter import entry_size
 from shared.envelope import is_compressed
 from shared.errors import FatalError, TransientError
 from writer.ports import Message
+from writer.telemetry.observer import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,8 @@ ENOUGH_MESSAGES = 50
 
 PROMPT_SECONDS = 2.0
 """For how long a further request may keep the messages in hand waiting."""
+
+_WAITING, _HELD = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
 _FORGETTING = 0.8  # of the largest size, with each request that brought smaller messages
 
@@ -235,6 +238,21 @@ class SqsInbox:
         failed = answer.get("Failed", [])
         if failed:
             raise TransientError(f"parking in DEAD_LETTER_QUEUE_URL: SQS answered {failed[0]['Code']}")
+
+    async def backlog(self) -> Backlog:
+        """Asks both queues how many messages are in them.
+
+        Source: Amazon SQS API reference, ``GetQueueAttributes``: the numbers are approximate, and become
+        consistent within a minute.
+
+        Raises:
+            TransientError: SQS does not answer.
+            FatalError: it refuses us.
+        """
+        queue = await self._attributes(self._url, "QUEUE_URL")
+        dead_letters = await self._attributes(self._dead_letter_url, "DEAD_LETTER_QUEUE_URL")
+        parked = int(dead_letters[_WAITING]) + int(dead_letters[_HELD])
+        return Backlog(int(queue[_WAITING]), int(queue[_HELD]), parked)
 
     async def _attributes(self, url: str, name: str) -> Mapping[str, str]:
         try:

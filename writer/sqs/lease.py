@@ -1,6 +1,6 @@
 """The lock on a batch of messages: kept by extending it, and known to have lapsed when it may have.
 
-Law: judged by our own monotonic clock, on the safe side. Another writer may hold the messages as soon as the
+Law: our own monotonic clock judges, on the safe side. Another writer may hold the messages as soon as the
 visibility timeout ends, so a batch whose lock may have lapsed must not be written.
 """
 
@@ -10,33 +10,36 @@ import logging
 from typing import TYPE_CHECKING
 
 from shared.errors import TransientError
+from writer.telemetry.observer import Call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from writer.ports import Clock, Inbox, Message
+    from writer.context import Context
+    from writer.ports import Inbox, Message
 
 log = logging.getLogger(__name__)
 
-_SAFE_PART = 0.8  # of the visibility timeout: the rest is for clocks and for the way of the answer
+_SAFE_PART = 0.8  # of the visibility timeout; the rest covers clocks and the time the answer takes
 _BEATS = 4  # extensions per visibility timeout, so that one or two may fail
 
 
 class Lease:
     """Holds the messages of one batch."""
 
-    def __init__(self, inbox: Inbox, messages: Sequence[Message], clock: Clock, asked: float) -> None:
-        """Begins with the lock that came with the messages.
+    def __init__(self, context: Context, inbox: Inbox, messages: Sequence[Message], asked: float) -> None:
+        """Holds messages by the lock that came with them.
 
         Args:
+            context: its clock judges the lock.
             inbox: where they came from.
             messages: the batch.
-            clock: by which the lock is judged.
-            asked: its time when the messages were asked for. They were locked at some time since then.
+            asked: monotonic time when they were asked for. They were locked at some time since then.
         """
+        self._context = context
+        self._clock = context.clock
         self._inbox = inbox
         self._messages = messages
-        self._clock = clock
         self._asked = asked
         self._until = asked + inbox.visibility * _SAFE_PART
 
@@ -46,7 +49,7 @@ class Lease:
         return self._clock.monotonic() >= self._until
 
     def let_go(self, messages: Sequence[Message]) -> None:
-        """Holds these no longer: they are acknowledged, and SQS would say that their lock is lost."""
+        """Holds these no longer: they are acknowledged, so SQS would report their lock as lost."""
         done = {message.receipt for message in messages}
         self._messages = [message for message in self._messages if message.receipt not in done]
 
@@ -62,7 +65,7 @@ class Lease:
                 return
 
     async def confirm(self) -> None:
-        """Extends the lock before anything else if the messages came late: we, or they, may have been frozen.
+        """Extends the lock before anything else if the messages came late: the machine may have been frozen.
 
         Raises:
             FatalError: SQS refuses us.
@@ -74,11 +77,11 @@ class Lease:
         """Extends the lock once; False if it is lost. A call that fails changes nothing."""
         asked = self._clock.monotonic()
         try:
-            lost = await self._inbox.extend(self._messages)
+            lost = await self._context.timed(Call.EXTEND, self._inbox.extend(self._messages))
         except TransientError as error:
             log.warning("the lock could not be extended", extra={"reason": str(error)})
             return True
-        # What was let go while we waited for the answer is acknowledged, and so its lock is gone.
+        # Messages that were let go while we waited for the answer are acknowledged, so their lock is gone.
         held = {message.receipt for message in self._messages}
         lost = [message for message in lost if message.receipt in held]
         if lost:

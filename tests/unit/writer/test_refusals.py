@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -10,13 +9,11 @@ from hypothesis import strategies as st
 
 from shared.envelope import decode
 from tests.support.builders import TABLE, body_of, delete, put
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink
+from tests.support.fakes import FakeClock, FakeInbox, FakeSink, context_on
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
-from writer.service import Service
+from writer.processor import BatchProcessor
 from writer.sqs.lease import Lease
-from writer.telemetry.health import Health
-from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from shared.change import Change
@@ -25,7 +22,7 @@ BASE = 10**21
 
 
 class Batch:
-    """One batch through the service, into a collection whose validator demands the field `n`."""
+    """One batch through the processor, into a collection whose validator demands the field `n`."""
 
     def __init__(self, *bodies: str, deletes: str = "delete") -> None:
         self.clock = FakeClock()
@@ -35,14 +32,13 @@ class Batch:
         self.sink = FakeSink()
         self.sink.required[TABLE] = "n"
         rules = Rules(parse_replication(f"tables: {{{TABLE}: {{deletes: {deletes}}}}}", "replication.yaml"))
-        self.service = Service(
-            self.inbox, self.sink, rules, self.clock, Health(self.clock), observer=Observer()
-        )
+        self.context = context_on(self.clock)
+        self.processor = BatchProcessor(self.context, self.inbox, self.sink, rules)
 
     async def go(self) -> None:
         messages = await self.inbox.receive()
-        lease = Lease(self.inbox, messages, self.clock, self.clock.monotonic())
-        await self.service.process(messages, lease, asyncio.Event())
+        lease = Lease(self.context, self.inbox, messages, self.clock.monotonic())
+        await self.processor.process(messages, lease)
 
     @property
     def state(self) -> dict[object, object]:

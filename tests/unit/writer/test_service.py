@@ -18,6 +18,7 @@ from shared.envelope import decode
 from shared.errors import FatalError, PoisonError, TransientError
 from tests.support.builders import TABLE, body_of, delete, put
 from tests.support.fakes import FakeClock, FakeInbox, FakeSink, Told, settled
+from writer.context import Context
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.service import Service
@@ -48,12 +49,13 @@ class Writer:
         self.sink = sink or FakeSink()
         self.health = Health(self.clock)
         self.told = Told()
-        self.stop = asyncio.Event()
+        self.context = Context(self.clock, self.health, self.told, asyncio.Event())
+        self.stop = self.context.stop
         self.task: asyncio.Task[None] | None = None
 
     def start(self, loops: int = 1, grace: float = NEVER) -> asyncio.Task[None]:
-        service = Service(self.inbox, self.sink, self.rules, self.clock, self.health, observer=self.told)
-        self.task = asyncio.create_task(service.run(loops, self.stop, grace))
+        service = Service(self.context, self.inbox, self.sink, self.rules)
+        self.task = asyncio.create_task(service.run(loops, grace))
         return self.task
 
     async def ended(self) -> BaseException | None:
@@ -292,7 +294,7 @@ async def test_a_lock_that_lapsed_while_planning_is_not_written(monkeypatch: pyt
 
         from writer.planning.plan import make_plan  # noqa: PLC0415
 
-        monkeypatch.setattr("writer.service.make_plan", slow)
+        monkeypatch.setattr("writer.processor.make_plan", slow)
         writer.inbox.send(body_of(put(1, n=1)))
         writer.sink.faults.at_point = refuse_when(lambda: writer.inbox.most_receives == 1)
         await writer.clock.advance(10)
@@ -401,7 +403,7 @@ async def test_a_stop_is_told_to_the_inbox() -> None:
 async def test_what_failed_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed call leaves cycles that hold its batch; the collector looks rarely, so it is asked to."""
     asked: list[int] = []
-    monkeypatch.setattr("writer.service.collect_now", lambda: asked.append(1))
+    monkeypatch.setattr("writer.context.collect_now", lambda: asked.append(1))
     async with writing() as writer:
         writer.sink.faults.raises["apply"] = [AWAY, AWAY]
         writer.inbox.send(body_of(put(1, 1, n=1)))

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from shared.envelope import encode_change, seal
 from tests.support.builders import LABEL, TABLE, body_of, message, put
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink
+from tests.support.fakes import FakeClock, FakeInbox, FakeSink, context_on
 from writer.mapping.rules import Rules
 from writer.planning.slices import SLICE_CHARACTERS, inflates, slices
 from writer.service import Service
-from writer.telemetry.health import Health
-from writer.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from writer.ports import Message
@@ -53,11 +51,10 @@ class Writer:
         self.inbox = FakeInbox(self.clock)
         self.sink = FakeSink()
         self.sink.faults.at_point = self.point
-        self.service = Service(
-            self.inbox, self.sink, Rules(), self.clock, Health(self.clock), observer=Observer()
-        )
+        context = context_on(self.clock)
+        self.service = Service(context, self.inbox, self.sink, Rules())
         self.now = self.most = 0
-        self.stop = asyncio.Event()
+        self.stop = context.stop
 
     async def point(self, name: str) -> None:
         self.now += {"before apply": 1, "after apply": -1}.get(name, 0)
@@ -65,7 +62,7 @@ class Writer:
         await asyncio.sleep(0)
 
     async def run(self, loops: int, seconds: float) -> None:
-        running = asyncio.create_task(self.service.run(loops, self.stop, 60))
+        running = asyncio.create_task(self.service.run(loops, 60))
         await self.clock.advance(seconds)
         self.stop.set()
         await self.clock.advance(20)
@@ -126,7 +123,7 @@ async def test_a_lock_of_what_is_left_is_kept() -> None:
     writer.sink.faults.at_point = point
     for number in (1, 2):
         writer.inbox.send(compressed(number))
-    running = asyncio.create_task(writer.service.run(1, writer.stop, 60))
+    running = asyncio.create_task(writer.service.run(1, 60))
     await writer.clock.advance(100)
     assert writer.state == {1}
     slow.set()
@@ -151,7 +148,7 @@ async def test_a_stop_gives_back_what_waits_for_its_turn() -> None:
     writer.inbox.most = 1
     for number in (1, 2, 3):
         writer.inbox.send(compressed(number), f"lane-{number}")
-    running = asyncio.create_task(writer.service.run(3, writer.stop, 60))
+    running = asyncio.create_task(writer.service.run(3, 60))
     await writer.clock.advance(1)
     writer.stop.set()
     await writer.clock.advance(1)

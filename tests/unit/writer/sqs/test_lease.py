@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.errors import FatalError, TransientError
-from tests.support.fakes import FakeClock, FakeInbox, settled
+from tests.support.fakes import FakeClock, FakeInbox, context_on, settled
 from writer.sqs.lease import Lease
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Held:
 
     async def take(self) -> None:
         self.messages = await self.inbox.receive()
-        self.lease = Lease(self.inbox, self.messages, self.clock, self.clock.time)
+        self.lease = Lease(context_on(self.clock), self.inbox, self.messages, self.clock.time)
         self.keeping = asyncio.create_task(self.lease.keep())
         await settled()
 
@@ -100,7 +100,7 @@ async def test_the_time_counts_from_the_question(held: Held) -> None:
 async def test_the_first_lock_counts_from_the_question_too(held: Held) -> None:
     """Messages may have been locked for us long before we saw the answer."""
     held.clock.time += VISIBILITY / 2
-    lease = Lease(held.inbox, held.messages, held.clock, held.clock.time - VISIBILITY * 0.79)
+    lease = Lease(context_on(held.clock), held.inbox, held.messages, held.clock.time - VISIBILITY * 0.79)
     assert not lease.lapsed
     await held.clock.advance(VISIBILITY * 0.01)
     assert lease.lapsed
@@ -111,14 +111,14 @@ async def test_messages_that_came_late_are_confirmed(held: Held) -> None:
     calls = held.inbox.faults.calls
     await held.lease.confirm()
     assert "extend" not in calls
-    late = Lease(held.inbox, held.messages, held.clock, held.clock.time - VISIBILITY)
+    late = Lease(context_on(held.clock), held.inbox, held.messages, held.clock.time - VISIBILITY)
     held.inbox.faults.raises["extend"] = [TransientError("503")]
     await late.confirm()
     assert late.lapsed
     await late.confirm()
     assert not late.lapsed
     held.inbox.lock_is_lost()
-    late = Lease(held.inbox, held.messages, held.clock, held.clock.time - VISIBILITY / 2)
+    late = Lease(context_on(held.clock), held.inbox, held.messages, held.clock.time - VISIBILITY / 2)
     await late.confirm()
     assert late.lapsed
 
@@ -138,7 +138,7 @@ async def test_what_is_let_go_meanwhile_is_not_lost() -> None:
     for group in ("a", "b"):
         inbox.send(group, group)
     messages = await inbox.receive()
-    lease = Lease(inbox, messages, clock, clock.time)
+    lease = Lease(context_on(clock), inbox, messages, clock.time)
     keeping = asyncio.create_task(lease.keep())
 
     async def point(name: str) -> None:

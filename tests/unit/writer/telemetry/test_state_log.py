@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tests.support.fakes import FakeClock, settled
+from tests.support.fakes import FakeClock, context_on, settled
 from tests.support.metric_lines import figures_of, lines_of
 from writer.side_tasks import STATE_INTERVAL, log_state
 from writer.telemetry.health import Dependency, Health
@@ -87,12 +87,12 @@ def test_without_a_name_the_line_is_a_line(capsys: pytest.CaptureFixture[str]) -
 
 async def test_once_a_minute_until_the_stop(capsys: pytest.CaptureFixture[str]) -> None:
     """One line a minute: CloudWatch keeps one figure a minute."""
-    clock, stop = FakeClock(), asyncio.Event()
+    context = context_on(clock := FakeClock())
     state = state_log(clock)
     with lines_of(capsys) as lines:
-        task = asyncio.create_task(log_state(stop, state, clock))
+        task = asyncio.create_task(log_state(context, state))
         await clock.advance(3 * STATE_INTERVAL + 1)
-        stop.set()
+        context.stop.set()
         await settled()
         assert task.done()
     assert len(lines) == 3

@@ -1,0 +1,78 @@
+"""What the parts of a running writer share, and how they call SQS and MongoDB.
+
+Law: no transient error ends the writer. A call is repeated until it succeeds, its caller gives up, or the
+stop comes. A fatal error is not caught.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from shared.errors import TransientError
+from writer.runtime import Backoff, collect_now, done_before
+from writer.telemetry.observer import Cause, Trouble
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from writer.ports import Clock
+    from writer.telemetry.health import Dependency, Health
+    from writer.telemetry.observer import Call, Observer
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the parts of a running writer share.
+
+    Attributes:
+        clock: the time.
+        health: which dependencies are waited for.
+        observer: notified of all that happens.
+        stop: set when the writer is to stop.
+    """
+
+    clock: Clock
+    health: Health
+    observer: Observer
+    stop: asyncio.Event
+
+    async def timed(self, call: Call, answer: Awaitable[_Answer]) -> _Answer:
+        """Awaits an answer, and reports how long it took. A call that fails is not reported."""
+        started = self.clock.monotonic()
+        found = await answer
+        self.observer.called(call, self.clock.monotonic() - started)
+        return found
+
+    async def retry(
+        self,
+        action: Callable[[], Awaitable[None]],
+        dependency: Dependency,
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Repeats an action after transient errors, with pauses, and keeps `health` up to date.
+
+        Returns:
+            True: it is done. False: it failed, and after a pause the stop had come or `give_up` was true.
+        """
+        backoff = Backoff()
+        while True:
+            try:
+                await action()
+            except TransientError as error:
+                self.health.lost(dependency, str(error))
+                self.trouble(Cause(dependency.value), str(error))
+                collect_now()
+            else:
+                self.health.found(dependency)
+                return True
+            await done_before(self.stop, self.clock.sleep(backoff.next()))
+            if self.stop.is_set() or give_up():
+                return False
+
+    def trouble(self, cause: Cause, words: str) -> None:
+        """Reports that something went wrong; see `writer.telemetry.observer.Trouble`."""
+        self.observer.trouble(Trouble(cause, words))
