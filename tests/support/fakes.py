@@ -316,9 +316,7 @@ class FakeStore:
                 case "stale":
                     unchanged[command.write.target[:2]] += 1
         await self._point("answer")
-        return Written(
-            failures, inserted=frozenset(inserted), modified=modified, unchanged=unchanged, deleted=deleted
-        )
+        return Written(failures, inserted=inserted, modified=modified, unchanged=unchanged, deleted=deleted)
 
     def _update(self, command: Command) -> Failure | str:
         collection, key = _place(command.write)

@@ -66,26 +66,27 @@ class Command(NamedTuple):
     puts: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Written:
-    """What became of commands, by their index.
+    """What became of commands, by their index; added up by a store.
 
     Attributes:
         failures: commands that the database refused.
         misplaced: those of them that it refused because the document stands under another shard key.
         inserted: puts that inserted a document.
-        suspects: puts of which it is not known whether they inserted.
-        modified: documents replaced or marked.
-        unchanged: how many documents puts and marks found and left as they were, by their place.
-        deleted: documents removed.
+        suspects: puts that may have inserted one: they were in a bulk write that failed as a whole, perhaps
+            after a part of it was done. Their repetition finds the document unchanged.
+        modified: number of documents replaced or marked.
+        unchanged: number of documents that puts and marks found and left as they were, by place.
+        deleted: number of documents removed.
     """
 
-    failures: Mapping[int, Failure] = field(default_factory=dict)
-    misplaced: frozenset[int] = frozenset()
-    inserted: frozenset[int] = frozenset()
-    suspects: frozenset[int] = frozenset()
+    failures: dict[int, Failure] = field(default_factory=dict)
+    misplaced: set[int] = field(default_factory=set)
+    inserted: set[int] = field(default_factory=set)
+    suspects: set[int] = field(default_factory=set)
     modified: int = 0
-    unchanged: Mapping[Place, int] = field(default_factory=dict)
+    unchanged: Counter[Place] = field(default_factory=Counter)
     deleted: int = 0
 
 
@@ -94,15 +95,12 @@ class Store(Protocol):
 
     async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
         """Writes the tombstones of writes; of two for one document the higher versions stay."""
-        ...
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         """Returns those tombstones in which something is newer than their put, by the put's index."""
-        ...
 
     async def write(self, commands: Sequence[Command]) -> Written:
         """Performs commands on different documents (or places), in any order, each atomically."""
-        ...
 
 
 async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
@@ -125,12 +123,12 @@ async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
             owners.append(index)
     written = await store.write(commands)
     if written.misplaced:
-        written = await _put_in_place(store, commands, written)
+        await _put_in_place(store, commands, written)
     new = [commands[index].write for index in sorted(written.inserted | written.suspects)]
     await _remove_buried(store, new)
     failures = {owners[index]: failure for index, failure in written.failures.items()}
     left = await _leave_old_places(store, [writes[index] for index in puts if index not in failures])
-    stale = Counter(written.unchanged)
+    stale = written.unchanged
     if newer:
         stale.update(
             command.write.target[:2]
@@ -165,11 +163,11 @@ def _commands(write: Write, newer: Tombstone | None) -> Sequence[Command]:
     return (Command(write, mark=newer.mark, puts=True),)
 
 
-async def _put_in_place(store: Store, commands: Sequence[Command], written: Written) -> Written:
-    """Puts once more what was refused because the document stands where another shard key says.
+async def _put_in_place(store: Store, commands: Sequence[Command], written: Written) -> None:
+    """Repeats the puts that were refused because the document stands under another shard key.
 
-    There it goes first, whatever the old values were: a change that is parked, or that came out of order, may
-    have moved it.
+    The document is removed there first, whatever the old values were: a change that is parked, or that came
+    out of order, may have moved it.
     """
     places = sorted(written.misplaced)
     again = [commands[index] for index in places]
@@ -178,15 +176,14 @@ async def _put_in_place(store: Store, commands: Sequence[Command], written: Writ
     ]
     deleted = (await store.write(gone)).deleted
     second = await store.write(again)
-    return Written(
-        failures={index: failure for index, failure in written.failures.items() if index not in places}
-        | {places[index]: failure for index, failure in second.failures.items()},
-        inserted=written.inserted | {places[index] for index in second.inserted},
-        suspects=written.suspects | {places[index] for index in second.suspects},
-        modified=written.modified + second.modified,
-        unchanged=Counter(written.unchanged) + Counter(second.unchanged),
-        deleted=written.deleted + deleted + second.deleted,
-    )
+    for index in places:
+        del written.failures[index]
+    written.failures |= {places[index]: failure for index, failure in second.failures.items()}
+    written.inserted |= {places[index] for index in second.inserted}
+    written.suspects |= {places[index] for index in second.suspects}
+    written.modified += second.modified
+    written.unchanged += second.unchanged
+    written.deleted += deleted + second.deleted
 
 
 async def _leave_old_places(store: Store, puts: Sequence[Write]) -> int:

@@ -18,7 +18,6 @@ from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from shared.errors import TransientError
-from writer.mongodb.apply import Written
 from writer.mongodb.driver_errors import (
     check_problems,
     concerns_documents,
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 
     from motor.core import AgnosticCollection
 
-    from writer.mongodb.apply import Command
-    from writer.ports import Failure
+    from writer.mongodb.apply import Command, Written
     from writer.write import Place
 
 WORTH_A_LOOK = 12
@@ -49,63 +47,33 @@ _Operation = InsertOne[RawBSONDocument] | UpdateOne | DeleteOne
 _Indexed = tuple[int, _Operation]
 
 
-@dataclass(slots=True)
-class Tally:
-    """Sums over the bulk writes of one batch; indices are those of its commands.
-
-    `unsure`: commands of a bulk that failed as a whole, perhaps after a part of it was done: what their
-    repetition finds may have been inserted by us a moment ago. It then counts as unchanged, not as inserted.
-    `unchanged`: documents that were found and left as they were.
-    """
-
-    failures: dict[int, Failure] = field(default_factory=dict)
-    misplaced: set[int] = field(default_factory=set)
-    unsure: set[int] = field(default_factory=set)
-    inserted: set[int] = field(default_factory=set)
-    overtaken: list[int] = field(default_factory=list)
-    modified: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-
-    def written(self, commands: Sequence[Command], unchanged: Mapping[Place, int]) -> Written:
-        """The sums as `writer.mongodb.apply` wants them; `unchanged` by place."""
-        return Written(
-            failures=self.failures,
-            misplaced=frozenset(self.misplaced),
-            inserted=frozenset(self.inserted),
-            suspects=frozenset(index for index in self.unsure if commands[index].puts),
-            modified=self.modified,
-            unchanged=unchanged,
-            deleted=self.deleted,
-        )
-
-
-async def perform(collection: AgnosticCollection[Any], commands: Mapping[int, Command], tally: Tally) -> None:
-    """Performs commands on different documents (or places) of one collection, and adds to the tally.
+async def perform(
+    collection: AgnosticCollection[Any], place: Place, commands: Mapping[int, Command], written: Written
+) -> None:
+    """Performs commands on different documents (or places) of one collection.
 
     Args:
         collection: majority write concern, primary.
-        commands: by the index under which the tally names them.
-        tally: of the whole batch.
+        place: of the collection.
+        commands: by their index in the batch.
+        written: of the whole batch; what became of the commands is added to it.
 
     Raises:
         TransientError: nothing can be said about the commands; perform them again.
         FatalError: MongoDB refuses us.
-        PyMongoError: as the driver says it.
+        PyMongoError: as the driver raises it.
     """
     new = await _new(collection, commands)
-    await _bulk(
-        collection,
+    bulk = _Bulk(collection, place, commands, written)
+    await bulk.write(
         [
             (index, _insertion(command) if index in new else guarded(command))
             for index, command in commands.items()
-        ],
-        tally,
+        ]
     )
-    if tally.overtaken:
-        again = [(index, guarded(commands[index])) for index in tally.overtaken]
-        tally.overtaken = []
-        await _bulk(collection, again, tally)
+    if overtaken := bulk.overtaken:
+        bulk.overtaken = []
+        await bulk.write([(index, guarded(commands[index])) for index in overtaken])
 
 
 async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Command]) -> frozenset[int]:
@@ -132,43 +100,66 @@ async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Comma
     return frozenset(index for index, key in puts.items() if not present or hashable(key) not in present)
 
 
-async def _bulk(collection: AgnosticCollection[Any], operations: Sequence[_Indexed], tally: Tally) -> None:
-    """One unordered bulk write; split until the culprit stands alone if it fails as a whole."""
-    inserted = {index for index, operation in operations if isinstance(operation, InsertOne)}
-    try:
-        result = await collection.bulk_write([operation for _, operation in operations], ordered=False)
-    except BulkWriteError as error:
-        details = error.details
-        if details["writeConcernErrors"]:
-            raise TransientError("MongoDB did not confirm the write on a majority of its members") from error
-        problems = {operations[problem["index"]][0]: problem for problem in details["writeErrors"]}
-        duplicates = {index for index, problem in problems.items() if problem.get("keyPattern") == {"_id": 1}}
-        # Whichever index it was: what frees the value may stand in this very bulk write, whose insertions
-        # come first; and an old server does not tell the index.
-        tally.overtaken += [i for i, problem in problems.items() if i in inserted and is_duplicate(problem)]
-        inserted -= problems.keys()
-        failed = {index: problem for index, problem in problems.items() if index not in tally.overtaken}
-        check_problems(failed.values())
-        tally.failures |= {index: failure_of(problem) for index, problem in failed.items()}
-        tally.misplaced |= duplicates & failed.keys()
-    except (OperationFailure, InvalidDocument, DocumentTooLarge) as error:
-        if not concerns_documents(error):
-            raise
-        if len(operations) == 1:
-            tally.failures[operations[0][0]] = failure_of_all(error)
+@dataclass(slots=True)
+class _Bulk:
+    """The bulk writes of one collection.
+
+    `overtaken`: insertions that a unique index refused. The guarded update has to decide about them.
+    """
+
+    collection: AgnosticCollection[Any]
+    place: Place
+    commands: Mapping[int, Command]
+    written: Written
+    overtaken: list[int] = field(default_factory=list)
+
+    async def write(self, operations: Sequence[_Indexed]) -> None:
+        """One unordered bulk write. If it fails as a whole, it is split until the culprit stands alone."""
+        written = self.written
+        inserted = {index for index, operation in operations if isinstance(operation, InsertOne)}
+        try:
+            result = await self.collection.bulk_write([each for _, each in operations], ordered=False)
+        except BulkWriteError as error:
+            details = error.details
+            self._note_problems(error, operations, inserted)
+        except (OperationFailure, InvalidDocument, DocumentTooLarge) as error:
+            if not concerns_documents(error):
+                raise
+            if len(operations) == 1:
+                written.failures[operations[0][0]] = failure_of_all(error)
+                return
+            written.suspects.update(index for index, _ in operations if self.commands[index].puts)
+            half = len(operations) // 2
+            await self.write(operations[:half])
+            await self.write(operations[half:])
             return
-        tally.unsure.update(index for index, _ in operations)
-        half = len(operations) // 2
-        await _bulk(collection, operations[:half], tally)
-        await _bulk(collection, operations[half:], tally)
-        return
-    else:
-        details = result.bulk_api_result
-    tally.inserted |= inserted
-    tally.inserted.update(operations[upserted["index"]][0] for upserted in details["upserted"])
-    tally.modified += details["nModified"]
-    tally.unchanged += details["nMatched"] - details["nModified"]
-    tally.deleted += details["nRemoved"]
+        else:
+            details = result.bulk_api_result
+        written.inserted |= inserted
+        written.inserted.update(operations[upserted["index"]][0] for upserted in details["upserted"])
+        written.modified += details["nModified"]
+        if unchanged := details["nMatched"] - details["nModified"]:
+            written.unchanged[self.place] += unchanged
+        written.deleted += details["nRemoved"]
+
+    def _note_problems(
+        self, error: BulkWriteError, operations: Sequence[_Indexed], inserted: set[int]
+    ) -> None:
+        """Sorts the errors of single writes; takes them out of `inserted`."""
+        if error.details["writeConcernErrors"]:
+            raise TransientError("MongoDB did not confirm the write on a majority of its members") from error
+        problems = {operations[problem["index"]][0]: problem for problem in error.details["writeErrors"]}
+        # Whichever index it was: what frees the value may stand in this very bulk write, whose insertions
+        # come first; and an old server does not name the index.
+        overtaken = {i for i, problem in problems.items() if i in inserted and is_duplicate(problem)}
+        self.overtaken += sorted(overtaken)
+        inserted -= problems.keys()
+        failed = {index: problem for index, problem in problems.items() if index not in overtaken}
+        check_problems(failed.values())
+        self.written.failures |= {index: failure_of(problem) for index, problem in failed.items()}
+        self.written.misplaced |= {
+            index for index, problem in failed.items() if problem.get("keyPattern") == {"_id": 1}
+        }
 
 
 def _insertion(command: Command) -> InsertOne[RawBSONDocument]:

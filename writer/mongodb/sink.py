@@ -18,8 +18,8 @@ from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyM
 from pymongo.write_concern import WriteConcern
 
 from shared.errors import FatalError
-from writer.mongodb.apply import Tombstone, apply
-from writer.mongodb.bulk import KEYS_PER_QUERY, Tally, perform
+from writer.mongodb.apply import Tombstone, Written, apply
+from writer.mongodb.bulk import KEYS_PER_QUERY, perform
 from writer.mongodb.driver_errors import translated
 from writer.mongodb.guard import (
     TOMBSTONE_SECONDS,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
 
-    from writer.mongodb.apply import Command, Written
+    from writer.mongodb.apply import Command
     from writer.ports import Outcome
     from writer.write import Place, Write
 
@@ -182,15 +182,11 @@ class MongoSink:
         for index, command in enumerate(commands):
             target = command.write.target
             by_place[target.database, target.collection][index] = command
-        tally = Tally()
-        unchanged: dict[Place, int] = {}
+        written = Written()
         for place, some in by_place.items():
-            before = tally.unchanged
             database, collection = place
-            await perform(self._database(database)[collection], some, tally)
-            if tally.unchanged > before:
-                unchanged[place] = tally.unchanged - before
-        return tally.written(commands, unchanged)
+            await perform(self._database(database)[collection], place, some, written)
+        return written
 
     async def sweep(self, window: float) -> int:
         """Removes documents older than their tombstones of the last `window` seconds; returns how many.
