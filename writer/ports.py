@@ -43,36 +43,28 @@ class Inbox(Protocol):
     @property
     def visibility(self) -> float:
         """Seconds for which received messages are locked; `extend` locks them for as long again."""
-        ...
 
     @property
     def park_limit(self) -> int:
         """Bytes that a parked message may have."""
-        ...
 
     async def receive(self) -> Sequence[Message]:
         """Waits a few seconds for messages; a batch that fits into memory, of each group the oldest first."""
-        ...
 
     def hurry(self) -> None:
         """From now on a batch is what one request brings: we stop, and others can take the rest."""
-        ...
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Locks messages anew; returns those whose lock was lost already."""
-        ...
 
     async def release(self, messages: Sequence[Message], delay: int) -> None:
         """Makes messages visible again after `delay` seconds. Best effort: a lost lock is no error."""
-        ...
 
     async def delete(self, messages: Sequence[Message]) -> None:
         """Acknowledges messages. A lost lock is no error: what comes again is recognised."""
-        ...
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
         """Puts letters into the dead-letter queue; returns when all of them surely are there."""
-        ...
 
 
 class FailureKind(StrEnum):
@@ -128,11 +120,9 @@ class Sink(Protocol):
         Args:
             writes: of different documents, or of one, newest first.
         """
-        ...
 
     async def ping(self) -> None:
         """Returns when the database takes writes; raises like `apply` when it does not."""
-        ...
 
 
 class Clock(Protocol):
@@ -140,12 +130,9 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""
-        ...
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        ...
 
     def sleep(self, seconds: float) -> Coroutine[None, None, None]:
         """Waits."""
-        ...

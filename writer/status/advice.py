@@ -1,6 +1,6 @@
-"""What went wrong, and what to do about it, in plain words: one table for troubles and dead letters. Pure.
+"""What went wrong, and what to do about it: one table for troubles, one for dead letters. Pure.
 
-docs/operations.md has the same codes; a test holds them together.
+docs/operations.md has the same codes; a test compares them.
 """
 
 from __future__ import annotations
@@ -108,18 +108,13 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
         ),
     }
 )
-"""By the code of a dead letter, but for MongoDB's other codes."""
+"""By the code of a dead letter, except for MongoDB's other codes."""
 
 _REFUSED_BY_MONGODB = Advice(
     "MongoDB refused the document for good.",
     f"Look up the code in MongoDB's manual, mend it, {_THEN_REDRIVE}",
 )
 _UNKNOWN = Advice("A record cannot be applied.", "The reason is in the dead letter: replicator dlq show.")
-
-
-def for_trouble(cause: str) -> Advice:
-    """The advice for a trouble."""
-    return TROUBLES[cause]
 
 
 def for_dead_letter(code: str) -> Advice:

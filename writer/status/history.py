@@ -1,7 +1,7 @@
 """What the writer did in the last 15 minutes, for the status page: an `Observer` that remembers.
 
-Law: bounded, whatever happens: less than 1 MB with 100 tables. A batch costs it a few microseconds. Slots of
-time are counted on the clock that never goes back, so a correction of the machine's time moves no figure.
+Law: its memory is bounded: less than 1 MB with 100 tables. A batch costs a few microseconds. Slots of time
+follow the monotonic clock, so a correction of the machine's time moves no figure.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 MOST_TROUBLES = 20
 
 MOST_BACKLOGS = 60
-"""Answers of the queues that are remembered: a trend needs some minutes of them."""
+"""Backlogs that are remembered: a trend needs some minutes of them."""
 
 SAME_TROUBLE = 60.0
-"""Seconds without it after which the same trouble is a new one."""
+"""Seconds after which the same trouble is a new one."""
 
 RECENT_SLOTS = 3
-"""Slots whose figures are those of now: ten to fifteen seconds."""
+"""Slots that count as now: ten to fifteen seconds."""
 
 _MOST_WORDS = 300  # characters of a trouble's sentence
 _UNKNOWN = math.nan
 
 
 class Sample(NamedTuple):
-    """What the queues said, and when (seconds on the clock that never goes back)."""
+    """A backlog, and when it was reported (monotonic seconds)."""
 
     at: float
     backlog: Backlog
 
 
 @dataclass(slots=True)
-class Happened:
-    """A trouble, or dead letters of one kind, once or again and again.
+class Incident:
+    """A trouble, or dead letters of one kind, once or repeatedly.
 
     Attributes:
-        cause: see `Trouble`; of dead letters their code.
+        cause: see `Trouble`; for dead letters their code.
         words: the latest; empty for dead letters.
-        table: of dead letters; None for a trouble.
-        first, last: when, seconds on the clock that never goes back.
+        table: the dead letters' table; None for a trouble.
+        first, last: when, monotonic seconds.
         count: how often.
     """
 
@@ -65,14 +65,14 @@ class Happened:
 
 
 class Row:
-    """What became of the changes of a table in the window, and how old the last ones were."""
+    """What became of the changes of a table in the window, and how old the latest ones were."""
 
     __slots__ = ("counts", "lag", "seen")
 
     def __init__(self, window: Window) -> None:
         self.counts = {result: window.column() for result in Result}
         self.lag: float | None = None
-        self.seen = 0  # in which slot the last time
+        self.seen = 0  # the last slot with changes of the table
 
     def totals(self) -> Mapping[Result, int]:
         """Changes by their fate."""
@@ -80,7 +80,7 @@ class Row:
 
 
 class History(Observer):
-    """Is told as an `Observer`, and answers what it was told."""
+    """Remembers what it observes, and sums it up for the page."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -90,26 +90,26 @@ class History(Observer):
         column = self._window.column
         self._results = {result: column() for result in Result}
         self._batches, self._messages, self._changes = column(), column(), column()
-        self._lags = Histogram()  # of the slot under way
+        self._lags = Histogram()  # of the current slot
         self._lag_p50, self._lag_p99, self._lag_max = column(_UNKNOWN), column(_UNKNOWN), column(_UNKNOWN)
         self._waiting, self._in_flight, self._dead = column(_UNKNOWN), column(_UNKNOWN), column(_UNKNOWN)
-        self._calls = {call: (column(), column()) for call in Call}  # how many, and their seconds
+        self._calls = {call: (column(), column()) for call in Call}  # their number, and their seconds
         self._held: dict[int, tuple[InHand, int]] = {}  # by loop: what, and since which slot
         self._rows: dict[str, Row] = {}
         self.others = Row(self._window)
         self.samples: deque[Sample] = deque(maxlen=MOST_BACKLOGS)
-        self.happened: deque[Happened] = deque(maxlen=MOST_TROUBLES)
+        self.incidents: deque[Incident] = deque(maxlen=MOST_TROUBLES)
 
     def batch(self, batch: Batch) -> None:
         now = self._clock.monotonic()
-        place = self._place(now)
-        self._batches[place] += 1
-        self._messages[place] += batch.messages
-        self._changes[place] += batch.changes
+        index = self._advance(now)
+        self._batches[index] += 1
+        self._messages[index] += batch.messages
+        self._changes[index] += batch.changes
         for table, _, result, changes in batch.counted:
-            self._results[result][place] += changes
+            self._results[result][index] += changes
             row = self._row(table)
-            row.counts[result][place] += changes
+            row.counts[result][index] += changes
             row.seen = self._window.latest
         oldest: dict[str, float] = {}
         for table, seconds, changes in batch.lags:
@@ -118,10 +118,10 @@ class History(Observer):
         for table, seconds in oldest.items():
             self._row(table).lag = seconds
         for table, code in batch.parked:
-            self._happens(now, code, "", table[:LONGEST_NAME])
+            self._add_incident(now, code, "", table[:LONGEST_NAME])
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
-        self._place(self._clock.monotonic())
+        self._advance(self._clock.monotonic())
         self._age(loop)
         if held is None:
             self._held.pop(loop, None)
@@ -129,31 +129,31 @@ class History(Observer):
             self._held[loop] = held, self._window.latest
 
     def called(self, call: Call, seconds: float) -> None:
-        place = self._place(self._clock.monotonic())
+        index = self._advance(self._clock.monotonic())
         number, total = self._calls[call]
-        number[place] += 1
-        total[place] += seconds
+        number[index] += 1
+        total[index] += seconds
 
     def backlog(self, backlog: Backlog) -> None:
         now = self._clock.monotonic()
-        place = self._place(now)
-        self._waiting[place] = backlog.waiting
-        self._in_flight[place] = backlog.in_flight
-        self._dead[place] = backlog.dead_letters
+        index = self._advance(now)
+        self._waiting[index] = backlog.waiting
+        self._in_flight[index] = backlog.in_flight
+        self._dead[index] = backlog.dead_letters
         self.samples.append(Sample(now, backlog))
 
     def trouble(self, trouble: Trouble) -> None:
-        self._happens(self._clock.monotonic(), trouble.cause, trouble.words[:_MOST_WORDS], None)
+        self._add_incident(self._clock.monotonic(), trouble.cause, trouble.words[:_MOST_WORDS], None)
 
     @property
     def since(self) -> int:
-        """Slots, of those of the window, in which there was no writer yet."""
+        """Slots of the window before this writer started."""
         return max(0, SLOTS - 1 - (self._window.latest - self._first_slot))
 
     def refresh(self) -> float:
-        """Brings everything up to now, before it is read; returns the seconds of the slot under way."""
+        """Updates everything, before it is read; returns the seconds of the current slot so far."""
         now = self._clock.monotonic()
-        self._note_lags(self._place(now))
+        self._note_lags(self._advance(now))
         for loop in list(self._held):
             self._age(loop)
         return now - self._window.latest * STEP
@@ -171,14 +171,14 @@ class History(Observer):
         return found
 
     def recent(self) -> tuple[float, float]:
-        """How many changes came to an end just now, and in how many seconds."""
+        """How many changes were settled just now, and in how many seconds."""
         slots = [self._window.in_order(column)[-RECENT_SLOTS:] for column in self._results.values()]
         now = self._clock.monotonic()
         seconds = now - max(self.started, (self._window.latest - RECENT_SLOTS + 1) * STEP)
         return sum(map(sum, slots)), max(seconds, 1.0)
 
     def lag(self) -> float | None:
-        """The age of the oldest change that is in hand or was acknowledged just now; None: there is none."""
+        """Age of the oldest change that is in hand or was acknowledged just now; None: there is none."""
         recent = self._window.in_order(self._lag_max)[-RECENT_SLOTS:]
         ages = [value for value in recent if not math.isnan(value)]
         oldest = [held.oldest for held, _ in self._held.values() if held.oldest is not None]
@@ -193,7 +193,7 @@ class History(Observer):
 
     @property
     def rows(self) -> Mapping[str, Row]:
-        """By the table's name, those of which something was heard in the window."""
+        """By table, those with changes in the window."""
         return self._rows
 
     def _row(self, table: str) -> Row:
@@ -204,36 +204,36 @@ class History(Observer):
             row = self._rows[table] = Row(self._window)
         return row
 
-    def _happens(self, now: float, cause: str, words: str, table: str | None) -> None:
-        for known in self.happened:
+    def _add_incident(self, now: float, cause: str, words: str, table: str | None) -> None:
+        for known in self.incidents:
             if known.cause == cause and known.table == table and now - known.last <= SAME_TROUBLE:
                 known.words, known.last, known.count = words, now, known.count + 1
-                self.happened.remove(known)
-                self.happened.append(known)
+                self.incidents.remove(known)
+                self.incidents.append(known)
                 return
-        self.happened.append(Happened(cause, words, table, now, now))
+        self.incidents.append(Incident(cause, words, table, now, now))
 
-    def _place(self, now: float) -> int:
-        """The place of the slot that is under way; one that has ended is closed."""
+    def _advance(self, now: float) -> int:
+        """Closes slots that have ended; returns the index of the current one."""
         window = self._window
         if now >= window.end:
-            self._note_lags(window.place)
+            self._note_lags(window.index)
             self._lags.clear()
             window.advance(now)
             quiet = [name for name, row in self._rows.items() if window.latest - row.seen >= SLOTS]
             window.drop(column for name in quiet for column in self._rows.pop(name).counts.values())
-        return window.place
+        return window.index
 
-    def _note_lags(self, place: int) -> None:
+    def _note_lags(self, index: int) -> None:
         if (middle := self._lags.quantile(0.5)) is not None:
-            self._lag_p50[place] = middle
-            self._lag_p99[place] = self._lags.quantile(0.99) or 0.0
-            self._lag_max[place] = _larger(self._lag_max[place], self._lags.most)
+            self._lag_p50[index] = middle
+            self._lag_p99[index] = self._lags.quantile(0.99) or 0.0
+            self._lag_max[index] = _larger(self._lag_max[index], self._lags.most)
 
     def _age(self, loop: int) -> None:
-        """Notes, for the slots that ended since, how old the oldest change was that the loop held then.
+        """Notes, for the slots that ended since, how old the loop's oldest change was then.
 
-        Without it nothing would be seen of the lag while MongoDB is away.
+        Without it, the lag would not show while MongoDB is down.
         """
         if loop not in self._held:
             return
@@ -247,9 +247,9 @@ class History(Observer):
         self._held[loop] = held, latest
 
     def _known(self, column: array[float]) -> Sequence[float | None]:
-        unborn = self.since
+        missing = self.since
         values = self._window.in_order(column)
-        return [None] * unborn + [None if math.isnan(value) else value for value in values[unborn:]]
+        return [None] * missing + [None if math.isnan(value) else value for value in values[missing:]]
 
 
 def _larger(known: float, value: float) -> float:

@@ -1,7 +1,7 @@
-"""The status page: the page itself, and the figures that it asks for. Reads state, changes none.
+"""The status page: the page itself, and the figures that it fetches. Reads state, changes none.
 
-Law: no document, no key, no secret. The page is one response that needs nothing from anywhere else, and says
-so to the browser.
+Law: no document, no key, no secret. The page is one response that loads nothing else, and its headers tell
+the browser so.
 
 Sources: "Content Security Policy Level 3" (W3C), hashes of inline scripts and styles.
 """
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
-from writer.status.advice import for_dead_letter, for_trouble
-from writer.status.state import Away, Situation, state_of
+from writer.status.advice import TROUBLES, for_dead_letter
+from writer.status.state import Awaited, Situation, state_of
 from writer.status.window import SLOTS, STEP
 from writer.telemetry.health import STARTING, Dependency
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from writer.ports import Clock
-    from writer.status.history import Happened, History, Row
+    from writer.status.history import History, Incident, Row
     from writer.telemetry.health import Health
     from writer.telemetry.observer import Facts
 
 VERSION = 1
-"""Of the figures' form. It can change with every version: page and writer are one program."""
+"""Version of the figures' format. Any release may change it: page and writer are one program."""
 
 _PRIVATE = {
     "Cache-Control": "no-store",
@@ -56,11 +56,11 @@ class StatusPage:
         self._stopping = stopping
 
     def figures(self) -> Mapping[str, Any]:
-        """All that the page shows, as JSON; null is what is not known. Times: seconds since the epoch."""
+        """All that the page shows, as JSON; null: not known. Times are seconds since the epoch."""
         history = self._history
         under_way = history.refresh()
-        now, moment = self._clock.now(), self._clock.monotonic()
-        ahead = now - moment
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        ahead = now - monotonic
         changes, seconds = history.recent()
         latest = history.samples[-1] if history.samples else None
         series = {name: _rounded(values) for name, values in history.series().items()}
@@ -73,7 +73,7 @@ class StatusPage:
                 "pool_size": self._facts.pool_size,
                 "loops": self._facts.loops,
             },
-            "state": asdict(state_of(self._situation(moment, changes))),
+            "state": asdict(state_of(self._situation(monotonic, changes))),
             "lag_seconds": _short(history.lag()),
             "changes_per_second": _short(changes / seconds),
             "in_hand": history.messages_in_hand,
@@ -84,59 +84,57 @@ class StatusPage:
             "series": series,
             "outages": self._outages(now),
             "tables": self._tables(),
-            "troubles": [_told(each, ahead) for each in reversed(history.happened)],
+            "troubles": [_incident(each, ahead) for each in reversed(history.incidents)],
         }
 
-    def _situation(self, moment: float, changes: float) -> Situation:
-        away = [
-            Away(_NAMES[part], "" if wait.reason == STARTING else wait.reason, wait.since)
-            for part, wait in self._health.waits.items()
+    def _situation(self, monotonic: float, changes: float) -> Situation:
+        awaited = [
+            Awaited(_NAMES[dependency], "" if wait.reason == STARTING else wait.reason, wait.since)
+            for dependency, wait in self._health.waits.items()
         ]
-        history = self._history
-        return Situation(
-            moment, away, self._stopping(), list(history.samples), changes, history.messages_in_hand
-        )
+        samples, in_hand = list(self._history.samples), self._history.messages_in_hand
+        return Situation(monotonic, awaited, self._stopping(), samples, changes, in_hand)
 
     def _outages(self, now: float) -> Sequence[Mapping[str, Any]]:
         """Those of the window; `until` is null while one lasts."""
-        told = [
-            {"part": _NAMES[each.part], "since": round(each.since, 3), "until": round(each.until, 3)}
+        ended = [
+            {"part": _NAMES[each.dependency], "since": round(each.since, 3), "until": round(each.until, 3)}
             for each in self._health.outages
             if now - each.until < SLOTS * STEP
         ]
         lasting = [
-            {"part": _NAMES[part], "since": round(wait.since, 3), "until": None}
-            for part, wait in self._health.waits.items()
+            {"part": _NAMES[dependency], "since": round(wait.since, 3), "until": None}
+            for dependency, wait in self._health.waits.items()
             if wait.reason != STARTING
         ]
-        return told + lasting
+        return ended + lasting
 
     def _tables(self) -> Sequence[Mapping[str, Any]]:
-        """By name; the last one, without a name, stands for all that have no row of their own."""
+        """By name; the last one, without a name, counts all that have no row of their own."""
         rows: list[tuple[str | None, Row]] = sorted(self._history.rows.items())
         rows.append((None, self._history.others))
-        told = []
+        tables = []
         for name, row in rows:
             totals = row.totals()
             if name is not None or any(totals.values()):
                 counts = {result.value: number for result, number in totals.items()}
-                told.append({"table": name, **counts, "lag_seconds": _short(row.lag)})
-        return told
+                tables.append({"table": name, **counts, "lag_seconds": _short(row.lag)})
+        return tables
 
 
-def _told(happened: Happened, ahead: float) -> Mapping[str, Any]:
-    is_letter = happened.table is not None
-    advice = for_dead_letter(happened.cause) if is_letter else for_trouble(happened.cause)
+def _incident(incident: Incident, ahead: float) -> Mapping[str, Any]:
+    is_letter = incident.table is not None
+    advice = for_dead_letter(incident.cause) if is_letter else TROUBLES[incident.cause]
     return {
-        "cause": happened.cause,
+        "cause": incident.cause,
         "dead_letter": is_letter,
-        "table": happened.table,
-        "words": happened.words,
+        "table": incident.table,
+        "words": incident.words,
         "meaning": advice.meaning,
         "do": advice.do,
-        "first": round(happened.first + ahead, 3),
-        "last": round(happened.last + ahead, 3),
-        "count": happened.count,
+        "first": round(incident.first + ahead, 3),
+        "last": round(incident.last + ahead, 3),
+        "count": incident.count,
     }
 
 
@@ -145,7 +143,7 @@ def _rounded(values: Sequence[float | None]) -> Sequence[float | None]:
 
 
 def _short(value: float | None) -> float | None:
-    """Few digits, and no fraction where there is none."""
+    """Few digits; an integer where it is one."""
     if value is None or not math.isfinite(value):
         return None
     return int(value) if value.is_integer() else round(value, 4)
@@ -156,18 +154,18 @@ def routes(page: StatusPage) -> Sequence[web.RouteDef]:
     text, policy = assembled()
     figures = {**_PRIVATE, "Content-Security-Policy": "default-src 'none'"}
 
-    async def show(_: web.Request) -> web.Response:
+    async def send_page(_: web.Request) -> web.Response:
         return web.Response(text=text, content_type="text/html", headers={**_PRIVATE, **policy})
 
-    async def tell(_: web.Request) -> web.Response:
+    async def send_figures(_: web.Request) -> web.Response:
         body = orjson.dumps(page.figures())
         return web.Response(body=body, content_type="application/json", headers=figures)
 
-    return [web.get("/", show), web.get("/status.json", tell)]
+    return [web.get("/", send_page), web.get("/status.json", send_figures)]
 
 
 def assembled() -> tuple[str, Mapping[str, str]]:
-    """The page, and the header by which browsers run and load nothing that does not stand in it."""
+    """The page, and the header that keeps browsers from running or loading anything else."""
     folder = resources.files("writer.status") / "assets"
     style, script, page = (
         (folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html")

@@ -39,7 +39,7 @@ async def serve(
     Raises:
         FatalError: the address cannot be listened on.
     """
-    app = web.Application(middlewares=[_tell_mistakes])
+    app = web.Application(middlewares=[_log_errors])
     app[_HEALTH] = health
     app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz), *more])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LEAVE)
@@ -61,7 +61,7 @@ async def serve(
 
 
 @web.middleware
-async def _tell_mistakes(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _log_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A mistake of ours is a 500 and a line; aiohttp's own lines can quote the request, and are off."""
     try:
         return await handler(request)
@@ -79,7 +79,8 @@ async def _healthz(_: web.Request) -> web.Response:
 async def _readyz(request: web.Request) -> web.Response:
     waits = request.app[_HEALTH].waits
     waiting_for = {
-        part.value: {"reason": wait.reason, "since": round(wait.since, 3)} for part, wait in waits.items()
+        dependency.value: {"reason": wait.reason, "since": round(wait.since, 3)}
+        for dependency, wait in waits.items()
     }
     status = "waiting" if waiting_for else "ready"
     return _json({"status": status, "waiting_for": waiting_for}, 503 if waiting_for else 200)

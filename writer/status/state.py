@@ -1,4 +1,4 @@
-"""What the writer is doing, in words: from what it waits for, and how the queue grows or shrinks. Pure."""
+"""What the writer is doing, in words: from what it waits for, and whether the backlog grows. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from writer.status.history import Sample
 
 BACKLOG = 100
-"""Messages that wait in the queue from which on it is a backlog; fewer are on their way."""
+"""Messages waiting in the queue that make a backlog; fewer are on their way."""
 
-_TREND = 180.0  # seconds of which the trend is taken
-_LASTING = 45.0  # for so long there has to be a backlog: a burst is none
-_SHORTEST = 10.0  # seconds between the first and the last answer that make a trend
-_LONGEST_ETA = 48 * 3600.0  # seconds; what takes longer does not shrink
+_TREND = 180.0  # seconds that the trend covers
+_LASTING = 45.0  # seconds that a backlog has to last: a burst is none
+_SHORTEST = 10.0  # seconds between the first and the last sample that make a trend
+_LONGEST_ETA = 48 * 3600.0  # seconds; a backlog that takes longer does not shrink
 
 
 class Kind(StrEnum):
-    """Which of the states it is."""
+    """The states of the writer."""
 
     STARTING = "starting"
     WAITING = "waiting"
@@ -33,12 +33,12 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
-    """A part that is waited for.
+class Awaited:
+    """A dependency that is waited for.
 
     Attributes:
         name: as people call it.
-        reason: why; empty: it was not asked yet.
+        reason: why; empty: it was not called yet.
         since: seconds since the epoch.
     """
 
@@ -53,15 +53,15 @@ class Situation:
 
     Attributes:
         now: on the clock of `samples`.
-        away: what is waited for.
-        stopping: a stop was asked for.
-        samples: what the queues said in the last minutes, the oldest first.
-        changes: that came to an end just now.
+        awaited: the dependencies that are waited for.
+        stopping: whether a stop was requested.
+        samples: backlogs of the last minutes, the oldest first.
+        changes: number of changes settled just now.
         in_hand: messages received and not settled.
     """
 
     now: float
-    away: Sequence[Away] = ()
+    awaited: Sequence[Awaited] = ()
     stopping: bool = False
     samples: Sequence[Sample] = ()
     changes: float = 0
@@ -75,8 +75,8 @@ class State:
     Attributes:
         title: in a word or two.
         words: in a sentence.
-        since: since when, seconds since the epoch; None: not told.
-        eta: seconds until the backlog is gone; None: not told.
+        since: since when, seconds since the epoch; None: not known.
+        eta: seconds until the backlog is gone; None: not known.
     """
 
     kind: Kind
@@ -87,16 +87,16 @@ class State:
 
 
 def state_of(situation: Situation) -> State:
-    """Tells what the writer is doing."""
+    """Returns what the writer is doing."""
     held = f"{situation.in_hand:,} messages are" if situation.in_hand != 1 else "1 message is"
     if situation.stopping:
         words = f"A stop was asked for: {held} in hand, and no more are received."
         return State(Kind.DRAINING, "Draining", words)
-    lost = [each for each in situation.away if each.reason]
+    lost = [each for each in situation.awaited if each.reason]
     if lost:
         return _waiting(lost)
-    if situation.away:
-        names = " and ".join(each.name for each in situation.away)
+    if situation.awaited:
+        names = " and ".join(each.name for each in situation.awaited)
         return State(Kind.STARTING, "Starting", f"Connecting to {names}.")
     if behind := _behind(situation):
         return behind
@@ -108,7 +108,7 @@ def state_of(situation: Situation) -> State:
     return State(Kind.UP_TO_DATE, "Up to date", "Nothing waits; changes will be written as they come.")
 
 
-def _waiting(lost: Sequence[Away]) -> State:
+def _waiting(lost: Sequence[Awaited]) -> State:
     names = " and ".join(each.name for each in lost)
     reasons = "; ".join(each.reason for each in lost)
     return State(
@@ -139,11 +139,11 @@ def _behind(situation: Situation) -> State | None:
 
 
 def _slope(samples: Sequence[Sample]) -> float | None:
-    """Messages that come to wait each second: the line of least squares; None: too early to say."""
+    """Growth of the backlog, messages per second, by least squares; None: too early to say."""
     if len(samples) < 2 or samples[-1].at - samples[0].at < _SHORTEST:  # noqa: PLR2004 - two points, a line
         return None
-    moments = [each.at for each in samples]
+    times = [each.at for each in samples]
     waiting = [each.backlog.waiting for each in samples]
-    middle = sum(moments) / len(moments)
-    spread = sum((at - middle) ** 2 for at in moments)
-    return sum((at - middle) * number for at, number in zip(moments, waiting, strict=True)) / spread
+    middle = sum(times) / len(times)
+    spread = sum((at - middle) ** 2 for at in times)
+    return sum((at - middle) * number for at, number in zip(times, waiting, strict=True)) / spread

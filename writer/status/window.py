@@ -21,14 +21,14 @@ SLOTS = 180
 class Window:
     """The slots, and columns with a figure for each of them."""
 
-    def __init__(self, moment: float) -> None:
-        """Begins an empty window now."""
+    def __init__(self, now: float) -> None:
+        """Makes an empty window that begins now."""
         self._columns: list[tuple[array[float], float]] = []
-        self.latest = int(moment // STEP)
-        """The number of the slot that is under way; the next one has the next number."""
+        self.latest = int(now // STEP)
+        """The number of the current slot; the next one has the next number."""
 
     def column(self, empty: float = 0.0) -> array[float]:
-        """A new column: one figure per place, `empty` where nothing has been told."""
+        """A new column: one figure per slot, `empty` where nothing was reported."""
         column = array("d", [empty]) * SLOTS
         self._columns.append((column, empty))
         return column
@@ -39,18 +39,18 @@ class Window:
         self._columns = [each for each in self._columns if id(each[0]) not in dropped]
 
     @property
-    def place(self) -> int:
-        """The place in every column of the slot that is under way."""
+    def index(self) -> int:
+        """The index in every column of the current slot."""
         return self.latest % SLOTS
 
     @property
     def end(self) -> float:
-        """When the slot that is under way ends."""
+        """When the current slot ends."""
         return (self.latest + 1) * STEP
 
-    def advance(self, moment: float) -> None:
-        """Another slot is under way, perhaps; those passed since are emptied."""
-        slot = max(self.latest, int(moment // STEP))
+    def advance(self, now: float) -> None:
+        """Moves to the slot of this time, and empties those it passes."""
+        slot = max(self.latest, int(now // STEP))
         passed = range(max(self.latest, slot - SLOTS) + 1, slot + 1)
         for column, empty in self._columns:
             for number in passed:
@@ -58,6 +58,6 @@ class Window:
         self.latest = slot
 
     def in_order(self, column: array[float]) -> list[float]:
-        """A column from the oldest slot to the one under way."""
+        """A column from the oldest slot to the current one."""
         first = (self.latest + 1) % SLOTS
         return [*column[first:], *column[:first]]

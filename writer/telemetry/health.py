@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STARTING = "starting"
-"""The reason to wait for a part that was not asked yet."""
+"""The reason to wait for a dependency that was not called yet."""
 
 _MOST_OUTAGES = 50
 
@@ -30,16 +30,16 @@ class Dependency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why and since when (seconds since the epoch) a part is waited for."""
+    """Why and since when (seconds since the epoch) a dependency is waited for."""
 
     reason: str
     since: float
 
 
 class Outage(NamedTuple):
-    """A part was away: which, since and until when (seconds since the epoch)."""
+    """A dependency did not answer: which one, since and until when (seconds since the epoch)."""
 
-    part: Dependency
+    dependency: Dependency
     since: float
     until: float
 
@@ -49,28 +49,28 @@ class Health:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waits = {part: Wait(STARTING, clock.now()) for part in Dependency}
+        self._waits = {dependency: Wait(STARTING, clock.now()) for dependency in Dependency}
         self.outages: deque[Outage] = deque(maxlen=_MOST_OUTAGES)
-        """Those that have passed, the last ones."""
+        """The latest outages that have ended."""
 
     @property
     def waits(self) -> Mapping[Dependency, Wait]:
-        """The parts that are not there; empty when the writer is ready."""
+        """The dependencies that do not answer; empty when the writer is ready."""
         return self._waits
 
-    def lost(self, part: Dependency, reason: str) -> None:
-        """A call to the part failed; waiting helps."""
-        if part in self._waits and self._waits[part].reason != STARTING:
+    def lost(self, dependency: Dependency, reason: str) -> None:
+        """A call to the dependency failed; waiting helps."""
+        if dependency in self._waits and self._waits[dependency].reason != STARTING:
             return
-        self._waits[part] = Wait(reason, self._clock.now())
-        log.warning("waiting for a part", extra={"part": part.value, "reason": reason})
+        self._waits[dependency] = Wait(reason, self._clock.now())
+        log.warning("waiting for a part", extra={"part": dependency.value, "reason": reason})
 
-    def found(self, part: Dependency) -> None:
-        """A call to the part succeeded."""
-        wait = self._waits.pop(part, None)
+    def found(self, dependency: Dependency) -> None:
+        """A call to the dependency succeeded."""
+        wait = self._waits.pop(dependency, None)
         if wait is not None:
             now = self._clock.now()
             if wait.reason != STARTING:
-                self.outages.append(Outage(part, wait.since, now))
+                self.outages.append(Outage(dependency, wait.since, now))
             seconds = round(now - wait.since, 3)
-            log.info("a part is there", extra={"part": part.value, "waited_seconds": seconds})
+            log.info("a part is there", extra={"part": dependency.value, "waited_seconds": seconds})

@@ -26,7 +26,7 @@ from writer.telemetry.in_flight import InFlight
 from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Cause, Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from prometheus_client.metrics_core import Metric
 
@@ -51,12 +51,12 @@ class Metrics(Observer):
 
     def __init__(self, facts: Facts, health: Health, clock: Clock) -> None:
         self._clock = clock
-        self._hands = InFlight()
+        self._in_flight = InFlight()
         self._tables: set[str] = set()
-        self._asked = _Asked(clock)
+        self._collected = _Collected(clock)
         self.registry = registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=registry)
-        registry.register(self._asked)
+        registry.register(self._collected)
 
         def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, about, buckets=buckets, registry=registry)
@@ -93,25 +93,26 @@ class Metrics(Observer):
         self._gauges(facts, health)
 
     def _gauges(self, facts: Facts, health: Health) -> None:
-        """What is asked for when it is read."""
+        """Figures that are computed when they are read."""
         registry = self.registry
 
-        def gauge(name: str, about: str) -> Gauge:
-            return Gauge(name, about, registry=registry)
+        def gauge(name: str, about: str, read: Callable[[], float]) -> None:
+            Gauge(name, about, registry=registry).set_function(read)
 
-        gauge("replicator_messages_in_flight", "Messages that this writer holds.").set_function(
-            lambda: self._hands.messages
-        )
-        gauge("replicator_changes_in_flight", "Changes in them, as far as they were read.").set_function(
-            lambda: self._hands.changes
+        held = self._in_flight
+        gauge("replicator_messages_in_flight", "Messages that this writer holds.", lambda: held.messages)
+        gauge(
+            "replicator_changes_in_flight", "Changes in them, as far as they were read.", lambda: held.changes
         )
         gauge(
-            "replicator_oldest_unapplied_seconds", "Age of the oldest change that this writer holds."
-        ).set_function(lambda: self._hands.oldest(self._clock.now()))
-        gauge("replicator_ready", "Whether queue and MongoDB answer.").set_function(lambda: not health.waits)
+            "replicator_oldest_unapplied_seconds",
+            "Age of the oldest change that this writer holds.",
+            lambda: held.oldest(self._clock.now()),
+        )
+        gauge("replicator_ready", "Whether queue and MongoDB answer.", lambda: not health.waits)
         waiting = Gauge("replicator_waiting", "Whether this part is waited for.", ["part"], registry=registry)
-        for part in Dependency:
-            waiting.labels(part.value).set_function(functools.partial(_waits_for, health, part))
+        for dependency in Dependency:
+            waiting.labels(dependency.value).set_function(functools.partial(_waits_for, health, dependency))
         Info("replicator_build", "The program.", registry=registry).info({"version": facts.version})
 
     def batch(self, batch: Batch) -> None:
@@ -120,23 +121,23 @@ class Metrics(Observer):
                 counted.changes
             )
         for lag in batch.lags:
-            self._asked.age(self._table(lag.table), lag)
+            self._collected.age(self._table(lag.table), lag)
         self._batch_changes.observe(batch.changes)
         self._batch_messages.observe(batch.messages)
         self._plan.observe(batch.plan)
-        self._asked.success()
+        self._collected.success()
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
-        self._hands.hold(loop, held)
+        self._in_flight.hold(loop, held)
 
     def called(self, call: Call, seconds: float) -> None:
         (self._bulk if call is Call.BULK else self._requests[call]).observe(seconds)
 
     def backlog(self, backlog: Backlog) -> None:
-        self._asked.backlog = backlog
+        self._collected.backlog = backlog
 
     def oldest_received(self, age: float) -> None:
-        self._asked.waited.add(age)
+        self._collected.waited.add(age)
 
     def trouble(self, trouble: Trouble) -> None:
         self._retries[trouble.cause].inc()
@@ -159,8 +160,8 @@ class Metrics(Observer):
         return OTHER
 
 
-def _waits_for(health: Health, part: Dependency) -> float:
-    return float(part in health.waits)
+def _waits_for(health: Health, dependency: Dependency) -> float:
+    return float(dependency in health.waits)
 
 
 class _Latest:
@@ -205,7 +206,7 @@ class _Ages:
         return found
 
 
-class _Asked(Collector):
+class _Collected(Collector):
     """What the library has no kind for: many observations at once, and figures that may not be known."""
 
     def __init__(self, clock: Clock) -> None:

@@ -54,7 +54,7 @@ class StateLog(Observer):
         self._health = health
         self._clock = clock
         self._name = name
-        self._hands = InFlight()
+        self._in_flight = InFlight()
         self._lags = Histogram()
         self._results: Counter[Result] = Counter()
         self._retries = 0
@@ -66,7 +66,7 @@ class StateLog(Observer):
             self._lags.add(lag.seconds, lag.changes)
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
-        self._hands.hold(loop, held)
+        self._in_flight.hold(loop, held)
 
     def trouble(self, trouble: Trouble) -> None:  # noqa: ARG002 - all count alike
         self._retries += 1
@@ -79,13 +79,13 @@ class StateLog(Observer):
             "lag_p50_ms": _milliseconds(self._lags.quantile(0.5)),
             "lag_p99_ms": _milliseconds(self._lags.quantile(0.99)),
             "lag_max_ms": _milliseconds(self._lags.most if self._lags.changes else None),
-            "oldest_unapplied_ms": _milliseconds(self._hands.oldest(now)),
+            "oldest_unapplied_ms": _milliseconds(self._in_flight.oldest(now)),
             "applied": self._results[Result.APPLIED],
             "stale": self._results[Result.STALE],
             "coalesced": self._results[Result.COALESCED],
             "parked": self._results[Result.PARKED],
             "retries": self._retries,
-            "messages_in_flight": self._hands.messages,
+            "messages_in_flight": self._in_flight.messages,
         }
         self._lags.clear()
         self._results.clear()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from local.paths import ROOT
-from writer.status.advice import DEAD_LETTERS, TROUBLES, for_dead_letter, for_trouble
+from writer.status.advice import DEAD_LETTERS, TROUBLES, for_dead_letter
 from writer.telemetry.observer import Cause
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
@@ -28,13 +28,13 @@ def test_every_documented_code_has_advice_and_the_reverse() -> None:
 def test_every_cause_has_advice() -> None:
     """The set is fixed."""
     assert set(TROUBLES) == set(Cause)
-    assert for_trouble(Cause.MONGODB).meaning.startswith("MongoDB")
+    assert TROUBLES[Cause.MONGODB].meaning.startswith("MongoDB")
 
 
 @pytest.mark.parametrize("code", [*sorted(DEAD_LETTERS), *sorted(TROUBLES)])
 def test_advice_is_short_and_plain(code: str) -> None:
     """Two sentences or so, each with its end."""
-    advice = for_trouble(code) if code in TROUBLES else for_dead_letter(code)
+    advice = TROUBLES[code] if code in TROUBLES else for_dead_letter(code)
     for sentence in advice:
         assert sentence[0].isupper()
         assert sentence.endswith(".")

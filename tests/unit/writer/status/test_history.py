@@ -219,7 +219,7 @@ def test_the_same_trouble_is_counted() -> None:
     clock.time += SAME_TROUBLE + 1
     history.trouble(Trouble(Cause.MONGODB, "third"))
     history.batch(batch(parked=2))
-    told = [(each.cause, each.words, each.table, each.count) for each in history.happened]
+    told = [(each.cause, each.words, each.table, each.count) for each in history.incidents]
     assert told == [
         (Cause.SQS, "away", None, 1),
         (Cause.MONGODB, "second", None, 2),
@@ -251,7 +251,7 @@ def test_the_memory_is_bounded() -> None:
         tracemalloc.stop()
     assert early < 1_000_000
     assert late < early + 20_000
-    assert len(history.happened) == MOST_TROUBLES
+    assert len(history.incidents) == MOST_TROUBLES
     assert history.samples.maxlen == MOST_BACKLOGS
 
 

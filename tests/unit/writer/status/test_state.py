@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from writer.status.history import Sample
-from writer.status.state import BACKLOG, Away, Kind, Situation, state_of
+from writer.status.state import BACKLOG, Awaited, Kind, Situation, state_of
 from writer.telemetry.observer import Backlog
 
 NOW = 10_000.0
@@ -19,13 +19,13 @@ def samples(*waiting: int, step: float = 15.0) -> list[Sample]:
 
 def test_what_is_waited_for_comes_before_everything_but_a_stop() -> None:
     """With the reason, and since when."""
-    away = [Away("MongoDB", "no primary", 500.0), Away("SQS", "", 100.0)]
-    state = state_of(Situation(NOW, away, samples=samples(5000, 4000), changes=10))
+    awaited = [Awaited("MongoDB", "no primary", 500.0), Awaited("SQS", "", 100.0)]
+    state = state_of(Situation(NOW, awaited, samples=samples(5000, 4000), changes=10))
     assert (state.kind, state.title, state.since) == (Kind.WAITING, "Waiting for MongoDB", 500.0)
     assert state.words.startswith("no primary. ")
-    both = state_of(Situation(NOW, [*away, Away("SQS", "503", 400.0)]))
+    both = state_of(Situation(NOW, [*awaited, Awaited("SQS", "503", 400.0)]))
     assert (both.title, both.since) == ("Waiting for MongoDB and SQS", 400.0)
-    stopping = state_of(Situation(NOW, away, stopping=True, in_hand=12))
+    stopping = state_of(Situation(NOW, awaited, stopping=True, in_hand=12))
     assert stopping.kind is Kind.DRAINING
     assert "12 messages are in hand" in stopping.words
     assert "1 message is" in state_of(Situation(NOW, stopping=True, in_hand=1)).words
@@ -33,7 +33,7 @@ def test_what_is_waited_for_comes_before_everything_but_a_stop() -> None:
 
 def test_starting_is_no_outage() -> None:
     """Nobody was asked yet."""
-    state = state_of(Situation(NOW, [Away("SQS", "", 1.0), Away("MongoDB", "", 1.0)]))
+    state = state_of(Situation(NOW, [Awaited("SQS", "", 1.0), Awaited("MongoDB", "", 1.0)]))
     assert (state.kind, state.words, state.since) == (Kind.STARTING, "Connecting to SQS and MongoDB.", None)
 
 
