@@ -1,7 +1,6 @@
-"""`python -m writer`: the only composition root. Settings, signals, exit status.
+"""`python -m writer`: puts the writer together. Settings, signals, exit status.
 
-Exit status: 0 after a stop by signal, 1 if something only a person can mend stopped it, 2 if the settings are
-wrong.
+Exit status: 0 after a stop by signal, 1 after an error that only a person can fix, 2 if a setting is wrong.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("writer")
 
-_SDK_ATTEMPTS = 3  # tries of one SQS call by the SDK; the service repeats what still fails
-_READ_TIMEOUT = WAIT_SECONDS + 10.0  # seconds; a long poll answers later than any other call
+_SDK_ATTEMPTS = 3  # tries of one SQS call by the SDK; `Context.retry` repeats calls that still fail
+_READ_TIMEOUT = WAIT_SECONDS + 10.0  # seconds; a long poll takes longer than any other call
 
 
 def main() -> int:
-    """Runs the writer until it is told to stop; returns the exit status."""
+    """Runs the writer until a signal stops it; returns the exit status."""
     logs.configure("INFO")
     try:
         settings, replication = _read_all(os.environ)
@@ -62,7 +61,7 @@ def main() -> int:
     except Exception as error:
         reasons = fatal_reasons(error)
         for reason in reasons:
-            log.error("stopped: this needs a person", extra={"reason": reason})  # noqa: TRY400 - likewise
+            log.error("stopped: this needs a person", extra={"reason": reason})  # noqa: TRY400 - a sentence, not a traceback
         if not reasons:
             log.critical("stopped by an error of ours", exc_info=True)
         return 1
@@ -70,7 +69,7 @@ def main() -> int:
 
 
 def _read_all(environment: Mapping[str, str]) -> tuple[Settings, Replication]:
-    """Reads the settings and the mapping; one `FatalError` names the mistakes of both."""
+    """Reads the settings and the mapping; one `FatalError` names all mistakes in both."""
     try:
         settings = Settings.read(environment)
     except FatalError as wrong_settings:
@@ -93,7 +92,7 @@ def _read_replication(path: str | None) -> Replication:
 
 
 def _version() -> str:
-    """Of this program; empty where it runs without being installed."""
+    """Version of this program; empty if it is not installed."""
     try:
         return version("dynamodb-mongodb-replicator")
     except PackageNotFoundError:
@@ -112,7 +111,7 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
     history = History(clock)
     context = Context(clock, health, Observers(metrics, state, history), stop)
     page = StatusPage(history, health, clock, facts, stop.is_set)
-    # A loop waits in one call at most, its lease in another one; and the backlog is asked for.
+    # A loop makes at most one call at a time, its lease another one; and one asks for the backlog.
     connections = 2 * settings.loops + 3
     sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
     try:

@@ -1,4 +1,4 @@
-"""Names in MongoDB: those that are ours, and what the server allows. Pure.
+"""Names in MongoDB: our own, and the names that the server allows. Pure.
 
 Each function says what is wrong with a name, or returns None.
 
@@ -11,7 +11,7 @@ METADATA_FIELD = "_ddb"
 """The default name of the metadata field."""
 
 TOMBSTONES = "_replicator_tombstones"
-"""Collection of the target database: what was deleted, and at which version."""
+"""Collection of the target database that keeps which documents were deleted, and at which version."""
 
 _MAX_DATABASE_BYTES = 63
 _NOT_IN_DATABASES = '/\\. "$*<>:|?\0'
@@ -32,7 +32,7 @@ def database_problem(name: str) -> str | None:
 
 
 def collection_problem(name: str) -> str | None:
-    """Checks the name of a collection; the driver refuses some that the server would take."""
+    """Checks the name of a collection; the driver refuses some that the server accepts."""
     if not name:
         return "is empty"
     if name == TOMBSTONES or name.startswith("system."):
@@ -43,7 +43,7 @@ def collection_problem(name: str) -> str | None:
 
 
 def field_problem(name: str) -> str | None:
-    """Checks the name of a field that replication makes up (those of attributes are taken as they are)."""
+    """Checks the name of a field that replication adds (attributes keep their names as they are)."""
     if not name:
         return "is empty"
     if name == "_id":

@@ -1,7 +1,7 @@
-"""What the service needs of the outside: `Inbox`, `Sink`, `Clock`. Tiny, and ours; adapters wrap libraries.
+"""What the writer needs from outside: `Inbox`, `Sink`, `Clock`. Small, and our own; adapters wrap libraries.
 
-Law: an adapter raises only `TransientError` and `FatalError` (`shared.errors`); what concerns one record is
-a return value.
+Law: an adapter raises only `TransientError` and `FatalError` (`shared.errors`). A problem of one record is a
+return value.
 """
 
 from __future__ import annotations
@@ -46,25 +46,25 @@ class Inbox(Protocol):
 
     @property
     def park_limit(self) -> int:
-        """Bytes that a parked message may have."""
+        """Size of the largest message that can be parked, bytes."""
 
     async def receive(self) -> Sequence[Message]:
-        """Waits a few seconds for messages; a batch that fits into memory, of each group the oldest first."""
+        """Waits a few seconds for a batch of messages; it fits into memory, and groups are oldest first."""
 
     def hurry(self) -> None:
-        """From now on a batch is what one request brings: we stop, and others can take the rest."""
+        """From now on a batch is what one request returns: we stop, and other writers can take the rest."""
 
     async def extend(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Locks messages anew; returns those whose lock was lost already."""
+        """Extends the lock on messages; returns those whose lock was lost already."""
 
     async def release(self, messages: Sequence[Message], delay: int) -> None:
         """Makes messages visible again after `delay` seconds. Best effort: a lost lock is no error."""
 
     async def delete(self, messages: Sequence[Message]) -> None:
-        """Acknowledges messages. A lost lock is no error: what comes again is recognised."""
+        """Acknowledges messages. A lost lock is no error: a repeated delivery is recognised."""
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
-        """Puts letters into the dead-letter queue; returns when all of them surely are there."""
+        """Puts letters into the dead-letter queue; returns when all of them are certainly there."""
 
 
 class FailureKind(StrEnum):
@@ -73,7 +73,7 @@ class FailureKind(StrEnum):
     PERMANENT = "permanent"
     """No retry can help: park it."""
     HEALABLE = "healable"
-    """Another item's change may make it possible (a duplicate on another unique index): try again later."""
+    """Another item's change may make it possible (a duplicate in a unique index): try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch of writes; all that is not in `failures` is durable (`w=majority`).
+    """What became of a batch of writes; all but `failures` are durable (`w=majority`).
 
     Attributes:
-        failures: index of the write → what went wrong.
+        failures: by index of the write.
         inserted: documents that did not exist before.
         modified: documents replaced.
         deleted: documents removed.
         stale: puts that changed nothing because the document or a tombstone was newer or the same.
-        stale_at: the same by place.
+        stale_at: the same, by place.
     """
 
     failures: Mapping[int, Failure] = field(default_factory=dict)
@@ -115,18 +115,14 @@ class Sink(Protocol):
     """The target database."""
 
     async def apply(self, writes: Sequence[Write]) -> Outcome:
-        """Applies writes; may be repeated any number of times with the same effect.
-
-        Args:
-            writes: of different documents, or of one, newest first.
-        """
+        """Applies writes; can be repeated. Several writes of one document are newest first."""
 
     async def ping(self) -> None:
-        """Returns when the database takes writes; raises like `apply` when it does not."""
+        """Returns if the database accepts writes; raises like `apply` if it does not."""
 
 
 class Clock(Protocol):
-    """Time, injected so that tests need not wait."""
+    """Time; tests have a clock of their own, and need not wait."""
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""

@@ -1,4 +1,4 @@
-"""What all loops of the writer share: the clock, backoff, waiting that a stop ends, garbage collection."""
+"""What all loops of the writer use: the clock, backoff, waiting that a stop ends, garbage collection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIRST, _LONGEST = 0.1, 5.0  # seconds
 
 
 class Backoff:
-    """The pauses of one series of tries. Jitter keeps writers from coming back all at once."""
+    """The pauses between tries. Jitter keeps writers from returning all at once."""
 
     def __init__(self) -> None:
         self._ceiling = _FIRST
@@ -42,7 +42,7 @@ class Backoff:
 
 
 async def done_before(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
-    """Runs `work` to its end, or cancels it when the stop comes; tells whether it ended."""
+    """Runs `work` to its end, or cancels it when the stop comes; returns whether it ended."""
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -57,19 +57,19 @@ async def done_before(stop: asyncio.Event, work: Coroutine[None, None, None]) ->
 
 
 _OBJECTS = 20_000
-"""Objects made and not freed after which it looks; Python's own number is 700, less than a batch has."""
+"""Objects made and not freed that start a collection. Python's default is 700, less than a batch has."""
 
 
 def collect_now() -> None:
-    """Looks once: a failed call leaves cycles behind, which hold on to what was to be written."""
+    """Collects garbage now: a failed call leaves cycles behind, which keep its batch in memory."""
     gc.collect()
 
 
 def spare_the_collector() -> None:
-    """Makes it look less often: batches are thousands of objects without cycles. For the start of a process.
+    """Makes collections rarer: batches are thousands of objects without cycles. For the start of a process.
 
     See docs/decisions/0012-where-the-writers-time-goes.md.
     """
     gc.collect()
-    gc.freeze()  # what was imported stays, and need not be looked through again and again
+    gc.freeze()  # what was imported stays, and need not be searched each time
     gc.set_threshold(_OBJECTS)

@@ -1,4 +1,4 @@
-"""The writer's settings: one frozen object, made from an environment. Pure."""
+"""The writer's settings: one frozen object, read from the environment. Pure."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ if TYPE_CHECKING:
 LOOPS_PER_CONNECTION = 2
 """While one loop talks to SQS, another one uses the connection."""
 
-_ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside of the container
+_ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside the container
 
 _LONGEST_NAME = 1024  # Amazon CloudWatch API reference, ``Dimension``
 
 DRAIN_GRACE = 20.0
-"""Seconds that work in hand may take after SIGTERM. Less than the 30 s after which ECS kills a task."""
+"""Seconds that a batch in hand may take after SIGTERM. Less than the 30 s after which ECS kills a task."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `python -m writer` runs on.
+    """The settings of `python -m writer`.
 
     Attributes:
-        queue_url: the FIFO queue.
-        dead_letter_queue_url: where poison is parked.
+        queue_url, dead_letter_queue_url: of the two FIFO queues.
         mongodb_uri: a secret; never printed.
         mongodb_database: the target database.
         replication_file: path of `replication.yaml`, or None.
-        pool_size: MongoDB connections.
-        status_host: the address on which the status page and the probes are served.
-        status_port: their port; 0: any free one, logged.
+        pool_size: number of MongoDB connections.
+        status_host: address of the status page and the probes.
+        status_port: their port; 0: any free one, which is logged.
         log_level: one of `shared.settings.LOG_LEVELS`.
-        cloudwatch_metrics: the name under which CloudWatch shall have metrics (the queue's), or None: none.
+        cloudwatch_metrics: the metrics' dimension in CloudWatch (the queue's name); None: no metrics.
     """
 
     queue_url: str
@@ -60,7 +59,7 @@ class Settings:
         """Reads and checks all settings.
 
         Raises:
-            FatalError: something is missing or wrong; every mistake is named.
+            FatalError: a setting is missing or wrong; the text names every mistake.
         """
         reader = Reader(environment)
         settings = cls(

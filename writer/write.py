@@ -1,4 +1,4 @@
-"""`Write`, what a plan is made of and a sink performs. Pure data."""
+"""`Write`: what a plan consists of and a sink performs. Pure data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Identity = tuple[str, str, "Hashable"]
 """Database, collection and key: equal for equal documents."""
 
 Place = tuple[str, str]
-"""Database (empty: that of the settings) and collection. One table at most goes to a place."""
+"""Database (empty: that of the settings) and collection. At most one table goes to a place."""
 
 Shard = Mapping[str, Any]
-"""Where a document is in a sharded collection: the values of the shard key's fields by their paths, which
-stand in filters beside `_id`. Empty: `_id` alone finds it."""
+"""Where a document is in a sharded collection: the values of the shard key's fields by path. Filters have
+them beside `_id`. Empty: `_id` alone finds the document."""
 
 _NOWHERE_ELSE: Shard = MappingProxyType({})
 
@@ -31,8 +31,7 @@ class Target(NamedTuple):
     """Where a change goes.
 
     Attributes:
-        database: name of the database; empty: that of the settings.
-        collection: name of the collection.
+        database: its name; empty: that of the settings.
         document_id: the `_id`, as a BSON value.
         identity: equal for equal documents, for grouping.
         metadata_field: name of the field with the document's version.
@@ -47,12 +46,12 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """How a put leaves alone what applications added to the document.
+    """How a put keeps the fields that applications added to the document.
 
     Attributes:
-        unset: names of fields that leave the document, beside those that an earlier put wrote.
-        names: names of the fields that this put writes.
-        reset: version of a deletion that this put stands for, too: nothing of an older document stays.
+        unset: fields that are removed, beside those that an earlier put wrote.
+        names: the fields that this put writes.
+        reset: version of a deletion that this put also stands for: nothing of an older document stays.
     """
 
     unset: Sequence[str]
@@ -62,7 +61,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The item is deleted, and its document stays, marked.
+    """The item is deleted, and its document stays, marked as deleted.
 
     Attributes:
         version: version of the deletion.
@@ -75,11 +74,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The document leaves a place, unless its version is higher.
+    """A document is removed from a place, unless its version is higher.
 
     Attributes:
         version: of the deletion, or of the change that moved the document to another shard.
-        same: whether a document of that very version goes, too. Not the one that moved.
+        same: whether a document of exactly that version is removed, too (not the one that moved).
     """
 
     shard: Shard
@@ -88,19 +87,18 @@ class Removal:
 
 
 class Write(NamedTuple):
-    """What is done to one document, guarded: removals first, then a put, then a mark; each may be missing.
+    """What is done to one document, guarded: removals, then a put, then a mark; each may be missing.
 
     Attributes:
-        target: which document.
         change: the change behind it, for parking and logs.
-        message: index of the message that carried the change.
-        messages: indices of all messages whose changes it stands for, that one included.
-        changes: number of changes it stands for, the one it writes included.
-        removals: see there; alone: the item was deleted.
+        message: index of the message with the change.
+        messages: indices of all messages whose changes it stands for, including that one.
+        changes: number of changes it stands for, including the one it writes.
+        removals: without a put: the item was deleted.
         document: the BSON of a put, or None.
-        merge: how the put keeps what is not its own; None: the document is replaced as a whole.
-        keeps_marks: documents here can have marks, which a put leaves where the deletion was later.
-        mark: the item was deleted after all that, and its document stays.
+        merge: how the put keeps other fields; None: it replaces the document as a whole.
+        keeps_marks: whether documents here can have marks, which a put keeps if the deletion was later.
+        mark: the item was deleted after the put, and its document stays.
         shard: where the document is, or will be.
     """
 
@@ -118,7 +116,7 @@ class Write(NamedTuple):
 
     @property
     def version(self) -> str:
-        """That of the change; of a put, only a document with a lower one is touched."""
+        """That of the change. A put touches only a document with a lower one."""
         return self.change.version
 
     @property
@@ -128,7 +126,7 @@ class Write(NamedTuple):
 
 
 def hashable(value: Any) -> Hashable:
-    """Equal where MongoDB finds two `_id` equal: numbers by value, documents by the order of their fields."""
+    """Equal if MongoDB considers two `_id` equal: numbers by value, documents with the order of fields."""
     if isinstance(value, dict):
         return tuple((name, hashable(part)) for name, part in value.items())
     if isinstance(value, list):  # an application's documents may be anything

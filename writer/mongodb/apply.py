@@ -1,4 +1,4 @@
-"""How a batch of writes reaches the database so that deleted documents stay deleted. Knows no driver.
+"""How a batch of writes is applied so that deleted documents stay deleted. Knows no driver.
 
 A guard in the document cannot refuse a put after a delete: there is no document. So deletes leave tombstones,
 and every put respects them. Each step closes one way in which a deleted document came back:
@@ -6,16 +6,16 @@ and every put respects them. Each step closes one way in which a deleted documen
 1. deletes write their tombstone first, and the tombstones of the puts are read before anything is written. A
    put older than its tombstone is not written; the guarded delete is issued again instead, because an
    earlier try may have inserted the document and died;
-2. a batch whose lock on its messages may have lapsed is not written at all (`writer.service` sees to it);
-3. documents that this write inserted are looked up among the tombstones once more, and removed if one is
-   newer: another writer may have finished the delete in between;
-4. a sweep (`writer.side_tasks`) removes what a writer inserted that died before step 3.
+2. a batch whose lock on its messages may have lapsed is not written at all (`writer.processor`);
+3. the tombstones of the documents that this write inserted are read once more, and a document with a newer
+   one is removed: another writer may have finished the delete in between;
+4. a sweep (`writer.side_tasks`) removes documents whose writer died before step 3.
 
-Deletes that leave the document, marked, go the same way: where others remove, they mark. (They need no
-sweep: a put that was not marked yet is still to be delivered.) A document that moves to another shard leaves
-its old place afterwards, and a tombstone, so that no older put brings it back there.
+Deletes that mark the document take the same steps: they mark where others remove. (They need no sweep: a put
+whose document is not marked yet will be delivered again.) A document that moves to another shard is removed
+from its old place afterwards, with a tombstone, so that no older put brings it back there.
 
-Every call may fail half-way, and everything may be repeated any number of times.
+Every call may fail half-way, and everything can be repeated any number of times.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What is known to have been deleted.
+    """What was deleted.
 
     Attributes:
         removed: version of the newest removal; empty: none.
@@ -54,8 +54,8 @@ class Command(NamedTuple):
     """One guarded operation on one document.
 
     Attributes:
-        write: the write behind it: which document, and what is put.
-        removal: remove the document instead of putting it.
+        write: names the document, and has the document to put.
+        removal: remove the document; nothing is put.
         mark: mark the document, after the put if there is one.
         puts: whether `write.document` is put.
     """
@@ -94,22 +94,17 @@ class Store(Protocol):
     """The single operations on the database; each is durable (`w=majority`) when it returns."""
 
     async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
-        """Writes the tombstones of writes; of two for one document the higher versions stay."""
+        """Writes tombstones; if there is one already, the higher versions stay."""
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
-        """Returns those tombstones in which something is newer than their put, by the put's index."""
+        """Returns the tombstones that are newer than their put, by the put's index."""
 
     async def write(self, commands: Sequence[Command]) -> Written:
         """Performs commands on different documents (or places), in any order, each atomically."""
 
 
 async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
-    """Applies writes of different documents.
-
-    Args:
-        store: the database.
-        writes: no document occurs twice.
-    """
+    """Applies writes of different documents."""
     deletions = [write for write in writes if write.document is None or write.mark is not None]
     if deletions:
         await store.write_tombstones([(write, _deletion(write)) for write in deletions])
@@ -146,13 +141,13 @@ async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
 
 
 def _deletion(write: Write) -> Tombstone:
-    """What has to be known before anything is done. That a document moved is written down afterwards."""
+    """The tombstone to write first. That of a document that moves is written after the put."""
     removals = write.removals if write.document is None else ()
     return Tombstone(max((removal.version for removal in removals), default=""), write.mark)
 
 
 def _commands(write: Write, newer: Tombstone | None) -> Sequence[Command]:
-    """What is done in one go with the other writes."""
+    """What is done together with the other writes."""
     if write.document is None:
         removals = [Command(write, removal=removal) for removal in write.removals]
         return removals if write.mark is None else [*removals, Command(write, mark=write.mark)]
@@ -187,10 +182,10 @@ async def _put_in_place(store: Store, commands: Sequence[Command], written: Writ
 
 
 async def _leave_old_places(store: Store, puts: Sequence[Write]) -> int:
-    """Removes documents from where they were before they moved; returns how many.
+    """Removes documents from the places they moved from; returns how many.
 
-    After the put, so that a put that is refused leaves the document where it is. First a tombstone, so that
-    no older put brings it back there.
+    This comes after the put, so that a refused put leaves the document where it is. Before the removal comes
+    a tombstone, so that no older put brings the document back there.
     """
     moved = [write for write in puts if write.removals]
     if not moved:

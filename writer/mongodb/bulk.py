@@ -1,10 +1,10 @@
 """Guarded operations on the documents of one collection, as few bulk writes as it takes.
 
-Where documents are not there yet they are inserted, which costs MongoDB a third of an upsert with a pipeline;
-one that somebody else inserted in between is put by the guarded update after all. See
+Documents that do not exist yet are inserted, which costs MongoDB a third of an upsert with a pipeline. If
+another writer inserted one in between, the guarded update decides. See
 docs/decisions/0011-insert-what-is-not-there.md.
 
-Law: decides nothing about what is written; every operation leaves what is newer.
+Law: does not decide what is written. No operation overwrites anything newer.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from writer.write import Place
 
 WORTH_A_LOOK = 12
-"""Puts in a bulk from which on it pays to ask first which of them are there: a query costs what a few upserts
-cost."""
+"""Puts in a bulk write that make it worth asking first which documents exist: a query costs as much as a few
+upserts."""
 
 KEYS_PER_QUERY = 1_000
 """Keys have up to 3 KB, a query up to 16 MB."""
@@ -77,8 +77,8 @@ async def perform(
 
 
 async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Command]) -> frozenset[int]:
-    """Those puts whose document is not there. Only a hint: it may be there a moment later."""
-    # An upsert writes the fields of its filter, too, so what has a shard key is left to it.
+    """The puts whose document does not exist. Only a hint: it may exist a moment later."""
+    # Only an upsert writes the fields of its filter, too, so documents with a shard key are upserted.
     puts = {
         index: command.write.target.document_id
         for index, command in commands.items()
@@ -96,7 +96,7 @@ async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Comma
     except OperationFailure as error:
         if not concerns_documents(error):
             raise
-        return frozenset()  # such as a name that no collection can have: the write says it once more
+        return frozenset()  # such as a name that no collection can have: the write reports it
     return frozenset(index for index, key in puts.items() if not present or hashable(key) not in present)
 
 
@@ -153,7 +153,7 @@ class _Bulk:
         # come first; and an old server does not name the index.
         overtaken = {i for i, problem in problems.items() if i in inserted and is_duplicate(problem)}
         self.overtaken += sorted(overtaken)
-        inserted -= problems.keys()
+        inserted.difference_update(problems)
         failed = {index: problem for index, problem in problems.items() if index not in overtaken}
         check_problems(failed.values())
         self.written.failures |= {index: failure_of(problem) for index, problem in failed.items()}
@@ -169,7 +169,7 @@ def _insertion(command: Command) -> InsertOne[RawBSONDocument]:
 
 
 def guarded(command: Command) -> _Operation:
-    """The operation that has the effect of a command, whatever is there."""
+    """The operation that has the effect of a command, whatever the document is now."""
     write = command.write
     if command.removal is not None:
         return DeleteOne(removal_filter(write.target, command.removal))

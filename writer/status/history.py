@@ -95,7 +95,8 @@ class History(Observer):
         self._waiting, self._in_flight, self._dead = column(_UNKNOWN), column(_UNKNOWN), column(_UNKNOWN)
         self._calls = {call: (column(), column()) for call in Call}  # their number, and their seconds
         self._held: dict[int, tuple[InHand, int]] = {}  # by loop: what, and since which slot
-        self._rows: dict[str, Row] = {}
+        self.rows: dict[str, Row] = {}
+        """By table, those with changes in the window."""
         self.others = Row(self._window)
         self.samples: deque[Sample] = deque(maxlen=MOST_BACKLOGS)
         self.incidents: deque[Incident] = deque(maxlen=MOST_TROUBLES)
@@ -191,17 +192,12 @@ class History(Observer):
         """Received and not settled."""
         return sum(held.messages for held, _ in self._held.values())
 
-    @property
-    def rows(self) -> Mapping[str, Row]:
-        """By table, those with changes in the window."""
-        return self._rows
-
     def _row(self, table: str) -> Row:
-        row = self._rows.get(table)
+        row = self.rows.get(table)
         if row is None:
-            if len(self._rows) >= MOST_TABLES or len(table) > LONGEST_NAME:
+            if len(self.rows) >= MOST_TABLES or len(table) > LONGEST_NAME:
                 return self.others
-            row = self._rows[table] = Row(self._window)
+            row = self.rows[table] = Row(self._window)
         return row
 
     def _add_incident(self, now: float, cause: str, words: str, table: str | None) -> None:
@@ -220,8 +216,8 @@ class History(Observer):
             self._note_lags(window.index)
             self._lags.clear()
             window.advance(now)
-            quiet = [name for name, row in self._rows.items() if window.latest - row.seen >= SLOTS]
-            window.drop(column for name in quiet for column in self._rows.pop(name).counts.values())
+            quiet = [name for name, row in self.rows.items() if window.latest - row.seen >= SLOTS]
+            window.drop(column for name in quiet for column in self.rows.pop(name).counts.values())
         return window.index
 
     def _note_lags(self, index: int) -> None:

@@ -63,7 +63,7 @@ class StatusPage:
         ahead = now - monotonic
         changes, seconds = history.recent()
         latest = history.samples[-1] if history.samples else None
-        series = {name: _rounded(values) for name, values in history.series().items()}
+        series = {name: [_short(value) for value in values] for name, values in history.series().items()}
         return {
             "v": VERSION,
             "now": round(now, 3),
@@ -136,10 +136,6 @@ def _incident(incident: Incident, ahead: float) -> Mapping[str, Any]:
         "last": round(incident.last + ahead, 3),
         "count": incident.count,
     }
-
-
-def _rounded(values: Sequence[float | None]) -> Sequence[float | None]:
-    return [_short(value) for value in values]
 
 
 def _short(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The HTTP side of the writer: `/healthz`, `/readyz`, and what it is given. Reads state, changes none."""
+"""The writer's HTTP server: `/healthz`, `/readyz`, and routes of others. Reads state, changes none."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LEAVE = 1.0  # seconds for requests under way at the end; aiohttp waits for them twice
-_LONGEST_LEAVE = 4.0  # seconds for all of it: whoever does not read must not keep the writer from ending
+_LEAVE = 1.0  # seconds for open requests at the end; aiohttp waits for them twice
+_LONGEST_LEAVE = 4.0  # seconds for all of it: a client that does not read must not keep the writer running
 
 _HEALTH: web.AppKey[Health] = web.AppKey("health")
 
@@ -34,7 +34,7 @@ async def serve(
     """Serves the endpoints, and `more`, while the context is open.
 
     `/healthz` is 200 as long as the process answers. `/readyz` is 200 if the queue and MongoDB answer, else
-    503; its body says what is waited for, why, and since when.
+    503; its body says what the writer waits for, why, and since when.
 
     Raises:
         FatalError: the address cannot be listened on.
@@ -62,7 +62,7 @@ async def serve(
 
 @web.middleware
 async def _log_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A mistake of ours is a 500 and a line; aiohttp's own lines can quote the request, and are off."""
+    """Answers a bug with 500, and logs it. aiohttp's own log lines can quote the request, and are off."""
     try:
         return await handler(request)
     except web.HTTPException:

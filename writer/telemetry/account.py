@@ -1,7 +1,7 @@
 """What became of a batch, in numbers: plan + outcome + settlement → `Batch`. Pure.
 
-Law: a change counts when its message is acknowledged, so it is in no count of a batch that gives it back;
-only a dead letter counts when it is written.
+Law: a change counts when its message is acknowledged, and not in a batch that gives the message back. Only a
+dead letter counts when it is written.
 """
 
 from __future__ import annotations
@@ -32,15 +32,7 @@ class Seconds(NamedTuple):
 
 
 def account(plan: Plan, outcome: Outcome, settlement: Settlement, now: float, took: Seconds) -> Batch:
-    """Counts a batch that has ended.
-
-    Args:
-        plan: what was to be done.
-        outcome: what became of its writes.
-        settlement: what became of its messages.
-        now: the moment of acknowledgement, seconds since the epoch.
-        took: of the batch.
-    """
+    """Counts a batch that was acknowledged at `now` (seconds since the epoch)."""
     receipts = {message.receipt for message in settlement.give_back}
     back = {index for index, message in enumerate(plan.messages) if receipts and message.receipt in receipts}
     written = _written(plan, outcome, back)
@@ -73,7 +65,7 @@ def _written(plan: Plan, outcome: Outcome, back: Collection[int]) -> Counter[tup
             for index, write in enumerate(writes)
             if index not in outcome.failures and write.message not in back
         ]
-    # Stream records tell whole seconds, so these are few, however many changes there are.
+    # Stream records have whole seconds, so these are few, however many changes there are.
     return Counter((write.change.table, write.change.op is Op.DELETE, write.change.at) for write in writes)
 
 
@@ -93,7 +85,7 @@ def _applied(written: Mapping[tuple[str, bool, int], int], stale: Mapping[str, i
     for (table, deletion, _), changes in written.items():
         (deletions if deletion else puts)[table] += changes
     for table, changes in puts.items():
-        # A deletion that finds its mark in the document counts as stale with MongoDB, too.
+        # MongoDB also counts a deletion as stale that finds its mark in the document.
         late = min(stale[table], changes)
         if late:
             yield Counted(table, Operation.PUT, Result.STALE, late)

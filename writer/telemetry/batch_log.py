@@ -1,6 +1,6 @@
-"""The lines that a batch leaves in the log. Never a document, a key, or a reason that could quote one.
+"""The log lines of a batch. Never a document, a key, or a reason that could quote one.
 
-At DEBUG also which messages and which stream events were in it, so that one change can be followed.
+At DEBUG also the messages and stream events that were in it, so that one change can be followed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,9 @@ log = logging.getLogger(__name__)
 
 
 def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlement: Settlement) -> None:
-    """One line with the numbers of a batch, and one for each dead letter.
+    """Logs one line with the numbers of a batch, and one for each dead letter.
 
-    Args:
-        number: of the batch, counted by this process; ties the lines of a batch together.
-        batch: what it came to.
-        plan: what was to be done.
-        outcome: what MongoDB made of it.
-        settlement: what became of its messages.
+    `number` counts the batches of this process: all lines of a batch have it.
     """
     _log_parked(number, settlement.park)
     _log_events(number, settlement.acknowledge)
@@ -65,7 +60,7 @@ def _log_events(number: int, messages: Sequence[Message]) -> None:
 
 
 def _log_parked(number: int, letters: Sequence[DeadLetter]) -> None:
-    # Not the reason and not the key: both stand in the dead letter.
+    # Not the reason and not the key: both are in the dead letter.
     for letter in letters:
         log.warning(
             "a record was parked",

@@ -1,4 +1,4 @@
-"""How the lags of many changes are spread, in little room: a histogram with logarithmic bins. Pure."""
+"""The distribution of many lags in little memory: a histogram with logarithmic bins. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Histogram:
         self.most = 0.0
 
     def add(self, seconds: float, changes: int) -> None:
-        """So many changes were so old."""
+        """Counts changes that were this old."""
         bin_ = int(math.log(max(seconds, _FINEST) / _FINEST) * _SCALE)
         self._counts[min(bin_, _BINS - 1)] += changes
         self.changes += changes
         self.most = max(self.most, seconds)
 
     def quantile(self, part: float) -> float | None:
-        """The lag that so many of all changes did not exceed (0.5: half of them); None: there were none."""
+        """The lag that this part of all changes (0.5: half of them) did not exceed; None: no changes."""
         if not self.changes:
             return None
         left = part * self.changes
@@ -37,6 +37,6 @@ class Histogram:
         return self.most
 
     def clear(self) -> None:
-        """Begins anew."""
+        """Forgets everything."""
         self._counts = [0] * _BINS
         self.changes, self.most = 0, 0.0

@@ -1,4 +1,4 @@
-"""What the loops of this writer hold, summed up. State only."""
+"""What all loops of this writer hold together. State only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ if TYPE_CHECKING:
 
 
 class InFlight:
-    """Remembers the last word of each loop."""
+    """Remembers the last report of each loop."""
 
     def __init__(self) -> None:
         self._held: dict[int, InHand] = {}
 
     def hold(self, loop: int, held: InHand | None) -> None:
-        """See `writer.telemetry.observer.Observer.in_hand`."""
         if held is None:
             self._held.pop(loop, None)
         else:
@@ -23,12 +22,12 @@ class InFlight:
 
     @property
     def messages(self) -> int:
-        """In all hands."""
+        """Messages in flight."""
         return sum(held.messages for held in self._held.values())
 
     @property
     def changes(self) -> int:
-        """In them, as far as they have been read."""
+        """Changes in them, as far as they have been read."""
         return sum(held.changes for held in self._held.values())
 
     def oldest(self, now: float) -> float:

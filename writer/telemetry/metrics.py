@@ -1,7 +1,8 @@
-"""`GET /metrics`: what an observer is told, as Prometheus reads it.
+"""`GET /metrics`: what the writer observes, in the format of Prometheus.
 
 Law: a registry of its own, no global state. The number of series is bounded, whatever the messages name:
-tables beyond the first hundred count as `other`, all else is of a fixed set. No document, no key, no secret.
+tables beyond the first hundred count as `other`, all other labels have fixed sets of values. No document, no
+key, no secret.
 
 Sources: Prometheus documentation, "Metric and label naming" and "Exposition formats".
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from bisect import bisect_left
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 OTHER = "other"
 
 LAG_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600)
-"""Seconds. Streams tell whole seconds, so finer ones would say nothing."""
+"""Seconds. Stream records have whole seconds, so finer buckets would say nothing."""
 
 _REQUESTS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
@@ -143,7 +144,7 @@ class Metrics(Observer):
         self._retries[trouble.cause].inc()
 
     def route(self) -> web.RouteDef:
-        """`/metrics`, in the format that is asked for: Prometheus text or OpenMetrics."""
+        """`/metrics`, in the format that the client accepts: Prometheus text or OpenMetrics."""
 
         async def answer(request: web.Request) -> web.Response:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -165,7 +166,7 @@ def _waits_for(health: Health, dependency: Dependency) -> float:
 
 
 class _Latest:
-    """The greatest figure of the last minute, in a second's steps."""
+    """The greatest figure of the last minute, in steps of a second."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -180,7 +181,7 @@ class _Latest:
 
     @property
     def greatest(self) -> float:
-        """0: there was none."""
+        """0 if there was none."""
         begin = self._clock.monotonic() - _MINUTE
         while self._found and self._found[0][0] < begin:
             self._found.popleft()
@@ -207,21 +208,18 @@ class _Ages:
 
 
 class _Collected(Collector):
-    """What the library has no kind for: many observations at once, and figures that may not be known."""
+    """What the library has no type for: many observations at once, and figures that may be unknown."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ages: dict[str, _Ages] = {}
+        self._ages: defaultdict[str, _Ages] = defaultdict(_Ages)
         self._last: float | None = None
         self._lag = _Latest(clock)
         self.waited = _Latest(clock)
         self.backlog: Backlog | None = None
 
     def age(self, table: str, lag: Lag) -> None:
-        ages = self._ages.get(table)
-        if ages is None:
-            ages = self._ages[table] = _Ages()
-        ages.add(lag)
+        self._ages[table].add(lag)
         self._lag.add(lag.seconds)
 
     def success(self) -> None:

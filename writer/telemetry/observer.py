@@ -1,8 +1,8 @@
-"""What the writer tells about its work: `Observer`, and the facts it is told. Pure.
+"""What the writer reports about its work: `Observer`, and the facts it receives. Pure.
 
-Law: an observer never raises, never waits, and never sees a document, a key or a secret. What is measured is
-decided here and in `writer.telemetry.account`; where it goes (metrics, the status page, CloudWatch) is each
-observer's.
+Law: an observer never raises, never waits, and never sees a document, a key or a secret. This module and
+`writer.telemetry.account` decide what is measured; each observer decides where it goes (metrics, the status
+page, CloudWatch).
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 MOST_TABLES = 100
-"""Tables that are told apart, the first that a writer meets; names come with messages. The others are one."""
+"""Tables with figures of their own: the first that a writer meets. All others count as one.
+
+Names come with messages, which anybody may have written.
+"""
 
 LONGEST_NAME = 255
-"""Of a DynamoDB table; whatever is longer is none."""
+"""Characters of a DynamoDB table's name; anything longer is not one."""
 
 
 class Operation(StrEnum):
@@ -28,18 +31,18 @@ class Operation(StrEnum):
     PUT = "put"
     DELETE = "delete"
     UNKNOWN = "unknown"
-    """It could not be read, and is parked."""
+    """The change could not be read, and is parked."""
 
 
 class Result(StrEnum):
     """What became of a change."""
 
     APPLIED = "applied"
-    """MongoDB has it. A deletion always counts as applied: its tombstone is written, whatever was there."""
+    """It is in MongoDB. A deletion always counts as applied: its tombstone is written, whatever was there."""
     STALE = "stale"
-    """A put for which MongoDB had something newer, or the same: a repeated or late delivery."""
+    """A put whose document was newer or the same already: a repeated or late delivery."""
     COALESCED = "coalesced"
-    """Another change of the same document stands for it, or its table does not replicate it."""
+    """Another change of the same document stands for it, or the mapping does not replicate it."""
     PARKED = "parked"
     """It is in the dead-letter queue, with its reason."""
 
@@ -53,18 +56,18 @@ class Call(StrEnum):
     PARK = "park"
     RELEASE = "release"
     BULK = "bulk"
-    """All that a batch asks of MongoDB."""
+    """All requests of a batch to MongoDB."""
 
 
 class Cause(StrEnum):
     """What a `Trouble` is about."""
 
     MONGODB = "mongodb"
-    """MongoDB did not do what it was asked; it is asked again."""
+    """A call to MongoDB failed; it is repeated."""
     SQS = "sqs"
-    """Likewise, SQS."""
+    """A call to SQS failed; it is repeated."""
     LOCK_LOST = "lock-lost"
-    """A batch went back because others may hold its messages by now."""
+    """A batch was given back because another writer may hold its messages by now."""
     HEALABLE = "healable"
     """Messages stay for a later try: another item's change may free a unique value."""
     SWEPT = "swept"
@@ -72,7 +75,7 @@ class Cause(StrEnum):
 
 
 class Counted(NamedTuple):
-    """Changes of one table with one fate. The table of what could not be read is empty."""
+    """Changes of one table with one result. The table is empty if they could not be read."""
 
     table: str
     operation: Operation
@@ -84,9 +87,8 @@ class Lag(NamedTuple):
     """How old changes were when they were acknowledged.
 
     Attributes:
-        table: whose.
-        seconds: since their creation, of which streams tell whole seconds only.
-        changes: how many of them.
+        seconds: since their creation; stream records have whole seconds only.
+        changes: how many changes.
     """
 
     table: str
@@ -95,7 +97,7 @@ class Lag(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """A dead letter: where to look, and why. Not the reason in words: it can quote the item."""
+    """A dead letter. Its reason is not here: it can quote the item."""
 
     table: str
     code: str
@@ -106,10 +108,9 @@ class Batch:
     """A batch that has ended.
 
     Attributes:
-        messages: how many it had.
-        changes: how many they carried.
-        counted: what became of them; changes that are given back are in none of these.
-        lags: of what was applied or stale.
+        messages, changes: how many it had.
+        counted: what became of the changes, except those that were given back.
+        lags: of applied and stale changes.
         parked: one entry per dead letter.
         given_back: messages that stay for a later try.
         plan, apply, settle: seconds that each step took.
@@ -132,7 +133,7 @@ class InHand:
 
     Attributes:
         messages: received and not settled.
-        changes: in them, as far as they have been read.
+        changes: changes in them, as far as they have been read.
         oldest: creation time of the oldest change in them, seconds since the epoch; None: not known yet.
     """
 
@@ -143,11 +144,11 @@ class InHand:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What the queues say about themselves (`GetQueueAttributes`: approximate, up to a minute late).
+    """What is in the queues (`GetQueueAttributes`: approximate, up to a minute late).
 
     Attributes:
         waiting: messages that a writer could receive.
-        in_flight: messages that some writer holds.
+        in_flight: messages that any writer holds.
         dead_letters: messages in the dead-letter queue.
     """
 
@@ -158,7 +159,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something went wrong that passes, or that a person should know of.
+    """Something went wrong that passes by itself, or that a person should know.
 
     Attributes:
         cause: of a small, fixed set, so that it can be counted.
@@ -171,7 +172,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is said once, at the start.
+    """What is known from the start.
 
     Attributes:
         version: of this program.
@@ -197,7 +198,7 @@ class Observer:
         """A request was answered after so many seconds."""
 
     def backlog(self, backlog: Backlog) -> None:
-        """The queues reported their backlog."""
+        """The queues were asked for their backlog."""
 
     def oldest_received(self, age: float) -> None:
         """Messages were received, of which the oldest had waited in the queue for so many seconds."""

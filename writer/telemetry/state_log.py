@@ -1,6 +1,6 @@
-"""Once a minute one line with the writer's state, of which CloudWatch makes metrics if it shall.
+"""A log line about the writer's state, once a minute. CloudWatch can make metrics of it.
 
-Law: bounded, and counts start anew with each line.
+Law: its memory is bounded, and counts start again with each line.
 """
 
 from __future__ import annotations
@@ -34,23 +34,16 @@ UNITS = {
     "retries": Unit.COUNT,
     "messages_in_flight": Unit.COUNT,
 }
-"""The fields of the line, all of which CloudWatch makes metrics of."""
+"""The fields of the line. CloudWatch makes metrics of all of them."""
 
 DIMENSION = "Queue"
-"""The templates give the queue's name: the writers of a queue are one series."""
+"""The deployment templates set it to the queue's name: all writers of a queue are one series."""
 
 
 class StateLog(Observer):
-    """An observer that sums up until it is asked to write."""
+    """An observer that sums up until `write`. `name`: value of the dimension; None: no metrics."""
 
     def __init__(self, health: Health, clock: Clock, name: str | None) -> None:
-        """Begins.
-
-        Args:
-            health: whether the parts are there.
-            clock: the time.
-            name: value of the dimension; None: no metrics, the line alone.
-        """
         self._health = health
         self._clock = clock
         self._name = name
@@ -72,7 +65,7 @@ class StateLog(Observer):
         self._retries += 1
 
     def write(self) -> None:
-        """Writes the line, and starts anew."""
+        """Writes the line, and starts counting again."""
         now = self._clock.now()
         fields = {
             "ready": int(not self._health.waits),
