@@ -45,10 +45,7 @@ async def sweep_until_stop(context: Context, sweep: Callable[[float], Awaitable[
     tombstones once more, after another writer had finished the delete. The first sweep comes sooner: a writer
     that starts often takes the place of one that died.
 
-    Args:
-        context: of the writer.
-        sweep: takes the age of the oldest tombstones to look at, seconds; returns the number of documents it
-            removed.
+    `sweep` takes the age of the oldest tombstones to look at (seconds), and returns the number of removals.
 
     Raises:
         FatalError: MongoDB refuses us.

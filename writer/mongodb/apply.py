@@ -153,9 +153,14 @@ def _commands(write: Write, newer: Tombstone | None) -> Sequence[Command]:
         return removals if write.mark is None else [*removals, Command(write, mark=write.mark)]
     if newer is None:
         return (Command(write, puts=True),)
+    return (_after_deletion(write, newer, puts=True),)
+
+
+def _after_deletion(write: Write, newer: Tombstone, *, puts: bool) -> Command:
+    """What is done to the document of a put that is older than a tombstone."""
     if newer.removed > write.version:
-        return (Command(write, removal=Removal(write.shard, newer.removed, same=False)),)
-    return (Command(write, mark=newer.mark, puts=True),)
+        return Command(write, removal=Removal(write.shard, newer.removed, same=False))
+    return Command(write, mark=newer.mark, puts=puts)
 
 
 async def _put_in_place(store: Store, commands: Sequence[Command], written: Written) -> None:
@@ -199,14 +204,7 @@ async def _leave_old_places(store: Store, puts: Sequence[Write]) -> int:
 async def _remove_buried(store: Store, inserted: Sequence[Write]) -> None:
     """Step 3."""
     found = await store.newer_tombstones(inserted) if inserted else {}
-    commands = []
-    for index, tombstone in found.items():
-        write = inserted[index]
-        if tombstone.removed > write.version:
-            removal = Removal(write.shard, tombstone.removed, same=False)
-            commands.append(Command(write, removal=removal))
-        else:
-            commands.append(Command(write, mark=tombstone.mark))
+    commands = [_after_deletion(inserted[index], tombstone, puts=False) for index, tombstone in found.items()]
     if commands:
         await store.write(commands)
         log.info("removed what was deleted meanwhile", extra={"documents": len(commands)})

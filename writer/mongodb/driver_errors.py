@@ -1,6 +1,6 @@
-"""What the driver raises, told apart once, by type and code: wait, stop, heal, park.
+"""What the driver's errors mean, by type and code: wait, stop, heal, park.
 
-Law: no text of the driver's reaches a log or a person; it can quote documents and passwords.
+Law: no text of the driver reaches a log or a person; it can quote documents and passwords.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_problems(problems: Iterable[Mapping[str, Any]]) -> None:
-    """Raises if one of the errors of single writes concerns more than its own, or passes if repeated."""
+    """Raises if one of the errors of single writes concerns more than its write, or is transient."""
     for problem in problems:
         match meaning_of(problem["code"]):
             case Meaning.TRANSIENT:
@@ -27,8 +27,8 @@ def check_problems(problems: Iterable[Mapping[str, Any]]) -> None:
             case Meaning.FATAL:
                 raise FatalError(_refusal(problem["code"]))
             case Meaning.HEALABLE if problem.get("keyPattern") == {"_id": 1} and _is_by_id(problem):
-                # Two writers inserted the same document at once: now it is there, and the guard decides.
-                # With a shard key in the filter it may also be there under another value of that key.
+                # Two writers inserted the same document at once: now it exists, and the guard decides.
+                # With a shard key in the filter it may also exist under another value of that key.
                 raise TransientError("another writer inserted the same document at the same time")
             case _:
                 pass
@@ -39,7 +39,7 @@ def _is_by_id(problem: Mapping[str, Any]) -> bool:
 
 
 def is_duplicate(problem: Mapping[str, Any]) -> bool:
-    """Whether a unique index refused the write, that of `_id` or another one."""
+    """Whether a unique index refused the write, be it that of `_id`."""
     return meaning_of(problem["code"]) is Meaning.HEALABLE
 
 
@@ -56,10 +56,10 @@ def failure_of_all(error: Exception) -> Failure:
 
 
 def translated(error: PyMongoError) -> TransientError | FatalError:
-    """The error of ours that a driver's error means, told apart by type and code.
+    """Translates a driver's error by type and code.
 
-    An error that is neither is a bug of ours or a server newer than our table: it is transient, so that
-    nothing is lost and `/readyz` tells of it.
+    An unknown error is a bug of ours, or comes from a newer server. It counts as transient: nothing is lost,
+    and `/readyz` shows it.
     """
     if isinstance(error, OperationFailure) and meaning_of(error.code) is Meaning.FATAL:
         return FatalError(_refusal(error.code))
@@ -70,9 +70,9 @@ def translated(error: PyMongoError) -> TransientError | FatalError:
 
 
 def _about_tls(error: PyMongoError) -> str:
-    """What a person should know of a failed handshake; the driver tells it only in its text.
+    """What a person should know about a failed handshake; only the driver's text has it.
 
-    It is no fatal error: a certificate may have run out on one member, or be renewed the next minute.
+    It is not fatal: a certificate may have expired on one member, or be renewed in the next minute.
     """
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:

@@ -1,4 +1,4 @@
-"""What MongoDB's error codes mean for us: wait, ask a person, or give up on one write. Pure.
+"""What MongoDB's error codes mean for the writer: wait, stop, or give up on one write. Pure.
 
 Source: MongoDB manual, "Error codes"; the server's ``error_codes.yml`` (categories RetriableError,
 NetworkError, NotPrimaryError, ShutdownError, WriteConcernError).
@@ -27,7 +27,7 @@ _FATAL = {
     8000: "AtlasError",
 }
 
-# Codes of the categories above; those of load, locks and routing; and an operator's `killOp`.
+# Codes of the categories above, of load, locks and routing, and of an operator's `killOp`.
 _TRANSIENT = {
     6: "HostUnreachable",
     7: "HostNotFound",
@@ -105,8 +105,7 @@ _TRANSIENT = {
 def meaning_of(code: int | None) -> Meaning:
     """Returns the meaning of an error code.
 
-    A code that is not known counts as permanent: the record is parked with the code, can be redriven, and
-    does not stop its neighbours.
+    An unknown code counts as permanent: the record is parked with it, can be redriven, and holds up no other.
     """
     if code == _DUPLICATE_KEY:
         return Meaning.HEALABLE

@@ -1,11 +1,11 @@
 """The MongoDB expressions that keep a document from going back in time. Pure.
 
-Every put is an update with a pipeline and an equality filter: if the document's version is lower, it is
-replaced (or merged into), else it stays as it is. So a stale put is matched but not modified, never an error,
-and field names with `$` or dots survive (`$literal`). See docs/decisions/0002-guard-by-pipeline.md.
+Every put is an update with a pipeline and an equality filter. If the document's version is lower, it is
+replaced (or merged into), else it stays as it is. So a stale put matches and modifies nothing, and is no
+error. Field names with `$` or dots are possible (`$literal`). See docs/decisions/0002-guard-by-pipeline.md.
 
-A document holds in its metadata field: `v`, the version of its image; `renamed`, attributes with another
-name; `names`, the fields that replication wrote (in merge mode); `deleted` with `v` and `at`, if the item was
+The metadata field of a document has: `v`, the version of its image; `renamed`, attributes with another name;
+`names`, the fields that replication wrote (in merge mode); `deleted` with `v` and `at`, if the item was
 deleted and the document stays.
 """
 
@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 from shared.version import BACKFILL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from writer.write import Mark, Merge, Removal, Shard, Target
 
 TOMBSTONE_SECONDS = 30 * 24 * 3600
@@ -46,21 +44,21 @@ def put_pipeline(
 ) -> Pipeline:
     """Replaces the document, or merges into it, unless its version is the same or higher.
 
-    A copied image has the lowest version (`shared.version.BACKFILL`): it takes the place of a document
-    without a version, and of no other.
+    A copied image has the lowest version (`shared.version.BACKFILL`): it replaces only a document without a
+    version.
 
     Args:
         target: the document.
         version: that of the image.
-        document: the image as a document, metadata included.
-        merge: None: replace it as a whole.
-        keeps_marks: leave the mark of a deletion that is newer than the image.
+        document: the image as a document, including metadata.
+        merge: None: replace the document as a whole.
+        keeps_marks: keep the mark of a deletion that is newer than the image.
     """
     image: Any = {"$literal": document}
     if merge is not None:
         image = {"$mergeObjects": [_what_stays(target, merge), image]}
     if keeps_marks:
-        # The image has metadata of its own, so the mark is looked up in what was there before.
+        # The image has its own metadata, so the mark is read from the document before.
         mark = {"deleted": f"${target.metadata_field}.deleted"}
         is_later = {"$gt": [f"${target.metadata_field}.deleted.v", version]}
         kept = {"$cond": [is_later, mark, {}]}
@@ -73,7 +71,7 @@ def put_pipeline(
 
 
 def mark_stage(target: Target, mark: Mark) -> dict[str, Any]:
-    """Marks the document as deleted, unless it, or a mark that it has, is newer."""
+    """Marks the document as deleted, unless it or its mark is newer."""
     field = target.metadata_field
     metadata = {"$mergeObjects": [f"${field}", {"deleted": {"v": mark.version, "at": _date(mark.at)}}]}
     is_older = {
@@ -97,15 +95,11 @@ def tombstone_id(target: Target) -> dict[str, Any]:
 
 
 def tombstone_pipeline(target: Target, removed: str, mark: Mark | None) -> Pipeline:
-    """Writes a tombstone; of two for one document the higher versions stay.
+    """Writes a tombstone; if there is one already, the higher versions stay.
 
-    A tombstone has `v`, the version of the newest removal (a document that is not newer must not be there),
-    `marked` with `v` and `at`, the newest deletion that leaves the document, and `f`, the metadata field.
-
-    Args:
-        target: the document.
-        removed: version of a removal; empty: none.
-        mark: a deletion that leaves the document.
+    A tombstone has `v`, the version of the newest removal (a document that is not newer must not exist),
+    `marked` with `v` and `at`, the newest deletion that marks the document, and `f`, the metadata field.
+    `removed`: version of a removal; empty: none.
     """
     stages = []
     if removed:
@@ -117,7 +111,7 @@ def tombstone_pipeline(target: Target, removed: str, mark: Mark | None) -> Pipel
 
 
 def outranked_pipeline(collection: str, metadata_field: str, since: datetime) -> Pipeline:
-    """Finds the tombstones since a time whose document is there in an older version of ours.
+    """Finds the tombstones since a time whose document exists in an older version of ours.
 
     The join runs inside the database, on the index of `_id`; documents without a version are not ours.
     """
@@ -156,11 +150,10 @@ def outranked_filter(target: Target, version: str) -> dict[str, Any]:
 
 
 def _what_stays(target: Target, merge: Merge) -> dict[str, Any]:
-    """Of the document that is there, the fields that replication did not write."""
+    """The fields of the present document that replication did not write."""
     written = {"$ifNull": [f"${target.metadata_field}.names", []]}
-    left: dict[str, Any] = {
-        "$setDifference": [{"$concatArrays": [written, _literals(merge.unset)]}, _literals(merge.names)]
-    }
+    unset, names = {"$literal": list(merge.unset)}, {"$literal": list(merge.names)}
+    left: dict[str, Any] = {"$setDifference": [{"$concatArrays": [written, unset]}, names]}
     others = {
         "$arrayToObject": {
             "$filter": {
@@ -170,17 +163,13 @@ def _what_stays(target: Target, merge: Merge) -> dict[str, Any]:
             }
         }
     }
-    # Nearly always nothing left: then the document need not be taken apart.
+    # Nearly always there is nothing to remove: then the document need not be taken apart.
     kept: dict[str, Any] = {
         "$let": {"vars": {"left": left}, "in": {"$cond": [{"$eq": ["$$left", []]}, "$$ROOT", others]}}
     }
     if merge.reset:
         return {"$cond": [_is_older(f"{target.metadata_field}.v", merge.reset), {}, kept]}
     return kept
-
-
-def _literals(names: Sequence[str]) -> dict[str, Any]:
-    return {"$literal": list(names)}
 
 
 def _tombstone_stage(path: str, version: str, news: dict[str, Any], target: Target) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """MongoDB through Motor: the client, tombstones and the sweep; bulk writes are `writer.mongodb.bulk`.
 
-Law: decides nothing. In which order operations protect deleted documents is `writer.mongodb.apply`; what they
-look like is `writer.mongodb.guard`; what an error means is `writer.mongodb.driver_errors`.
+Law: decides nothing. `writer.mongodb.apply` decides the order of operations that protects deleted documents,
+`writer.mongodb.guard` what they look like, `writer.mongodb.driver_errors` what an error means.
 """
 
 from __future__ import annotations
@@ -53,33 +53,21 @@ class MongoSink:
     def __init__(
         self, client: AgnosticClient[Any], database: str, databases: Iterable[str] = frozenset()
     ) -> None:
-        """Wraps a client.
-
-        Args:
-            client: closed by `close`.
-            database: the database of tables that name none.
-            databases: the others that the mapping names.
-        """
+        """Wraps a client. `database`: that of tables that name none; `databases`: those the mapping names."""
         self._client = client
         self._default = database
         self._names = {database, *databases}
 
     @classmethod
     def connect(cls, uri: str, database: str, pool_size: int, databases: Iterable[str] = frozenset()) -> Self:
-        """Makes a sink; connects when it is first used.
-
-        Args:
-            uri: a MongoDB connection string.
-            database: see `__init__`.
-            pool_size: the number of connections that carry operations.
-            databases: see `__init__`.
+        """Makes a sink that connects when it is first used; see `__init__`.
 
         Raises:
             FatalError: the URI cannot be used; the text does not repeat it.
         """
         try:
             with warnings.catch_warnings():
-                # The driver only warns of an option it does not know, and goes on without: without TLS, too.
+                # The driver only warns about unknown options, and goes on without them, even without TLS.
                 warnings.simplefilter("error", UserWarning)
                 client: AgnosticClient[Any] = AsyncIOMotorClient(
                     uri,
@@ -108,10 +96,10 @@ class MongoSink:
         self._client.close()
 
     async def open(self) -> None:
-        """Makes sure that MongoDB answers as a writable primary, and that our indexes exist.
+        """Makes sure that MongoDB has a writable primary, and that our indexes exist.
 
         Raises:
-            TransientError: it does not, yet.
+            TransientError: it has none, yet.
             FatalError: it refuses us.
         """
         try:
@@ -191,9 +179,7 @@ class MongoSink:
     async def sweep(self, window: float) -> int:
         """Removes documents older than their tombstones of the last `window` seconds; returns how many.
 
-        Raises:
-            TransientError: MongoDB does not answer.
-            FatalError: it refuses us.
+        Raises what `open` raises.
         """
         since = datetime.now(UTC) - timedelta(seconds=window)
         try:
@@ -216,7 +202,7 @@ class MongoSink:
 
     def _database(self, name: str) -> AgnosticDatabase[Any]:
         # Whatever the URI says: a change is acknowledged only after a majority has it (P3), and tombstones
-        # are read where they are written.
+        # are read from the member that writes them.
         majority = WriteConcern(w="majority", wtimeout=_MAJORITY_MS)
         return self._client.get_database(
             name or self._default, write_concern=majority, read_preference=ReadPreference.PRIMARY
@@ -227,7 +213,7 @@ class MongoSink:
 
 
 def _tombstone(found: Mapping[str, Any], version: str) -> Tombstone:
-    """What of a tombstone is newer than a version."""
+    """The part of a tombstone that is newer than a version."""
     removed, marked = found.get("v", ""), found.get("marked")
     mark = None
     if marked is not None and marked["v"] > version:

@@ -1,1 +1,1 @@
-"""The SQS queue: receiving, locking, acknowledging, parking, and asking how much waits."""
+"""The SQS queue: receiving, locking, acknowledging, parking, and its backlog."""

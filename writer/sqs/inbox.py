@@ -1,4 +1,4 @@
-"""The SQS FIFO queue behind `writer.ports.Inbox`: receive, extend, release, delete, park.
+"""The SQS FIFO queue: receive, extend, release, delete, park.
 
 Law: translates AWS errors once; never decides what is acknowledged.
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,38 +23,36 @@ from writer.ports import Message
 from writer.telemetry.observer import Backlog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from types_aiobotocore_sqs import SQSClient
-    from types_aiobotocore_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
     from shared.dead_letter import DeadLetter
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5
-"""Length of a long poll: an idle loop makes one request in this time, and a stop waits for it at most."""
+"""Length of a long poll: an idle loop makes one request in this time, and a stop waits that long at most."""
 
 MIN_VISIBILITY = 5
 
 ENOUGH_BYTES = 160 * 1024
-"""Characters of one `receive`: with these, what a bulk write costs beside its documents is small."""
+"""Characters that are enough for one `receive`: a bulk write of them costs little beside its documents."""
 
 ENOUGH_MESSAGES = 50
-"""Likewise, for small ones: more requests would keep the first messages waiting."""
-
+"""Messages that are enough for one `receive`: further requests would keep the first ones waiting."""
 
 PROMPT_SECONDS = 2.0
-"""For how long a further request may keep the messages in hand waiting."""
+"""How long a further request may keep the messages in hand waiting."""
 
 _WAITING, _HELD = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
-_FORGETTING = 0.8  # of the largest size, with each request that brought smaller messages
+_FORGETTING = 0.8  # factor for the largest size, with each request that brought smaller messages
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """What the queues say about themselves.
+    """What the writer needs to know about the queues.
 
     Attributes:
         visibility: the queue's visibility timeout, seconds.
@@ -68,7 +67,7 @@ def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> Q
     """Checks the attributes of both queues. Pure.
 
     Raises:
-        FatalError: the pipeline could not keep its promises on them; the text names every reason.
+        FatalError: the pipeline cannot keep its promises with these queues; the text names every reason.
     """
     problems = []
     if queue.get("FifoQueue") != "true":
@@ -101,15 +100,15 @@ class SqsInbox:
         self._url = queue_url
         self._dead_letter_url = dead_letter_queue_url
         self._facts = QueueFacts(MIN_VISIBILITY, 0)
-        self._largest: float | None = None  # size of the messages that came of late
+        self._largest: float | None = None  # size of the largest recent message
         self._hurries = False
 
     async def open(self) -> None:
-        """Reads and checks both queues; to be called before anything else.
+        """Reads and checks the attributes of both queues. To be called before anything else.
 
         Raises:
             TransientError: SQS does not answer, yet.
-            FatalError: a queue is missing, refused, or not fit.
+            FatalError: a queue is missing, refuses us, or is not suitable.
         """
         queue = await self._attributes(self._url, "QUEUE_URL")
         dead_letters = await self._attributes(self._dead_letter_url, "DEAD_LETTER_QUEUE_URL")
@@ -126,8 +125,8 @@ class SqsInbox:
     async def receive(self) -> Sequence[Message]:
         """Sends requests as long as they come back full, until the batch is large enough.
 
-        For how many messages a request asks depends on their size of late, so that what all loops hold at
-        once is bounded, whatever waits in the queue.
+        The number of messages of a request depends on the size of recent ones, so that all loops together
+        hold a bounded amount, whatever is in the queue.
         """
         first = self._number(ENOUGH_BYTES)
         messages = latest = await self._receive(first, WAIT_SECONDS)
@@ -138,7 +137,7 @@ class SqsInbox:
                 break
             number = self._number(room)
             try:
-                # The messages in hand wait for it, and nobody extends their lock yet.
+                # The messages in hand wait for it, and nothing extends their lock yet.
                 latest = await asyncio.wait_for(self._receive(number, 0), PROMPT_SECONDS)
             except (TransientError, TimeoutError):
                 break
@@ -149,15 +148,13 @@ class SqsInbox:
         self._hurries = True
 
     async def _receive(self, number: int, wait: int) -> list[Message]:
-        try:
+        with _translated("receiving from QUEUE_URL"):
             answer = await self._sqs.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=number,
                 WaitTimeSeconds=wait,
                 MessageSystemAttributeNames=["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
             )
-        except AWS_ERRORS as error:
-            raise translated(error, "receiving from QUEUE_URL") from error
         messages = [
             Message(
                 id=message["MessageId"],
@@ -175,7 +172,7 @@ class SqsInbox:
         return messages
 
     def _number(self, room: int) -> int:
-        """For how many messages so many characters are room; one, until it is known how large they are."""
+        """How many messages fit into so many characters; one, until their size is known."""
         if self._largest is None:
             return 1
         return max(1, min(MAX_ENTRIES, int(room / max(self._largest, 1))))
@@ -189,7 +186,7 @@ class SqsInbox:
     async def _change_visibility(self, messages: Sequence[Message], seconds: int) -> Sequence[Message]:
         lost: list[Message] = []
         for batch in batches(messages):
-            try:
+            with _translated("changing the visibility of messages"):
                 answer = await self._sqs.change_message_visibility_batch(
                     QueueUrl=self._url,
                     Entries=[
@@ -197,8 +194,6 @@ class SqsInbox:
                         for index, message in enumerate(batch)
                     ],
                 )
-            except AWS_ERRORS as error:
-                raise translated(error, "changing the visibility of messages") from error
             failed = answer.get("Failed", [])
             if any(not entry["SenderFault"] for entry in failed):
                 raise TransientError("SQS did not change the visibility of some messages")
@@ -207,7 +202,7 @@ class SqsInbox:
 
     async def delete(self, messages: Sequence[Message]) -> None:
         for batch in batches(messages):
-            try:
+            with _translated("deleting messages"):
                 answer = await self._sqs.delete_message_batch(
                     QueueUrl=self._url,
                     Entries=[
@@ -215,12 +210,10 @@ class SqsInbox:
                         for index, message in enumerate(batch)
                     ],
                 )
-            except AWS_ERRORS as error:
-                raise translated(error, "deleting messages") from error
             failed = answer.get("Failed", [])
             if any(not entry["SenderFault"] for entry in failed):
                 raise TransientError("SQS did not delete some messages")
-            if failed:  # the lock was lost: they come again, and the guard recognises them
+            if failed:  # the lock was lost: they are delivered again, and the guard recognises them
                 log.warning("messages were not deleted", extra={"codes": sorted({e["Code"] for e in failed})})
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
@@ -228,16 +221,10 @@ class SqsInbox:
         entries = [letter.entry("", limit) for letter in letters]
         for batch in batches(entries, entry_size, limit):
             numbered: list[Any] = [{**entry, "Id": str(index)} for index, entry in enumerate(batch)]
-            await self._send(numbered)
-
-    async def _send(self, entries: list[SendMessageBatchRequestEntryTypeDef]) -> None:
-        try:
-            answer = await self._sqs.send_message_batch(QueueUrl=self._dead_letter_url, Entries=entries)
-        except AWS_ERRORS as error:
-            raise translated(error, "parking in DEAD_LETTER_QUEUE_URL") from error
-        failed = answer.get("Failed", [])
-        if failed:
-            raise TransientError(f"parking in DEAD_LETTER_QUEUE_URL: SQS answered {failed[0]['Code']}")
+            with _translated("parking in DEAD_LETTER_QUEUE_URL"):
+                answer = await self._sqs.send_message_batch(QueueUrl=self._dead_letter_url, Entries=numbered)
+            if failed := answer.get("Failed"):
+                raise TransientError(f"parking in DEAD_LETTER_QUEUE_URL: SQS answered {failed[0]['Code']}")
 
     async def backlog(self) -> Backlog:
         """Asks both queues how many messages are in them.
@@ -255,13 +242,20 @@ class SqsInbox:
         return Backlog(int(queue[_WAITING]), int(queue[_HELD]), parked)
 
     async def _attributes(self, url: str, name: str) -> Mapping[str, str]:
-        try:
+        with _translated(f"reading the attributes of {name}"):
             answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        except AWS_ERRORS as error:
-            raise translated(error, f"reading the attributes of {name}") from error
         return {str(attribute): value for attribute, value in answer["Attributes"].items()}
 
 
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """Translates AWS errors; `doing` says what failed."""
+    try:
+        yield
+    except AWS_ERRORS as error:
+        raise translated(error, doing) from error
+
+
 def _size(message: Message) -> int:
-    """What a message takes of a batch. A compressed one can become anything, so it is enough."""
+    """Size of a message in a batch. A compressed one can have any size, so it fills the batch alone."""
     return ENOUGH_BYTES if is_compressed(message.body) else len(message.body)

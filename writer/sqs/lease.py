@@ -30,11 +30,7 @@ class Lease:
     def __init__(self, context: Context, inbox: Inbox, messages: Sequence[Message], asked: float) -> None:
         """Holds messages by the lock that came with them.
 
-        Args:
-            context: its clock judges the lock.
-            inbox: where they came from.
-            messages: the batch.
-            asked: monotonic time when they were asked for. They were locked at some time since then.
+        `asked`: monotonic time when they were requested. They were locked at some time since then.
         """
         self._context = context
         self._clock = context.clock

@@ -68,11 +68,7 @@ class StatusPage:
             "v": VERSION,
             "now": round(now, 3),
             "started": round(history.started + ahead, 3),
-            "writer": {
-                "version": self._facts.version,
-                "pool_size": self._facts.pool_size,
-                "loops": self._facts.loops,
-            },
+            "writer": asdict(self._facts),
             "state": asdict(state_of(self._situation(monotonic, changes))),
             "lag_seconds": _short(history.lag()),
             "changes_per_second": _short(changes / seconds),

@@ -47,17 +47,21 @@ _MESSAGES = (1, 2, 5, 10, 20, 30, 40, 50, 60)
 _MINUTE = 60.0
 
 
-class Metrics(Observer):
+class Metrics(Observer, Collector):
     """An observer that counts for Prometheus."""
 
     def __init__(self, facts: Facts, health: Health, clock: Clock) -> None:
         self._clock = clock
         self._in_flight = InFlight()
         self._tables: set[str] = set()
-        self._collected = _Collected(clock)
+        self._ages: defaultdict[str, _Ages] = defaultdict(_Ages)
+        self._lag_max = _Latest(clock)
+        self._waited_max = _Latest(clock)
+        self._backlog: Backlog | None = None
+        self._last_success: float | None = None
         self.registry = registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=registry)
-        registry.register(self._collected)
+        registry.register(self)
 
         def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, about, buckets=buckets, registry=registry)
@@ -122,11 +126,12 @@ class Metrics(Observer):
                 counted.changes
             )
         for lag in batch.lags:
-            self._collected.age(self._table(lag.table), lag)
+            self._ages[self._table(lag.table)].add(lag)
+            self._lag_max.add(lag.seconds)
         self._batch_changes.observe(batch.changes)
         self._batch_messages.observe(batch.messages)
         self._plan.observe(batch.plan)
-        self._collected.success()
+        self._last_success = self._clock.now()
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
         self._in_flight.hold(loop, held)
@@ -135,13 +140,51 @@ class Metrics(Observer):
         (self._bulk if call is Call.BULK else self._requests[call]).observe(seconds)
 
     def backlog(self, backlog: Backlog) -> None:
-        self._collected.backlog = backlog
+        self._backlog = backlog
 
     def oldest_received(self, age: float) -> None:
-        self._collected.waited.add(age)
+        self._waited_max.add(age)
 
     def trouble(self, trouble: Trouble) -> None:
         self._retries[trouble.cause].inc()
+
+    def collect(self) -> Iterable[Metric]:
+        """What the library has no type for: many observations at once, and figures that may be unknown."""
+        lags = HistogramMetricFamily(
+            "replicator_lag_seconds",
+            "Age of changes when they were acknowledged; streams tell whole seconds.",
+            labels=["table"],
+        )
+        for table, ages in self._ages.items():
+            lags.add_metric([table], ages.buckets(), ages.sum)
+        yield lags
+        yield GaugeMetricFamily(
+            "replicator_lag_max_seconds",
+            "The greatest of these in the last minute; 0: nothing was acknowledged.",
+            self._lag_max.greatest,
+        )
+        yield GaugeMetricFamily(
+            "replicator_received_message_age_seconds",
+            "Longest time that a message received in the last minute had waited in the queue; 0: none was.",
+            self._waited_max.greatest,
+        )
+        queue = GaugeMetricFamily(
+            "replicator_queue_messages",
+            "Messages in the queue (waiting, in_flight: held by any writer) and in its dead-letter queue"
+            " (dead); approximate, as SQS tells it.",
+            labels=["state"],
+        )
+        if self._backlog is not None:
+            queue.add_metric(["waiting"], self._backlog.waiting)
+            queue.add_metric(["in_flight"], self._backlog.in_flight)
+            queue.add_metric(["dead"], self._backlog.dead_letters)
+        yield queue
+        last = GaugeMetricFamily(
+            "replicator_last_success_timestamp_seconds", "When the last batch was acknowledged."
+        )
+        if self._last_success is not None:
+            last.add_metric([], self._last_success)
+        yield last
 
     def route(self) -> web.RouteDef:
         """`/metrics`, in the format that the client accepts: Prometheus text or OpenMetrics."""
@@ -205,59 +248,3 @@ class _Ages:
             below += count
             found.append((bound, float(below)))
         return found
-
-
-class _Collected(Collector):
-    """What the library has no type for: many observations at once, and figures that may be unknown."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._ages: defaultdict[str, _Ages] = defaultdict(_Ages)
-        self._last: float | None = None
-        self._lag = _Latest(clock)
-        self.waited = _Latest(clock)
-        self.backlog: Backlog | None = None
-
-    def age(self, table: str, lag: Lag) -> None:
-        self._ages[table].add(lag)
-        self._lag.add(lag.seconds)
-
-    def success(self) -> None:
-        self._last = self._clock.now()
-
-    def collect(self) -> Iterable[Metric]:
-        lags = HistogramMetricFamily(
-            "replicator_lag_seconds",
-            "Age of changes when they were acknowledged; streams tell whole seconds.",
-            labels=["table"],
-        )
-        for table, ages in self._ages.items():
-            lags.add_metric([table], ages.buckets(), ages.sum)
-        yield lags
-        yield GaugeMetricFamily(
-            "replicator_lag_max_seconds",
-            "The greatest of these in the last minute; 0: nothing was acknowledged.",
-            self._lag.greatest,
-        )
-        yield GaugeMetricFamily(
-            "replicator_received_message_age_seconds",
-            "Longest time that a message received in the last minute had waited in the queue; 0: none was.",
-            self.waited.greatest,
-        )
-        queue = GaugeMetricFamily(
-            "replicator_queue_messages",
-            "Messages in the queue (waiting, in_flight: held by any writer) and in its dead-letter queue"
-            " (dead); approximate, as SQS tells it.",
-            labels=["state"],
-        )
-        if self.backlog is not None:
-            queue.add_metric(["waiting"], self.backlog.waiting)
-            queue.add_metric(["in_flight"], self.backlog.in_flight)
-            queue.add_metric(["dead"], self.backlog.dead_letters)
-        yield queue
-        last = GaugeMetricFamily(
-            "replicator_last_success_timestamp_seconds", "When the last batch was acknowledged."
-        )
-        if self._last is not None:
-            last.add_metric([], self._last)
-        yield last

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 MOST_TABLES = 100
-"""Tables with figures of their own: the first that a writer meets. All others count as one.
-
-Names come with messages, which anybody may have written.
-"""
+"""Tables with figures of their own: the first that messages name. All others count as one."""
 
 LONGEST_NAME = 255
 """Characters of a DynamoDB table's name; anything longer is not one."""
