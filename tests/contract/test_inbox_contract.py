@@ -52,7 +52,7 @@ class World(Protocol):
         """Receives what is there."""
 
     async def later(self) -> Sequence[Message]:
-        """Receives as soon as there is something, however long it takes."""
+        """Receives as soon as there are messages, however long it takes."""
 
 
 class WorldInMemory:
@@ -197,7 +197,7 @@ async def test_at_most_ten_in_order(world: World) -> None:
 
 
 async def test_a_group_is_locked_while_one_of_its_messages_is_in_flight(world: World) -> None:
-    """Nobody gets what comes after it; other groups go on."""
+    """Nobody gets later messages of its group; other groups go on."""
     world.send("a1", "a")
     held = await world.later()
     world.send("a2", "a")
@@ -242,7 +242,7 @@ async def test_extending_tells_what_is_lost(world: World) -> None:
 
 
 async def test_what_is_released_comes_at_once(world: World) -> None:
-    """In order, without waiting for the timeout (P4: a stopping writer holds nobody up)."""
+    """In order, without waiting for the timeout (P4: a stopping writer delays nobody)."""
     world.send("a1")
     world.send("a2")
     await world.inbox.release(await world.later(), 0)
@@ -312,7 +312,7 @@ async def test_many_large_letters_are_all_parked(world: World) -> None:
     "ignore:Sending a large body:ResourceWarning"
 )  # aiohttp, of what aiobotocore does
 async def test_a_full_size_letter_fits(world: World) -> None:
-    """What was a message can be a letter; its attributes give way."""
+    """Any message can become a letter; its attributes are shortened if necessary."""
     await world.inbox.park([letter("x" * world.inbox.park_limit), letter("y")])
     assert sorted(len(parked.body) for parked in world.parked()) == [1, world.inbox.park_limit]
 

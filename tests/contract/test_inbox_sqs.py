@@ -38,7 +38,7 @@ ACTIONS: dict[str, Callable[[SqsInbox], Awaitable[object]]] = {
 @pytest.mark.usefixtures("aws_environment")
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_a_missing_queue_needs_a_person(queues: Queues, action: str) -> None:
-    """Whatever is tried on it: fatal, and the sentence says what to check."""
+    """Every call on it is fatal, and the message says what to check."""
     missing = queues.url.replace(".fifo", "-missing.fifo")
     dead = missing if action == "park" else queues.dead_letter_url
     async with sqs_client(2, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
@@ -62,7 +62,7 @@ async def test_the_missing_one_of_the_two_is_named(queues: Queues) -> None:
 async def test_an_absent_server_is_waited_for(
     queues: Queues, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
-    """Nothing listens there: transient, whatever is tried (P4)."""
+    """Nothing listens there: every call is transient (P4)."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     async with sqs_client(2, attempts=1, read_timeout=HANG_TIMEOUT_S) as client:
         with pytest.raises(TransientError):
@@ -204,7 +204,7 @@ async def test_a_compressed_message_fills_a_batch() -> None:
 
 
 async def test_a_further_request_does_not_keep_messages_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQS hangs: what is in hand is handled, while its lock lasts (P4)."""
+    """SQS hangs: the messages in hand are processed while their lock lasts (P4)."""
     monkeypatch.setattr("writer.sqs.inbox.PROMPT_SECONDS", 0.01)
     queue: Any = Queue(SMALL, hangs=True)
     assert len(await SqsInbox(queue, "queue", "dead").receive()) == 1
@@ -212,7 +212,7 @@ async def test_a_further_request_does_not_keep_messages_waiting(monkeypatch: pyt
 
 
 async def test_in_a_hurry_one_request_is_a_batch() -> None:
-    """What others can take is left to them."""
+    """Messages that others can receive are left to them."""
     queue: Any = Queue(*[SMALL] * 500)
     inbox = SqsInbox(queue, "queue", "dead")
     while len(queue.lengths) > 100:
@@ -257,7 +257,7 @@ async def test_a_failed_entry_of_a_batch_call_is_not_overlooked(action: str) -> 
 
 @pytest.mark.parametrize("action", ["extend", "release", "delete"])
 async def test_an_entry_that_failed_by_our_fault_is_a_lost_lock(action: str) -> None:
-    """The receipt is not valid any more: another delivery decides, so it is no error here."""
+    """The receipt is no longer valid: another delivery decides, so it is no error here."""
     client: Any = Answering(failed(ours=True))
     result = await ACTIONS[action](SqsInbox(client, "queue", "dead"))
     assert result == ([HELD] if action == "extend" else None)
@@ -284,7 +284,7 @@ async def test_a_lock_that_sqs_does_not_extend_is_lost(code: str) -> None:
 
 
 async def test_a_letter_that_is_refused_is_not_parked() -> None:
-    """Whoever's fault it is: as long as it is not surely there, nothing may be acknowledged (P3)."""
+    """Whoever's fault it is: until the letter is certainly there, nothing may be acknowledged (P3)."""
     client: Any = Answering(failed(ours=True))
     with pytest.raises(TransientError, match="SomeCode"):
         await SqsInbox(client, "queue", "dead").park([letter()])

@@ -91,7 +91,7 @@ def watched_sink(uri: str, database: str, spy: Spy) -> Iterator[MongoSink]:
 
 
 def deleted_by_another_writer(database: Any, change: Change) -> None:
-    """All that another writer does for a deletion, in one moment."""
+    """All that another writer does for a deletion, at once."""
     key = change.key["id"]
     where = target(key)
     pipeline = tombstone_pipeline(where, change.version, None)
@@ -122,7 +122,7 @@ async def test_an_index_with_other_options_is_said(
 
 @pytest.fixture(params=["update", "insert"])
 def putting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The command by which new documents come, in small batches and in large ones."""
+    """The command that inserts new documents, in small batches and in large ones."""
     monkeypatch.setattr(bulk, "WORTH_A_LOOK", 1 if request.param == "insert" else math.inf)
     return str(request.param)
 
@@ -389,7 +389,7 @@ async def test_a_host_that_is_not_there_is_waited_for(monkeypatch: pytest.Monkey
     ],
 )
 def test_a_bad_uri_is_not_repeated(uri: str) -> None:
-    """It says what a good one looks like instead."""
+    """The message shows what a good one looks like."""
     with pytest.raises(FatalError, match="mongodb://user:password@host") as caught:
         MongoSink.connect(uri, "x", 4)
     assert SECRET not in str(caught.value)

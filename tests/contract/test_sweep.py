@@ -41,7 +41,7 @@ def target(stack: Stack, database: str) -> Iterator[Any]:
 
 
 def insert_late(target: Any, collection: str, document_id: Any, sequence: int) -> None:
-    """What a writer leaves that inserts and dies before it looks at the tombstones again."""
+    """What a writer leaves behind that inserts and dies before it reads the tombstones again."""
     version = put(sequence).version
     target[collection].insert_one({"_id": document_id, "_ddb": {"v": version}})
 

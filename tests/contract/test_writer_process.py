@@ -193,7 +193,7 @@ def test_a_wrong_replication_file_is_named(
 def test_wrong_settings_and_a_wrong_replication_file_are_named_together(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """Every mistake in one message: nobody mends them one start at a time."""
+    """Every mistake in one message: nobody has to fix them one start at a time."""
     wrong = {"POOL_SIZE": "many", "REPLICATION_FILE": str(tmp_path / "none.yaml")}
     writer = ended(tmp_path / "log", {**environment, **wrong})
     assert writer.process.returncode == 2
@@ -298,9 +298,9 @@ def test_it_waits_for_a_mongodb_that_comes_later(
 
 
 def test_a_stop_while_nothing_is_there_is_obeyed_at_once(tmp_path: Path, environment: dict[str, str]) -> None:
-    """Neither part is there, one of them does not even answer: no call has to time out first.
+    """Neither dependency is there, one of them does not even answer: no call has to time out first.
 
-    One that did would be told: by what is lost, and why.
+    A call that did would be reported: what is lost, and why.
     """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

@@ -15,7 +15,7 @@ SLOWNESS = 8.0
 
 
 async def test_calls_are_timed() -> None:
-    """Each one under its name; a ping is no work, and is not timed."""
+    """Each call is timed under its name; a ping is no work, and is not timed."""
     clock, told = FakeClock(), Told()
     context, inbox, sink = context_on(clock, told), FakeInbox(clock, 30), FakeSink()
     sink.unique[TABLE] = "email"
@@ -38,7 +38,7 @@ async def test_calls_are_timed() -> None:
 
 
 async def test_what_fails_is_not_timed() -> None:
-    """A time-out would be the slowest of all requests, and it was none that was answered."""
+    """A time-out would look like the slowest of all requests, but was never answered."""
     clock, told = FakeClock(), Told()
     inbox = FakeInbox(clock)
     inbox.faults.down = TransientError("503")

@@ -86,7 +86,7 @@ async def writing(loops: int = 1) -> AsyncIterator[Writer]:
 
 
 async def test_a_batch_is_written_and_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
-    """The way of every batch; one line in the log tells the numbers, none tells the data."""
+    """The normal case: one log line has the numbers, and none has the data."""
     caplog.set_level(logging.INFO)
     async with writing() as writer:
         writer.inbox.send(body_of(put(1, 1, n=1), put(2, 2, n="SECRET"), put(3, 1, n=3)))
@@ -229,7 +229,7 @@ async def test_an_outage_at_the_start_receives_nothing() -> None:
 
 
 async def test_an_outage_of_sqs_is_waited_for() -> None:
-    """With pauses in between, and `health` tells of it."""
+    """Calls are repeated with pauses in between, and `health` shows the outage."""
     async with writing() as writer:
         await settled()
         writer.inbox.faults.down = TransientError("receiving from QUEUE_URL: 503")
@@ -362,7 +362,7 @@ def refuse_when(condition: Callable[[], bool]) -> Callable[[str], Awaitable[None
 
 
 async def test_a_lost_lock_is_given_up() -> None:
-    """Somebody else holds the messages now: they are his to write."""
+    """Another writer holds the messages now, and will write them."""
     async with writing() as writer:
         await settled()
         writer.sink.faults.down = AWAY
@@ -377,7 +377,7 @@ async def test_a_lost_lock_is_given_up() -> None:
 
 
 async def test_a_stop_gives_back_what_was_just_received() -> None:
-    """Not started, so not begun: nothing is written, and another writer gets it at once."""
+    """Processing has not begun: nothing is written, and another writer gets the messages at once."""
     writer = Writer()
     writer.inbox.send(body_of(put(1, n=1)))
 
@@ -393,7 +393,7 @@ async def test_a_stop_gives_back_what_was_just_received() -> None:
 
 
 async def test_a_stop_is_told_to_the_inbox() -> None:
-    """A receive under way must not go on and on."""
+    """A receive that is under way must end soon."""
     async with writing() as writer:
         await writer.clock.advance(1)
         assert "hurry" not in writer.inbox.faults.calls
@@ -401,7 +401,7 @@ async def test_a_stop_is_told_to_the_inbox() -> None:
 
 
 async def test_what_failed_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed call leaves cycles that hold its batch; the collector looks rarely, so it is asked to."""
+    """A failed call leaves cycles that hold its batch; collections are rare, so one is requested."""
     asked: list[int] = []
     monkeypatch.setattr("writer.context.collect_now", lambda: asked.append(1))
     async with writing() as writer:
@@ -428,7 +428,7 @@ async def test_a_stop_lets_the_work_in_hand_be_finished() -> None:
 
 
 async def test_a_stop_during_an_outage_ends_at_once() -> None:
-    """No waiting for MongoDB: what is in hand goes back to the queue."""
+    """It does not wait for MongoDB: the batch in hand goes back to the queue."""
     writer = Writer()
     running = writer.start(3)
     await settled()
@@ -476,7 +476,7 @@ async def test_the_grace_time_ends_what_does_not_end() -> None:
 
 
 async def test_a_healable_failure_is_tried_again_in_order() -> None:
-    """Its group waits, other groups go on; when the other item has given the value up, all is written."""
+    """Its group waits, other groups go on; once the other item has released the value, everything is written."""
     async with writing() as writer:
         writer.sink.unique[TABLE] = "email"
         writer.inbox.send(body_of(put(1, 1, email="x", n=1)), "first")
@@ -528,7 +528,7 @@ OPERATIONS = ["ping", "receive", "extend", "apply", "park", "delete", "release"]
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_what_only_a_person_can_mend_ends_the_service(operation: str) -> None:
-    """Whatever refuses us: all loops end, with the reason, and nothing unsettled is acknowledged."""
+    """Whichever call is refused: all loops end, with the reason, and nothing unsettled is acknowledged."""
     writer = Writer()
     faults = writer.sink.faults if operation in {"ping", "apply"} else writer.inbox.faults
     faults.raises[operation] = [REFUSED]
@@ -567,7 +567,7 @@ async def test_an_error_of_ours_ends_the_service_loudly() -> None:
 
 
 async def test_no_loop_holds_more_than_one_batch() -> None:
-    """However long the backlog: in hand are at most as many batches as loops (P7)."""
+    """However long the backlog is, there are at most as many batches in hand as loops (P7)."""
     writer = Writer()
     most = 0
 
@@ -693,7 +693,7 @@ async def test_whatever_strikes_at_any_await_loses_nothing(error: Exception | No
 
 
 async def test_a_slow_hook_holds_up_only_its_batch() -> None:
-    """Meanwhile locks are extended, and other tasks go on; what it comes to is written."""
+    """Meanwhile locks are extended, and other tasks go on; its result is written."""
     goes_on, called = threading.Event(), threading.Event()
 
     def slow(document: dict[str, Any], _: Change) -> dict[str, Any]:
@@ -724,7 +724,7 @@ async def test_a_slow_hook_holds_up_only_its_batch() -> None:
 
 
 async def test_a_loop_that_is_cancelled_by_nobody_ends_the_writer() -> None:
-    """A task group takes it for one that is done: all loops could be gone, and the writer well."""
+    """To a task group it looks done: all loops could be gone while the writer seems healthy."""
     writer = Writer()
     writer.inbox.faults.raises["receive"] = [asyncio.CancelledError()]  # type: ignore[list-item]
     task = writer.start(2)

@@ -1,4 +1,4 @@
-"""The writer's settings: everything wrong is said at once, nothing secret is shown."""
+"""The writer's settings: all mistakes are reported at once, and no secret is shown."""
 
 from __future__ import annotations
 
@@ -74,6 +74,6 @@ def test_the_secret_is_not_shown() -> None:
 
 @pytest.mark.parametrize("name", ["r\u00e9plicateur", "a\tb", "x" * 1025], ids=["letter", "control", "long"])
 def test_a_name_that_cloudwatch_does_not_take(name: str) -> None:
-    """The value of a dimension: said at the start, for CloudWatch would say nothing."""
+    """It is the value of a dimension. Checked at the start, because CloudWatch would not report it."""
     with pytest.raises(FatalError, match="CLOUDWATCH_METRICS"):
         Settings.read({**GOOD, "CLOUDWATCH_METRICS": name})

@@ -29,7 +29,7 @@ class Queues:
 
 @pytest.mark.parametrize("error", [TransientError, FatalError, KeyError], ids=["away", "refused", "odd"])
 async def test_the_backlog_is_asked_for_again_and_again(error: Callable[[str], Exception]) -> None:
-    """An answer that does not come ends nothing: the loops know what to do about it."""
+    """A missing answer ends nothing: the drain loops know what to do about it."""
     clock, told = FakeClock(), Told()
     context = context_on(clock, told)
     answers = Backlog(5, 1, 0), error("no"), Backlog(4, 0, 2)

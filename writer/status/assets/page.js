@@ -1,5 +1,5 @@
-// The status page: asks for status.json every two seconds, and draws it. All that it
-// shows is set as text, never as markup: names of tables come from outside.
+// The status page: fetches status.json every two seconds, and draws it. Everything is
+// set as text, never as markup: names of tables come from outside.
 "use strict";
 
 const PERIOD = 2000, LONGEST_PERIOD = 15000, TIMEOUT = 5000; // milliseconds
@@ -9,7 +9,7 @@ const LINES = ["first", "second", "third"];
 
 const byId = (id) => document.getElementById(id);
 
-/** Sets a text if it is another one, so that nobody is told the same twice. */
+/** Sets a text if it changed, so that screen readers do not repeat it. */
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -53,10 +53,10 @@ function duration(seconds) {
   return `${Math.floor(inSmall / ratio)} ${large}${rest ? ` ${rest} ${small[1]}` : ""}`;
 }
 
-/** Likewise, of what nobody wants to the millisecond. */
+/** A duration in whole seconds, and from 90 s on in whole minutes. */
 const about = (seconds) => duration(seconds < 90 ? Math.round(seconds) : Math.round(seconds / 60) * 60);
 
-/** The time of day here; with the date if it is another one than today. */
+/** The local time of day; with the date if it is not today. */
 function clock(epoch) {
   const moment = new Date(epoch * 1000);
   const time = moment.toLocaleTimeString("en-GB");
@@ -76,7 +76,7 @@ const plain = (of) => (status) => status.series[of];
 const perBatch = (of) => (status) =>
   status.series[of].map((value, slot) => (status.series.batches[slot] ? value / status.series.batches[slot] : null));
 
-// `joined`: what is measured from time to time, and holds until the next time.
+// `joined`: measured from time to time; a value holds until the next one.
 const CHARTS = [
   { title: "Throughput", unit: "changes per second", format: number, lines: [["all changes", perSecond("changes")]] },
   {
@@ -101,7 +101,7 @@ const CHARTS = [
   },
 ];
 
-/** The end of an axis on which all values have room, and half of which is a round figure, too. */
+/** The upper end of an axis that fits all values; half of it is a round figure, too. */
 function ceiling(highest, format) {
   if (!(highest > 0)) return 1;
   const [unit] = (format === duration && UNITS.find(([each]) => highest > each)) || [10 ** Math.floor(Math.log10(highest))];
@@ -109,7 +109,7 @@ function ceiling(highest, format) {
   return (factor ?? Math.ceil(highest / unit)) * unit;
 }
 
-/** The known values as paths: the line, what is below it, and values that stand alone. */
+/** The known values as paths: the line, the area below it, and dots for single values. */
 function paths(values, top, joined) {
   const runs = [];
   let isOpen = false;
@@ -177,7 +177,7 @@ class Chart {
     this.svg.setAttribute("aria-label", `${title} in the last 15 minutes. ${told.join(". ")}.`);
   }
 
-  /** The values of a slot; the last ones known shortly before, where it has none yet. */
+  /** The values of a slot; if it has none yet, the last ones known shortly before. */
   at(slot) {
     const back = this.description.joined ? slot : slot === this.data[0].length - 1 ? 1 : 0;
     return this.data.map((values) => {
@@ -194,7 +194,7 @@ class Chart {
   }
 }
 
-/** Where in a plot the writer waited: begin and width, in slots. */
+/** Where in a plot the writer waited: start and width, in slots. */
 function outages(status) {
   const end = status.now + status.step_seconds - status.last_slot_seconds;
   const place = (time) => Math.min(status.slots, Math.max(0, status.slots - (end - time) / status.step_seconds));
@@ -265,7 +265,7 @@ function showCharts(status) {
   look(chosen ?? status.slots - 1);
 }
 
-/** Shows the figures of a slot in all charts. The last one is now, and stays it. */
+/** Shows the figures of a slot in all charts. The last slot always means now. */
 function look(slot) {
   const isNow = slot === latest.slots - 1;
   chosen = isNow ? null : slot;
@@ -342,7 +342,7 @@ async function poll() {
     const answer = await fetch("status.json", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) });
     if (answer.ok) status = await answer.json();
   } catch {
-    // Told below.
+    // Shown below.
   }
   period = status ? PERIOD : Math.min(period * 1.5, LONGEST_PERIOD);
   clearTimeout(timer);

@@ -45,5 +45,5 @@ def test_meanings(code: int | None, meaning: Meaning) -> None:
 
 
 def test_the_driver_deals_with_reauthentication_itself() -> None:
-    """Its code reaches us only if that failed: then no more is known about it than of others."""
+    """Its code reaches us only if that failed. Then it is an unknown code like others."""
     assert meaning_of(_REAUTHENTICATION_REQUIRED_CODE) is Meaning.PERMANENT

@@ -1,4 +1,4 @@
-"""The driver's errors are told apart once, by type and code: wait, stop, heal, park."""
+"""What the driver's errors mean, by type and code: wait, stop, heal, park."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ TRANSIENT = [
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
 async def test_what_passes_by_itself_is_transient(error: Exception) -> None:
-    """Nothing is said about the batch: it is applied again as a whole (P4). No text of the driver's."""
+    """Nothing is known about the batch: it is applied again as a whole (P4). No text of the driver is shown."""
     with pytest.raises(TransientError) as caught:
         await applied(error, 2)
     assert SECRET not in str(caught.value)
@@ -98,7 +98,7 @@ async def test_what_passes_by_itself_is_transient(error: Exception) -> None:
     "error", [OperationFailure(SECRET, 13), OperationFailure(SECRET, 18), bulk_error({"code": 13})], ids=repr
 )
 async def test_a_refusal_is_fatal(error: Exception) -> None:
-    """It says what to check, in words of ours."""
+    """The message says what to check, in our own words."""
     with pytest.raises(FatalError, match="readWrite on MONGODB_DATABASE") as caught:
         await applied(error)
     assert SECRET not in str(caught.value)

@@ -20,7 +20,7 @@ DEAD = {"FifoQueue": "true", "QueueArn": DEAD_ARN, "MaximumMessageSize": "104857
 
 
 def test_queues_as_the_template_makes_them() -> None:
-    """What the writer goes by is read from them."""
+    """The writer's limits are read from the queues."""
     assert check_queues(QUEUE, DEAD) == QueueFacts(visibility=120, park_limit=1048576)
 
 

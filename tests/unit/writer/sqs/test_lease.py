@@ -1,4 +1,4 @@
-"""A lock is held as long as it is extended, and taken for lost before it can be."""
+"""A lock is held as long as it is extended, and considered lost before it can be lost."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_a_lost_lock_is_lapsed_at_once_and_no_longer_extended(held: Held) 
 
 
 async def test_the_time_counts_from_the_question(held: Held) -> None:
-    """An answer that took long is no reason to believe in a longer lock."""
+    """A late answer does not make the lock longer."""
 
     async def slow(name: str) -> None:
         if name == "after extend":

@@ -21,7 +21,7 @@ def documented() -> set[str]:
 
 
 def test_every_documented_code_has_advice_and_the_reverse() -> None:
-    """One vocabulary, in two places."""
+    """The same codes in both places."""
     assert documented() == set(DEAD_LETTERS)
 
 

@@ -61,7 +61,7 @@ def test_what_is_told_is_in_the_slot_of_its_time() -> None:
 
 @pytest.mark.parametrize("turns", [1, 3], ids=["once", "three times around"])
 def test_what_is_older_than_the_window_is_forgotten(turns: int) -> None:
-    """To the slot; and nothing of it comes back when its place is used again."""
+    """To the slot; and nothing of it comes back when its index is used again."""
     clock = FakeClock()
     history = History(clock)
     for _ in range(turns):
@@ -75,7 +75,7 @@ def test_what_is_older_than_the_window_is_forgotten(turns: int) -> None:
 
 
 def test_a_long_gap_empties_everything() -> None:
-    """A machine that slept for a week; the work on waking is that of one window."""
+    """A machine that slept for a week has no more to empty than one window."""
     clock = FakeClock()
     history = History(clock)
     history.batch(batch())
@@ -87,7 +87,7 @@ def test_a_long_gap_empties_everything() -> None:
 
 
 def test_before_the_start_nothing_is_known() -> None:
-    """It is no time without traffic."""
+    """It does not count as time without traffic."""
     clock = FakeClock()
     history = History(clock)
     clock.time += 3 * STEP
@@ -96,7 +96,7 @@ def test_before_the_start_nothing_is_known() -> None:
 
 
 def test_a_correction_of_the_machines_time_moves_no_figure() -> None:
-    """Slots are those of the clock that never goes back."""
+    """Slots follow the monotonic clock."""
 
     class Corrected(FakeClock):
         correction = 0.0
@@ -229,7 +229,7 @@ def test_the_same_trouble_is_counted() -> None:
 
 
 def test_the_memory_is_bounded() -> None:
-    """Ever new tables and troubles: less than 1 MB, and no more later than soon."""
+    """With ever new tables and troubles: less than 1 MB, and no growth over time."""
     tracemalloc.start()
     try:
         clock = FakeClock()

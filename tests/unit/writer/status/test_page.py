@@ -40,7 +40,7 @@ async def server(caplog: pytest.LogCaptureFixture) -> AsyncIterator[aiohttp.Clie
 
 
 def is_private(answer: ClientResponse) -> bool:
-    """Kept by nobody, taken for nothing else."""
+    """No cache keeps it, and no browser guesses its type."""
     return (
         answer.headers["Cache-Control"] == "no-store"
         and answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -49,7 +49,7 @@ def is_private(answer: ClientResponse) -> bool:
 
 
 async def test_the_page_is_one_response(server: aiohttp.ClientSession) -> None:
-    """Everything stands in it; it names no other place but the figures and the probe."""
+    """Everything is in it; it refers only to the figures and the probe."""
     async with server.get("/") as answer:
         assert (answer.status, answer.content_type) == (200, "text/html")
         assert is_private(answer)
@@ -62,7 +62,7 @@ async def test_the_page_is_one_response(server: aiohttp.ClientSession) -> None:
 
 
 def test_the_browser_is_told_to_run_nothing_else() -> None:
-    """The hashes are those of the style and the script that stand in the page; nothing is allowed unseen."""
+    """The hashes are those of the style and the script in the page; nothing else is allowed."""
     text, headers = assembled()
     policy = dict(directive.split(" ", 1) for directive in headers["Content-Security-Policy"].split("; "))
     for kind in ("style", "script"):
@@ -88,7 +88,7 @@ async def test_it_is_read_only(server: aiohttp.ClientSession) -> None:
 
 
 async def test_the_figures(server: aiohttp.ClientSession) -> None:
-    """Their form has a number, and every series has a figure for each slot."""
+    """Their format has a version, and every series has a figure for each slot."""
     async with server.get("/status.json") as answer:
         assert (answer.status, answer.content_type) == (200, "application/json")
         assert is_private(answer)
@@ -120,7 +120,7 @@ def test_what_is_not_known_is_null(name: str) -> None:
 
 
 def test_times_are_those_of_the_wall() -> None:
-    """Whatever the clock that never goes back says."""
+    """Whatever the monotonic clock shows."""
     scene = steady()
     now = scene.clock.now()
     scene.clock.time += 3
@@ -132,7 +132,7 @@ def test_times_are_those_of_the_wall() -> None:
 
 
 def test_outages_leave_with_the_window() -> None:
-    """One that lasts has no end yet; what is over for a quarter of an hour is not told; starting is none."""
+    """A lasting outage has no end yet; one that ended a quarter of an hour ago is not shown; starting is none."""
     assert told(SCENES["catching_up"]())["outages"] == []
     scene = steady()
     scene.health.lost(Dependency.SQS, "503")
@@ -152,7 +152,7 @@ def test_stopping_is_told() -> None:
 
 
 def test_installations_have_the_page() -> None:
-    """Its files are no modules: setuptools takes them because it is told."""
+    """Its files are no modules: setuptools includes them because they are listed."""
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     installed = {
         file

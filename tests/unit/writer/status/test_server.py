@@ -100,7 +100,7 @@ async def test_who_does_not_read_does_not_keep_the_writer_from_ending(
 
 
 async def test_a_mistake_of_ours_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """As one line with its page; a request for nothing is no mistake."""
+    """As one line with the path; a request for an unknown page is no bug."""
 
     async def broken(_: web.Request) -> web.Response:
         raise KeyError("ours")

@@ -1,4 +1,4 @@
-"""What the writer says that it is doing."""
+"""What the writer says it is doing."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_what_is_waited_for_comes_before_everything_but_a_stop() -> None:
 
 
 def test_starting_is_no_outage() -> None:
-    """Nobody was asked yet."""
+    """No dependency was called yet."""
     state = state_of(Situation(NOW, [Awaited("SQS", "", 1.0), Awaited("MongoDB", "", 1.0)]))
     assert (state.kind, state.words, state.since) == (Kind.STARTING, "Connecting to SQS and MongoDB.", None)
 
 
 def test_up_to_date_or_replicating() -> None:
-    """No traffic is well, too; and what is not known is not held against anybody."""
+    """No traffic is fine, too; and an unknown backlog is no problem."""
     assert state_of(Situation(NOW)).kind is Kind.UP_TO_DATE
     assert state_of(Situation(NOW, changes=1)).kind is Kind.REPLICATING
     held = state_of(Situation(NOW, in_hand=1))
@@ -58,7 +58,7 @@ def test_catching_up_tells_when_it_is_done() -> None:
 
 
 def test_the_trend_is_that_of_the_last_minutes() -> None:
-    """What was before does not count any more."""
+    """Older samples do not count any more."""
     grew = [Sample(NOW - 600 + 15 * n, Backlog(n * 1000, 0, 0)) for n in range(20)]
     state = state_of(Situation(NOW, samples=[*grew, *samples(9000, 7500, 6000, 4500)]))
     assert state.kind is Kind.CATCHING_UP

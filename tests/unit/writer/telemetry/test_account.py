@@ -1,4 +1,4 @@
-"""A batch in numbers: every change that passed has one fate, under its table and operation."""
+"""A batch in numbers: every change that was settled has one result, under its table and operation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def at(change: Change, seconds: float) -> Change:
 
 
 def test_changes_are_told_apart_by_table_operation_and_fate() -> None:
-    """Two tables, both operations, all four fates."""
+    """Two tables, both operations, all four results."""
     batch = accounted(
         message(put(1, 1), put(2, 1), put(3, 2), delete(4, 3), put(5, [])),
         message(put(6, 1, table="other"), delete(7, 1, table="other"), number=1),
@@ -108,7 +108,7 @@ def test_lags_are_told_by_table_and_age() -> None:
 
 
 def test_marks_that_were_there_count_no_put_as_stale_that_was_none() -> None:
-    """MongoDB tells no difference between a put and a mark that changed nothing."""
+    """MongoDB's counts do not distinguish a put from a mark that changed nothing."""
     batch = accounted(
         message(delete(1, 1), delete(2, 2), put(3, 3)),
         message(delete(4, 4, table="marks"), number=1),

@@ -15,7 +15,7 @@ START = 1_600_001_000.0
 
 
 def test_everything_is_waited_for_at_the_start() -> None:
-    """Ready only when both parts have answered."""
+    """Ready only when both dependencies have answered."""
     health = Health(FakeClock())
     assert health.waits == {part: Wait("starting", START) for part in Dependency}
     health.found(Dependency.SQS)
@@ -47,7 +47,7 @@ def test_a_wait_keeps_its_beginning_and_is_logged_once(caplog: pytest.LogCapture
 
 
 def test_the_reason_of_a_failed_start_replaces_starting() -> None:
-    """A part that was never there says why, as soon as it is known."""
+    """A dependency that never answered shows the reason as soon as it is known."""
     health = Health(FakeClock())
     health.lost(Dependency.MONGODB, "no primary")
     assert health.waits[Dependency.MONGODB].reason == "no primary"

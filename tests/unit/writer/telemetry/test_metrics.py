@@ -38,7 +38,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 class Scraped:
-    """A writer's metrics, asked over HTTP as Prometheus asks."""
+    """A writer's metrics, fetched over HTTP as Prometheus does."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -69,7 +69,7 @@ def batch(*counted: Counted, lags: tuple[Lag, ...] = ()) -> Batch:
 
 @pytest.mark.parametrize("accept", ["text/plain", OPENMETRICS], ids=["text", "openmetrics"])
 async def test_what_was_told_is_there(accept: str) -> None:
-    """Every figure, in the format that is asked for."""
+    """Every figure, in the format that the client accepts."""
     it = Scraped()
     told = it.metrics
     told.batch(
@@ -135,7 +135,7 @@ async def test_what_was_told_is_there(accept: str) -> None:
 
 
 async def test_what_is_not_known_is_not_there() -> None:
-    """No answer of the queues, no success yet: no figure, rather than a zero that could be believed."""
+    """No answer from the queues, no success yet: no figure, rather than a misleading zero."""
     found = await Scraped().read()
     assert not [name for name in found if "queue_messages" in name or "last_success" in name]
     assert found["replicator_lag_max_seconds"] == found["replicator_oldest_unapplied_seconds"] == 0
