@@ -163,7 +163,7 @@ LOOKS: list[tuple[Scheme, int]] = [("light", 1200), ("dark", 360)]
     ],
 )
 def test_everybody_can_see_the_state(browser: Browser, name: str, title: str, since: str) -> None:
-    """Also for screen readers and in the tab; on a phone, in the dark; axe finds nothing, and nothing is cut off."""
+    """Also for screen readers and in the tab; on a phone, in the dark; axe finds no problem, and all fits."""
     with opened(browser, SCENES[name]()) as page:
         expect(page.get_by_role("status")).to_have_text(title)
         expect(page).to_have_title(f"{title} · Replicator")

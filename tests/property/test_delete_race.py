@@ -2,7 +2,7 @@
 
 Random tests find the deep interleavings rarely, so here all of them are tried: whenever a writer is about to
 touch the database or the queue, either may go on, freeze (its lock lapses without its noticing), or crash.
-The batch's way (`Service.process`), planning, settling and the apply steps are the real code; each step of
+`BatchProcessor.process`, planning, settling and the apply steps are the real code; each step of
 `writer.mongodb.apply` is then taken out, and the search must find how a deleted item stays.
 """
 

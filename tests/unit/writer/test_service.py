@@ -476,7 +476,7 @@ async def test_the_grace_time_ends_what_does_not_end() -> None:
 
 
 async def test_a_healable_failure_is_tried_again_in_order() -> None:
-    """Its group waits, other groups go on; once the other item has released the value, everything is written."""
+    """Its group waits, other groups go on; once the other item has released the value, all is written."""
     async with writing() as writer:
         writer.sink.unique[TABLE] = "email"
         writer.inbox.send(body_of(put(1, 1, email="x", n=1)), "first")

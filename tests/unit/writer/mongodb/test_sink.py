@@ -88,7 +88,7 @@ TRANSIENT = [
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
 async def test_what_passes_by_itself_is_transient(error: Exception) -> None:
-    """Nothing is known about the batch: it is applied again as a whole (P4). No text of the driver is shown."""
+    """Nothing is known about the batch: it is applied again as a whole (P4). The driver's text is hidden."""
     with pytest.raises(TransientError) as caught:
         await applied(error, 2)
     assert SECRET not in str(caught.value)

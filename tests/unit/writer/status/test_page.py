@@ -132,7 +132,7 @@ def test_times_are_those_of_the_wall() -> None:
 
 
 def test_outages_leave_with_the_window() -> None:
-    """A lasting outage has no end yet; one that ended a quarter of an hour ago is not shown; starting is none."""
+    """A lasting outage has no end; one that ended a quarter of an hour ago is gone; starting is none."""
     assert told(SCENES["catching_up"]())["outages"] == []
     scene = steady()
     scene.health.lost(Dependency.SQS, "503")
