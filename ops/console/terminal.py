@@ -22,7 +22,7 @@ _ONE_LINE = 160
 """Columns of a terminal from which on the last cell of a row stands beside the others, and not below."""
 
 
-class Lines:
+class Output:
     """Standard output, or a text."""
 
     def __init__(self, apart_from: Console | None = None) -> None:
@@ -61,7 +61,7 @@ class Lines:
         for number, part in enumerate(text.wrap(self.console, self.width - len(indent)) or [text]):
             self.console.print(Text(indent * bool(number)) + part)
 
-    def show(self, text: Text) -> None:
+    def print(self, text: Text) -> None:
         """A line as it is; a terminal breaks it. Quick, for there may be many."""
         text = _safe(text)
         if self.console.is_terminal:
@@ -69,7 +69,7 @@ class Lines:
         else:
             typer.echo(text.plain)
 
-    def fact(self, name: str, value: Text | str, width: int = 11) -> None:
+    def field(self, name: str, value: Text | str, width: int = 11) -> None:
         """A name and its value."""
         self.line(Text(f"{name:<{width}}", style="dim"), value, indent=" " * width)
 
@@ -78,7 +78,7 @@ class Lines:
         text = json.dumps(value, ensure_ascii=False, indent=2)
         self.console.print(JSONHighlighter()(Text(printable(text))))
 
-    def rows(
+    def table(
         self, header: Sequence[str], rows: Sequence[Sequence[str]], caps: Sequence[int], *, apart: bool = True
     ) -> None:
         """A table.

@@ -14,7 +14,7 @@ class MomentError(Exception):
     """A text that is no moment; the message says what is."""
 
 
-def parse_moment(text: str, now: float) -> int:
+def parse_time(text: str, now: float) -> int:
     """Reads a duration before now (``90s``, ``15m``, ``1h30m``, ``2d``) or an ISO 8601 time.
 
     Args:

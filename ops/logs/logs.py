@@ -10,8 +10,8 @@ import typer
 
 from ops.aws import Aws, asking
 from ops.console.exit_status import CommandError, exits_with_status
-from ops.console.terminal import Lines
-from ops.console.time_arguments import MomentError, parse_moment
+from ops.console.terminal import Output
+from ops.console.time_arguments import MomentError, parse_time
 from ops.logs.entries import data_of, entry_of, line_of
 from ops.logs.events import merged
 from ops.pipeline import FunctionOption, Pipeline, StackOption, find_pipeline
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     now = time.time()
     try:
-        start, end = parse_moment(since, now), parse_moment(until, now)
+        start, end = parse_time(since, now), parse_time(until, now)
     except MomentError as error:
         raise CommandError(str(error)) from error
     if start > end:
@@ -81,7 +81,7 @@ def _print(  # noqa: PLR0913
     *,
     as_json: bool,
 ) -> None:
-    lines = Lines()
+    output = Output()
     width = max(map(len, sources.values()))
     for event in merged(aws.logs, groups, *time_range):
         if filter_text not in event.text:
@@ -90,7 +90,7 @@ def _print(  # noqa: PLR0913
         if as_json:
             typer.echo(json.dumps(data_of(event, entry)))
         else:
-            lines.show(line_of(event, entry, sources[event.group], width))
+            output.print(line_of(event, entry, sources[event.group], width))
 
 
 def _group_of(aws: Aws, function: str) -> str:

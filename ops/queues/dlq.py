@@ -28,7 +28,7 @@ from ops.queues.dlq_options import (
     TableOption,
 )
 from ops.queues.dlq_reading import letters_in, meant, none_of, tell_unseen
-from ops.queues.dlq_view import letter_data, print_letter, print_rows, row_of
+from ops.queues.view import letter_data, print_letter, print_rows, row_of
 from ops.queues.queue_browser import QueueBrowser
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ import typer
 
 from ops.aws import Aws, asking
 from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
-from ops.console.terminal import Lines, age, count
+from ops.console.terminal import Output, age, count
 from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
 from ops.queues.dead_letters import letter_of
-from ops.queues.dlq_view import change_data, print_change
+from ops.queues.view import change_data, print_change
 from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser
 from shared.batches import MAX_ENTRIES
 
@@ -160,18 +160,18 @@ def print_message(letter: Letter, most: int, now: float, *, documents: bool) -> 
         now: seconds since the epoch.
         documents: with all changes, and their documents.
     """
-    lines = Lines()
+    output = Output()
     of = f" of {most}" if most else ""
     changes = count(len(letter.changes), "change") if letter.envelope else "not readable"
     sent = age(now - letter.sent_at / 1000)
-    lines.line(
+    output.line(
         f"{letter.id[:8]}  {letter.table or '?'}  {changes}, sent {sent} ago, received {letter.receives}{of} "
         f"times, group {letter.lane}"
     )
     if letter.envelope is None:
-        lines.line(f"    {letter.unreadable}", indent="    ")
+        output.line(f"    {letter.unreadable}", indent="    ")
     shown = letter.changes if documents else letter.changes[:_SHOWN_CHANGES]
     for entry in shown:
-        print_change(lines, entry, documents=documents)
+        print_change(output, entry, documents=documents)
     if len(letter.changes) > len(shown):
-        lines.line(f"... and {len(letter.changes) - len(shown)} more; --documents prints all")
+        output.line(f"... and {len(letter.changes) - len(shown)} more; --documents prints all")

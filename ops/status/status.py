@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ops.aws import Aws
 from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status
-from ops.console.terminal import Lines
+from ops.console.terminal import Output
 from ops.pipeline import DeadLetterOption, FunctionOption, Pipeline, QueueOption, StackOption, find_pipeline
 from ops.status.reader import read_status
 from ops.status.view import print_status
@@ -86,7 +86,7 @@ def _print(status: Status, max_behind: float, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(status.data(max_behind)))
     else:
-        print_status(Lines(), status, max_behind)
+        print_status(Output(), status, max_behind)
 
 
 def _outcome(status: Status, max_behind: float) -> int:
@@ -95,8 +95,8 @@ def _outcome(status: Status, max_behind: float) -> int:
 
 def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as_json: bool) -> None:
     """Looks again until Ctrl-C; the exit status is that of the last look."""
-    lines = Lines()
-    if not as_json and not lines.console.is_terminal:
+    output = Output()
+    if not as_json and not output.console.is_terminal:
         raise CommandError("--watch without --json needs a terminal")
     outcome, last = WELL, Text()
     try:
@@ -106,22 +106,22 @@ def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as
                 _print(status, max_behind, as_json=True)
                 outcome = _outcome(status, max_behind)
                 time.sleep(interval)
-        with Live(console=lines.console, screen=True, auto_refresh=False) as live:
+        with Live(console=output.console, screen=True, auto_refresh=False) as live:
             while True:
                 try:
                     status = read()
-                    last, outcome = _screen(lines, status, max_behind), _outcome(status, max_behind)
+                    last, outcome = _screen(output, status, max_behind), _outcome(status, max_behind)
                 except CommandError as error:  # it may pass
                     last, outcome = Text(str(error)), UNUSABLE
                 live.update(last, refresh=True)
                 time.sleep(interval)
     except KeyboardInterrupt as interrupt:
         if not as_json:
-            lines.console.print(last)  # the alternate screen is gone, and what it showed
+            output.console.print(last)  # the alternate screen is gone, and what it showed
         raise typer.Exit(outcome) from interrupt
 
 
-def _screen(lines: Lines, status: Status, max_behind: float) -> Text:
-    own = Lines(apart_from=lines.console)  # what that one prints goes above what is live
+def _screen(output: Output, status: Status, max_behind: float) -> Text:
+    own = Output(apart_from=output.console)  # what that one prints goes above what is live
     print_status(own, status, max_behind)
     return Text.from_ansi(own.printed)

@@ -10,7 +10,7 @@ from rich.text import Text
 from ops.console.terminal import age, bound, printable
 
 if TYPE_CHECKING:
-    from ops.console.terminal import Lines
+    from ops.console.terminal import Output
     from ops.status.facts import Status, Table
 
 _UNKNOWN = "unknown"
@@ -18,48 +18,50 @@ _WIDTH = 14
 _CAPS = (40, 18, 10, 40)
 
 
-def print_status(lines: Lines, status: Status, most_behind: float) -> None:
+def print_status(output: Output, status: Status, most_behind: float) -> None:
     """The whole screen."""
     moment = datetime.fromtimestamp(status.at, UTC)
-    lines.line(Text("replicator", style="bold"), f"  {moment:%Y-%m-%d %H:%M:%S} UTC")
-    lines.line()
-    _print_source(lines, status)
+    output.line(Text("replicator", style="bold"), f"  {moment:%Y-%m-%d %H:%M:%S} UTC")
+    output.line()
+    _print_source(output, status)
     queue = status.queue
     oldest = "" if queue.is_empty else f", oldest {_age(status.oldest)}"
-    lines.fact(
+    output.field(
         "queue",
         f"{queue.visible:,} visible, {queue.in_flight:,} in flight, {queue.delayed:,} delayed{oldest}",
         _WIDTH,
     )
-    lines.fact("dead letters", Text(f"{status.dead_letters:,}", style=_red(status.dead_letters)), _WIDTH)
+    output.field("dead letters", Text(f"{status.dead_letters:,}", style=_red(status.dead_letters)), _WIDTH)
     for writer in status.writers:
         state = Text("ready", style="green")
         if writer.error or writer.waits:
             state = Text("does not answer" if writer.error else f"waits for {', '.join(writer.waits)}", "red")
-        lines.fact("writer", Text.assemble(f"{writer.url}  ", state), _WIDTH)
+        output.field("writer", Text.assemble(f"{writer.url}  ", state), _WIDTH)
     if not status.writers:
-        lines.fact("writers", "not asked: name them with --writer URL", _WIDTH)
+        output.field("writers", "not asked: name them with --writer URL", _WIDTH)
     behind = _UNKNOWN if status.behind is None else f"at most {bound(status.behind)}"
-    lines.fact("behind", behind, _WIDTH)
-    lines.line()
+    output.field("behind", behind, _WIDTH)
+    output.line()
     problems = status.problems(most_behind)
     if not problems:
-        lines.line(Text("All is well.", style="green"))
+        output.line(Text("All is well.", style="green"))
         return
-    lines.line(Text("Not well:", style="bold red"))
+    output.line(Text("Not well:", style="bold red"))
     for problem in problems:
-        lines.line(f"- {printable(problem)}")
+        output.line(f"- {printable(problem)}")
 
 
-def _print_source(lines: Lines, status: Status) -> None:
+def _print_source(output: Output, status: Status) -> None:
     if not status.function:
-        lines.fact("tables", "unknown: name the pipeline with --stack, or the Lambda with --function", _WIDTH)
+        output.field(
+            "tables", "unknown: name the pipeline with --stack, or the Lambda with --function", _WIDTH
+        )
         return
     if status.tables:
         rows = [_row(table) for table in status.tables]
-        lines.rows(("TABLE", "STREAM", "MAPPING", "LAST RESULT"), rows, _CAPS[:-1], apart=False)
-        lines.line()
-    lines.fact("lambda", f"{status.function}, iterator age {_age(status.iterator_age)}", _WIDTH)
+        output.table(("TABLE", "STREAM", "MAPPING", "LAST RESULT"), rows, _CAPS[:-1], apart=False)
+        output.line()
+    output.field("lambda", f"{status.function}, iterator age {_age(status.iterator_age)}", _WIDTH)
 
 
 def _row(table: Table) -> tuple[str, ...]:

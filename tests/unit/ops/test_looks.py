@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.console.terminal import Lines
+from ops.console.terminal import Output
 from ops.logs.entries import entry_of, line_of
 from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
-from ops.queues.dlq_view import print_letter, print_rows, row_of
+from ops.queues.view import print_letter, print_rows, row_of
 from ops.queues.peek import print_message
 from ops.status.facts import Queue, Status, Table, Writer
 from ops.status.view import print_status
@@ -115,12 +115,12 @@ def listing() -> None:
 def letters() -> None:
     for each in LETTERS:
         print_letter(each, NOW)
-        Lines().line("=" * 20)
+        Output().line("=" * 20)
 
 
 def peek() -> None:
     for each in LETTERS:
-        Lines().line()
+        Output().line()
         print_message(each, 10, NOW, documents=False)
 
 
@@ -129,18 +129,18 @@ def peek_with_documents() -> None:
 
 
 def status() -> None:
-    print_status(Lines(), STATUS, 60)
+    print_status(Output(), STATUS, 60)
 
 
 def status_of_what_is_known() -> None:
-    print_status(Lines(), WELL, 60)
+    print_status(Output(), WELL, 60)
 
 
 def logs() -> None:
     for after, group, text in LOG:
         event = Event(round(NOW * 1000) + after, group, "s", text)
         source = "lambda" if group.startswith("/") else group
-        Lines().show(line_of(event, entry_of(text), source, 7))
+        Output().print(line_of(event, entry_of(text), source, 7))
 
 
 LOOKS: list[Callable[[], None]] = [

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.console.exit_status import warn
-from ops.console.terminal import Lines
+from ops.console.terminal import Output
 from ops.logs.entries import entry_of, line_of
 from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
-from ops.queues.dlq_view import print_letter, print_rows, row_of
+from ops.queues.view import print_letter, print_rows, row_of
 from ops.queues.peek import print_message
 from shared.envelope import encode_change
 from tests.support.builders import LABEL, put
@@ -65,7 +65,7 @@ def test_letters(
     print_message(shown, 0, 1.0, documents=True)
     print_rows([row_of(shown, 1.0)])
     warn(f"replicator: {shown.reason}")
-    Lines().show(
+    Output().print(
         line_of(
             Event(0, "g", "s", json.dumps({"message": NASTY, "level": NASTY, NASTY: NASTY})),
             entry_of(json.dumps({"message": NASTY, "level": NASTY, NASTY: NASTY})),

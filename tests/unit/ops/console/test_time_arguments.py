@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.console.time_arguments import MomentError, parse_moment
+from ops.console.time_arguments import MomentError, parse_time
 
 NOW = 1588269600.5  # 2020-04-30T18:00:00.5Z
 
@@ -30,7 +30,7 @@ NOW = 1588269600.5  # 2020-04-30T18:00:00.5Z
 )
 def test_a_moment(text: str, seconds: float) -> None:
     """A duration is before now; a time without an offset is UTC."""
-    assert parse_moment(text, NOW) == round(seconds * 1000)
+    assert parse_time(text, NOW) == round(seconds * 1000)
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_a_moment(text: str, seconds: float) -> None:
 def test_what_is_no_moment(text: str) -> None:
     """A sentence says what is; nothing is guessed."""
     with pytest.raises(MomentError, match="neither a duration, such as 90s"):
-        parse_moment(text, NOW)
+        parse_time(text, NOW)

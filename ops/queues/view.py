@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ops.console.terminal import Lines, age, printable
+from ops.console.terminal import Output, age, printable
 from shared.change import Change
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def row_of(letter: Letter, now: float) -> tuple[str, ...]:
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
     """The listing. Ids are cut to what is enough to name a letter; `--json` has all of them."""
-    lines = Lines()
-    lines.rows(_HEADER, rows, _CAPS if lines.width < _WIDE else _WIDE_CAPS)
+    output = Output()
+    output.table(_HEADER, rows, _CAPS if output.width < _WIDE else _WIDE_CAPS)
 
 
 def letter_data(letter: Letter) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def change_data(entry: Any) -> dict[str, Any]:
 
 def print_letter(letter: Letter, now: float) -> None:
     """All of one letter, for a person."""
-    lines = Lines()
+    output = Output()
     sent = f"{_time(letter.sent_at)}, {age(now - letter.sent_at / 1000)} ago"
     facts = {
         "message": letter.id,
@@ -92,31 +92,31 @@ def print_letter(letter: Letter, now: float) -> None:
     }
     for name, value in facts.items():
         if value:
-            lines.fact(name, Text(printable(value), style="bold" if name == "code" else ""))
+            output.field(name, Text(printable(value), style="bold" if name == "code" else ""))
     for entry in letter.changes:
-        lines.line()
-        print_change(lines, entry)
+        output.line()
+        print_change(output, entry)
     if letter.unreadable:
-        lines.line()
-        lines.line(Text(f"It would be parked again: {letter.unreadable}.", style="red"))
+        output.line()
+        output.line(Text(f"It would be parked again: {letter.unreadable}.", style="red"))
     if letter.envelope is None:
-        lines.line("As it came:")
-        lines.console.print(Text(printable(letter.text)))
+        output.line("As it came:")
+        output.console.print(Text(printable(letter.text)))
 
 
-def print_change(lines: Lines, entry: Any, *, documents: bool = True) -> None:
+def print_change(output: Output, entry: Any, *, documents: bool = True) -> None:
     """One change, for a person."""
     if not isinstance(entry, Change):
-        lines.line(Text(f"not readable: {entry.reason}", style="red"))
+        output.line(Text(f"not readable: {entry.reason}", style="red"))
         if documents:
-            lines.console.print(Text(printable(entry.encoded.decode(errors="backslashreplace"))))
+            output.console.print(Text(printable(entry.encoded.decode(errors="backslashreplace"))))
         return
     what = Text(entry.op.value, style="bold")
     key = printable(json.dumps(entry.key, ensure_ascii=False, separators=(",", ":")))
     expired = ", expired" if entry.ttl else ""
-    lines.line(what, f" {key}  at {_time(entry.at)}{expired}, sequence {entry.sequence}")
+    output.line(what, f" {key}  at {_time(entry.at)}{expired}, sequence {entry.sequence}")
     if documents and entry.image is not None:
-        lines.json(entry.image)
+        output.json(entry.image)
 
 
 def _time(milliseconds: int) -> str:
