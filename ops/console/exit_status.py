@@ -1,6 +1,6 @@
-"""How a command ends: exit statuses, and one sentence instead of a traceback.
+"""How a command ends: with an exit status, and a sentence instead of a traceback.
 
-0: well. 1: something was found, or is not well. 2: wrong use, or what was asked cannot be reached.
+0: all is well. 1: something was found, or is not well. 2: wrong use, or something could not be reached.
 130: Ctrl-C.
 """
 
@@ -28,13 +28,13 @@ _INTERRUPTED: Final = 130
 
 
 class CommandError(Exception):
-    """The command cannot do what it was asked for; the text is a sentence that says why, and what helps."""
+    """The command cannot do its work. The text is a sentence that says why, and what helps."""
 
 
 def exits_with_status(command: Callable[P, None]) -> Callable[P, None]:
-    """Ends a command with a sentence on standard error, and not with a traceback.
+    """Makes a command end with a sentence on standard error instead of a traceback.
 
-    SIGTERM ends it like Ctrl-C does: what the command holds is given back on the way out.
+    SIGTERM ends it as Ctrl-C does: the command releases what it holds before it exits.
     """
 
     @functools.wraps(command)
@@ -54,7 +54,7 @@ def exits_with_status(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def warn(text: str) -> None:
-    """Says something on standard error, in one piece."""
+    """Prints a line to standard error."""
     typer.echo(printable(text), err=True)
 
 

@@ -1,6 +1,6 @@
-"""What a long run says: a bar on a terminal, a line now and then elsewhere.
+"""The progress of a long run: a bar on a terminal, a line every ten seconds elsewhere.
 
-On standard error: results go to standard output.
+It goes to standard error, because results go to standard output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def console(*, errors: bool = False) -> Console:
-    """Standard output (or error). Colours, and lines broken between words, on a terminal only."""
+    """Standard output or error. Only a terminal gets colours, and lines broken between words."""
     made = Console(stderr=errors, highlight=False, markup=False, emoji=False)
     made.soft_wrap = not made.is_terminal
     return made
@@ -34,13 +34,14 @@ def console(*, errors: bool = False) -> Console:
 
 @dataclass
 class Progress:
-    """Tells about one run, as a `with` block.
+    """Shows the progress of one run, as a `with` block.
 
     Attributes:
-        what: what is done, such as ``people``.
-        total: how many items there are, roughly; 0: not known.
-        before: how many were done by earlier runs: they do not count for the rate.
-        now: seconds on a clock that never goes back.
+        what: the name of what is processed, such as ``people``.
+        total: about how many items there are; 0: unknown.
+        before: how many earlier runs did; they do not count towards the rate.
+        now: a monotonic clock, seconds.
+        quiet: whether only `say` prints.
     """
 
     what: str
@@ -51,12 +52,12 @@ class Progress:
     _done: int = 0
     _note: str = ""
     _started: float = 0.0
-    _told: float = 0.0
+    _reported: float = 0.0
     _console: Console = field(default_factory=lambda: console(errors=True))
     _bar: RichProgress | None = None
 
     def __enter__(self) -> Self:
-        self._started = self._told = self.now()
+        self._started = self._reported = self.now()
         if self._console.is_terminal and not self.quiet:
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
@@ -77,11 +78,11 @@ class Progress:
             self._bar.stop()
 
     def say(self, line: str) -> None:
-        """A line of its own."""
+        """Prints a line."""
         self._console.print(line)
 
     def done(self, items: int, note: str = "") -> None:
-        """That many items more; `note` is what else there is to say."""
+        """Counts items that are done. `note` is shown beside the numbers."""
         self._done += items
         self._note = note
         if self._bar is not None:
@@ -92,12 +93,12 @@ class Progress:
                 total=known,
                 rate=f"{self._rate():,.0f}/s {note}".strip(),
             )
-        elif not self.quiet and self.now() - self._told >= _SECONDS_BETWEEN_LINES:
-            self._told = self.now()
+        elif not self.quiet and self.now() - self._reported >= _SECONDS_BETWEEN_LINES:
+            self._reported = self.now()
             self.say(self.line())
 
     def line(self) -> str:
-        """How far it is, in words."""
+        """The progress in words."""
         done = self.before + self._done
         rate = self._rate()
         share = f" of about {self.total:,}" if self.total else ""
@@ -111,12 +112,12 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: `45 s`, `12 min`, `3 h 20 min`, `4 d 2 h`."""
+    """Seconds as text: `45 s`, `12 min`, `3 h 20 min`, `4 d 2 h`."""
     minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
-    if minutes < 2:  # noqa: PLR2004 - below, seconds say more
+    if minutes < 2:  # noqa: PLR2004 - the larger unit would be too coarse
         return f"{seconds:.0f} s"
-    if hours < 2:  # noqa: PLR2004 - likewise
+    if hours < 2:  # noqa: PLR2004
         return f"{minutes:.0f} min"
-    if days < 2:  # noqa: PLR2004 - likewise
+    if days < 2:  # noqa: PLR2004
         return f"{int(hours)} h {int(minutes % 60)} min"
     return f"{int(days)} d {int(hours % 24)} h"

@@ -1,8 +1,7 @@
-"""Lines for a person. On a terminal coloured, and as wide as it is; elsewhere plain, and nothing is cut."""
+"""Text for people: on a terminal coloured and as wide as it is, elsewhere plain, and nothing is cut."""
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import sys
@@ -19,41 +18,22 @@ if TYPE_CHECKING:
 
 _INDENT = "  "
 _ONE_LINE = 160
-"""Columns of a terminal from which on the last cell of a row stands beside the others, and not below."""
+"""Columns. A narrower terminal shows the last cell of a row on a line of its own."""
 
 
 class Output:
-    """Standard output, or a text."""
+    """Standard output."""
 
-    def __init__(self, apart_from: Console | None = None) -> None:
-        """Begins with nothing printed.
-
-        Args:
-            apart_from: print for this terminal, but not to it: `printed` has it all.
-        """
-        self._text = io.StringIO()
-        self.console = Console(
-            file=self._text if apart_from else None,
-            force_terminal=apart_from.is_terminal if apart_from else None,
-            width=apart_from.width if apart_from else None,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            soft_wrap=True,
-        )
-
-    @property
-    def printed(self) -> str:
-        """What was printed, with its styles, if it is a text."""
-        return self._text.getvalue()
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     @property
     def width(self) -> int:
-        """Columns of a line; without a terminal any number."""
+        """Columns of a line; unlimited where there is no terminal."""
         return self.console.width if self.console.is_terminal else sys.maxsize
 
     def line(self, *parts: Text | str, indent: str = _INDENT) -> None:
-        """One line. On a terminal it is broken between words, and what follows is indented."""
+        """Prints a line. A terminal gets it broken between words, with the rest indented."""
         text = Text.assemble(*map(_safe, parts))
         if not self.console.is_terminal:
             self.console.print(text)
@@ -62,7 +42,7 @@ class Output:
             self.console.print(Text(indent * bool(number)) + part)
 
     def print(self, text: Text) -> None:
-        """A line as it is; a terminal breaks it. Quick, for there may be many."""
+        """Prints a line as it is, and quickly, because there may be many."""
         text = _safe(text)
         if self.console.is_terminal:
             self.console.print(text)
@@ -70,24 +50,24 @@ class Output:
             typer.echo(text.plain)
 
     def field(self, name: str, value: Text | str, width: int = 11) -> None:
-        """A name and its value."""
+        """Prints a name and its value."""
         self.line(Text(f"{name:<{width}}", style="dim"), value, indent=" " * width)
 
     def json(self, value: Any) -> None:
-        """A value as JSON, over as many lines as it takes."""
+        """Prints a value as indented JSON."""
         text = json.dumps(value, ensure_ascii=False, indent=2)
         self.console.print(JSONHighlighter()(Text(printable(text))))
 
     def table(
         self, header: Sequence[str], rows: Sequence[Sequence[str]], caps: Sequence[int], *, apart: bool = True
     ) -> None:
-        """A table.
+        """Prints a table.
 
         Args:
-            header: names of the columns.
+            header: the names of the columns.
             rows: their texts.
-            caps: on a terminal, the most columns that each cell but the last may have.
-            apart: on a narrow terminal the last cell of a row stands below the others.
+            caps: the widest that each cell but the last may be on a terminal.
+            apart: whether a narrow terminal shows the last cell of a row below the others.
         """
         fits = self.console.is_terminal
         widths = [
@@ -101,13 +81,8 @@ class Output:
             head = Text("  ", style=style).join(cells)
             head.stylize(style)
             last = Text(_on_one_line(row[-1]), style=style)
-            if not apart:
-                head.append_text(Text("  ")).append_text(last)
-                self._cut(head)
-            elif number == 0:
-                self._cut(head)
-            else:
-                self._cut(head)
+            self._cut(head if apart else head.append("  ").append_text(last))
+            if apart and number:
                 self._cut(Text(_INDENT) + last)
 
     def _cell(self, text: str, width: int) -> Text:
@@ -123,7 +98,7 @@ class Output:
 
 
 def printable(text: str) -> str:
-    """The text with an escape in place of what would command the terminal (C1 controls, for example)."""
+    """The text, with escapes in place of characters that a terminal would act on, such as C1 controls."""
     if text.isprintable():
         return text
     return "".join(map(_escaped, text))
@@ -134,7 +109,7 @@ def _on_one_line(text: str) -> str:
 
 
 def _safe(part: Text | str) -> Text:
-    """A part of a line; what it says can come from the queue, and be meant for the terminal."""
+    """A part of a line. Its text can come from the queue, and contain commands for the terminal."""
     text = Text(part) if isinstance(part, str) else part
     if text.plain.isprintable() or (safe := printable(text.plain)) == text.plain:
         return text
@@ -148,7 +123,7 @@ def _escaped(character: str) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in one unit: 12s, 5m, 3h, 2d."""
+    """An age in one unit, rounded down: 12s, 5m, 3h, 2d."""
     for unit, name in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= unit:
             return f"{int(seconds // unit)}{name}"
@@ -156,7 +131,7 @@ def age(seconds: float) -> str:
 
 
 def bound(seconds: float) -> str:
-    """A time that is not longer than this, in one unit of which there are a few: 90s, 3m, 36h, 3d."""
+    """An upper bound in one unit, of which there are at least two: 90s, 3m, 36h, 3d."""
     for unit, name in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds > 2 * unit:
             return f"{math.ceil(seconds / unit)}{name}"
@@ -164,5 +139,5 @@ def bound(seconds: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """A number and its noun: 1 message, 2 messages."""
+    """A number with its noun: 1 message, 2 messages."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

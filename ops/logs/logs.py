@@ -11,7 +11,7 @@ import typer
 from ops.aws import Aws, asking
 from ops.console.exit_status import CommandError, exits_with_status
 from ops.console.terminal import Output
-from ops.console.time_arguments import MomentError, parse_time
+from ops.console.time_arguments import parse_time
 from ops.logs.entries import data_of, entry_of, line_of
 from ops.logs.events import merged
 from ops.pipeline import FunctionOption, Pipeline, StackOption, find_pipeline
@@ -56,10 +56,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     Exit status: 0, or 2 for wrong use or a log group that cannot be read.
     """
     now = time.time()
-    try:
-        start, end = parse_time(since, now), parse_time(until, now)
-    except MomentError as error:
-        raise CommandError(str(error)) from error
+    start, end = parse_time(since, now), parse_time(until, now)
     if start > end:
         raise CommandError("--since is later than --until")
     aws = Aws()

@@ -28,8 +28,8 @@ from ops.queues.dlq_options import (
     TableOption,
 )
 from ops.queues.dlq_reading import letters_in, meant, none_of, tell_unseen
-from ops.queues.view import letter_data, print_letter, print_rows, row_of
 from ops.queues.queue_browser import QueueBrowser
+from ops.queues.view import letter_data, print_letter, print_rows, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,8 +23,8 @@ from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status
 from ops.console.terminal import Output, age, count
 from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
 from ops.queues.dead_letters import letter_of
-from ops.queues.view import change_data, print_change
 from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser
+from ops.queues.view import change_data, print_change
 from shared.batches import MAX_ENTRIES
 
 if TYPE_CHECKING:

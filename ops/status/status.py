@@ -1,4 +1,4 @@
-"""`replicator status`: is it well?"""
+"""`replicator status`: whether the pipeline is well."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _outcome(status: Status, max_behind: float) -> int:
 
 
 def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as_json: bool) -> None:
-    """Looks again until Ctrl-C; the exit status is that of the last look."""
+    """Looks again and again until Ctrl-C. The exit status is that of the last look."""
     output = Output()
     if not as_json and not output.console.is_terminal:
         raise CommandError("--watch without --json needs a terminal")
@@ -106,7 +106,7 @@ def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as
                 _print(status, max_behind, as_json=True)
                 outcome = _outcome(status, max_behind)
                 time.sleep(interval)
-        with Live(console=output.console, screen=True, auto_refresh=False) as live:
+        with Live(screen=True, auto_refresh=False) as live:
             while True:
                 try:
                     status = read()
@@ -122,6 +122,6 @@ def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as
 
 
 def _screen(output: Output, status: Status, max_behind: float) -> Text:
-    own = Output(apart_from=output.console)  # what that one prints goes above what is live
-    print_status(own, status, max_behind)
-    return Text.from_ansi(own.printed)
+    with output.console.capture() as screen:
+        print_status(output, status, max_behind)
+    return Text.from_ansi(screen.get())

@@ -12,8 +12,8 @@ from ops.console.terminal import Output
 from ops.logs.entries import entry_of, line_of
 from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
-from ops.queues.view import print_letter, print_rows, row_of
 from ops.queues.peek import print_message
+from ops.queues.view import print_letter, print_rows, row_of
 from ops.status.facts import Queue, Status, Table, Writer
 from ops.status.view import print_status
 from tests.support.builders import body_of, delete, put

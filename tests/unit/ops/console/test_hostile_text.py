@@ -12,8 +12,8 @@ from ops.console.terminal import Output
 from ops.logs.entries import entry_of, line_of
 from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
-from ops.queues.view import print_letter, print_rows, row_of
 from ops.queues.peek import print_message
+from ops.queues.view import print_letter, print_rows, row_of
 from shared.envelope import encode_change
 from tests.support.builders import LABEL, put
 

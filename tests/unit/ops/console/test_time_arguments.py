@@ -1,10 +1,11 @@
-"""Moments as people type them."""
+"""Times as people type them."""
 
 from __future__ import annotations
 
 import pytest
 
-from ops.console.time_arguments import MomentError, parse_time
+from ops.console.exit_status import CommandError
+from ops.console.time_arguments import parse_time
 
 NOW = 1588269600.5  # 2020-04-30T18:00:00.5Z
 
@@ -28,7 +29,7 @@ NOW = 1588269600.5  # 2020-04-30T18:00:00.5Z
         ("2020-04-30", 1588204800),
     ],
 )
-def test_a_moment(text: str, seconds: float) -> None:
+def test_a_time(text: str, seconds: float) -> None:
     """A duration is before now; a time without an offset is UTC."""
     assert parse_time(text, NOW) == round(seconds * 1000)
 
@@ -36,7 +37,7 @@ def test_a_moment(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "4", "h", "4x", "-4h", "4h ago", "yesterday", "2020-13-01", "1.2.3s", "٤h"]
 )
-def test_what_is_no_moment(text: str) -> None:
+def test_what_is_no_time(text: str) -> None:
     """A sentence says what is; nothing is guessed."""
-    with pytest.raises(MomentError, match="neither a duration, such as 90s"):
+    with pytest.raises(CommandError, match="neither a duration, such as 90s"):
         parse_time(text, NOW)
