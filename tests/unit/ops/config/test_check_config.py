@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ops.cli import app
-from ops.config.schema import schema_text
+from ops.config.config_schema import schema_text
 
 MAPPING = """
 tables:

@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from local.paths import ROOT
-from ops.config.schema import member_docs, schema, schema_text
+from ops.config.config_schema import member_docs, schema, schema_text
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
 from writer.mapping.model import Deletes, Mode
