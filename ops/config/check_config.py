@@ -1,8 +1,4 @@
-"""`replicator check-config`: is a `replication.yaml` right, and what would become of an item under it?
-
-Exit status: 0 if it is right (and every item is replicated as it says), 1 if it has mistakes or an item would
-be parked, 2 if the command cannot do what it was asked for.
-"""
+"""`replicator check-config`: whether a `replication.yaml` is right, and what it makes of an item."""
 
 from __future__ import annotations
 
@@ -84,7 +80,7 @@ def command(  # noqa: PLR0913 - one parameter per option
         raise typer.BadParameter("it needs --sample", param_hint="--key")
     report = Report(str(file), database)
     text = _text_of(file, "FILE")
-    with contextlib.redirect_stdout(sys.stderr):  # what hooks print must not get between
+    with contextlib.redirect_stdout(sys.stderr):  # hooks may print
         _check(report, text, table, sample, key or [])
     if as_json:
         typer.echo(json.dumps(report.data(), indent=2))
@@ -117,7 +113,7 @@ def _rules(replication: Replication, database: str) -> Rules:
 
 
 def _only_table(replication: Replication) -> str:
-    """The table that the items are of, where none was named."""
+    """The table of the items, if it was not named."""
     names = list(replication.tables)
     if len(names) != 1 or names[0].endswith(WILDCARD):
         there = ", ".join(names) or "none"

@@ -1,4 +1,4 @@
-"""Items as the AWS command line prints them → DynamoDB AttributeValues by name. Pure."""
+"""Items as the AWS command line prints them → AttributeValues by attribute name. Pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import json
 from typing import Any
 
 Item = dict[str, Any]
-"""An item's AttributeValues, not checked yet."""
+"""An item's AttributeValues, unchecked."""
 
 _KINDS = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "BOOL", "NULL"})
 
 
 class ItemError(Exception):
-    """A text that holds no item; the message says why, and what is expected."""
+    """The text holds no item. The message says why, and what is expected."""
 
 
 def read_items(text: str) -> list[Item]:
     """Reads what `get-item`, `query` or `scan` print, an item alone, or a list of either.
 
     Raises:
-        ItemError: not JSON, or no items.
+        ItemError: the text is not JSON, or holds no items.
     """
     try:
         content = json.loads(text)
@@ -49,7 +49,7 @@ def _items(content: Any) -> list[Item]:
 
 
 def _is_value(content: dict[str, Any]) -> bool:
-    """Whether this is an AttributeValue, and not an item whose only attribute is called like a type."""
+    """Whether this is an AttributeValue, not an item whose only attribute has the name of a type."""
     if len(content) != 1:
         return False
     ((kind, value),) = content.items()

@@ -1,4 +1,4 @@
-"""What becomes of an item, found out by the code that the writer runs. Pure."""
+"""What becomes of an item, decided by the code that the writer runs. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from writer.mapping.rules import Rules
 
 VERSION = "<version>"
-"""Stands where a document has its version, which the stream makes."""
+"""Stands for a document's version, which only the stream can give."""
 
 _OPTIONS = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
@@ -32,10 +32,10 @@ class Preview:
     """What becomes of one item.
 
     Attributes:
-        database: where it goes; empty: the database of the writer's settings.
-        collection: likewise.
-        document: what it becomes; None: it is parked, or not replicated.
-        found_by: the filter that finds the document, where that is not `_id` alone.
+        database: the database of its document; empty: that of the writer's settings.
+        collection: the collection of its document.
+        document: the document; None: the item is parked, or not replicated.
+        found_by: the filter that finds the document, if it needs more than `_id`.
         poison: why it is parked, if it is.
     """
 
@@ -50,7 +50,7 @@ def change_of(table: str, key: Iterable[str], item: Item) -> Change:
     """The change that the Lambda would send for an item.
 
     Raises:
-        ItemError: DynamoDB holds no such item.
+        ItemError: DynamoDB cannot hold such an item.
     """
     try:
         image, tagged = encode_item(item)
@@ -72,7 +72,7 @@ def change_of(table: str, key: Iterable[str], item: Item) -> Change:
 
 
 def preview(rules: Rules, change: Change) -> Preview:
-    """Finds what becomes of a put."""
+    """What becomes of a put."""
     try:
         table = rules.table(change.table)
         target = locate(table, change)

@@ -1,4 +1,4 @@
-"""What the entries of a `replication.yaml` say, in words and as data. Pure."""
+"""The entries of a `replication.yaml`, as text and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from writer.mapping.rules import Rules
 
 UNKNOWN_DATABASE = "(MONGODB_DATABASE)"
-"""Stands for the database of the writer's settings where that is not known."""
+"""Stands for the database of the writer's settings where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is told about an entry, or about a table.
+    """An entry of the file, or the entry that a table follows.
 
     Attributes:
-        name: of the entry, or of the table.
-        by: the entry that a table goes by; empty: none, the defaults.
-        database: where its items go; empty: the database of the writer's settings.
-        collection: likewise; in an entry with a pattern it has a `*`.
-        rule: what the entry says.
+        name: the name of the entry, or of the table.
+        by: the entry that the table follows; empty: it follows the defaults.
+        database: the database of the table's documents; empty: that of the writer's settings.
+        collection: their collection; in an entry with a pattern it contains `*`.
+        rule: the entry's settings.
         poison: why all changes of the table are parked, if they are.
     """
 
@@ -44,7 +44,7 @@ class Entry:
 
 
 def entries_of(rules: Rules, replication: Replication) -> list[Entry]:
-    """All entries, those of single tables first, patterns in the order in which they are tried."""
+    """All entries: first those of single tables, then patterns in the order in which they are tried."""
     tables = [name for name in replication.tables if not name.endswith(WILDCARD)]
     patterns = [(name, replication.tables[name]) for name in replication.patterns]
     return [entry_of(rules, replication, name) for name in tables] + [
@@ -53,7 +53,7 @@ def entries_of(rules: Rules, replication: Replication) -> list[Entry]:
 
 
 def entry_of(rules: Rules, replication: Replication, table: str) -> Entry:
-    """What a table goes by."""
+    """The entry that a table follows."""
     name, rule = rules.entry(table)
     by = name if name in replication.tables else ""
     try:
@@ -63,13 +63,13 @@ def entry_of(rules: Rules, replication: Replication, table: str) -> Entry:
     return Entry(table, by, found.database, found.collection, rule)
 
 
-def place(database: str, collection: str, default: str) -> str:
-    """A collection with its database; `default` is the one of the writer's settings, if it is known."""
+def namespace(database: str, collection: str, default: str) -> str:
+    """`database.collection`; `default` is the database of the writer's settings, if it is known."""
     return f"{database or default or UNKNOWN_DATABASE}.{collection}"
 
 
 def rule_lines(rule: TableRule) -> Iterator[tuple[str, str]]:
-    """What an entry says beside where its items go: pairs of a setting and its words."""
+    """An entry's settings, without its target: pairs of a name and a text."""
     yield "key", ", ".join(rule.key) or "as in the table; two attributes: by name"
     yield "numbers", rule.numbers
     yield "mode", rule.mode
@@ -99,14 +99,13 @@ def rule_data(rule: TableRule) -> dict[str, Any]:
 
 
 def as_json(document: Any) -> Any:
-    """BSON values as relaxed Extended JSON, parsed."""
+    """BSON values as objects of relaxed Extended JSON."""
     return json.loads(json_util.dumps(document, json_options=json_util.RELAXED_JSON_OPTIONS))
 
 
-def as_text(document: Any, indent: int | None = 2) -> str:
-    """BSON values as the text of relaxed Extended JSON."""
-    options = json_util.RELAXED_JSON_OPTIONS
-    return json_util.dumps(document, json_options=options, ensure_ascii=False, indent=indent)
+def as_text(document: Any) -> str:
+    """BSON values as relaxed Extended JSON on one line."""
+    return json.dumps(as_json(document), ensure_ascii=False)
 
 
 def _field_words(field: FieldRule) -> str:
@@ -114,7 +113,7 @@ def _field_words(field: FieldRule) -> str:
     if field.convert:
         words.append(f"convert {field.convert}")
     if field.has_default:
-        words.append(f"default {as_text(field.default, indent=None)}")
+        words.append(f"default {as_text(field.default)}")
     if field.rename:
         words.append(f"rename to {field.rename}")
     return ", ".join(words) or "as it is"
