@@ -1,4 +1,4 @@
-"""Dead letters as they are received → what a person wants to know of them, and which are meant. Pure."""
+"""A received message of either queue → what a person wants to know about it. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from shared.change import Change
 from shared.envelope import MAX_INFLATED_BYTES, decode
 from shared.errors import PoisonError
-from shared.keys import canonical_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,37 +20,35 @@ if TYPE_CHECKING:
     from shared.envelope import Envelope, Rejected
 
 MOVED = "moved-by-sqs"
-"""Stands for the code of a message that SQS itself moved to the dead-letter queue: it has none."""
+"""The code shown for a message that SQS itself moved to the dead-letter queue, because it has none."""
 
 UNSAID = "not-said"
-"""Stands for the code of a letter whose attributes did not fit beside its body."""
+"""The code shown for a letter whose attributes did not fit beside its body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message of a dead-letter queue.
+    """One message.
 
     Attributes:
         id: the SQS message id.
-        receipt: the receipt handle of this delivery.
-        body: as it is in the queue.
-        group: its message group in the dead-letter queue.
-        lane: the message group that it is to be sent to.
-        code: why it is there, in short.
-        reason: why it is there, for a person.
-        table: the DynamoDB table; empty: not known.
-        key: the item's key as JSON, that of the first change where there are several; empty: not known.
-        sequence: likewise, its sequence number.
-        origin: id of the message or stream record that it came from.
+        body: the body as it is in the queue.
+        group: its message group.
+        lane: the message group to send it to.
+        code: the reason's code.
+        reason: why it is in the dead-letter queue, as a sentence.
+        table: the DynamoDB table; empty: unknown.
+        key: the item's key as JSON, that of the first change if there are several; empty: unknown.
+        sequence: the sequence number of that change; empty: unknown.
+        origin: the id of the message or stream record that it came from.
         sent_at: when it was sent, milliseconds since the epoch.
-        receives: how often it was received, this time included.
-        envelope: what it carries, or None if it cannot be read.
-        unreadable: why it cannot be applied as it is; empty: it can be read, all of it.
-        attributes: its message attributes, as they came.
+        receives: how often it was received, including this time.
+        envelope: its decoded body; None: it cannot be decoded.
+        unreadable: why it cannot be applied as it is; empty: all of it can be read.
+        attributes: its message attributes, unchanged.
     """
 
     id: str
-    receipt: str
     body: str = field(repr=False)
     group: str
     lane: str
@@ -69,57 +66,17 @@ class Letter:
 
     @property
     def changes(self) -> Sequence[Change | Rejected]:
-        """What it carries, oldest first."""
+        """Its changes, oldest first."""
         return self.envelope.entries if self.envelope else ()
 
     @property
     def text(self) -> str:
-        """The body as it came, before it was compressed to fit."""
+        """The original text of the body, before it was compressed to fit."""
         return _inflated(self.body) if self.envelope is None else self.body
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which letters are meant: those that everything here holds for.
-
-    Attributes:
-        ids: message ids, or how they begin; any of them. Empty: any letter.
-        table: name of the table.
-        key: the key as a JSON object, or the value of one of its attributes.
-        code: the reason's code.
-    """
-
-    ids: Sequence[str] = ()
-    table: str | None = None
-    key: str | None = None
-    code: str | None = None
-
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing is asked of a letter."""
-        return not self.ids and self.table is None and self.key is None and self.code is None
-
-    @property
-    def whole_ids(self) -> bool:
-        """Whether letters are named by their whole ids, so that all of them can be found before the end."""
-        return bool(self.ids) and all(len(each) == _ID_LENGTH for each in self.ids)
-
-    def matches(self, letter: Letter) -> bool:
-        """Whether this letter is meant."""
-        if self.ids and not any(letter.id.startswith(each) for each in self.ids):
-            return False
-        if self.table is not None and letter.table != self.table:
-            return False
-        if self.code is not None and letter.code != self.code:
-            return False
-        return self.key is None or any(key_matches(self.key, key) for key in _keys(letter))
-
-
-_ID_LENGTH = len("00000000-0000-0000-0000-000000000000")
-
-
 def letter_of(message: MessageTypeDef) -> Letter:
-    """Reads a received message, whatever it is."""
+    """Reads any received message."""
     system: Mapping[str, str] = {str(name): value for name, value in message.get("Attributes", {}).items()}
     texts = {
         name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()
@@ -137,7 +94,6 @@ def letter_of(message: MessageTypeDef) -> Letter:
         code, reason = UNSAID, "its reason did not fit beside its body"
     return Letter(
         id=message["MessageId"],
-        receipt=message["ReceiptHandle"],
         body=message["Body"],
         group=group,
         lane=texts.get("group") or group,
@@ -155,38 +111,6 @@ def letter_of(message: MessageTypeDef) -> Letter:
     )
 
 
-def key_matches(wanted: str, key: Mapping[str, Any]) -> bool:
-    """Whether a key is the one that somebody typed: as a JSON object, or one of its values.
-
-    Args:
-        wanted: such as ``{"id":3}``, ``3`` or ``customer#1``.
-        key: wire values by attribute.
-    """
-    try:
-        parsed = json.loads(wanted)
-    except (ValueError, RecursionError):
-        parsed = None
-    if isinstance(parsed, dict):
-        try:
-            return canonical_key(parsed) == canonical_key(key)
-        except PoisonError:
-            return False
-    if not isinstance(parsed, int | float) or isinstance(parsed, bool):
-        return wanted in key.values()
-    return any(value in (wanted, parsed) for value in key.values())
-
-
-def _keys(letter: Letter) -> list[Mapping[str, Any]]:
-    changes = [each.key for each in letter.changes if isinstance(each, Change)]
-    if changes or not letter.key:
-        return changes
-    try:
-        key = json.loads(letter.key)
-    except (ValueError, RecursionError):  # cut off, because it was long
-        return []
-    return [key] if isinstance(key, dict) else []
-
-
 def _decoded(body: str) -> tuple[Envelope | None, str]:
     try:
         envelope = decode(body)
@@ -201,7 +125,7 @@ def _json_of(value: Any) -> str:
 
 
 def _inflated(body: str) -> str:
-    """What `shared.dead_letter.as_it_came` compressed; other texts as they are."""
+    """What `shared.dead_letter.as_it_came` compressed; any other text unchanged."""
     try:
         packed = json.loads(body)
         if not (isinstance(packed, dict) and packed.keys() == {"zlib"}):

@@ -1,4 +1,4 @@
-"""`replicator dlq`: what is in the dead-letter queue, and what becomes of it."""
+"""`replicator dlq`: the commands for dead letters."""
 
 from __future__ import annotations
 
@@ -7,38 +7,34 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from ops.aws import Aws
 from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
-from ops.console.terminal import count, printable
+from ops.console.terminal import count
 from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
-from ops.queues.dead_letters import Selection
-from ops.queues.dlq_actions import Done, Drop, Redrive, restore
-from ops.queues.dlq_options import (
-    ActLimit,
+from ops.queues.actions import Drop, Outcome, Redrive, restore
+from ops.queues.queue_browser import QueueBrowser, letters_in
+from ops.queues.selection import (
     AllOption,
     CodeOption,
     Ids,
-    JsonOption,
     KeyOption,
-    ShowLimit,
+    LimitOption,
+    Selection,
     TableOption,
+    selection_to_change,
 )
-from ops.queues.dlq_reading import letters_in, meant, none_of, tell_unseen
-from ops.queues.queue_browser import QueueBrowser
-from ops.queues.view import letter_data, print_letter, print_rows, row_of
+from ops.queues.view import letter_data, numbers_of, print_letter, print_rows, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from types_boto3_sqs import SQSClient
 
     from ops.queues.dead_letters import Letter
 
-DEAD_LETTERS = "the dead-letter queue"
-_FEWEST_CHARACTERS = 4
-"""Of an id. By less, or by nothing at all, nobody means a letter."""
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 app = typer.Typer(
     name="dlq",
@@ -57,8 +53,8 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     table: TableOption = None,
     key: KeyOption = None,
     code: CodeOption = None,
-    limit: ShowLimit = 100,
-    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most letters to show.")] = 100,
+    as_json: _JsonOption = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
@@ -68,14 +64,15 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     Exit status: 0 if there are none, 1 if there are some, 2 for wrong use or
     a queue that cannot be reached.
     """
-    aws, url = _open(stack, queue_url, dead_letter_queue_url)
+    aws = Aws()
+    url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
     selection = Selection(table=table, key=key, code=code)
     rows: list[tuple[str, ...]] = []
     codes: Counter[str] = Counter()
-    before = letters_in(aws.sqs, url)
-    with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held:
-        for batch in meant(held, selection, limit):
-            for letter in batch:
+    expected = letters_in(aws.sqs, url)
+    with QueueBrowser(aws.sqs, url) as browser:
+        for letters in browser.selected(selection, limit):
+            for letter in letters:
                 codes[letter.code] += 1
                 if as_json:
                     typer.echo(json.dumps(letter_data(letter)))
@@ -86,12 +83,11 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
         if rows:
             print_rows(rows)
             typer.echo("")
-        by_code = ", ".join(f"{number} {printable(name)}" for name, number in codes.most_common())
-        typer.echo(f"{count(found, 'dead letter')}: {by_code}." if found else none_of(selection))
-    if found == limit < before:
-        warn(f"These are the first {limit}; the queue has about {before:,}. --limit shows more.")
+        typer.echo(f"{count(found, 'dead letter')}: {numbers_of(codes)}." if found else selection.none_found)
+    if found == limit < expected:
+        warn(f"These are the first {limit}; the queue has about {expected:,}. --limit shows more.")
     else:
-        tell_unseen(held, before)
+        browser.report_unseen(expected)
     raise typer.Exit(FOUND if found else WELL)
 
 
@@ -100,7 +96,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 def show(
     message: Annotated[str, typer.Argument(metavar="ID", help="Its message id, or how it begins.")],
     *,
-    as_json: JsonOption = False,
+    as_json: _JsonOption = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
@@ -110,12 +106,12 @@ def show(
     Exit status: 0 if it is there, 1 if not, 2 for wrong use or a queue that
     cannot be reached.
     """
-    aws, url = _open(stack, queue_url, dead_letter_queue_url)
-    selection = Selection(ids=[message])
+    aws = Aws()
+    url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
     found: list[Letter] = []
-    with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held:
-        for batch in meant(held, selection, None):
-            found += batch
+    with QueueBrowser(aws.sqs, url) as browser:
+        for letters in browser.selected(Selection(ids=[message])):
+            found += letters
             if len(found) > 1:
                 break
     if not found:
@@ -137,7 +133,7 @@ def redrive(  # noqa: PLR0913 - one parameter per option
     table: TableOption = None,
     key: KeyOption = None,
     code: CodeOption = None,
-    limit: ActLimit = None,
+    limit: LimitOption = None,
     every: AllOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also what cannot be read, and would be parked again.")
@@ -156,20 +152,22 @@ def redrive(  # noqa: PLR0913 - one parameter per option
     Exit status: 0 if all that were meant are redriven, 1 if some stay or none
     was found, 2 for wrong use or a queue that cannot be reached.
     """
-    selection = _selection(ids, table, key, code, every=every)
-    aws, url, parts = _open_both(stack, queue_url, dead_letter_queue_url)
+    selection = selection_to_change(ids, table, key, code, every=every)
+    aws = Aws()
+    parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
+    url = parts.dead_letter_queue
     if parts.queue == url:
         raise CommandError("the queue and the dead-letter queue are the same")
     action = Redrive(aws.sqs, parts.queue, force=force)
-    done = Done()
-    before = letters_in(aws.sqs, url)
-    with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held:
+    outcome = Outcome()
+    expected = letters_in(aws.sqs, url)
+    with QueueBrowser(aws.sqs, url) as browser:
         try:
-            for batch in meant(held, selection, limit):
-                action.perform(held, batch, done)
+            for letters in browser.selected(selection, limit):
+                action.perform(browser, letters, outcome)
         finally:
-            typer.echo(f"{count(done.done, 'letter')} redriven.")
-    _finish(done, selection, held, before)
+            typer.echo(f"{count(outcome.done, 'letter')} redriven.")
+    _finish(outcome, selection, browser, expected)
 
 
 @app.command("drop")
@@ -180,7 +178,7 @@ def drop(  # noqa: PLR0913 - one parameter per option
     table: TableOption = None,
     key: KeyOption = None,
     code: CodeOption = None,
-    limit: ActLimit = None,
+    limit: LimitOption = None,
     every: AllOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     backup: Annotated[
@@ -202,24 +200,25 @@ def drop(  # noqa: PLR0913 - one parameter per option
     was found, or the answer was no, 2 for wrong use or a queue that cannot be
     reached.
     """
-    selection = _selection(ids, table, key, code, every=every)
-    aws, url = _open(stack, queue_url, dead_letter_queue_url)
-    if not yes and not _agreed(aws, url, selection, limit):
+    selection = selection_to_change(ids, table, key, code, every=every)
+    aws = Aws()
+    url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
+    if not yes and not _confirmed(aws.sqs, url, selection, limit):
         raise typer.Exit(FOUND)
     path = backup or Path(f"dropped-letters-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
-    done = Done()
-    before = letters_in(aws.sqs, url)
+    outcome = Outcome()
+    expected = letters_in(aws.sqs, url)
     try:
-        with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held, Drop(path) as action:
-            for batch in meant(held, selection, limit):
-                action.perform(held, batch, done)
+        with QueueBrowser(aws.sqs, url) as browser, Drop(path) as action:
+            for letters in browser.selected(selection, limit):
+                action.perform(browser, letters, outcome)
     except OSError as error:
         why = f"the backup {path} cannot be written: {error.strerror}; what is not in it stays"
         raise CommandError(why) from error
     finally:
-        where = f"; the backup is {path}" if done.done else ""
-        typer.echo(f"{count(done.done, 'letter')} dropped{where}.")
-    _finish(done, selection, held, before)
+        where = f"; the backup is {path}" if outcome.done else ""
+        typer.echo(f"{count(outcome.done, 'letter')} dropped{where}.")
+    _finish(outcome, selection, browser, expected)
 
 
 @app.command("restore")
@@ -239,70 +238,45 @@ def restore_letters(
     Exit status: 0 if all are there again, 1 if SQS refused some, 2 for wrong
     use or a queue that cannot be reached.
     """
-    aws, url = _open(stack, queue_url, dead_letter_queue_url)
+    aws = Aws()
+    url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
     try:
         with backup.open(encoding="utf-8") as lines:
-            done = restore(aws.sqs, url, lines)
+            outcome = restore(aws.sqs, url, lines)
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{backup} cannot be read: {error}") from error
-    typer.echo(f"{count(done.done, 'letter')} restored.")
-    for each, why in done.kept.items():
+    typer.echo(f"{count(outcome.done, 'letter')} restored.")
+    for each, why in outcome.kept.items():
         warn(f"The letter {each} is not there: {why}.")
-    raise typer.Exit(FOUND if done.kept else WELL)
+    raise typer.Exit(FOUND if outcome.kept else WELL)
 
 
-def _agreed(aws: Aws, url: str, selection: Selection, limit: int | None) -> bool:
-    """Counts what is meant, and asks."""
+def _confirmed(sqs: SQSClient, url: str, selection: Selection, limit: int | None) -> bool:
+    """Counts the selected letters, and asks whether to drop them."""
     codes: Counter[str] = Counter()
-    with QueueBrowser(aws.sqs, url, DEAD_LETTERS) as held:
-        for batch in meant(held, selection, limit):
-            codes.update(letter.code for letter in batch)
+    with QueueBrowser(sqs, url) as browser:
+        for letters in browser.selected(selection, limit):
+            codes.update(letter.code for letter in letters)
     if not codes:
-        typer.echo(none_of(selection))
+        typer.echo(selection.none_found)
         return False
-    by_code = ", ".join(f"{number} {printable(name)}" for name, number in codes.most_common())
     try:
-        agreed = typer.confirm(f"Drop {count(codes.total(), 'dead letter')} ({by_code})?")
+        confirmed = typer.confirm(f"Drop {count(codes.total(), 'dead letter')} ({numbers_of(codes)})?")
     except typer.Abort:
-        agreed = False
+        confirmed = False
         typer.echo("")
-    if not agreed:
+    if not confirmed:
         typer.echo("Nothing is dropped.")
-    return agreed
+    return confirmed
 
 
-def _open(stack: str, queue_url: str, dead_letter_queue_url: str) -> tuple[Aws, str]:
-    aws, url, _ = _open_both(stack, queue_url, dead_letter_queue_url)
-    return aws, url
-
-
-def _open_both(stack: str, queue_url: str, dead_letter_queue_url: str) -> tuple[Aws, str, Pipeline]:
-    aws = Aws()
-    parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
-    return aws, parts.dead_letter_queue, parts
-
-
-def _selection(
-    ids: Sequence[str] | None, table: str | None, key: str | None, code: str | None, *, every: bool
-) -> Selection:
-    if "" in (table, key, code) or any(len(each) < _FEWEST_CHARACTERS for each in ids or ()):
-        raise CommandError(
-            f"an ID needs {_FEWEST_CHARACTERS} characters at least, and an option its value: is a variable "
-            "of the shell empty?"
-        )
-    selection = Selection(tuple(ids or ()), table, key, code)
-    if selection.is_all and not every:
-        raise CommandError("which letters? Name their IDs, --table, --key or --code, or say --all")
-    return selection
-
-
-def _finish(done: Done, selection: Selection, held: QueueBrowser, before: int) -> None:
-    """Says what stays, and why; ends the command."""
-    for reason, number in Counter(done.kept.values()).most_common():
-        example = next(each for each, why in done.kept.items() if why == reason)
+def _finish(outcome: Outcome, selection: Selection, browser: QueueBrowser, expected: int) -> NoReturn:
+    """Reports what stays, and why, and ends the command."""
+    for reason, number in Counter(outcome.kept.values()).most_common():
+        example = next(each for each, why in outcome.kept.items() if why == reason)
         warn(f"{count(number, 'letter')} stayed, such as {example}: {reason}.")
-    if not done.done and not done.kept:
-        warn(none_of(selection))
+    if not outcome.done and not outcome.kept:
+        warn(selection.none_found)
     if selection.is_all:
-        tell_unseen(held, before)
-    raise typer.Exit(WELL if done.done and not done.kept else FOUND)
+        browser.report_unseen(expected)
+    raise typer.Exit(WELL if outcome.done and not outcome.kept else FOUND)

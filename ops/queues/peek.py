@@ -1,10 +1,10 @@
-"""`replicator peek`: what is in the queue, decoded, and without taking it.
+"""`replicator peek`: the next messages of the queue, decoded. Law: it takes none of them.
 
-SQS has no way to look at a message without receiving it. The least disturbing way is one receive whose
-visibility timeout is 0: nothing is hidden from the writers, no message group is locked, and what was
-received stays where it was. What remains is that the receive counts, and that SQS moves a message to the
-dead-letter queue after `maxReceiveCount` receives. So a command makes one receive, each message is in it
-once at most, and who looks at a message too often is told so.
+With SQS you cannot see a message without receiving it. The least disturbing way is one receive with a
+visibility timeout of 0: nothing is hidden from the writers, no message group is locked, and every message
+keeps its place. But the receive counts, and SQS moves a message to the dead-letter queue after
+`maxReceiveCount` receives. So the command receives once, a message is in the answer at most once, and the
+command warns if a message was received too often.
 
 Sources: Amazon SQS API reference, ReceiveMessage (VisibilityTimeout); developer guide, "Using dead-letter
 queues in Amazon SQS".
@@ -23,7 +23,8 @@ from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status
 from ops.console.terminal import Output, age, count
 from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
 from ops.queues.dead_letters import letter_of
-from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser
+from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser, attributes_of
+from ops.queues.selection import Selection
 from ops.queues.view import change_data, print_change
 from shared.batches import MAX_ENTRIES
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ops.queues.dead_letters import Letter
 
 _FEWEST_RECEIVES = 3
-"""Of a queue that allows less, one look could make SQS move a message that no writer had."""
+"""If a queue allows fewer, one look could make SQS move a message that no writer had."""
 _SHOWN_CHANGES = 5
 
 _Limit = Annotated[int, typer.Option("--limit", min=1, max=MAX_ENTRIES, help="Most messages.")]
@@ -75,7 +76,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
     most = 0
     if dead_letters:
-        found = _hold(aws.sqs, parts.dead_letter_queue, limit)
+        found = _receive_dead_letters(aws.sqs, parts.dead_letter_queue, limit)
     else:
         most = _most_receives(aws.sqs, parts.queue)
         found = _receive(aws.sqs, parts.queue, limit)
@@ -88,10 +89,11 @@ def command(  # noqa: PLR0913 - one parameter per option
             print_message(letter, most, time.time(), documents=documents)
     if not (found or as_json):
         typer.echo("There is no message that could be received now.")
-    raise typer.Exit(_judged(found, most))
+    raise typer.Exit(_outcome(found, most))
 
 
-def _judged(found: list[Letter], most: int) -> int:
+def _outcome(found: list[Letter], most: int) -> int:
+    """Warns of messages that were received too often, and returns the exit status."""
     near = [letter for letter in found if most and letter.receives > most // 2]
     for letter in near:
         warn(
@@ -102,10 +104,8 @@ def _judged(found: list[Letter], most: int) -> int:
 
 
 def _most_receives(sqs: SQSClient, url: str) -> int:
-    with asking("reading the attributes of the queue"):
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-    policy = json.loads(attributes.get("Attributes", {}).get("RedrivePolicy") or "{}")
-    most = int(policy.get("maxReceiveCount", 0))
+    (policy,) = attributes_of(sqs, url, "the queue", "RedrivePolicy")
+    most = int(json.loads(policy or "{}").get("maxReceiveCount", 0))
     if 0 < most < _FEWEST_RECEIVES:
         raise CommandError(
             f"the queue's maxReceiveCount is {most}: SQS would move messages to the dead-letter queue "
@@ -127,15 +127,10 @@ def _receive(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
     return [letter_of(each) for each in answer.get("Messages", [])]
 
 
-def _hold(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
-    """Of the dead-letter queue, where receives do not count, and a look is not to show a letter twice."""
-    found: list[Letter] = []
-    with QueueBrowser(sqs, url, "the dead-letter queue") as held:
-        for messages in held.batches():
-            found += map(letter_of, messages)
-            if len(found) >= limit:
-                break
-    return found[:limit]
+def _receive_dead_letters(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
+    """From the dead-letter queue, where receives do not count. There each letter is shown once."""
+    with QueueBrowser(sqs, url) as browser:
+        return [letter for letters in browser.selected(Selection(), limit) for letter in letters]
 
 
 def _data(letter: Letter) -> Mapping[str, Any]:
@@ -152,13 +147,13 @@ def _data(letter: Letter) -> Mapping[str, Any]:
 
 
 def print_message(letter: Letter, most: int, now: float, *, documents: bool) -> None:
-    """One message, for a person.
+    """Prints one message.
 
     Args:
         letter: the message.
-        most: how often SQS lets it be received; 0: any number.
+        most: how many receives SQS allows; 0: any number.
         now: seconds since the epoch.
-        documents: with all changes, and their documents.
+        documents: whether to print all changes, with their documents.
     """
     output = Output()
     of = f" of {most}" if most else ""

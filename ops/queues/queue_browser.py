@@ -1,8 +1,9 @@
-"""Reading a FIFO queue without taking anything from it.
+"""Reads the dead-letter queue without taking anything from it.
 
-What is received is hidden from others until it is given back, and of a message group SQS hands out no more
-than ten messages while it is. So each message is received once, and all that was not deleted is made visible
-again at the end, also after an error or Ctrl-C. A process that dies leaves it hidden for `HIDE_SECONDS`.
+A received message is hidden from others until it is made visible again, and meanwhile SQS hands out at most
+ten messages of its message group. So each message is received once, and whatever was not deleted is made
+visible again at the end, also after an error or Ctrl-C. A process that dies leaves it hidden for
+`HIDE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.aws import asking
 from ops.console.exit_status import warn
+from ops.queues.dead_letters import letter_of
 from shared.batches import MAX_ENTRIES, batches
 
 if TYPE_CHECKING:
@@ -27,69 +29,77 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
     from types_boto3_sqs.type_defs import MessageTypeDef
 
+    from ops.queues.dead_letters import Letter
+    from ops.queues.selection import Selection
+
+DEAD_LETTERS = "the dead-letter queue"
 HIDE_SECONDS = 300
 _LONGEST_HOLD = 240.0
-"""Seconds after which nothing more is received: what came first must not become visible meanwhile."""
+"""Seconds. Then nothing more is received, so that the first messages do not become visible meanwhile."""
 _MANY = 1000
 WAIT_SECONDS = 1
-"""A long poll asks every server of SQS; a short one may overlook messages."""
+"""A long poll asks every server of SQS; a short poll may miss messages."""
 
 
 class QueueBrowser:
-    """A queue whose messages are looked at one by one, as long as its `with` block."""
+    """The dead-letter queue, whose letters are hidden from others until the `with` block ends."""
 
-    def __init__(self, sqs: SQSClient, url: str, what: str) -> None:
-        """Begins with nothing received.
-
-        Args:
-            sqs: the client.
-            url: of the queue.
-            what: what people call the queue, in messages.
-        """
+    def __init__(self, sqs: SQSClient, url: str) -> None:
         self._sqs = sqs
         self._url = url
-        self._what = what
         self._held: dict[str, str] = {}
         self._seen: set[str] = set()
         self._since = 0.0
-        self.was_cut = False
-        """The hold would have become too long before the end of the queue."""
-
-    @property
-    def seen(self) -> int:
-        """How many messages were received, each counted once."""
-        return len(self._seen)
+        self._stopped_early = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         with _uninterrupted():
-            self._give_back()
+            self._make_visible()
 
-    def batches(self) -> Iterator[list[MessageTypeDef]]:
-        """Messages as they are received, up to ten at once, each once; until there are no more.
+    def selected(self, selection: Selection, limit: int | None = None) -> Iterator[list[Letter]]:
+        """The selected letters as they are received, at most `limit`.
+
+        Raises:
+            CommandError: the queue cannot be read.
+        """
+        left = limit
+        found: set[str] = set()
+        for batch in self.batches():
+            letters = [each for each in batch if selection.matches(each)][:left]
+            if letters:
+                yield letters
+            if left is not None:
+                left -= len(letters)
+                if left <= 0:
+                    return
+            found.update(letter.id for letter in letters)
+            if selection.whole_ids and found.issuperset(selection.ids):
+                return
+
+    def batches(self) -> Iterator[list[Letter]]:
+        """All letters as they are received, up to ten at once, each letter once.
 
         Raises:
             CommandError: the queue cannot be read.
         """
         while True:
             if self._held and time.monotonic() - self._since > _LONGEST_HOLD:
-                self.was_cut = True
+                self._stopped_early = True
                 return
             messages = self._receive()
-            if not messages:
-                return
             new = [each for each in messages if each["MessageId"] not in self._seen]
             self._seen.update(each["MessageId"] for each in new)
-            if not new:  # nothing hides them any more: they would come for ever
+            if not new:  # the queue is empty, or letters have become visible again and would come forever
                 return
-            yield new
+            yield [letter_of(each) for each in new]
 
     def _receive(self) -> list[MessageTypeDef]:
         asked = time.monotonic()
-        # Nobody could give back what an answer hides that we did not wait for, or did not note.
-        with _uninterrupted(), asking(f"receiving from {self._what}"):
+        # If we missed the answer, nobody could make visible again what it hides.
+        with _uninterrupted(), asking(f"receiving from {DEAD_LETTERS}"):
             messages = self._sqs.receive_message(
                 QueueUrl=self._url,
                 ReceiveRequestAttemptId=uuid.uuid4().hex,  # the SDK's retry gets the same messages
@@ -104,14 +114,14 @@ class QueueBrowser:
         return messages
 
     def delete(self, ids: Iterable[str]) -> dict[str, str]:
-        """Deletes messages that are held; returns why for those that could not be deleted, by id.
+        """Deletes letters that are held. Returns the codes of those that could not be deleted, by id.
 
         Raises:
-            CommandError: the call failed, and nobody knows what of it is deleted.
+            CommandError: the call failed; it is unknown what was deleted.
         """
         failed: dict[str, str] = {}
         for batch in batches(ids):
-            with asking(f"deleting from {self._what}"):
+            with asking(f"deleting from {DEAD_LETTERS}"):
                 answer = self._sqs.delete_message_batch(
                     QueueUrl=self._url,
                     Entries=[
@@ -125,11 +135,26 @@ class QueueBrowser:
                     del self._held[each]
         return failed
 
-    def _give_back(self) -> None:
+    def report_unseen(self, expected: int) -> None:
+        """Warns if letters were not seen, so that nobody takes a part for the whole.
+
+        Args:
+            expected: about how many letters there were at the start.
+        """
+        seen = len(self._seen)
+        if self._stopped_early:
+            warn(f"Ended after {seen:,} letters, for it took too long. Run it again for the rest.")
+        elif expected > seen:
+            warn(
+                f"About {expected - seen:,} more could not be looked at: they are in somebody else's hands, "
+                "or behind ten others of their message group."
+            )
+
+    def _make_visible(self) -> None:
         if len(self._held) > _MANY:
             warn(f"Making {len(self._held)} messages visible again ...")
         for batch in batches(self._held.values()):
-            try:  # an entry that fails is somebody else's by now, or gone
+            try:  # an entry that fails is held by another receiver by now, or gone
                 self._sqs.change_message_visibility_batch(
                     QueueUrl=self._url,
                     Entries=[
@@ -139,16 +164,37 @@ class QueueBrowser:
                 )
             except (BotoCoreError, ClientError) as error:
                 warn(
-                    f"Messages of {self._what} could not be made visible again ({error}); they are in "
+                    f"Messages of {DEAD_LETTERS} could not be made visible again ({error}); they are in "
                     f"{HIDE_SECONDS // 60} minutes, by themselves."
                 )
                 return
 
 
+def letters_in(sqs: SQSClient, url: str) -> int:
+    """About how many letters there are, hidden ones included.
+
+    Raises:
+        CommandError: there is no such queue, or it cannot be read.
+    """
+    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    return sum(map(int, attributes_of(sqs, url, DEAD_LETTERS, *names)))
+
+
+def attributes_of(sqs: SQSClient, url: str, what: str, *names: Any) -> list[str]:
+    """Attributes of a queue in the order of their names; empty: it does not have that one.
+
+    Raises:
+        CommandError: there is no such queue, or it cannot be read.
+    """
+    with asking(f"reading the attributes of {what}"):
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names).get("Attributes", {})
+    return [attributes.get(name, "") for name in names]
+
+
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A signal waits until what was begun is done; a second one does not."""
-    if threading.current_thread() is not threading.main_thread():  # signals are not for other threads
+    """Delays a signal until the block ends; a second signal takes effect at once."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
     waiting: list[int] = []

@@ -1,4 +1,4 @@
-"""How dead letters look: a row, all of one, and the object for scripts."""
+"""How dead letters look: as a row, in full, and as JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ops.console.terminal import Output, age, printable
 from shared.change import Change
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
 
     from ops.queues.dead_letters import Letter
@@ -23,12 +24,7 @@ _WIDE = 120
 
 
 def row_of(letter: Letter, now: float) -> tuple[str, ...]:
-    """The cells of a listing.
-
-    Args:
-        letter: the letter.
-        now: seconds since the epoch.
-    """
+    """The cells of a row; `now` in seconds since the epoch."""
     more = len(letter.changes) - 1
     key = letter.key + (f" +{more}" if more > 0 else "")
     old = age(now - letter.sent_at / 1000)
@@ -36,13 +32,18 @@ def row_of(letter: Letter, now: float) -> tuple[str, ...]:
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
-    """The listing. Ids are cut to what is enough to name a letter; `--json` has all of them."""
+    """Prints the listing. Ids are shortened to what is enough to name a letter; `--json` has them whole."""
     output = Output()
     output.table(_HEADER, rows, _CAPS if output.width < _WIDE else _WIDE_CAPS)
 
 
+def numbers_of(codes: Counter[str]) -> str:
+    """How many letters have which code: `22 bad-conversion, 3 bad-key`."""
+    return ", ".join(f"{number} {printable(name)}" for name, number in codes.most_common())
+
+
 def letter_data(letter: Letter) -> dict[str, Any]:
-    """The object for scripts."""
+    """A letter as a JSON object."""
     return {
         "id": letter.id,
         "code": letter.code,
@@ -61,7 +62,7 @@ def letter_data(letter: Letter) -> dict[str, Any]:
 
 
 def change_data(entry: Any) -> dict[str, Any]:
-    """One change for scripts; what cannot be read stands there as it came."""
+    """A change as a JSON object; one that cannot be read is as it came."""
     if not isinstance(entry, Change):
         return {"unreadable": entry.reason, "as_it_came": entry.encoded.decode(errors="backslashreplace")}
     return {
@@ -76,21 +77,20 @@ def change_data(entry: Any) -> dict[str, Any]:
 
 
 def print_letter(letter: Letter, now: float) -> None:
-    """All of one letter, for a person."""
+    """Prints all of one letter."""
     output = Output()
-    sent = f"{_time(letter.sent_at)}, {age(now - letter.sent_at / 1000)} ago"
-    facts = {
+    fields = {
         "message": letter.id,
         "code": letter.code,
         "reason": letter.reason,
         "table": letter.table,
         "key": letter.key,
         "sequence": letter.sequence,
-        "sent": sent,
+        "sent": f"{_time(letter.sent_at)}, {age(now - letter.sent_at / 1000)} ago",
         "lane": letter.lane,
         "came from": letter.origin,
     }
-    for name, value in facts.items():
+    for name, value in fields.items():
         if value:
             output.field(name, Text(printable(value), style="bold" if name == "code" else ""))
     for entry in letter.changes:
@@ -105,7 +105,7 @@ def print_letter(letter: Letter, now: float) -> None:
 
 
 def print_change(output: Output, entry: Any, *, documents: bool = True) -> None:
-    """One change, for a person."""
+    """Prints one change."""
     if not isinstance(entry, Change):
         output.line(Text(f"not readable: {entry.reason}", style="red"))
         if documents:
@@ -120,5 +120,4 @@ def print_change(output: Output, entry: Any, *, documents: bool = True) -> None:
 
 
 def _time(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.aws import Aws
-from ops.queues.dead_letters import letter_of
-from ops.queues.dlq_actions import Done, Redrive
+from ops.queues.actions import Outcome, Redrive
 from ops.queues.queue_browser import QueueBrowser
 from shared.dead_letter import DeadLetter, as_it_came
 from tests.support.builders import MIB, TABLE, body_of, put
@@ -110,7 +109,7 @@ def world(
 @pytest.fixture
 def held(world: World) -> Iterator[QueueBrowser]:
     """Somebody else, who looks at the same dead letters."""
-    with QueueBrowser(Aws().sqs, world.queues.dead_letter_url, "the dead-letter queue") as held:
+    with QueueBrowser(Aws().sqs, world.queues.dead_letter_url) as held:
         yield held
 
 
@@ -318,10 +317,10 @@ def test_what_comes_back_is_not_sent_for_ever(world: World, held: QueueBrowser) 
     assert len(world.redriven()) == 1
 
 
-def perform(held: QueueBrowser, action: Redrive) -> Done:
-    done = Done()
-    for messages in held.batches():
-        action.perform(held, [letter_of(each) for each in messages], done)
+def perform(held: QueueBrowser, action: Redrive) -> Outcome:
+    done = Outcome()
+    for letters in held.batches():
+        action.perform(held, letters, done)
     return done
 
 
@@ -401,7 +400,7 @@ def test_ctrl_c_during_a_receive_hides_nothing(world: World) -> None:
     sqs: Any = InterruptedSqs(Aws().sqs)
     with (
         pytest.raises(KeyboardInterrupt),
-        QueueBrowser(sqs, world.queues.dead_letter_url, "the dead-letter queue") as held,
+        QueueBrowser(sqs, world.queues.dead_letter_url) as held,
     ):
         next(held.batches())
     assert world.dead == (5, 0)

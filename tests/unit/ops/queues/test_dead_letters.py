@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.queues.dead_letters import MOVED, UNSAID, Selection, key_matches, letter_of
+from ops.queues.dead_letters import MOVED, UNSAID, letter_of
+from ops.queues.selection import Selection, key_matches
 from tests.support.builders import TABLE, body_of, put
 
 

@@ -1,6 +1,7 @@
-"""Redriving and dropping dead letters. Law: nothing is deleted that was not sent, or backed up, before.
+"""Redriving, dropping and restoring dead letters.
 
-Interrupted anywhere, a letter is at worst in both queues; the version guard makes repetition harmless.
+Law: no letter is deleted that was not sent, or backed up, before. An interruption leaves a letter in both
+queues at worst, and the version guard makes repetition harmless.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from ops.aws import asking
 from ops.console.exit_status import CommandError
+from ops.queues.queue_browser import DEAD_LETTERS, attributes_of
 from shared.batches import batches
 from shared.dead_letter import entry_size
 
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Done:
+class Outcome:
     """What became of the letters.
 
     Attributes:
-        done: how many were redriven or dropped.
-        kept: why for those that stay, by id.
+        done: how many were redriven, dropped or restored.
+        kept: the reason for each letter that stays, by id.
     """
 
     done: int = 0
@@ -44,12 +46,12 @@ class Redrive:
     """Sends letters to the queue, then deletes them."""
 
     def __init__(self, sqs: SQSClient, queue_url: str, *, force: bool) -> None:
-        """Begins with nothing sent.
+        """Reads the queue's limit; sends nothing yet.
 
         Args:
             sqs: the client.
-            queue_url: where to.
-            force: also what would be parked again.
+            queue_url: the queue to send to.
+            force: whether to send what would be parked again.
 
         Raises:
             CommandError: there is no such queue, or it cannot be read.
@@ -57,13 +59,11 @@ class Redrive:
         self._sqs = sqs
         self._queue_url = queue_url
         self._force = force
-        with asking("reading the attributes of the queue"):
-            attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["MaximumMessageSize"])
-        self._limit = int(attributes["Attributes"]["MaximumMessageSize"])
+        self._limit = int(attributes_of(sqs, queue_url, "the queue", "MaximumMessageSize")[0])
         self._sent: set[bytes] = set()
 
-    def perform(self, held: QueueBrowser, letters: Sequence[Letter], done: Done) -> None:
-        """Redrives letters that `held` holds.
+    def perform(self, browser: QueueBrowser, letters: Sequence[Letter], outcome: Outcome) -> None:
+        """Redrives letters that `browser` holds.
 
         Raises:
             CommandError: a call failed. What was sent and not deleted is sent again by the next redrive.
@@ -72,21 +72,20 @@ class Redrive:
         for letter in letters:
             digest = hashlib.blake2b(letter.body.encode(), digest_size=16).digest()
             if letter.unreadable and not self._force:
-                done.kept[letter.id] = f"would be parked again: {letter.unreadable}"
-            elif digest in self._sent:  # or this would go on for ever
-                done.kept[letter.id] = f"came back at once, or was there twice: {letter.reason}"
+                outcome.kept[letter.id] = f"would be parked again: {letter.unreadable}"
+            elif digest in self._sent:  # or this would never end
+                outcome.kept[letter.id] = f"came back at once, or was there twice: {letter.reason}"
             else:
                 wanted[letter.id] = letter
                 self._sent.add(digest)
-        sent = self._send(wanted, done)
-        failed = held.delete(sent)
-        for each in sent:
-            if each in failed:
-                done.kept[each] = f"was sent, and could not be deleted ({failed[each]})"
-            else:
-                done.done += 1
+        sent = self._send(wanted, outcome)
+        failed = browser.delete(sent)
+        outcome.kept |= {
+            each: f"was sent, and could not be deleted ({code})" for each, code in failed.items()
+        }
+        outcome.done += len(sent) - len(failed)
 
-    def _send(self, letters: dict[str, Letter], done: Done) -> list[str]:
+    def _send(self, letters: dict[str, Letter], outcome: Outcome) -> list[str]:
         entries: list[dict[str, Any]] = [
             {
                 "Id": each.id,
@@ -103,7 +102,7 @@ class Redrive:
                 answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=request)
             sent += [each["Id"] for each in answer.get("Successful", [])]
             for each in answer.get("Failed", []):
-                done.kept[each["Id"]] = f"SQS refused it: {each['Code']}: {each.get('Message', '')}"
+                outcome.kept[each["Id"]] = f"SQS refused it: {each['Code']}: {each.get('Message', '')}"
         return sent
 
 
@@ -111,21 +110,20 @@ class Drop:
     """Writes letters to a file, which `dlq restore` reads, then deletes them."""
 
     def __init__(self, backup: Path) -> None:
-        """Makes no file yet.
+        """Creates no file yet.
 
         Args:
-            backup: the file; it must not be there. It will hold what the letters hold, and is for its owner
-                alone to read.
+            backup: the file, which must not exist. Only its owner can read it, because it holds documents.
         """
         self._path = backup
         self._file: TextIO | None = None
 
-    def perform(self, held: QueueBrowser, letters: Sequence[Letter], done: Done) -> None:
-        """Drops letters that `held` holds.
+    def perform(self, browser: QueueBrowser, letters: Sequence[Letter], outcome: Outcome) -> None:
+        """Drops letters that `browser` holds.
 
         Raises:
-            CommandError: a call failed; what is in the file may be in the queue, too.
-            OSError: the file cannot be written, or is there already; the letters stay.
+            CommandError: a call failed; letters in the file may still be in the queue.
+            OSError: the file cannot be written, or exists already; the letters stay.
         """
         if self._file is None:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -134,9 +132,9 @@ class Drop:
             self._file.write(json.dumps(_backup(letter)) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        failed = held.delete([letter.id for letter in letters])
-        done.kept |= {each: f"could not be deleted ({code})" for each, code in failed.items()}
-        done.done += len(letters) - len(failed)
+        failed = browser.delete([letter.id for letter in letters])
+        outcome.kept |= {each: f"could not be deleted ({code})" for each, code in failed.items()}
+        outcome.done += len(letters) - len(failed)
 
     def __enter__(self) -> Self:
         return self
@@ -146,29 +144,23 @@ class Drop:
             self._file.close()
 
 
-def restore(sqs: SQSClient, url: str, lines: Iterable[str]) -> Done:
-    """Sends letters of a backup to the dead-letter queue, as they were there.
-
-    Args:
-        sqs: the client.
-        url: of the dead-letter queue.
-        lines: of the backup; empty ones count for nothing.
+def restore(sqs: SQSClient, url: str, lines: Iterable[str]) -> Outcome:
+    """Sends the letters of a backup to the dead-letter queue, as they were there.
 
     Raises:
-        CommandError: a line is none of a backup (then nothing is sent), or a call failed.
+        CommandError: a line is not of a backup (then nothing is sent), or a call failed.
     """
     entries = [_restored(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    with asking("reading the attributes of the dead-letter queue"):
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["MaximumMessageSize"])
-    done = Done()
-    for batch in batches(entries, entry_size, int(attributes["Attributes"]["MaximumMessageSize"])):
+    limit = int(attributes_of(sqs, url, DEAD_LETTERS, "MaximumMessageSize")[0])
+    outcome = Outcome()
+    for batch in batches(entries, entry_size, limit):
         numbered: Any = [{**entry, "Id": str(index)} for index, entry in enumerate(batch)]
-        with asking("sending to the dead-letter queue"):
+        with asking(f"sending to {DEAD_LETTERS}"):
             answer = sqs.send_message_batch(QueueUrl=url, Entries=numbered)
-        done.done += len(answer.get("Successful", []))
+        outcome.done += len(answer.get("Successful", []))
         for each in answer.get("Failed", []):
-            done.kept[batch[int(each["Id"])]["Id"]] = f"SQS refused it: {each['Code']}"
-    return done
+            outcome.kept[batch[int(each["Id"])]["Id"]] = f"SQS refused it: {each['Code']}"
+    return outcome
 
 
 def _restored(number: int, line: str) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""Which dead letters a person selects: the options, and whether a letter matches. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ops.console.exit_status import CommandError
+from shared.change import Change
+from shared.errors import PoisonError
+from shared.keys import canonical_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ops.queues.dead_letters import Letter
+
+_ID_LENGTH = len("00000000-0000-0000-0000-000000000000")
+_FEWEST_CHARACTERS = 4
+"""Of an id. Nobody selects a letter by fewer, or by none."""
+
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="Letters, by their ids or how these begin.", show_default=False),
+]
+TableOption = Annotated[
+    str | None,
+    typer.Option("--table", metavar="NAME", help="Only those of this DynamoDB table.", show_default=False),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="KEY",
+        help="Only those of this item: its key as JSON, or the value of one key attribute.",
+        show_default=False,
+    ),
+]
+CodeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="CODE",
+        help="Only those with this reason code, such as bad-conversion.",
+        show_default=False,
+    ),
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Most letters.", show_default=False)]
+AllOption = Annotated[bool, typer.Option("--all", help="Every letter; needed where nothing else says which.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The selected letters: those that meet every condition here.
+
+    Attributes:
+        ids: message ids, or how they begin; one of them has to match. Empty: any letter.
+        table: the name of the table.
+        key: the key as a JSON object, or the value of one of its attributes.
+        code: the reason's code.
+    """
+
+    ids: Sequence[str] = ()
+    table: str | None = None
+    key: str | None = None
+    code: str | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there is no condition."""
+        return not self.ids and self.table is None and self.key is None and self.code is None
+
+    @property
+    def whole_ids(self) -> bool:
+        """Whether the ids are whole, so that the search can end when all of them are found."""
+        return bool(self.ids) and all(len(each) == _ID_LENGTH for each in self.ids)
+
+    @property
+    def none_found(self) -> str:
+        """The sentence for a person if no letter matches."""
+        return "There are no dead letters." if self.is_all else "There are no such dead letters."
+
+    def matches(self, letter: Letter) -> bool:
+        """Whether this letter is selected."""
+        if self.ids and not any(letter.id.startswith(each) for each in self.ids):
+            return False
+        if self.table is not None and letter.table != self.table:
+            return False
+        if self.code is not None and letter.code != self.code:
+            return False
+        return self.key is None or any(key_matches(self.key, key) for key in _keys(letter))
+
+
+def selection_to_change(
+    ids: Sequence[str] | None, table: str | None, key: str | None, code: str | None, *, every: bool
+) -> Selection:
+    """The selection of a command that redrives or drops letters.
+
+    Raises:
+        CommandError: a value is empty or too short, or nothing is selected and `every` is false.
+    """
+    if "" in (table, key, code) or any(len(each) < _FEWEST_CHARACTERS for each in ids or ()):
+        raise CommandError(
+            f"an ID needs {_FEWEST_CHARACTERS} characters at least, and an option its value: is a variable "
+            "of the shell empty?"
+        )
+    selection = Selection(tuple(ids or ()), table, key, code)
+    if selection.is_all and not every:
+        raise CommandError("which letters? Name their IDs, --table, --key or --code, or say --all")
+    return selection
+
+
+def key_matches(wanted: str, key: Mapping[str, Any]) -> bool:
+    """Whether a key is the one that a person typed.
+
+    Args:
+        wanted: the key as a JSON object, or one of its values: ``{"id":3}``, ``3`` or ``customer#1``.
+        key: wire values by attribute name.
+    """
+    try:
+        parsed = json.loads(wanted)
+    except (ValueError, RecursionError):
+        parsed = None
+    if isinstance(parsed, dict):
+        try:
+            return canonical_key(parsed) == canonical_key(key)
+        except PoisonError:
+            return False
+    if not isinstance(parsed, int | float) or isinstance(parsed, bool):
+        return wanted in key.values()
+    return any(value in (wanted, parsed) for value in key.values())
+
+
+def _keys(letter: Letter) -> list[Mapping[str, Any]]:
+    changes = [each.key for each in letter.changes if isinstance(each, Change)]
+    if changes or not letter.key:
+        return changes
+    try:
+        key = json.loads(letter.key)
+    except (ValueError, RecursionError):  # cut off, because it was long
+        return []
+    return [key] if isinstance(key, dict) else []
