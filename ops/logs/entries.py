@@ -1,4 +1,4 @@
-"""A line of a log → what a person reads of it, and the object for scripts. Pure."""
+"""How an event of a log looks: as a line, and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -20,47 +20,17 @@ _OWN = ("time", "level", "logger", "message", "error")
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a line says.
-
-    Attributes:
-        level: such as WARNING; empty: it is none of our lines.
-        message: what happened, or the whole line.
-        fields: the rest of it.
-        error: a traceback, over several lines.
-    """
-
-    level: str
-    message: str
-    fields: Mapping[str, Any]
-    error: str = ""
-
-
-def entry_of(text: str) -> Entry:
-    """Reads a line: a JSON object of ours, or anything."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        content = None
-    if not (isinstance(content, dict) and "message" in content):
-        return Entry("", text, {})
-    fields = {name: value for name, value in content.items() if name not in _OWN}
-    level, error = content.get("level"), content.get("error")
-    return Entry(str(level or ""), str(content["message"]), fields, str(error or ""))
-
-
-def line_of(event: Event, entry: Entry, source: str, width: int) -> Text:
-    """One line for a person: time, source, level, message, fields.
+def line_of(event: Event, source: str, width: int) -> Text:
+    """One line: time, source, level, message, fields; below it the traceback, if there is one.
 
     Args:
         event: the event.
-        entry: what it says.
-        source: what people call its log group.
-        width: columns for the source.
+        source: a short name of its log group.
+        width: the columns for the source.
     """
-    moment = datetime.fromtimestamp(event.at / 1000, UTC)
-    parts = Text(f"{moment:%Y-%m-%d %H:%M:%S}.{event.at % 1000:03d}  ", style="dim")
+    entry = _parsed(event.text)
+    time = datetime.fromtimestamp(event.at / 1000, UTC)
+    parts = Text(f"{time:%Y-%m-%d %H:%M:%S}.{event.at % 1000:03d}  ", style="dim")
     parts.append(f"{source:<{width}}  ", style="cyan")
     parts.append(f"{entry.level:<7}  ", style=_STYLES.get(entry.level, ""))
     parts.append(printable(entry.message), style="bold" if entry.level else "")
@@ -72,11 +42,12 @@ def line_of(event: Event, entry: Entry, source: str, width: int) -> Text:
     return parts
 
 
-def data_of(event: Event, entry: Entry) -> dict[str, Any]:
-    """The object for scripts."""
-    moment = datetime.fromtimestamp(event.at / 1000, UTC)
+def data_of(event: Event) -> dict[str, Any]:
+    """The event as a JSON object."""
+    entry = _parsed(event.text)
+    time = datetime.fromtimestamp(event.at / 1000, UTC)
     data = {
-        "time": moment.isoformat(timespec="milliseconds"),
+        "time": time.isoformat(timespec="milliseconds"),
         "group": event.group,
         "stream": event.stream,
         "level": entry.level or None,
@@ -84,6 +55,36 @@ def data_of(event: Event, entry: Entry) -> dict[str, Any]:
         "fields": dict(entry.fields),
     }
     return data | ({"error": entry.error} if entry.error else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """The parts of an event's text.
+
+    Attributes:
+        level: the level, such as WARNING; empty: the line is not one of ours.
+        message: the message, or the whole line.
+        fields: all other fields.
+        error: a traceback of several lines, or empty.
+    """
+
+    level: str
+    message: str
+    fields: Mapping[str, Any]
+    error: str = ""
+
+
+def _parsed(text: str) -> _Entry:
+    """Reads a JSON object of ours, or any line."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if not (isinstance(content, dict) and "message" in content):
+        return _Entry("", text, {})
+    fields = {name: value for name, value in content.items() if name not in _OWN}
+    level, error = content.get("level"), content.get("error")
+    return _Entry(str(level or ""), str(content["message"]), fields, str(error or ""))
 
 
 def _shown(value: Any) -> str:

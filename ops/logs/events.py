@@ -1,7 +1,7 @@
-"""Several log groups of CloudWatch Logs as one stream of events, in the order of their times.
+"""Several log groups of CloudWatch Logs as one stream of events, sorted by time.
 
-A k-way merge: of each group one page is in memory. Within a group CloudWatch Logs sorts by time (API
-reference, FilterLogEvents).
+This is a k-way merge with one page of each group in memory: CloudWatch Logs sorts the events of a group by
+time (API reference, FilterLogEvents).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ops.aws import LogsClient
 
 PAGE = 10_000
-"""Events of one answer at most (API reference, FilterLogEvents: `limit`)."""
+"""The most events in one answer (API reference, FilterLogEvents: `limit`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Event:
 
     Attributes:
         at: milliseconds since the epoch.
-        group: the log group.
-        stream: the log stream in it.
-        text: the line, without the end of the line.
+        group: its log group.
+        stream: its log stream.
+        text: the line, without its end.
     """
 
     at: int
@@ -44,18 +44,18 @@ def merged(logs: LogsClient, groups: Iterable[str], start: int, end: int) -> Ite
 
     Args:
         logs: the client.
-        groups: names of the log groups.
-        start: of the time, milliseconds since the epoch; included.
-        end: of the time, likewise; included.
+        groups: the names of the log groups.
+        start: the earliest time, milliseconds since the epoch.
+        end: the latest time, milliseconds since the epoch.
 
     Raises:
-        CommandError: a group is not there, or cannot be read.
+        CommandError: a group does not exist, or cannot be read.
     """
-    streams = [events_of(logs, group, start, end) for group in groups]
+    streams = [_events_of(logs, group, start, end) for group in groups]
     return heapq.merge(*streams, key=lambda event: event.at)
 
 
-def events_of(logs: LogsClient, group: str, start: int, end: int) -> Iterator[Event]:
+def _events_of(logs: LogsClient, group: str, start: int, end: int) -> Iterator[Event]:
     """The events of one group, page by page."""
     token: str | None = None
     newest: set[str] = set()
@@ -69,7 +69,7 @@ def events_of(logs: LogsClient, group: str, start: int, end: int) -> Iterator[Ev
             continue
         if len(page["events"]) < PAGE:
             return
-        # A full page without a token: an emulator that has no pages. The rest begins where this one ended.
+        # A full page without a token is of an emulator without paging: go on from the last time in it.
         if events:
             start = events[-1]["timestamp"]
             newest = {_identity(each) for each in page["events"] if each["timestamp"] == start}

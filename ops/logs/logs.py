@@ -1,10 +1,10 @@
-"""`replicator logs`: the logs of the Lambda and the writers, as one."""
+"""`replicator logs`: the logs of the Lambda and the writers as one stream."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,12 +12,9 @@ from ops.aws import Aws, asking
 from ops.console.exit_status import CommandError, exits_with_status
 from ops.console.terminal import Output
 from ops.console.time_arguments import parse_time
-from ops.logs.entries import data_of, entry_of, line_of
+from ops.logs.entries import data_of, line_of
 from ops.logs.events import merged
 from ops.pipeline import FunctionOption, Pipeline, StackOption, find_pipeline
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _MOMENT = "90s, 15m, 4h, 2d, or a time such as 2026-04-30T17:47, which is UTC unless it says otherwise."
 
@@ -66,28 +63,15 @@ def command(  # noqa: PLR0913 - one parameter per option
     if not groups:
         raise CommandError("which logs? Give --stack NAME, --function NAME or --group NAME")
     sources = {name: "lambda" if name == of_function else name.rsplit("/", 1)[-1] for name in groups}
-    _print(aws, groups, sources, (start, end), filter_text, as_json=as_json)
-
-
-def _print(  # noqa: PLR0913
-    aws: Aws,
-    groups: Sequence[str],
-    sources: dict[str, str],
-    time_range: tuple[int, int],
-    filter_text: str,
-    *,
-    as_json: bool,
-) -> None:
-    output = Output()
     width = max(map(len, sources.values()))
-    for event in merged(aws.logs, groups, *time_range):
+    output = Output()
+    for event in merged(aws.logs, groups, start, end):
         if filter_text not in event.text:
             continue
-        entry = entry_of(event.text)
         if as_json:
-            typer.echo(json.dumps(data_of(event, entry)))
+            typer.echo(json.dumps(data_of(event)))
         else:
-            output.print(line_of(event, entry, sources[event.group], width))
+            output.print(line_of(event, sources[event.group], width))
 
 
 def _group_of(aws: Aws, function: str) -> str:

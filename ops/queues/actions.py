@@ -11,7 +11,7 @@ import json
 import os
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ops.aws import asking
 from ops.console.exit_status import CommandError
@@ -106,42 +106,28 @@ class Redrive:
         return sent
 
 
-class Drop:
-    """Writes letters to a file, which `dlq restore` reads, then deletes them."""
+def new_backup(path: Path) -> TextIO:
+    """Creates the file that `drop` writes. Only its owner can read it, because it holds documents.
 
-    def __init__(self, backup: Path) -> None:
-        """Creates no file yet.
+    Raises:
+        OSError: it cannot be created, or exists already.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
 
-        Args:
-            backup: the file, which must not exist. Only its owner can read it, because it holds documents.
-        """
-        self._path = backup
-        self._file: TextIO | None = None
 
-    def perform(self, browser: QueueBrowser, letters: Sequence[Letter], outcome: Outcome) -> None:
-        """Drops letters that `browser` holds.
+def drop(browser: QueueBrowser, letters: Sequence[Letter], backup: TextIO, outcome: Outcome) -> None:
+    """Writes letters that `browser` holds to a file, which `restore` reads, then deletes them.
 
-        Raises:
-            CommandError: a call failed; letters in the file may still be in the queue.
-            OSError: the file cannot be written, or exists already; the letters stay.
-        """
-        if self._file is None:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            self._file = os.fdopen(descriptor, "w", encoding="utf-8")
-        for letter in letters:
-            self._file.write(json.dumps(_backup(letter)) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        failed = browser.delete([letter.id for letter in letters])
-        outcome.kept |= {each: f"could not be deleted ({code})" for each, code in failed.items()}
-        outcome.done += len(letters) - len(failed)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+    Raises:
+        CommandError: a call failed; letters in the file may still be in the queue.
+        OSError: the file cannot be written; the letters stay.
+    """
+    backup.writelines(json.dumps(_backup(letter)) + "\n" for letter in letters)
+    backup.flush()
+    os.fsync(backup.fileno())
+    failed = browser.delete([letter.id for letter in letters])
+    outcome.kept |= {each: f"could not be deleted ({code})" for each, code in failed.items()}
+    outcome.done += len(letters) - len(failed)
 
 
 def restore(sqs: SQSClient, url: str, lines: Iterable[str]) -> Outcome:

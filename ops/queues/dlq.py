@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -15,7 +16,7 @@ from ops.aws import Aws
 from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import count
 from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
-from ops.queues.actions import Drop, Outcome, Redrive, restore
+from ops.queues.actions import Outcome, Redrive, drop, new_backup, restore
 from ops.queues.queue_browser import QueueBrowser, letters_in
 from ops.queues.selection import (
     AllOption,
@@ -30,6 +31,8 @@ from ops.queues.selection import (
 from ops.queues.view import letter_data, numbers_of, print_letter, print_rows, row_of
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from types_boto3_sqs import SQSClient
 
     from ops.queues.dead_letters import Letter
@@ -93,7 +96,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 
 @app.command("show")
 @exits_with_status
-def show(
+def show_letter(
     message: Annotated[str, typer.Argument(metavar="ID", help="Its message id, or how it begins.")],
     *,
     as_json: _JsonOption = False,
@@ -127,7 +130,7 @@ def show(
 
 @app.command("redrive")
 @exits_with_status
-def redrive(  # noqa: PLR0913 - one parameter per option
+def redrive_letters(  # noqa: PLR0913 - one parameter per option
     ids: Ids = None,
     *,
     table: TableOption = None,
@@ -172,7 +175,7 @@ def redrive(  # noqa: PLR0913 - one parameter per option
 
 @app.command("drop")
 @exits_with_status
-def drop(  # noqa: PLR0913 - one parameter per option
+def drop_letters(  # noqa: PLR0913 - one parameter per option
     ids: Ids = None,
     *,
     table: TableOption = None,
@@ -209,9 +212,11 @@ def drop(  # noqa: PLR0913 - one parameter per option
     outcome = Outcome()
     expected = letters_in(aws.sqs, url)
     try:
-        with QueueBrowser(aws.sqs, url) as browser, Drop(path) as action:
+        with QueueBrowser(aws.sqs, url) as browser, ExitStack() as files:
+            file: TextIO | None = None
             for letters in browser.selected(selection, limit):
-                action.perform(browser, letters, outcome)
+                file = file or files.enter_context(new_backup(path))
+                drop(browser, letters, file, outcome)
     except OSError as error:
         why = f"the backup {path} cannot be written: {error.strerror}; what is not in it stays"
         raise CommandError(why) from error

@@ -92,7 +92,7 @@ def print_letter(letter: Letter, now: float) -> None:
     }
     for name, value in fields.items():
         if value:
-            output.field(name, Text(printable(value), style="bold" if name == "code" else ""))
+            output.field(name, Text(value, style="bold" if name == "code" else ""))
     for entry in letter.changes:
         output.line()
         print_change(output, entry)
@@ -101,7 +101,7 @@ def print_letter(letter: Letter, now: float) -> None:
         output.line(Text(f"It would be parked again: {letter.unreadable}.", style="red"))
     if letter.envelope is None:
         output.line("As it came:")
-        output.console.print(Text(printable(letter.text)))
+        output.print(Text(letter.text))
 
 
 def print_change(output: Output, entry: Any, *, documents: bool = True) -> None:
@@ -109,10 +109,10 @@ def print_change(output: Output, entry: Any, *, documents: bool = True) -> None:
     if not isinstance(entry, Change):
         output.line(Text(f"not readable: {entry.reason}", style="red"))
         if documents:
-            output.console.print(Text(printable(entry.encoded.decode(errors="backslashreplace"))))
+            output.print(Text(entry.encoded.decode(errors="backslashreplace")))
         return
     what = Text(entry.op.value, style="bold")
-    key = printable(json.dumps(entry.key, ensure_ascii=False, separators=(",", ":")))
+    key = json.dumps(entry.key, ensure_ascii=False, separators=(",", ":"))
     expired = ", expired" if entry.ttl else ""
     output.line(what, f" {key}  at {_time(entry.at)}{expired}, sequence {entry.sequence}")
     if documents and entry.image is not None:

@@ -1,8 +1,8 @@
-"""What `replicator status` found out, and what of it is not well. Pure."""
+"""The state of a pipeline, and what of it is not well. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops.console.terminal import age, count
@@ -18,23 +18,23 @@ class Table:
     """A table that the Lambda reads.
 
     Attributes:
-        name: of the table.
-        view: view type of its stream; "off": it has none; empty: not known.
-        state: of the event source mapping, such as Enabled.
-        result: of the mapping's last invocation, in AWS's words.
-        is_latest: the mapping reads the stream that the table has now, and not an earlier one.
+        name: the name of the table.
+        stream_view: the view type of its stream; "off": it has no stream; empty: unknown.
+        mapping: the state of the event source mapping, such as Enabled.
+        last_result: the result of the mapping's last invocation, in AWS's words.
+        reads_latest_stream: whether the mapping reads the table's current stream, not an earlier one.
     """
 
     name: str
-    view: str
-    state: str
-    result: str
-    is_latest: bool = True
+    stream_view: str
+    mapping: str
+    last_result: str
+    reads_latest_stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Numbers of messages; SQS calls them approximate."""
+    """How many messages a queue has; SQS calls the numbers approximate."""
 
     visible: int
     in_flight: int
@@ -42,18 +42,18 @@ class Queue:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is in it."""
+        """Whether it has no messages."""
         return self.visible + self.in_flight + self.delayed == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """What a writer says.
+    """What a writer answers.
 
     Attributes:
-        url: its status server.
-        error: why it does not answer; empty: it does.
-        waits: part → reason and since when (seconds since the epoch).
+        url: the URL of its status server.
+        error: why it does not answer; empty: it answers.
+        waits: what it waits for, with the reason and the start (seconds since the epoch).
     """
 
     url: str
@@ -63,17 +63,17 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything.
+    """The state of the whole pipeline.
 
     Attributes:
-        at: when it was found out, seconds since the epoch.
-        function: name of the Lambda function; empty: not known, and neither are the tables.
-        tables: those that it reads, by name.
-        iterator_age: how old the records are that it got last, seconds; None: not known.
+        at: when it was read, seconds since the epoch.
+        function: the name of the Lambda function; empty: unknown, and so are the tables.
+        tables: the tables that it reads, sorted by name.
+        iterator_age: the age of the last records that it got, seconds; None: unknown.
         queue: the queue.
-        oldest: age of the queue's oldest message, seconds; None: not known.
-        dead_letters: how many there are.
-        writers: those that were asked.
+        oldest: the age of the queue's oldest message, seconds; None: unknown.
+        dead_letters: how many dead letters there are.
+        writers: the writers that were asked.
     """
 
     at: float
@@ -87,16 +87,12 @@ class Status:
 
     @property
     def behind(self) -> float | None:
-        """The most seconds that MongoDB is behind DynamoDB; None: not known."""
+        """How far MongoDB is behind DynamoDB at most, seconds; None: unknown."""
         oldest = 0.0 if self.queue.is_empty else self.oldest
         return None if self.iterator_age is None or oldest is None else self.iterator_age + oldest
 
     def problems(self, most_behind: float) -> list[str]:
-        """What is not well, each a sentence.
-
-        Args:
-            most_behind: seconds that a stage may be behind.
-        """
+        """What is not well, as sentences. A stage may be `most_behind` seconds behind."""
         found: list[str] = []
         if self.function and not self.tables:
             found.append(f"The function {self.function} reads no table: it has no event source mapping.")
@@ -120,7 +116,7 @@ class Status:
         return found
 
     def data(self, most_behind: float) -> dict[str, Any]:
-        """The object for scripts; null is what is not known."""
+        """The state as a JSON object; null stands for what is unknown."""
         problems = self.problems(most_behind)
         return {
             "well": not problems,
@@ -128,22 +124,11 @@ class Status:
             "at": round(self.at, 3),
             "function": self.function or None,
             "tables": [
-                {
-                    "name": each.name,
-                    "stream_view": each.view or None,
-                    "mapping": each.state,
-                    "last_result": each.result or None,
-                    "reads_latest_stream": each.is_latest,
-                }
+                {name: None if value == "" else value for name, value in asdict(each).items()}
                 for each in self.tables
             ],
             "iterator_age_seconds": self.iterator_age,
-            "queue": {
-                "visible": self.queue.visible,
-                "in_flight": self.queue.in_flight,
-                "delayed": self.queue.delayed,
-                "oldest_seconds": self.oldest,
-            },
+            "queue": asdict(self.queue) | {"oldest_seconds": self.oldest},
             "dead_letters": self.dead_letters,
             "behind_seconds_at_most": self.behind,
             "writers": [
@@ -163,16 +148,16 @@ class Status:
 
 def _problems_of(table: Table) -> list[str]:
     found = []
-    if table.view == "off":
+    if table.stream_view == "off":
         found.append(f"The table {table.name} has no stream.")
-    elif table.view and table.view not in _WITH_NEW_IMAGES:
-        found.append(f"The stream of the table {table.name} has no new images: it is {table.view}.")
-    if table.state != "Enabled":
-        found.append(f"The event source mapping of the table {table.name} is {table.state}.")
-    if not table.is_latest:
+    elif table.stream_view and table.stream_view not in _WITH_NEW_IMAGES:
+        found.append(f"The stream of the table {table.name} has no new images: it is {table.stream_view}.")
+    if table.mapping != "Enabled":
+        found.append(f"The event source mapping of the table {table.name} is {table.mapping}.")
+    if not table.reads_latest_stream:
         found.append(
             f"The event source mapping of the table {table.name} reads a stream that the table has no more."
         )
-    if "PROBLEM" in table.result or "FAILED" in table.result:
-        found.append(f"The Lambda's last invocation for the table {table.name} failed: {table.result}.")
+    if "PROBLEM" in table.last_result or "FAILED" in table.last_result:
+        found.append(f"The Lambda's last invocation for the table {table.name} failed: {table.last_result}.")
     return found

@@ -1,4 +1,4 @@
-"""Asks AWS and the writers how the pipeline is. What is not to be had is None or empty, and not guessed."""
+"""Reads the state of a pipeline from AWS and the writers. It guesses nothing: the unknown is None or empty."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _WRITER_SECONDS = 5.0
 _NO_WRITER = "what answers is no writer"
 _NEWEST_METRICS = timedelta(minutes=10)
 _PERIOD = 60
-"""Seconds; both metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
+"""Seconds. Both metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
 
 
 def read_status(aws: Aws, parts: Pipeline, writers: Iterable[str]) -> Status:
-    """Finds everything out.
+    """Reads everything.
 
     Args:
         aws: the clients.
-        parts: where to ask.
-        writers: URLs of status servers.
+        parts: the pipeline.
+        writers: the URLs of the writers' status servers.
 
     Raises:
-        CommandError: the queues or the function are not there, or not to be reached.
+        CommandError: the queues or the function do not exist, or cannot be reached.
     """
     queue = _queue(aws, parts.queue, "the queue")
     dead = _queue(aws, parts.dead_letter_queue, "the dead-letter queue")
@@ -57,10 +57,10 @@ def read_status(aws: Aws, parts: Pipeline, writers: Iterable[str]) -> Status:
 
 
 def ask_writer(url: str) -> Writer:
-    """Asks a writer's `/readyz`."""
+    """Reads a writer's `/readyz`."""
     if urlsplit(url).scheme not in ("http", "https"):
         return Writer(url, "it is no http:// URL")
-    # Writers are near; a proxy that the environment names is for elsewhere.
+    # Writers are in our network; a proxy in the environment is for other hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{url.rstrip('/')}/readyz", timeout=_WRITER_SECONDS) as answer:
@@ -113,20 +113,20 @@ def _tables(aws: Aws, function: str) -> list[Table]:
         found.append(
             Table(
                 name=name,
-                view=view,
-                state=mapping.get("State", "unknown"),
-                result=mapping.get("LastProcessingResult", ""),
-                is_latest=not latest or latest == arn,
+                stream_view=view,
+                mapping=mapping.get("State", "unknown"),
+                last_result=mapping.get("LastProcessingResult", ""),
+                reads_latest_stream=not latest or latest == arn,
             )
         )
     return sorted(found, key=lambda table: table.name)
 
 
 def _stream(aws: Aws, table: str) -> tuple[str, str]:
-    """View type and ARN of the table's stream; empty where they are not to be had."""
+    """The view type and ARN of the table's stream; empty if they are not available."""
     try:
         described = aws.dynamodb.describe_table(TableName=table)["Table"]
-    except (BotoCoreError, ClientError):  # not our account's, or not ours to read: the mapping is what counts
+    except (BotoCoreError, ClientError):  # of another account, or forbidden: the mapping is what counts
         return "", ""
     stream = described.get("StreamSpecification")
     if not (stream and stream.get("StreamEnabled")):
@@ -135,7 +135,7 @@ def _stream(aws: Aws, table: str) -> tuple[str, str]:
 
 
 def _metrics(aws: Aws, parts: Pipeline) -> tuple[float | None, float | None]:
-    """Milliseconds that the Lambda is behind, seconds that the oldest message waits."""
+    """The Lambda's iterator age (milliseconds) and the age of the oldest message (seconds)."""
     queries = [
         _query("oldest", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", parts.queue.split("/")[-1])
     ]
@@ -148,7 +148,7 @@ def _metrics(aws: Aws, parts: Pipeline) -> tuple[float | None, float | None]:
             StartTime=now - _NEWEST_METRICS,
             EndTime=now + timedelta(seconds=_PERIOD),
         )
-    except (BotoCoreError, ClientError):  # no permission, or an emulator without it: not known
+    except (BotoCoreError, ClientError):  # forbidden, or an emulator without metrics
         return None, None
     newest = {
         each["Id"]: max(zip(each["Timestamps"], each["Values"], strict=True))[1]

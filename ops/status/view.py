@@ -1,4 +1,4 @@
-"""How the status looks: one screen."""
+"""How the status looks: it fits on one screen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ops.console.terminal import age, bound, printable
+from ops.console.terminal import age, bound
 
 if TYPE_CHECKING:
     from ops.console.terminal import Output
@@ -19,9 +19,9 @@ _CAPS = (40, 18, 10, 40)
 
 
 def print_status(output: Output, status: Status, most_behind: float) -> None:
-    """The whole screen."""
-    moment = datetime.fromtimestamp(status.at, UTC)
-    output.line(Text("replicator", style="bold"), f"  {moment:%Y-%m-%d %H:%M:%S} UTC")
+    """Prints the status. A stage may be `most_behind` seconds behind."""
+    time = datetime.fromtimestamp(status.at, UTC)
+    output.line(Text("replicator", style="bold"), f"  {time:%Y-%m-%d %H:%M:%S} UTC")
     output.line()
     _print_source(output, status)
     queue = status.queue
@@ -48,7 +48,7 @@ def print_status(output: Output, status: Status, most_behind: float) -> None:
         return
     output.line(Text("Not well:", style="bold red"))
     for problem in problems:
-        output.line(f"- {printable(problem)}")
+        output.line(f"- {problem}")
 
 
 def _print_source(output: Output, status: Status) -> None:
@@ -65,7 +65,7 @@ def _print_source(output: Output, status: Status) -> None:
 
 
 def _row(table: Table) -> tuple[str, ...]:
-    return (table.name, table.view or _UNKNOWN, table.state, table.result or _UNKNOWN)
+    return (table.name, table.stream_view or _UNKNOWN, table.mapping, table.last_result or _UNKNOWN)
 
 
 def _age(seconds: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.console.terminal import Output
-from ops.logs.entries import entry_of, line_of
+from ops.logs.entries import line_of
 from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
 from ops.queues.peek import print_message
@@ -140,7 +140,7 @@ def logs() -> None:
     for after, group, text in LOG:
         event = Event(round(NOW * 1000) + after, group, "s", text)
         source = "lambda" if group.startswith("/") else group
-        Output().print(line_of(event, entry_of(text), source, 7))
+        Output().print(line_of(event, source, 7))
 
 
 LOOKS: list[Callable[[], None]] = [

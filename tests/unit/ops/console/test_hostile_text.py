@@ -9,7 +9,7 @@ import pytest
 
 from ops.console.exit_status import warn
 from ops.console.terminal import Output
-from ops.logs.entries import entry_of, line_of
+from ops.logs.entries import line_of
 from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
 from ops.queues.peek import print_message
@@ -68,7 +68,6 @@ def test_letters(
     Output().print(
         line_of(
             Event(0, "g", "s", json.dumps({"message": NASTY, "level": NASTY, NASTY: NASTY})),
-            entry_of(json.dumps({"message": NASTY, "level": NASTY, NASTY: NASTY})),
             NASTY,
             9,
         )

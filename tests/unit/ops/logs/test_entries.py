@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import logging
 
-from ops.logs.entries import data_of, entry_of, line_of
+from ops.logs.entries import data_of, line_of
 from ops.logs.events import Event
 from shared.logs import configure
 
 
 def shown(text: str, source: str = "lambda") -> str:
     event = Event(1588268842395, "/aws/lambda/f", "s", text)
-    return line_of(event, entry_of(text), source, 6).plain
+    return line_of(event, source, 6).plain
 
 
 def test_a_line_of_ours() -> None:
@@ -54,7 +54,7 @@ def test_other_lines() -> None:
 def test_for_scripts() -> None:
     """The same parts by name."""
     text = '{"level":"INFO","logger":"w","time":"x","message":"m","changes":3}'
-    assert data_of(Event(1588268842395, "g", "s", text), entry_of(text)) == {
+    assert data_of(Event(1588268842395, "g", "s", text)) == {
         "time": "2020-04-30T17:47:22.395+00:00",
         "group": "g",
         "stream": "s",
@@ -62,4 +62,4 @@ def test_for_scripts() -> None:
         "message": "m",
         "fields": {"changes": 3},
     }
-    assert data_of(Event(0, "g", "s", "START"), entry_of("START"))["level"] is None
+    assert data_of(Event(0, "g", "s", "START"))["level"] is None

@@ -50,20 +50,20 @@ def test_what_is_not_known_is_no_problem(unknown: dict[str, Any]) -> None:
         ({"dead_letters": 1200}, "1,200 dead letters wait: see replicator dlq list."),
         ({"tables": []}, "The function producer reads no table: it has no event source mapping."),
         (
-            {"tables": [replace(TABLE, state="Disabled")]},
+            {"tables": [replace(TABLE, mapping="Disabled")]},
             "The event source mapping of the table orders is Disabled.",
         ),
         (
-            {"tables": [replace(TABLE, result="PROBLEM: Function call failed")]},
+            {"tables": [replace(TABLE, last_result="PROBLEM: Function call failed")]},
             "The Lambda's last invocation for the table orders failed: PROBLEM: Function call failed.",
         ),
-        ({"tables": [replace(TABLE, view="off")]}, "The table orders has no stream."),
+        ({"tables": [replace(TABLE, stream_view="off")]}, "The table orders has no stream."),
         (
-            {"tables": [replace(TABLE, view="KEYS_ONLY")]},
+            {"tables": [replace(TABLE, stream_view="KEYS_ONLY")]},
             "The stream of the table orders has no new images: it is KEYS_ONLY.",
         ),
         (
-            {"tables": [replace(TABLE, is_latest=False)]},
+            {"tables": [replace(TABLE, reads_latest_stream=False)]},
             "The event source mapping of the table orders reads a stream that the table has no more.",
         ),
         (
