@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.config.items import ItemError, read_items
-from ops.config.preview import change_of, preview
 from ops.config.report import Report
+from ops.config.sample import ItemError, change_of, preview, read_items
 from ops.config.summary import entries_of, entry_of
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import WILDCARD, Replication
@@ -21,7 +20,7 @@ from writer.mapping.problems import MappingError
 from writer.mapping.rules import Rules
 
 if TYPE_CHECKING:
-    from ops.config.preview import Preview
+    from ops.config.sample import Preview
 
 _File = Annotated[
     Path,

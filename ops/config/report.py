@@ -13,7 +13,7 @@ from ops.console.terminal import Output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ops.config.preview import Preview
+    from ops.config.sample import Preview
     from ops.config.summary import Entry
     from shared.errors import PoisonError
 

@@ -71,7 +71,7 @@ class Selection:
     @property
     def is_all(self) -> bool:
         """Whether there is no condition."""
-        return not self.ids and self.table is None and self.key is None and self.code is None
+        return self == Selection()
 
     @property
     def whole_ids(self) -> bool:
@@ -85,13 +85,12 @@ class Selection:
 
     def matches(self, letter: Letter) -> bool:
         """Whether this letter is selected."""
-        if self.ids and not any(letter.id.startswith(each) for each in self.ids):
-            return False
-        if self.table is not None and letter.table != self.table:
-            return False
-        if self.code is not None and letter.code != self.code:
-            return False
-        return self.key is None or any(key_matches(self.key, key) for key in _keys(letter))
+        return (
+            (not self.ids or letter.id.startswith(tuple(self.ids)))
+            and self.table in (None, letter.table)
+            and self.code in (None, letter.code)
+            and (self.key is None or any(key_matches(self.key, key) for key in _keys(letter)))
+        )
 
 
 def selection_to_change(

@@ -1,4 +1,4 @@
-"""Reads the state of a pipeline from AWS and the writers. It guesses nothing: the unknown is None or empty."""
+"""Reads a pipeline's state from AWS and the writers. Never guesses: what is unknown is None or empty."""
 
 from __future__ import annotations
 

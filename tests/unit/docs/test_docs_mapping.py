@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.paths import ROOT
-from ops.config.preview import VERSION, change_of
+from ops.config.sample import VERSION, change_of
 from ops.config.summary import as_json
 from shared.change import Change, Op
 from shared.errors import PoisonError

@@ -1,14 +1,14 @@
-"""What becomes of an item, decided by the code that the writer runs. Pure."""
+"""The items of `--sample`, and what the code that the writer runs makes of each. Pure."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bson import CodecOptions, decode
 from bson.codec_options import DatetimeConversion
 
-from ops.config.items import ItemError
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.errors import PoisonError
@@ -18,13 +18,20 @@ from writer.mongodb.guard import document_filter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ops.config.items import Item
     from writer.mapping.rules import Rules
+
+Item = dict[str, Any]
+"""An item's AttributeValues, unchecked."""
 
 VERSION = "<version>"
 """Stands for a document's version, which only the stream can give."""
 
+_KINDS = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "BOOL", "NULL"})
 _OPTIONS = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+
+
+class ItemError(Exception):
+    """The text holds no item. The message says why, and what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,26 @@ class Preview:
     document: Mapping[str, Any] | None = None
     found_by: Mapping[str, Any] | None = None
     poison: PoisonError | None = None
+
+
+def read_items(text: str) -> list[Item]:
+    """Reads what `get-item`, `query` or `scan` print, an item alone, or a list of either.
+
+    Raises:
+        ItemError: the text is not JSON, or holds no items.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        empty = "it is empty, as `get-item` prints nothing where there is no item"
+        raise ItemError(f"it is not JSON: {error}" if text.strip() else empty) from error
+    try:
+        items = _items(content)
+    except RecursionError:
+        raise ItemError("it is nested too deep") from None
+    if not items:
+        raise ItemError("it holds no item")
+    return items
 
 
 def change_of(table: str, key: Iterable[str], item: Item) -> Change:
@@ -85,3 +112,24 @@ def preview(rules: Rules, change: Change) -> Preview:
     document[target.metadata_field]["v"] = VERSION
     found_by = document_filter(target, image.shard) if image.shard else None
     return Preview(target.database, target.collection, document, found_by)
+
+
+def _items(content: Any) -> list[Item]:
+    if isinstance(content, list):
+        return [item for element in content for item in _items(element)]
+    if not isinstance(content, dict):
+        raise ItemError('an item is expected, such as {"id": {"N": "1"}}')
+    if isinstance(content.get("Items"), list):
+        return _items(content["Items"])
+    inner = content.get("Item")
+    if isinstance(inner, dict) and not _is_value(inner):
+        return [inner]
+    return [content]
+
+
+def _is_value(content: dict[str, Any]) -> bool:
+    """Whether this is an AttributeValue, not an item whose only attribute has the name of a type."""
+    if len(content) != 1:
+        return False
+    ((kind, value),) = content.items()
+    return kind in _KINDS and not (isinstance(value, dict) and len(value) == 1 and value.keys() <= _KINDS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops.config.items import ItemError, read_items
+from ops.config.sample import ItemError, read_items
 
 ONE: dict[str, Any] = {"id": {"N": "1"}}
 TWO: dict[str, Any] = {"id": {"N": "2"}, "m": {"M": {"x": {"S": "y"}}}}
