@@ -14,13 +14,14 @@ from ops.config.report import Report
 from ops.config.sample import ItemError, change_of, preview, read_items
 from ops.config.summary import entries_of, entry_of
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import WILDCARD, Replication
+from writer.mapping.model import WILDCARD
 from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
 from writer.mapping.rules import Rules
 
 if TYPE_CHECKING:
     from ops.config.sample import Preview
+    from writer.mapping.model import Replication
 
 _File = Annotated[
     Path,
@@ -91,7 +92,8 @@ def command(  # noqa: PLR0913 - one parameter per option
 def _check(report: Report, text: str, table: str | None, sample: Path | None, key: list[str]) -> None:
     try:
         replication = parse_replication(text, report.file)
-        rules = _rules(replication, report.database)
+        sys.path.insert(0, str(Path.cwd()))
+        rules = Rules(replication, load_hooks(replication), report.database)
     except MappingError as error:
         report.mistakes = error.mistakes
         return
@@ -104,11 +106,6 @@ def _check(report: Report, text: str, table: str | None, sample: Path | None, ke
         report.previews = _previews(rules, table, sample, key)
     report.entries = [entry_of(rules, replication, table)] if table else every
     report.has_others = not table and WILDCARD not in replication.tables
-
-
-def _rules(replication: Replication, database: str) -> Rules:
-    sys.path.insert(0, str(Path.cwd()))
-    return Rules(replication, load_hooks(replication), database)
 
 
 def _only_table(replication: Replication) -> str:

@@ -53,7 +53,7 @@ class Report:
             {
                 "name": entry.name,
                 "entry": entry.by or None,
-                **self._place(entry),
+                **self._target(entry),
                 "settings": rule_data(entry.rule),
             }
             for entry in self.entries
@@ -62,13 +62,13 @@ class Report:
             data["items"] = [self._preview_data(preview) for preview in self.previews]
         return data
 
-    def _place(self, found: Entry | Preview) -> dict[str, Any]:
+    def _target(self, found: Entry | Preview) -> dict[str, Any]:
         if found.poison is not None:
             return {"parked": {"code": found.poison.code, "reason": found.poison.reason}}
         return {"database": found.database or self.database or None, "collection": found.collection}
 
     def _preview_data(self, preview: Preview) -> dict[str, Any]:
-        data = self._place(preview)
+        data = self._target(preview)
         if preview.poison is None:
             data["document"] = None if preview.document is None else as_json(preview.document)
         if preview.found_by is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,6 @@ from rich.text import Text
 from ops.console.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ops.logs.events import Event
 
 _OWN = ("time", "level", "logger", "message", "error")
@@ -28,63 +25,38 @@ def line_of(event: Event, source: str, width: int) -> Text:
         source: a short name of its log group.
         width: the columns for the source.
     """
-    entry = _parsed(event.text)
+    data = data_of(event)
+    level = data["level"] or ""
     time = datetime.fromtimestamp(event.at / 1000, UTC)
     parts = Text(f"{time:%Y-%m-%d %H:%M:%S}.{event.at % 1000:03d}  ", style="dim")
     parts.append(f"{source:<{width}}  ", style="cyan")
-    parts.append(f"{entry.level:<7}  ", style=_STYLES.get(entry.level, ""))
-    parts.append(printable(entry.message), style="bold" if entry.level else "")
-    for name, value in entry.fields.items():
+    parts.append(f"{level:<7}  ", style=_STYLES.get(level, ""))
+    parts.append(printable(data["message"]), style="bold" if level else "")
+    for name, value in data["fields"].items():
         parts.append(f"  {name}=", style="dim")
         parts.append(printable(_shown(value)))
-    for line in entry.error.splitlines():
+    for line in data.get("error", "").splitlines():
         parts.append(f"\n    {printable(line)}", style="red")
     return parts
 
 
 def data_of(event: Event) -> dict[str, Any]:
-    """The event as a JSON object."""
-    entry = _parsed(event.text)
-    time = datetime.fromtimestamp(event.at / 1000, UTC)
-    data = {
-        "time": time.isoformat(timespec="milliseconds"),
-        "group": event.group,
-        "stream": event.stream,
-        "level": entry.level or None,
-        "message": entry.message,
-        "fields": dict(entry.fields),
-    }
-    return data | ({"error": entry.error} if entry.error else {})
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """The parts of an event's text.
-
-    Attributes:
-        level: the level, such as WARNING; empty: the line is not one of ours.
-        message: the message, or the whole line.
-        fields: all other fields.
-        error: a traceback of several lines, or empty.
-    """
-
-    level: str
-    message: str
-    fields: Mapping[str, Any]
-    error: str = ""
-
-
-def _parsed(text: str) -> _Entry:
-    """Reads a JSON object of ours, or any line."""
+    """The event as a JSON object. A line that is not one of ours is its message, without a level."""
     try:
-        content = json.loads(text)
+        content = json.loads(event.text)
     except (ValueError, RecursionError):
         content = None
     if not (isinstance(content, dict) and "message" in content):
-        return _Entry("", text, {})
-    fields = {name: value for name, value in content.items() if name not in _OWN}
-    level, error = content.get("level"), content.get("error")
-    return _Entry(str(level or ""), str(content["message"]), fields, str(error or ""))
+        content = {"message": event.text}
+    data = {
+        "time": datetime.fromtimestamp(event.at / 1000, UTC).isoformat(timespec="milliseconds"),
+        "group": event.group,
+        "stream": event.stream,
+        "level": str(content.get("level") or "") or None,
+        "message": str(content["message"]),
+        "fields": {name: value for name, value in content.items() if name not in _OWN},
+    }
+    return data | ({"error": str(content["error"])} if content.get("error") else {})
 
 
 def _shown(value: Any) -> str:

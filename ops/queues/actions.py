@@ -68,7 +68,7 @@ class Redrive:
         Raises:
             CommandError: a call failed. What was sent and not deleted is sent again by the next redrive.
         """
-        wanted: dict[str, Letter] = {}
+        entries: list[dict[str, Any]] = []
         for letter in letters:
             digest = hashlib.blake2b(letter.body.encode(), digest_size=16).digest()
             if letter.unreadable and not self._force:
@@ -76,25 +76,24 @@ class Redrive:
             elif digest in self._sent:  # or this would never end
                 outcome.kept[letter.id] = f"came back at once, or was there twice: {letter.reason}"
             else:
-                wanted[letter.id] = letter
                 self._sent.add(digest)
-        sent = self._send(wanted, outcome)
+                entries.append(
+                    {
+                        "Id": letter.id,
+                        "MessageBody": letter.body,
+                        "MessageGroupId": letter.lane,
+                        "MessageDeduplicationId": uuid.uuid4().hex,
+                    }
+                )
+        sent = self._send(entries, outcome)
         failed = browser.delete(sent)
         outcome.kept |= {
             each: f"was sent, and could not be deleted ({code})" for each, code in failed.items()
         }
         outcome.done += len(sent) - len(failed)
 
-    def _send(self, letters: dict[str, Letter], outcome: Outcome) -> list[str]:
-        entries: list[dict[str, Any]] = [
-            {
-                "Id": each.id,
-                "MessageBody": each.body,
-                "MessageGroupId": each.lane,
-                "MessageDeduplicationId": uuid.uuid4().hex,
-            }
-            for each in letters.values()
-        ]
+    def _send(self, entries: list[dict[str, Any]], outcome: Outcome) -> list[str]:
+        """Sends the entries, and returns the ids of those that SQS accepted."""
         sent = []
         for batch in batches(entries, entry_size, self._limit):
             request: Any = batch

@@ -28,7 +28,7 @@ UNSAID = "not-said"
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message.
+    """A message.
 
     Attributes:
         id: the SQS message id.

@@ -29,8 +29,6 @@ from ops.queues.view import change_data, print_change
 from shared.batches import MAX_ENTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from types_boto3_sqs import SQSClient
 
     from ops.queues.dead_letters import Letter
@@ -133,7 +131,7 @@ def _receive_dead_letters(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
         return [letter for letters in browser.selected(Selection(), limit) for letter in letters]
 
 
-def _data(letter: Letter) -> Mapping[str, Any]:
+def _data(letter: Letter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "group": letter.lane,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ops.queues.dead_letters import Letter
+    from shared.envelope import Rejected
 
 _HEADER = ("ID", "AGE", "CODE", "TABLE", "KEY", "SEQUENCE", "REASON")
 _CAPS = (8, 4, 16, 14, 14, 14)
@@ -61,7 +62,7 @@ def letter_data(letter: Letter) -> dict[str, Any]:
     }
 
 
-def change_data(entry: Any) -> dict[str, Any]:
+def change_data(entry: Change | Rejected) -> dict[str, Any]:
     """A change as a JSON object; one that cannot be read is as it came."""
     if not isinstance(entry, Change):
         return {"unreadable": entry.reason, "as_it_came": entry.encoded.decode(errors="backslashreplace")}
@@ -104,7 +105,7 @@ def print_letter(letter: Letter, now: float) -> None:
         output.print(Text(letter.text))
 
 
-def print_change(output: Output, entry: Any, *, documents: bool = True) -> None:
+def print_change(output: Output, entry: Change | Rejected, *, documents: bool = True) -> None:
     """Prints one change."""
     if not isinstance(entry, Change):
         output.line(Text(f"not readable: {entry.reason}", style="red"))

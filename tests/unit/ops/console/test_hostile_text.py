@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ops.config.report import Report
 from ops.console.exit_status import warn
 from ops.console.terminal import Output
 from ops.logs.entries import line_of
@@ -78,6 +79,14 @@ def test_letters(
     assert "\x1b]" not in printed
     assert "\x1b[2J" not in printed
     assert terminal or "\x1b" not in printed
+
+
+def test_mistakes_of_a_mapping(capsys: pytest.CaptureFixture[str]) -> None:
+    """They quote what the file says."""
+    Report("r.yaml", "", mistakes=[NASTY]).print()
+    printed = capsys.readouterr().out
+    assert "owned" in printed
+    assert not set(printed) & set("\x07\x1b\u009b\u202e\r")
 
 
 def test_a_listing_has_one_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
