@@ -1,4 +1,4 @@
-"""`replicator`: the command line. A command is a module here, and a line below."""
+"""`replicator`: the command line. Each command is a module of this package, and a line below."""
 
 from __future__ import annotations
 
