@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import signal
 import sys
-from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 import typer
 
@@ -17,7 +17,6 @@ from ops.console.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
 P = ParamSpec("P")
 
@@ -39,7 +38,7 @@ def exits_with_status(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        before = signal.signal(signal.SIGTERM, _terminated)
+        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         try:
             command(*args, **kwargs)
         except CommandError as error:
@@ -56,7 +55,3 @@ def exits_with_status(command: Callable[P, None]) -> Callable[P, None]:
 def warn(text: str) -> None:
     """Prints a line to standard error."""
     typer.echo(printable(text), err=True)
-
-
-def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)

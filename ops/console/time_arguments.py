@@ -13,11 +13,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_time(text: str, now: float) -> int:
-    """Reads a duration before now (``90s``, ``15m``, ``1h30m``, ``2d``) or an ISO 8601 time.
+    """Reads a duration before `now` (``90s``, ``15m``, ``1h30m``, ``2d``) or an ISO 8601 time.
 
-    Args:
-        text: as typed.
-        now: seconds since the epoch.
+    `now` is in seconds since the epoch, the result in milliseconds.
 
     Raises:
         CommandError: it is neither.

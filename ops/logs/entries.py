@@ -18,13 +18,7 @@ _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG":
 
 
 def line_of(event: Event, source: str, width: int) -> Text:
-    """One line: time, source, level, message, fields; below it the traceback, if there is one.
-
-    Args:
-        event: the event.
-        source: a short name of its log group.
-        width: the columns for the source.
-    """
+    """One line: time, source in `width` columns, level, message, fields; below it a traceback, if any."""
     data = data_of(event)
     level = data["level"] or ""
     time = datetime.fromtimestamp(event.at / 1000, UTC)

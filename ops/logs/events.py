@@ -40,13 +40,7 @@ class Event:
 
 
 def merged(logs: LogsClient, groups: Iterable[str], start: int, end: int) -> Iterator[Event]:
-    """The events of all groups.
-
-    Args:
-        logs: the client.
-        groups: the names of the log groups.
-        start: the earliest time, milliseconds since the epoch.
-        end: the latest time, milliseconds since the epoch.
+    """The events of all groups from `start` to `end`, both milliseconds since the epoch and included.
 
     Raises:
         CommandError: a group does not exist, or cannot be read.

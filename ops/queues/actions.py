@@ -46,12 +46,7 @@ class Redrive:
     """Sends letters to the queue, then deletes them."""
 
     def __init__(self, sqs: SQSClient, queue_url: str, *, force: bool) -> None:
-        """Reads the queue's limit; sends nothing yet.
-
-        Args:
-            sqs: the client.
-            queue_url: the queue to send to.
-            force: whether to send what would be parked again.
+        """Reads the queue's size limit. With `force`, letters that would be parked again are redriven, too.
 
         Raises:
             CommandError: there is no such queue, or it cannot be read.

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from types_boto3_sqs import SQSClient
 
-    from ops.queues.dead_letters import Letter
-
 _JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 app = typer.Typer(
@@ -111,12 +109,8 @@ def show_letter(
     """
     aws = Aws()
     url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
-    found: list[Letter] = []
     with QueueBrowser(aws.sqs, url) as browser:
-        for letters in browser.selected(Selection(ids=[message])):
-            found += letters
-            if len(found) > 1:
-                break
+        found = [each for letters in browser.selected(Selection(ids=[message]), 2) for each in letters]
     if not found:
         warn(f"There is no dead letter {message}, or it is in somebody else's hands.")
         raise typer.Exit(FOUND)

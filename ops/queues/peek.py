@@ -145,13 +145,9 @@ def _data(letter: Letter) -> dict[str, Any]:
 
 
 def print_message(letter: Letter, most: int, now: float, *, documents: bool) -> None:
-    """Prints one message.
+    """Prints one message: its first changes, or all of them with their `documents`.
 
-    Args:
-        letter: the message.
-        most: how many receives SQS allows; 0: any number.
-        now: seconds since the epoch.
-        documents: whether to print all changes, with their documents.
+    `most` is how many receives SQS allows (0: any number), `now` is in seconds since the epoch.
     """
     output = Output()
     of = f" of {most}" if most else ""

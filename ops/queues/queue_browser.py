@@ -9,6 +9,7 @@ visible again at the end, also after an error or Ctrl-C. A process that dies lea
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -65,18 +66,15 @@ class QueueBrowser:
         Raises:
             CommandError: the queue cannot be read.
         """
-        left = limit
+        left = limit or sys.maxsize
         found: set[str] = set()
         for batch in self.batches():
             letters = [each for each in batch if selection.matches(each)][:left]
             if letters:
                 yield letters
-            if left is not None:
-                left -= len(letters)
-                if left <= 0:
-                    return
+            left -= len(letters)
             found.update(letter.id for letter in letters)
-            if selection.whole_ids and found.issuperset(selection.ids):
+            if not left or (selection.whole_ids and found.issuperset(selection.ids)):
                 return
 
     def batches(self) -> Iterator[list[Letter]]:
@@ -136,11 +134,7 @@ class QueueBrowser:
         return failed
 
     def report_unseen(self, expected: int) -> None:
-        """Warns if letters were not seen, so that nobody takes a part for the whole.
-
-        Args:
-            expected: about how many letters there were at the start.
-        """
+        """Warns if fewer letters were seen than `expected`, so that nobody takes a part for the whole."""
         seen = len(self._seen)
         if self._stopped_early:
             warn(f"Ended after {seen:,} letters, for it took too long. Run it again for the rest.")

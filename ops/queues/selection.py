@@ -113,11 +113,9 @@ def selection_to_change(
 
 
 def key_matches(wanted: str, key: Mapping[str, Any]) -> bool:
-    """Whether a key is the one that a person typed.
+    """Whether a key, as wire values by attribute name, is the `wanted` one.
 
-    Args:
-        wanted: the key as a JSON object, or one of its values: ``{"id":3}``, ``3`` or ``customer#1``.
-        key: wire values by attribute name.
+    A person types the key as a JSON object, or one of its values: ``{"id":3}``, ``3`` or ``customer#1``.
     """
     try:
         parsed = json.loads(wanted)

@@ -30,12 +30,7 @@ _PERIOD = 60
 
 
 def read_status(aws: Aws, parts: Pipeline, writers: Iterable[str]) -> Status:
-    """Reads everything.
-
-    Args:
-        aws: the clients.
-        parts: the pipeline.
-        writers: the URLs of the writers' status servers.
+    """Reads everything; `writers` are the URLs of their status servers.
 
     Raises:
         CommandError: the queues or the function do not exist, or cannot be reached.
@@ -136,15 +131,14 @@ def _stream(aws: Aws, table: str) -> tuple[str, str]:
 
 def _metrics(aws: Aws, parts: Pipeline) -> tuple[float | None, float | None]:
     """The Lambda's iterator age (milliseconds) and the age of the oldest message (seconds)."""
-    queries = [
-        _query("oldest", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", parts.queue.split("/")[-1])
-    ]
+    name = parts.queue.split("/")[-1]
+    wanted = [("oldest", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name)]
     if parts.function:
-        queries.append(_query("iterator", "AWS/Lambda", "IteratorAge", "FunctionName", parts.function))
+        wanted.append(("iterator", "AWS/Lambda", "IteratorAge", "FunctionName", parts.function))
     now = datetime.now(UTC)
     try:
         answer = aws.cloudwatch.get_metric_data(
-            MetricDataQueries=queries,
+            MetricDataQueries=[_query(*each) for each in wanted],
             StartTime=now - _NEWEST_METRICS,
             EndTime=now + timedelta(seconds=_PERIOD),
         )

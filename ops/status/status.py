@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -70,11 +71,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     aws = Aws()
     parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url, function))
-    writers = writer or []
-
-    def read() -> Status:
-        return read_status(aws, parts, writers)
-
+    read = functools.partial(read_status, aws, parts, writer or [])
     if not watch:
         status = read()
         _print(status, max_behind, as_json=as_json)
