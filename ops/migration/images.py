@@ -25,7 +25,7 @@ Key = dict[str, Any]
 """The key attributes of an item, in the same notation."""
 
 
-class Copied(Change):
+class CopiedItem(Change):
     """An item as it was when it was read. It has no place in a stream; `sequence` is its whole version.
 
     That of a copied item is the lowest, so that every change wins, whatever the order.
@@ -41,7 +41,7 @@ class Copied(Change):
 
 def copied(
     table: str, key: Mapping[str, str], item: Mapping[str, Any], at: int, version: str = BACKFILL
-) -> Copied:
+) -> CopiedItem:
     """An item as a change.
 
     Args:
@@ -60,7 +60,7 @@ def copied(
             raise PoisonError("bad-key", f"the item has no attribute {name!r}, which is of the table's key")
         if kind not in item[name]:
             raise PoisonError("bad-key", f"the item's key attribute {name!r} is not of type {kind}")
-    return Copied(
+    return CopiedItem(
         table=table,
         stream="",
         sequence=version,
@@ -73,7 +73,7 @@ def copied(
     )
 
 
-def write_of(table: Table, change: Copied) -> Write | None:
+def write_of(table: Table, change: CopiedItem) -> Write | None:
     """The guarded write of a copied item, under the rules of its table.
 
     Returns:
@@ -122,7 +122,7 @@ def key_of_id(table: Table, key: Mapping[str, str], document_id: Any) -> Key | N
         back = locate(table, copied(table.name, key, found, 0)).document_id
     except PoisonError:
         return None
-    return found if _looks_like(back, document_id) else None
+    return found if _same_shape(back, document_id) else None
 
 
 def _attribute_value(kind: str, value: Any) -> dict[str, Any] | None:
@@ -135,7 +135,7 @@ def _attribute_value(kind: str, value: Any) -> dict[str, Any] | None:
     return found if kind in found else None
 
 
-def _looks_like(one: Any, other: Any) -> bool:
+def _same_shape(one: Any, other: Any) -> bool:
     """Whether MongoDB takes them for the same `_id`, up to the types of numbers."""
     if isinstance(one, dict) and isinstance(other, dict):
         return list(one) == list(other)

@@ -19,11 +19,11 @@ from rich.text import Text
 
 from ops.console.progress import Progress, console, duration
 from ops.migration import settings
-from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Part, segments, unlike
+from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Part, mismatch, segments
 from ops.migration.backfill.copier import Copier, ExportedFiles, Rejects, Segments
 from ops.migration.retry import Retry
 from ops.migration.source.export import Bucket, Export, Folder
-from ops.migration.source.live import mappings_of, warning_of, what_an_export_missed, what_is_missing
+from ops.migration.source.live import export_problem, list_mappings, replication_problem, replication_warning
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader
 from ops.migration.verify.findings import opened
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ops.migration.backfill.copier import Parts
     from ops.migration.settings import Settings
     from ops.migration.source.export import Manifest
-    from ops.migration.source.live import Mapping
+    from ops.migration.source.live import EventSourceMapping
     from ops.migration.source.table import Source
     from ops.migration.store import Store
 
@@ -164,26 +164,26 @@ class _NotLiveError(Exception):
 
 async def _main(setting: Settings, options: _Options) -> settings.Ending:
     name = setting.table.name
-    with Progress(name, quiet=options.as_json) as telling:
+    with Progress(name, quiet=options.as_json) as progress:
         async with contextlib.AsyncExitStack() as resources:
-            patience = Retry(telling.say)
+            retry = Retry(progress.say)
             store = await resources.enter_async_context(setting.store())
             client = await resources.enter_async_context(setting.aws.client("dynamodb"))
-            reader = Reader(client, Pace(options.rcu), patience)
+            reader = Reader(client, Pace(options.rcu), retry)
             source = await reader.describe(name)
-            await patience.until_done(store.open)
+            await retry.until_done(store.open)
             export = manifest = None
             if options.from_export:
-                export = Export(await resources.enter_async_context(_files(setting, options)), patience)
+                export = Export(await resources.enter_async_context(_files(setting, options)), retry)
                 manifest = await export.manifest()
                 _check_table(manifest, source)
             try:
-                await _check_live(setting, options, source, manifest, telling)
+                await _check_live(setting, options, source, manifest, progress)
             except _NotLiveError as error:
                 console(errors=True).print(f"Not started: {error}", style="red")
                 return settings.Ending(3)
-            checkpoints = Checkpoints(store, patience)
-            checkpoint = await _checkpoint(checkpoints, setting, options, source, manifest, telling)
+            checkpoints = Checkpoints(store, retry)
+            checkpoint = await _checkpoint(checkpoints, setting, options, source, manifest, progress)
             if checkpoint.finished is None:
                 parts: Parts
                 if export is not None and manifest is not None:
@@ -193,8 +193,8 @@ async def _main(setting: Settings, options: _Options) -> settings.Ending:
                     parts = Segments(
                         reader, source, number, consistent=options.consistent, most=options.page_size
                     )
-                telling.total = (manifest.items or 0) if manifest else source.items
-                telling.before = checkpoint.counts.read
+                progress.total = (manifest.items or 0) if manifest else source.items
+                progress.before = checkpoint.counts.read
                 rejects = resources.enter_context(opened(options.rejects, "--rejects", "a"))
                 copier = Copier(
                     parts,
@@ -202,13 +202,13 @@ async def _main(setting: Settings, options: _Options) -> settings.Ending:
                     source.key,
                     store,
                     checkpoints,
-                    patience,
+                    retry,
                     Rejects(rejects, name),
-                    lambda counts: telling.done(counts.read),
+                    lambda counts: progress.done(counts.read),
                 )
                 loops = _FILE_LOOPS if manifest else len(checkpoint.parts)
                 await copier.run(checkpoint, loops)
-                await _sweep(store, patience, checkpoint)
+                await _sweep(store, retry, checkpoint)
     return _ending(setting, options, checkpoint)
 
 
@@ -218,7 +218,7 @@ def _check_table(manifest: Manifest, source: Source) -> None:
 
 
 async def _check_live(
-    setting: Settings, options: _Options, source: Source, manifest: Manifest | None, telling: Progress
+    setting: Settings, options: _Options, source: Source, manifest: Manifest | None, progress: Progress
 ) -> None:
     """Makes sure that no change is lost while the copy is made.
 
@@ -226,26 +226,26 @@ async def _check_live(
         _NotLiveError: some could be.
     """
     now = datetime.now(UTC)
-    mappings: list[Mapping] = []
+    mappings: list[EventSourceMapping] = []
     if not options.no_live:
         async with setting.aws.client("lambda") as client:
             try:
-                mappings = await mappings_of(client, source)
+                mappings = await list_mappings(client, source)
             except TransientError as error:  # the SDK has tried again already
                 raise _NotLiveError(
                     f"{error}. Try again, or give --no-live if you know that it is on"
                 ) from error
-        if missing := what_is_missing(source, mappings):
+        if missing := replication_problem(source, mappings):
             raise _NotLiveError(f"{missing}. (--no-live copies all the same.)")
-        if warning := warning_of(mappings, now):
-            telling.say(f"Warning: {warning}")
-    if manifest is not None and (gap := what_an_export_missed(manifest.taken, source, mappings, now)):
+        if warning := replication_warning(mappings, now):
+            progress.say(f"Warning: {warning}")
+    if manifest is not None and (gap := export_problem(manifest.taken, source, mappings, now)):
         if not options.accept_missed_deletes:
             raise _NotLiveError(
                 f"{gap}. Take a new export, or copy the table itself; or give --accept-missed-deletes, and "
                 "run verify and repair afterwards"
             )
-        telling.say(f"Warning: {gap}. Run verify and repair afterwards.")
+        progress.say(f"Warning: {gap}. Run verify and repair afterwards.")
 
 
 async def _checkpoint(  # noqa: PLR0913, PLR0917 - all that decides
@@ -254,7 +254,7 @@ async def _checkpoint(  # noqa: PLR0913, PLR0917 - all that decides
     options: _Options,
     source: Source,
     manifest: Manifest | None,
-    telling: Progress,
+    progress: Progress,
 ) -> Checkpoint:
     """The one to go on with, or a new one.
 
@@ -269,31 +269,31 @@ async def _checkpoint(  # noqa: PLR0913, PLR0917 - all that decides
         checkpoint = Checkpoint(name, uuid.uuid4().hex, what, setting.digest, datetime.now(UTC), parts)
         await checkpoints.begin(checkpoint)
         return checkpoint
-    if why := unlike(before, what, setting.digest):
+    if why := mismatch(before, what, setting.digest):
         raise FatalError(why)
     if before.finished is not None:
         return before
     left = sum(not part.done for part in before.parts)
     kind = "files" if manifest else "segments"
-    telling.say(
+    progress.say(
         f"Going on with the backfill of {before.started:%Y-%m-%d %H:%M} UTC: {before.counts.read:,} items "
         f"are done, {left} of {len(before.parts)} {kind} are left."
     )
     if not manifest and len(before.parts) != options.segments:
-        telling.say(f"It began with {len(before.parts)} segments and keeps them: --segments has no effect.")
+        progress.say(f"It began with {len(before.parts)} segments and keeps them: --segments has no effect.")
     before.run = uuid.uuid4().hex
     await checkpoints.begin(before)
     return before
 
 
-async def _sweep(store: Store, patience: Retry, checkpoint: Checkpoint) -> None:
+async def _sweep(store: Store, retry: Retry, checkpoint: Checkpoint) -> None:
     """Removes what a killed run brought back of items that were deleted meanwhile.
 
     A run that dies between its insert and its second look at the tombstones leaves a document of an item that
     the next run does not find any more. The writers sweep, too, but look at the last hours only.
     """
     window = (datetime.now(UTC) - checkpoint.started).total_seconds() + _HOUR
-    await patience.until_done(lambda: store.sweep(window))
+    await retry.until_done(lambda: store.sweep(window))
 
 
 @contextlib.asynccontextmanager

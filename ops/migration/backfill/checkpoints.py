@@ -139,18 +139,18 @@ class Checkpoint:
 class Checkpoints:
     """The collection, for one table."""
 
-    def __init__(self, store: Store, patience: Retry) -> None:
+    def __init__(self, store: Store, retry: Retry) -> None:
         self._store = store
-        self._patience = patience
+        self._retry = retry
 
     async def load(self, table: str) -> Checkpoint | None:
         """The checkpoint of a table's backfill, if there is one."""
-        note = await self._patience.until_done(lambda: self._store.note(COLLECTION, table))
+        note = await self._retry.until_done(lambda: self._store.note(COLLECTION, table))
         return None if note is None else Checkpoint.of(note)
 
     async def begin(self, checkpoint: Checkpoint) -> None:
         """Writes it in place of the one that was there."""
-        await self._patience.until_done(lambda: self._store.keep(COLLECTION, checkpoint.note()))
+        await self._retry.until_done(lambda: self._store.keep(COLLECTION, checkpoint.note()))
 
     async def advance(self, checkpoint: Checkpoint, number: int, part: Part) -> None:
         """Takes down how far a part has come.
@@ -168,13 +168,13 @@ class Checkpoints:
 
     async def _amend(self, checkpoint: Checkpoint, changes: Mapping[str, Any]) -> None:
         where = {"_id": checkpoint.table, "run": checkpoint.run}
-        if not await self._patience.until_done(lambda: self._store.amend(COLLECTION, where, changes)):
+        if not await self._retry.until_done(lambda: self._store.amend(COLLECTION, where, changes)):
             raise FatalError(
                 f"another backfill of the table {checkpoint.table!r} has been started: this one ends"
             )
 
 
-def unlike(checkpoint: Checkpoint, source: str, rules: str) -> str | None:
+def mismatch(checkpoint: Checkpoint, source: str, rules: str) -> str | None:
     """Why a checkpoint cannot be gone on with; None: it can."""
     if checkpoint.source != source:
         return (

@@ -172,7 +172,7 @@ class Copier:
         key: Mapping[str, str],
         sink: Sink,
         checkpoints: Checkpoints,
-        patience: Retry,
+        retry: Retry,
         rejects: Rejects,
         done: Callable[[Counts], None],
     ) -> None:
@@ -184,7 +184,7 @@ class Copier:
             key: its key attributes and their types.
             sink: where it goes.
             checkpoints: where progress is noted.
-            patience: repeats what fails for the moment.
+            retry: repeats what fails for the moment.
             rejects: takes what cannot be copied.
             done: is told of each page that is done.
         """
@@ -193,7 +193,7 @@ class Copier:
         self._key = key
         self._sink = sink
         self._checkpoints = checkpoints
-        self._patience = patience
+        self._retry = retry
         self._rejects = rejects
         self._done = done
 
@@ -232,7 +232,7 @@ class Copier:
         counts = Counts(read=len(page.items), skipped=batch.skipped)
         for start in range(0, len(batch.writes), _BULK):
             some = batch.writes[start : start + _BULK]
-            outcome = await self._patience.until_done(lambda some=some: self._sink.apply(some))  # type: ignore[misc]
+            outcome = await self._retry.until_done(lambda some=some: self._sink.apply(some))  # type: ignore[misc]
             rejects += [
                 Reject(batch.keys[start + index], f"mongodb-{failure.code}", failure.reason)
                 for index, failure in outcome.failures.items()

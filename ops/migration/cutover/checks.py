@@ -42,7 +42,7 @@ def live_check(missing: str | None) -> Check:
     """Live replication.
 
     Args:
-        missing: what keeps changes from being replicated (`ops.migration.source.live.what_is_missing`).
+        missing: what keeps changes from being replicated (`ops.migration.source.live.replication_problem`).
     """
     if missing is None:
         return Check("live replication", Light.GREEN, "the stream is on, and a Lambda reads it")

@@ -25,7 +25,7 @@ from ops.migration.cutover.checks import (
     verify_check,
 )
 from ops.migration.retry import Retry
-from ops.migration.source.live import mappings_of, what_is_missing
+from ops.migration.source.live import list_mappings, replication_problem
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader, asked
 from ops.migration.verify.findings import COLLECTION
@@ -104,20 +104,20 @@ def command(  # noqa: PLR0913 - one parameter per option
 
 
 async def _main(setting: Settings, options: Options) -> settings.Ending:
-    patience, now = Retry(console(errors=True).print), datetime.now(UTC)
+    retry, now = Retry(console(errors=True).print), datetime.now(UTC)
     async with setting.store() as store, setting.aws.client("dynamodb") as client:
-        source = await Reader(client, Pace(), patience).describe(setting.table.name)
-        checkpoint = await Checkpoints(store, patience).load(source.name)
-        note = await patience.until_done(lambda: store.note(COLLECTION, source.name))
+        source = await Reader(client, Pace(), retry).describe(setting.table.name)
+        checkpoint = await Checkpoints(store, retry).load(source.name)
+        note = await retry.until_done(lambda: store.note(COLLECTION, source.name))
     checks: list[Check] = []
     function = ""
     try:
         async with setting.aws.client("lambda") as client:
-            mappings = await mappings_of(client, source)
+            mappings = await list_mappings(client, source)
     except (FatalError, TransientError) as error:
         checks.append(Check("live replication", Light.UNKNOWN, str(error)))
     else:
-        checks.append(live_check(what_is_missing(source, mappings)))
+        checks.append(live_check(replication_problem(source, mappings)))
         function = next((each.function for each in mappings if each.is_on), "")
     checks += [
         backfill_check(checkpoint, setting.digest),

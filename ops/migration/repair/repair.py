@@ -21,7 +21,7 @@ from ops.migration.verify.findings import opened, read_findings
 from ops.migration.verify.verify import Segments, Settle, line_of_key, verifier_of, workbench
 
 if TYPE_CHECKING:
-    from ops.migration.repair.repair_writes import Mended
+    from ops.migration.repair.repair_writes import Repair
     from ops.migration.settings import Settings
     from ops.migration.verify.verifier import Finding
 
@@ -83,27 +83,27 @@ def command(  # noqa: PLR0913 - one parameter per option
 
 async def _main(setting: Settings, options: Options) -> settings.Ending:
     counts: Counter[str] = Counter()
-    told: list[Mended] = []
+    told: list[Repair] = []
     with (
-        Progress(setting.table.name, quiet=options.as_json) as telling,
+        Progress(setting.table.name, quiet=options.as_json) as progress,
         tempfile.TemporaryDirectory() as scratch,
     ):
-        async with workbench(setting, Pace(options.rcu), telling) as bench:
+        async with workbench(setting, Pace(options.rcu), progress) as bench:
             report = options.report
             if report is None:
                 report = Path(scratch) / "report.jsonl"
                 with opened(report, "--report", "w") as file:
                     examples: list[Finding] = []
-                    verifier = verifier_of(bench, options.segments, options.settle, telling, file, examples)
+                    verifier = verifier_of(bench, options.segments, options.settle, progress, file, examples)
                     await verifier.everything()
-            mender = Repairer(bench.looker, bench.store, bench.patience, dry_run=options.dry_run)
+            repairer = Repairer(bench.lookup, bench.store, bench.retry, dry_run=options.dry_run)
             findings = read_findings(report, setting.table.name)
             while some := list(itertools.islice(findings, _TOGETHER)):
-                results = await mender.mend(some)
+                results = await repairer.repair(some)
                 counts.update(each.result for each in results)
                 notable = [each for each in results if each.reason]
                 told += notable[: _SHOWN - len(told)]
-                telling.done(0, f"{counts[Result.MENDED]:,} mended")
+                progress.done(0, f"{counts[Result.MENDED]:,} mended")
     is_done = not counts[Result.LEFT] and not (options.dry_run and counts[Result.MENDED])
 
     def show() -> None:
@@ -117,7 +117,7 @@ async def _main(setting: Settings, options: Options) -> settings.Ending:
     return settings.Ending(0 if is_done else 1, show)
 
 
-def print_found(setting: Settings, options: Options, counts: Counter[str], told: list[Mended]) -> None:
+def print_found(setting: Settings, options: Options, counts: Counter[str], told: list[Repair]) -> None:
     """Says what was mended."""
     say = console()
     say.print(Text.assemble((setting.table.name, "bold"), f" and {setting.place}:"))

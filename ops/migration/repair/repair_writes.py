@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson import encode
 
-from ops.migration.images import Copied, copied, write_of
+from ops.migration.images import CopiedItem, copied, write_of
 from ops.migration.verify.comparison import Kind, as_document, is_extra, version_of
 from shared.change import Op
 from shared.errors import PoisonError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ops.migration.retry import Retry
     from ops.migration.store import Store
-    from ops.migration.verify.lookup import Lookup, Sight
+    from ops.migration.verify.lookup import KeyState, Lookup
     from ops.migration.verify.verifier import Finding
     from writer.mapping.rules import Table
     from writer.ports import Outcome
@@ -50,7 +50,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Repair:
     """What became of one finding."""
 
     finding: Finding
@@ -58,45 +58,50 @@ class Mended:
     reason: str = ""
 
 
-class UnmendableError(Exception):
-    """It is not repair's to mend; the text says why."""
+class NotRepairableError(Exception):
+    """Repair cannot mend it; the text says why."""
 
 
-def mending_write(table: Table, key: dict[str, str], sight: Sight, buried: Tombstone, now: int) -> Write:
+def repair_write(table: Table, key: dict[str, str], state: KeyState, tombstone: Tombstone, now: int) -> Write:
     """The write that mends what was seen. Pure but for hooks.
 
     Args:
         table: the rules.
         key: the table's key attributes and their types.
-        sight: both sides; they differ.
-        buried: what is known to have been deleted.
+        state: both sides; they differ.
+        tombstone: what is known to have been deleted.
         now: milliseconds since the epoch.
 
     Raises:
-        UnmendableError: nothing that is written mends it.
+        NotRepairableError: nothing that is written mends it.
     """
-    assert sight.difference is not None  # noqa: S101 - for the type checker; callers look first
-    if sight.difference.kind is Kind.UNMAPPABLE:
-        raise UnmendableError(sight.difference.reason)
-    if sight.difference.kind is Kind.EXTRA:
-        if sight.version is None:
-            raise UnmendableError("the document has no version of ours: delete it by hand if nobody needs it")
-        keeps = table.rule.deletes is Deletes.MARK and sight.item is None
-        return removal_of(table, sight.document_id, sight.version, now, marks=keeps)
-    if sight.item is None:
-        raise UnmendableError("there is no item")
+    assert state.difference is not None  # noqa: S101 - for the type checker; callers look first
+    if state.difference.kind is Kind.UNMAPPABLE:
+        raise NotRepairableError(state.difference.reason)
+    if state.difference.kind is Kind.EXTRA:
+        if state.version is None:
+            raise NotRepairableError(
+                "the document has no version of ours: delete it by hand if nobody needs it"
+            )
+        keeps = table.rule.deletes is Deletes.MARK and state.item is None
+        return removal_of(table, state.document_id, state.version, now, marks=keeps)
+    if state.item is None:
+        raise NotRepairableError("there is no item")
     seen = max(
-        sight.version or "", sight.mark or "", buried.removed, buried.mark.version if buried.mark else ""
+        state.version or "",
+        state.mark or "",
+        tombstone.removed,
+        tombstone.mark.version if tombstone.mark else "",
     )
     # A version that is there, even the lowest one, is to be replaced; where there is none, nothing is.
-    is_new = not seen and sight.version is None
+    is_new = not seen and state.version is None
     version = BACKFILL if is_new else just_after(seen)
     try:
-        write = write_of(table, copied(table.name, key, sight.item, now, version))
+        write = write_of(table, copied(table.name, key, state.item, now, version))
     except PoisonError as error:
-        raise UnmendableError(f"{error.code}: {error.reason}") from error
+        raise NotRepairableError(f"{error.code}: {error.reason}") from error
     if write is None:
-        raise UnmendableError("the hook does not want the item now")
+        raise NotRepairableError("the hook does not want the item now")
     return write
 
 
@@ -110,7 +115,9 @@ def removal_of(table: Table, document_id: Any, version: str, now: int, *, marks:
         (table.database, table.collection, encode({"": document_id})),
         table.rule.metadata_field,
     )
-    change = Copied(table=table.name, stream="", sequence=after, op=Op.DELETE, key={}, at=now, event_id="")
+    change = CopiedItem(
+        table=table.name, stream="", sequence=after, op=Op.DELETE, key={}, at=now, event_id=""
+    )
     removals = [] if marks else [Removal({}, after)]
     mark = Mark(after, now) if marks else None
     return Write(target, change, 0, frozenset({0}), 1, removals=removals, mark=mark)
@@ -119,76 +126,76 @@ def removal_of(table: Table, document_id: Any, version: str, now: int, *, marks:
 class Repairer:
     """Mends one table's collection."""
 
-    def __init__(self, looker: Lookup, store: Store, patience: Retry, *, dry_run: bool) -> None:
-        self._looker = looker
+    def __init__(self, lookup: Lookup, store: Store, retry: Retry, *, dry_run: bool) -> None:
+        self._lookup = lookup
         self._store = store
-        self._patience = patience
+        self._retry = retry
         self._dry_run = dry_run
 
-    async def mend(self, findings: Sequence[Finding]) -> list[Mended]:
+    async def repair(self, findings: Sequence[Finding]) -> list[Repair]:
         """Looks at findings anew, and mends what is still wrong."""
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(finding: Finding) -> Mended:
+        async def one(finding: Finding) -> Repair:
             async with gate:
-                return await self._mend(finding)
+                return await self._repair(finding)
 
         return list(await asyncio.gather(*map(one, findings)))
 
-    async def _mend(self, finding: Finding) -> Mended:
+    async def _repair(self, finding: Finding) -> Repair:
         if finding.key is None:
-            return await self._mend_without_key(finding)
-        document_id = self._looker.id_of(finding.key)
+            return await self._repair_without_key(finding)
+        document_id = self._lookup.id_of(finding.key)
         for _ in range(_TRIES):
             # Before the item is read: a deletion that comes after it must have a higher version than ours.
-            buried = Tombstone() if document_id is None else await self._buried(document_id)
-            (sight,) = await self._looker.look([finding.key])
-            if sight.difference is None:
-                return Mended(finding, Result.MOVED_ON)
+            tombstone = Tombstone() if document_id is None else await self._tombstone_of(document_id)
+            (state,) = await self._lookup.read([finding.key])
+            if state.difference is None:
+                return Repair(finding, Result.MOVED_ON)
             try:
-                write = mending_write(
-                    self._looker.table,
-                    dict(self._looker.source.key),
-                    sight,
-                    buried,
+                write = repair_write(
+                    self._lookup.table,
+                    dict(self._lookup.source.key),
+                    state,
+                    tombstone,
                     _now(),
                 )
-            except UnmendableError as error:
-                return Mended(finding, Result.LEFT, str(error))
+            except NotRepairableError as error:
+                return Repair(finding, Result.LEFT, str(error))
             if self._dry_run:
-                return Mended(finding, Result.MENDED, f"{sight.difference.kind}: {sight.difference.reason}")
-            outcome = await self._patience.until_done(lambda write=write: self._store.apply([write]))  # type: ignore[misc]
+                return Repair(finding, Result.MENDED, f"{state.difference.kind}: {state.difference.reason}")
+            outcome = await self._retry.until_done(lambda write=write: self._store.apply([write]))  # type: ignore[misc]
             if outcome.failures:
-                return Mended(finding, Result.LEFT, _refusal(outcome))
+                return Repair(finding, Result.LEFT, _refusal(outcome))
             if outcome.inserted + outcome.modified + outcome.deleted:
-                return Mended(finding, Result.MENDED)
-        return Mended(finding, Result.LEFT, "live changes came in between each time: run it again")
+                return Repair(finding, Result.MENDED)
+        return Repair(finding, Result.LEFT, "live changes came in between each time: run it again")
 
-    async def _mend_without_key(self, finding: Finding) -> Mended:
+    async def _repair_without_key(self, finding: Finding) -> Repair:
         """A document whose `_id` no item can have."""
-        table = self._looker.table
-        documents = await self._looker.documents([finding.document_id])
+        table = self._lookup.table
+        documents = await self._lookup.documents([finding.document_id])
         raw = documents.get(hashable(finding.document_id))
         document = None if raw is None else as_document(bytes(raw.raw))
         if document is None or not is_extra(table, document):
-            return Mended(finding, Result.MOVED_ON)
+            return Repair(finding, Result.MOVED_ON)
         version = version_of(table, document)
         if version is None:
-            return Mended(
+            return Repair(
                 finding,
                 Result.LEFT,
                 "the document has no version of ours: delete it by hand if nobody needs it",
             )
         if self._dry_run:
-            return Mended(finding, Result.MENDED, finding.reason)
+            return Repair(finding, Result.MENDED, finding.reason)
         write = removal_of(table, finding.document_id, version, _now(), marks=False)
-        outcome = await self._patience.until_done(lambda: self._store.apply([write]))
-        return Mended(finding, Result.MENDED if outcome.deleted else Result.MOVED_ON)
+        outcome = await self._retry.until_done(lambda: self._store.apply([write]))
+        return Repair(finding, Result.MENDED if outcome.deleted else Result.MOVED_ON)
 
-    async def _buried(self, document_id: Any) -> Tombstone:
-        probe = removal_of(self._looker.table, document_id, "", 0, marks=False)
+    async def _tombstone_of(self, document_id: Any) -> Tombstone:
+        probe = removal_of(self._lookup.table, document_id, "", 0, marks=False)
         probe = probe._replace(change=probe.change._replace(sequence=BACKFILL))
-        found = await self._patience.until_done(lambda: self._store.tombstones_of([probe]))
+        found = await self._retry.until_done(lambda: self._store.tombstones_of([probe]))
         return found.get(0, Tombstone())
 
 

@@ -128,9 +128,9 @@ class Manifest:
 class Export:
     """Reads an export."""
 
-    def __init__(self, files: Files, patience: Retry) -> None:
+    def __init__(self, files: Files, retry: Retry) -> None:
         self._files = files
-        self._patience = patience
+        self._retry = retry
 
     async def manifest(self) -> Manifest:
         """Reads both manifests, and checks their checksums where there are any.
@@ -167,7 +167,7 @@ class Export:
     @asynccontextmanager
     async def _checked(self, file: DataFile) -> AsyncIterator[IO[bytes]]:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
-            await self._patience.until_done(lambda: self._files.read(file.name, data))
+            await self._retry.until_done(lambda: self._files.read(file.name, data))
             data.seek(0)
             digest = base64.b64encode(hashlib.file_digest(data, "md5").digest()).decode()
             if file.md5 and digest != file.md5:
@@ -180,7 +180,7 @@ class Export:
 
     async def _text(self, name: str) -> str:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
-            await self._patience.until_done(lambda: self._files.read(name, data))
+            await self._retry.until_done(lambda: self._files.read(name, data))
             data.seek(0)
             return data.read().decode("utf-8", errors="replace")
 

@@ -26,7 +26,7 @@ _WITH_IMAGES = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class EventSourceMapping:
     """An event source mapping from a stream to a Lambda function.
 
     Attributes:
@@ -47,7 +47,7 @@ class Mapping:
         return self.state in _ON
 
 
-async def mappings_of(client: Any, source: Source) -> list[Mapping]:
+async def list_mappings(client: Any, source: Source) -> list[EventSourceMapping]:
     """The event source mappings of a table's stream.
 
     Args:
@@ -57,17 +57,17 @@ async def mappings_of(client: Any, source: Source) -> list[Mapping]:
     Raises:
         TransientError, FatalError: as `ops.migration.source.table.asked`.
     """
-    found: list[Mapping] = []
+    found: list[EventSourceMapping] = []
     marker: dict[str, str] = {}
     while source.stream:
         ask = functools.partial(client.list_event_source_mappings, EventSourceArn=source.stream, **marker)
         answer = await asked("listing the event source mappings of the stream", ask)
         found += [
-            Mapping(
+            EventSourceMapping(
                 each["UUID"],
                 each["State"],
                 each.get("StartingPosition", ""),
-                _when(each["LastModified"]),
+                _as_datetime(each["LastModified"]),
                 each.get("FunctionArn", "").partition(":function:")[2].partition(":")[0],
             )
             for each in answer["EventSourceMappings"]
@@ -79,7 +79,7 @@ async def mappings_of(client: Any, source: Source) -> list[Mapping]:
     return found
 
 
-def what_is_missing(source: Source, mappings: list[Mapping]) -> str | None:
+def replication_problem(source: Source, mappings: list[EventSourceMapping]) -> str | None:
     """What keeps changes of a table from being replicated, and what to do about it; None: nothing."""
     if not source.stream:
         return (
@@ -107,7 +107,7 @@ def what_is_missing(source: Source, mappings: list[Mapping]) -> str | None:
     return None
 
 
-def warning_of(mappings: list[Mapping], now: datetime) -> str | None:
+def replication_warning(mappings: list[EventSourceMapping], now: datetime) -> str | None:
     """What may have been missed although replication is on."""
     recent = [each for each in mappings if each.is_on and now - each.changed < timedelta(minutes=10)]
     if recent and recent[0].start == "LATEST":
@@ -118,8 +118,8 @@ def warning_of(mappings: list[Mapping], now: datetime) -> str | None:
     return None
 
 
-def what_an_export_missed(
-    taken: datetime, source: Source, mappings: list[Mapping], now: datetime
+def export_problem(
+    taken: datetime, source: Source, mappings: list[EventSourceMapping], now: datetime
 ) -> str | None:
     """Why items may come back that were deleted after an export; None: they cannot, as far as can be told.
 
@@ -167,7 +167,7 @@ def _label_time(stream: str) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _when(value: Any) -> datetime:
+def _as_datetime(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     return datetime.fromtimestamp(float(value), UTC)

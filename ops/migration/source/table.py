@@ -143,10 +143,10 @@ def _is_lasting(error: ClientError) -> bool:
 class Reader:
     """Reads one table at a pace."""
 
-    def __init__(self, client: Any, pace: Pace, patience: Retry) -> None:
+    def __init__(self, client: Any, pace: Pace, retry: Retry) -> None:
         self._client = client
         self._pace = pace
-        self._patience = patience
+        self._retry = retry
 
     async def describe(self, name: str) -> Source:
         """What a table is.
@@ -253,4 +253,4 @@ class Reader:
             await asyncio.sleep(wait)
 
     async def _call(self, doing: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._patience.until_done(lambda: asked(doing, call))
+        return await self._retry.until_done(lambda: asked(doing, call))

@@ -55,22 +55,24 @@ class Difference:
     reason: str
 
 
-def judge(table: Table, expected: bytes | None, found: bytes | None, *, is_there: bool) -> Difference | None:
+def find_difference(
+    table: Table, expected: bytes | None, found: bytes | None, *, item_exists: bool
+) -> Difference | None:
     """Compares what should be with what is.
 
     Args:
         table: the rules.
         expected: the document of the item; None: there is no item, or the hook does not want it.
         found: the document that is stored; None: there is none.
-        is_there: there is an item.
+        item_exists: there is an item.
 
     Returns:
         None if all is well.
     """
     if expected is None:
-        if found is None or not is_extra(table, as_document(found), is_there=is_there):
+        if found is None or not is_extra(table, as_document(found), item_exists=item_exists):
             return None
-        if is_there:
+        if item_exists:
             return Difference(Kind.EXTRA, "the hook does not want the item")
         return Difference(Kind.EXTRA, "there is no such item")
     if found is None:
@@ -81,7 +83,7 @@ def judge(table: Table, expected: bytes | None, found: bytes | None, *, is_there
     if version_of(table, document) is None:
         return Difference(Kind.DIFFERENT, "the document has no version of ours")
     wanted = as_document(expected)
-    names = differing(table, wanted, document)
+    names = differing_fields(table, wanted, document)
     if not names:
         return None
     shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
@@ -89,19 +91,19 @@ def judge(table: Table, expected: bytes | None, found: bytes | None, *, is_there
     return Difference(Kind.DIFFERENT, f"these fields differ: {shown}{more}")
 
 
-def is_extra(table: Table, document: Mapping[str, Any], *, is_there: bool = False) -> bool:
+def is_extra(table: Table, document: Mapping[str, Any], *, item_exists: bool = False) -> bool:
     """Whether a document without an item (or one whose item is not wanted) should not be there."""
-    if is_marked(table, document) or is_theirs(table, document):
+    if is_marked(table, document) or is_application_document(table, document):
         return False
-    return is_there or not keeps(table)
+    return item_exists or not keeps_documents(table)
 
 
-def is_theirs(table: Table, document: Mapping[str, Any]) -> bool:
+def is_application_document(table: Table, document: Mapping[str, Any]) -> bool:
     """Whether it is an application's own document."""
     return table.rule.mode is Mode.MERGE and version_of(table, document) is None
 
 
-def keeps(table: Table) -> bool:
+def keeps_documents(table: Table) -> bool:
     """Whether documents of deleted items may stay as they are."""
     return Deletes.KEEP in (table.rule.deletes, table.rule.ttl_deletes)
 
@@ -124,7 +126,7 @@ def mark_of(table: Table, document: Mapping[str, Any]) -> str | None:
     return version if isinstance(version, str) else None
 
 
-def differing(table: Table, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def differing_fields(table: Table, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """The names of the fields that differ; types count, the order of fields does not."""
     field = table.rule.metadata_field
     names = set(wanted) - {field}
@@ -139,7 +141,7 @@ def differing(table: Table, wanted: Mapping[str, Any], found: Mapping[str, Any])
         for name in sorted(names)
         if name not in wanted or name not in found or not same(wanted[name], found[name])
     ]
-    if not same(_told(_metadata(table, wanted)), _told(_metadata(table, found))):
+    if not same(_item_metadata(_metadata(table, wanted)), _item_metadata(_metadata(table, found))):
         different.append(field)
     return different
 
@@ -192,12 +194,12 @@ def _metadata(table: Table, document: Mapping[str, Any]) -> Mapping[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _told(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _item_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What the metadata say about the item; names in no order."""
-    told = {name: value for name, value in metadata.items() if name not in _GUARDS}
-    if isinstance(told.get("names"), list):
-        told["names"] = sorted(map(str, told["names"]))
-    return told
+    about_item = {name: value for name, value in metadata.items() if name not in _GUARDS}
+    if isinstance(about_item.get("names"), list):
+        about_item["names"] = sorted(map(str, about_item["names"]))
+    return about_item
 
 
 def _plain(value: Any) -> Any:

@@ -17,8 +17,8 @@ from ops.migration.verify.comparison import (
     Difference,
     Kind,
     as_document,
+    find_difference,
     id_of_raw,
-    judge,
     key_identity,
     mark_of,
     version_of,
@@ -41,7 +41,7 @@ _CALLS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class KeyState:
     """One key, both sides.
 
     Attributes:
@@ -71,29 +71,29 @@ class Sight:
 class Lookup:
     """Looks at one table and its collection."""
 
-    def __init__(self, reader: Reader, source: Source, store: Store, table: Table, patience: Retry) -> None:
+    def __init__(self, reader: Reader, source: Source, store: Store, table: Table, retry: Retry) -> None:
         self._reader = reader
         self._store = store
-        self._patience = patience
+        self._retry = retry
         self.source = source
         self.table = table
 
-    async def look(self, keys: Sequence[Key]) -> list[Sight]:
+    async def read(self, keys: Sequence[Key]) -> list[KeyState]:
         """Reads both sides of some keys, and compares them."""
         ids = {key_identity(key): self.id_of(key) for key in keys}
         documents = await self.documents(
             [document_id for document_id in ids.values() if document_id is not None]
         )
         items = await self.items(keys)
-        sights = []
+        states = []
         for key in keys:
             identity = key_identity(key)
             document_id = ids[identity]
             raw = None if document_id is None else documents.get(hashable(document_id))
-            sights.append(self.sight(key, document_id, items.get(identity), raw))
-        return sights
+            states.append(self.state_of(key, document_id, items.get(identity), raw))
+        return states
 
-    def sight(self, key: Key, document_id: Any, item: Item | None, raw: Raw | None) -> Sight:
+    def state_of(self, key: Key, document_id: Any, item: Item | None, raw: Raw | None) -> KeyState:
         """Compares both sides of one key."""
         found = None if raw is None else bytes(raw.raw)
         version = mark = None
@@ -105,12 +105,12 @@ class Lookup:
             if item is not None:
                 write = write_of(self.table, copied(self.source.name, self.source.key, item, _now()))
                 expected = None if write is None else write.document
-            difference = judge(self.table, expected, found, is_there=item is not None)
+            difference = find_difference(self.table, expected, found, item_exists=item is not None)
         except PoisonError as error:
             difference = Difference(Kind.UNMAPPABLE, f"{error.code}: {error.reason}")
         except InvalidBSON as error:
             difference = Difference(Kind.DIFFERENT, f"the document cannot be read: {error}")
-        return Sight(key, document_id, item, found, version, mark, difference)
+        return KeyState(key, document_id, item, found, version, mark, difference)
 
     def id_of(self, key: Key) -> Any:
         """The `_id` of a key; None: it can have none."""
@@ -121,7 +121,7 @@ class Lookup:
 
     async def documents(self, ids: Sequence[Any]) -> dict[Any, Raw]:
         """Documents by their `_id`s."""
-        found = await self._patience.until_done(lambda: self._store.documents(self.table, ids))
+        found = await self._retry.until_done(lambda: self._store.documents(self.table, ids))
         return {hashable(id_of_raw(raw)): raw for raw in found}
 
     async def items(self, keys: Sequence[Key], *, only_keys: bool = False) -> dict[Any, Item]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ops.migration.images import Key
-    from ops.migration.verify.lookup import Lookup, Sight
+    from ops.migration.verify.lookup import KeyState, Lookup
 
 _LOOKS = 4  # per time of settling
 _SHORTEST_PAUSE = 0.05
@@ -29,13 +29,13 @@ _PATIENCE = 6
 class Verdict(Enum):
     """What is known about a key that looked wrong."""
 
-    WELL = auto()
-    WRONG = auto()
+    EQUAL = auto()
+    DIFFERENT = auto()
     IN_FLIGHT = auto()
 
 
 @dataclass(slots=True)
-class Suspect:
+class PendingKey:
     """A key that looked wrong.
 
     Attributes:
@@ -49,50 +49,50 @@ class Suspect:
     signature: str = ""
     unchanged_since: float = 0.0
 
-    def judge(self, signature: str, now: float, settle: float, *, is_well: bool) -> Verdict | None:
+    def verdict_of(self, signature: str, now: float, settle: float, *, is_equal: bool) -> Verdict | None:
         """Takes one more look; None: look again.
 
         Args:
             signature: how both sides are now.
             now: seconds on a clock that never goes back.
             settle: seconds that they have to stay the same.
-            is_well: whether they are equal.
+            is_equal: whether they are equal.
         """
-        if is_well:
-            return Verdict.WELL
+        if is_equal:
+            return Verdict.EQUAL
         if signature != self.signature:
             self.signature, self.unchanged_since = signature, now
         if now - self.unchanged_since >= settle:
-            return Verdict.WRONG
+            return Verdict.DIFFERENT
         return Verdict.IN_FLIGHT if now - self.since >= _PATIENCE * settle else None
 
 
-async def settle(
-    looker: Lookup,
+async def recheck(
+    lookup: Lookup,
     keys: Sequence[Key],
     seconds: float,
     now: Callable[[], float] = time.monotonic,
-) -> list[tuple[Verdict, Sight]]:
+) -> list[tuple[Verdict, KeyState]]:
     """Looks at keys until something is known about each of them.
 
     Args:
-        looker: reads both sides.
+        lookup: reads both sides.
         keys: different ones that looked wrong.
         seconds: that a difference has to stay.
         now: seconds on a clock that never goes back.
     """
-    suspects = {key_identity(key): Suspect(key, now()) for key in keys}
-    known: list[tuple[Verdict, Sight]] = []
+    pending = {key_identity(key): PendingKey(key, now()) for key in keys}
+    known: list[tuple[Verdict, KeyState]] = []
     pause = max(seconds / _LOOKS, _SHORTEST_PAUSE)
-    while suspects:
-        for sight in await looker.look([suspect.key for suspect in suspects.values()]):
-            identity = key_identity(sight.key)
-            verdict = suspects[identity].judge(
-                sight.signature, now(), seconds, is_well=sight.difference is None
+    while pending:
+        for state in await lookup.read([key.key for key in pending.values()]):
+            identity = key_identity(state.key)
+            verdict = pending[identity].verdict_of(
+                state.signature, now(), seconds, is_equal=state.difference is None
             )
             if verdict is not None:
-                known.append((verdict, sight))
-                del suspects[identity]
-        if suspects:
+                known.append((verdict, state))
+                del pending[identity]
+        if pending:
             await asyncio.sleep(pause)
     return known

@@ -17,13 +17,13 @@ from ops.migration.verify.comparison import (
     Kind,
     as_document,
     id_of_raw,
+    is_application_document,
     is_extra,
     is_marked,
-    is_theirs,
     key_identity,
     version_of,
 )
-from ops.migration.verify.recheck import Verdict, settle
+from ops.migration.verify.recheck import Verdict, recheck
 from writer.write import hashable
 
 if TYPE_CHECKING:
@@ -101,17 +101,17 @@ class Verifier:
         progress: is told how many items or documents more are done.
     """
 
-    looker: Lookup
+    lookup: Lookup
     reader: Reader
     store: Store
-    patience: Retry
+    retry: Retry
     segments: int
     seconds: float
     find: Callable[[Finding], Awaitable[None]]
     progress: Callable[[int], None]
     counts: Counts = field(default_factory=Counts)
     _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_GROUPS))
-    _suspects: list[Key] = field(default_factory=list)
+    _pending: list[Key] = field(default_factory=list)
 
     async def everything(self) -> Counts:
         """Compares everything.
@@ -139,8 +139,8 @@ class Verifier:
                 left -= len(items)
                 if left <= 0:
                     break
-            documents = await self.patience.until_done(
-                lambda: self.store.random_documents(self.looker.table, number)
+            documents = await self.retry.until_done(
+                lambda: self.store.random_documents(self.lookup.table, number)
             )
             different = {hashable(id_of_raw(raw)): raw for raw in documents}  # `$sample` may repeat itself
             everything = list(different.values())
@@ -152,7 +152,7 @@ class Verifier:
     async def _segment(self, group: asyncio.TaskGroup, number: int) -> None:
         after: Key | None = None
         while True:
-            page = await self.reader.page(self.looker.source, number, self.segments, after)
+            page = await self.reader.page(self.lookup.source, number, self.segments, after)
             await self._check_items(group, page.items)
             after = page.after
             if after is None:
@@ -160,7 +160,7 @@ class Verifier:
 
     async def _random_items(self) -> AsyncIterator[Sequence[Item]]:
         """The beginnings of segments in random order: items are spread over segments by their hash."""
-        source = self.looker.source
+        source = self.lookup.source
         segments = min(max(1, source.items // _ITEMS_PER_SEGMENT), _MOST_SEGMENTS)
         for number in random.sample(range(segments), segments):
             after: Key | None = None
@@ -172,31 +172,31 @@ class Verifier:
                     break
 
     async def _documents_after(self, after: Any) -> list[Raw]:
-        found = await self.patience.until_done(
-            lambda: self.store.some_documents(self.looker.table, after, _DOCUMENTS + 1)
+        found = await self.retry.until_done(
+            lambda: self.store.some_documents(self.lookup.table, after, _DOCUMENTS + 1)
         )
         return found if after is None else [raw for raw in found if raw["_id"] != after]
 
     async def _check_items(self, group: asyncio.TaskGroup, items: Sequence[Item]) -> None:
         for start in range(0, len(items), _DOCUMENTS):
             some = items[start : start + _DOCUMENTS]
-            keys = [key_of_item(self.looker.source.key, item) for item in some]
-            ids = [self.looker.id_of(key) for key in keys]
-            documents = await self.looker.documents([each for each in ids if each is not None])
+            keys = [key_of_item(self.lookup.source.key, item) for item in some]
+            ids = [self.lookup.id_of(key) for key in keys]
+            documents = await self.lookup.documents([each for each in ids if each is not None])
             for key, document_id, item in zip(keys, ids, some, strict=True):
                 raw = None if document_id is None else documents.get(hashable(document_id))
-                if self.looker.sight(key, document_id, item, raw).difference is not None:
-                    await self._suspect(group, key)
+                if self.lookup.state_of(key, document_id, item, raw).difference is not None:
+                    await self._recheck_later(group, key)
             self.counts.items += len(some)
             self.progress(len(some))
             await asyncio.sleep(0)
 
     async def _check_documents(self, group: asyncio.TaskGroup, documents: Sequence[Raw]) -> None:
-        table, source = self.looker.table, self.looker.source
+        table, source = self.lookup.table, self.lookup.source
         keys: list[Key] = []
         for raw in documents:
             document = as_document(bytes(raw.raw))
-            if is_theirs(table, document):
+            if is_application_document(table, document):
                 self.counts.theirs += 1
             elif is_marked(table, document):
                 self.counts.marked += 1
@@ -206,35 +206,35 @@ class Verifier:
                 reason = "no item of the table can have this _id"
                 version = version_of(table, document)
                 await self._found(Finding(Kind.EXTRA, None, document["_id"], version, reason))
-        items = await self.looker.items(keys, only_keys=True)
+        items = await self.lookup.items(keys, only_keys=True)
         for key in keys:
             if key_identity(key) not in items:
-                await self._suspect(group, key)
+                await self._recheck_later(group, key)
         self.counts.documents += len(documents)
         self.progress(len(documents))
 
-    async def _suspect(self, group: asyncio.TaskGroup, key: Key) -> None:
-        self._suspects.append(key)
-        if len(self._suspects) >= _TOGETHER:
+    async def _recheck_later(self, group: asyncio.TaskGroup, key: Key) -> None:
+        self._pending.append(key)
+        if len(self._pending) >= _TOGETHER:
             await self._flush(group)
 
     async def _flush(self, group: asyncio.TaskGroup) -> None:
-        keys, self._suspects = self._suspects, []
+        keys, self._pending = self._pending, []
         # The same key twice: a page was read again.
         different = list({key_identity(key): key for key in keys}.values())
         if different:
             await self._gate.acquire()
-            group.create_task(self._settle(different))
+            group.create_task(self._recheck(different))
 
-    async def _settle(self, keys: Sequence[Key]) -> None:
+    async def _recheck(self, keys: Sequence[Key]) -> None:
         try:
-            for verdict, sight in await settle(self.looker, keys, self.seconds):
+            for verdict, state in await recheck(self.lookup, keys, self.seconds):
                 if verdict is Verdict.IN_FLIGHT:
                     self.counts.in_flight += 1
-                elif verdict is Verdict.WRONG and (difference := sight.difference) is not None:
+                elif verdict is Verdict.DIFFERENT and (difference := state.difference) is not None:
                     await self._found(
                         Finding(
-                            difference.kind, sight.key, sight.document_id, sight.version, difference.reason
+                            difference.kind, state.key, state.document_id, state.version, difference.reason
                         )
                     )
         finally:

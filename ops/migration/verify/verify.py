@@ -132,21 +132,21 @@ def command(  # noqa: PLR0913 - one parameter per option
 class Workbench:
     """What a comparison works with."""
 
-    looker: Lookup
+    lookup: Lookup
     reader: Reader
     store: Store
-    patience: Retry
+    retry: Retry
 
 
 @contextlib.asynccontextmanager
-async def workbench(setting: Settings, pace: Pace, telling: Progress) -> AsyncIterator[Workbench]:
+async def workbench(setting: Settings, pace: Pace, progress: Progress) -> AsyncIterator[Workbench]:
     """Opens both sides."""
-    patience = Retry(telling.say)
+    retry = Retry(progress.say)
     async with setting.store() as store, setting.aws.client("dynamodb") as client:
-        reader = Reader(client, pace, patience)
+        reader = Reader(client, pace, retry)
         source = await reader.describe(setting.table.name)
-        await patience.until_done(store.open)
-        yield Workbench(Lookup(reader, source, store, setting.table, patience), reader, store, patience)
+        await retry.until_done(store.open)
+        yield Workbench(Lookup(reader, source, store, setting.table, retry), reader, store, retry)
 
 
 async def _once(setting: Settings, options: Options, metrics: Metrics) -> settings.Ending:
@@ -154,21 +154,21 @@ async def _once(setting: Settings, options: Options, metrics: Metrics) -> settin
     pace = Pace(options.rcu)
     examples: list[Finding] = []
     with (
-        Progress(setting.table.name, quiet=options.as_json) as telling,
+        Progress(setting.table.name, quiet=options.as_json) as progress,
         opened(options.report, "--report", "w") as report,
     ):
-        async with workbench(setting, pace, telling) as bench:
-            documents = await bench.patience.until_done(lambda: bench.store.count(setting.table))
-            telling.total = 2 * options.sample or bench.looker.source.items + documents
-            verifier = verifier_of(bench, options.segments, options.settle, telling, report, examples)
+        async with workbench(setting, pace, progress) as bench:
+            documents = await bench.retry.until_done(lambda: bench.store.count(setting.table))
+            progress.total = 2 * options.sample or bench.lookup.source.items + documents
+            verifier = verifier_of(bench, options.segments, options.settle, progress, report, examples)
             counts = await (verifier.sample(options.sample) if options.sample else verifier.everything())
             at = datetime.now(UTC)
             note = note_of(
                 setting, counts, started=started, at=at, sample=options.sample, settle=options.settle
             )
-            before = await bench.patience.until_done(lambda: bench.store.note(COLLECTION, setting.table.name))
+            before = await bench.retry.until_done(lambda: bench.store.note(COLLECTION, setting.table.name))
             if replaces(note, before):
-                await bench.patience.until_done(lambda: bench.store.keep(COLLECTION, note))
+                await bench.retry.until_done(lambda: bench.store.keep(COLLECTION, note))
     metrics.passes += 1
     metrics.last, metrics.at, metrics.units = counts, at, metrics.units + pace.spent
 
@@ -187,12 +187,12 @@ def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
     bench: Workbench,
     segments: int,
     seconds: float,
-    telling: Progress,
+    progress: Progress,
     report: IO[str] | None,
     examples: list[Finding],
 ) -> Verifier:
     """A comparison whose findings go to a report, the first of them also to `examples`."""
-    table = bench.looker.table.name
+    table = bench.lookup.table.name
 
     async def find(finding: Finding) -> None:
         if len(examples) < _SHOWN:
@@ -202,11 +202,11 @@ def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
 
     counts = Counts()
 
-    def progress(number: int) -> None:
-        telling.done(number, f"{counts.wrong:,} differences" if counts.wrong else "")
+    def on_progress(number: int) -> None:
+        progress.done(number, f"{counts.wrong:,} differences" if counts.wrong else "")
 
     return Verifier(
-        bench.looker, bench.reader, bench.store, bench.patience, segments, seconds, find, progress, counts
+        bench.lookup, bench.reader, bench.store, bench.retry, segments, seconds, find, on_progress, counts
     )
 
 

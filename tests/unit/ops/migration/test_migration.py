@@ -10,7 +10,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from ops.console.progress import Progress, duration
-from ops.migration.backfill.checkpoints import Checkpoint, Counts, Part, unlike
+from ops.migration.backfill.checkpoints import Checkpoint, Counts, Part, mismatch
 from ops.migration.backfill.copier import batch_of
 from ops.migration.source.export import DataFile, manifest_of
 from ops.migration.source.pace import Pace
@@ -71,9 +71,9 @@ def test_checkpoints_come_back_as_they_were() -> None:
 def test_what_cannot_be_gone_on_with() -> None:
     """Another table under the same name, another source, another mapping: a sentence with --restart."""
     checkpoint = Checkpoint("t", "run", "the table 1", "digest", AT, [])
-    assert unlike(checkpoint, "the table 1", "digest") is None
+    assert mismatch(checkpoint, "the table 1", "digest") is None
     for source, rules in (("the table 2", "digest"), ("the table 1", "other")):
-        assert "--restart" in (unlike(checkpoint, source, rules) or "")
+        assert "--restart" in (mismatch(checkpoint, source, rules) or "")
 
 
 SUMMARY: dict[str, Any] = {
@@ -180,11 +180,11 @@ def test_figures_for_prometheus() -> None:
 def test_lines_of_a_long_run(capsys: pytest.CaptureFixture[str]) -> None:
     """Now and then, with rate and time left; what earlier runs did does not count for the rate."""
     clock = [0.0]
-    with Progress("people", total=10_000, before=5_000, now=lambda: clock[0]) as telling:
-        telling.done(1_000)
+    with Progress("people", total=10_000, before=5_000, now=lambda: clock[0]) as progress:
+        progress.done(1_000)
         assert capsys.readouterr().err == ""
         clock[0] = 10.0
-        telling.done(1_000, "3 differences")
+        progress.done(1_000, "3 differences")
     assert capsys.readouterr().err == (
         "people: 7,000 of about 10,000 items, 200/s, 15 s left, 3 differences\n"
     )

@@ -30,7 +30,7 @@ from ops.migration.cutover.checks import (
     verify_check,
 )
 from ops.migration.repair import repair
-from ops.migration.repair.repair_writes import Mended, Result
+from ops.migration.repair.repair_writes import Repair, Result
 from ops.migration.settings import Settings
 from ops.migration.source.table import Aws
 from ops.migration.verify import verify
@@ -125,10 +125,10 @@ def test_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
 def test_mending(capsys: pytest.CaptureFixture[str]) -> None:
     """For show, and in earnest."""
     options = repair.Options(None, dry_run=True, settle=10, segments=4, rcu=0, as_json=False)
-    told = [Mended(MISSING, Result.MENDED, "missing: there is no document")]
+    told = [Repair(MISSING, Result.MENDED, "missing: there is no document")]
     repair.print_found(SETTING, options, Counter[str]({Result.MENDED: 1_234}), told)
     options = repair.Options(None, dry_run=False, settle=10, segments=4, rcu=0, as_json=False)
-    left = [Mended(STRANGE, Result.LEFT, "the document has no version of ours")]
+    left = [Repair(STRANGE, Result.LEFT, "the document has no version of ours")]
     counts = Counter[str]({Result.MENDED: 9, Result.MOVED_ON: 3, Result.LEFT: 1})
     repair.print_found(SETTING, options, counts, left)
     check("repair", capsys.readouterr().out)

@@ -7,7 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ops.migration.source.live import Mapping, warning_of, what_an_export_missed, what_is_missing
+from ops.migration.source.live import (
+    EventSourceMapping,
+    export_problem,
+    replication_problem,
+    replication_warning,
+)
 from ops.migration.source.table import Source
 
 NOW = datetime(2020, 5, 10, 12, tzinfo=UTC)
@@ -15,7 +20,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LABEL = "2020-05-01T00:00:00.000"
 STREAM = f"arn:aws:dynamodb:us-east-1:123456789012:table/people/stream/{LABEL}"
 SOURCE = Source("people", "id", {"id": "N"}, 0, STREAM, "NEW_AND_OLD_IMAGES")
-ON = Mapping("uuid-1", "Enabled", "TRIM_HORIZON", NOW - DAY)
+ON = EventSourceMapping("uuid-1", "Enabled", "TRIM_HORIZON", NOW - DAY)
 
 
 @pytest.mark.parametrize(
@@ -27,24 +32,26 @@ ON = Mapping("uuid-1", "Enabled", "TRIM_HORIZON", NOW - DAY)
         (SOURCE, [replace(ON, state="Disabled")], "uuid-1 is Disabled"),
     ],
 )
-def test_what_is_missing_is_told_with_what_to_do(source: Source, mappings: list[Mapping], said: str) -> None:
+def test_what_is_missing_is_told_with_what_to_do(
+    source: Source, mappings: list[EventSourceMapping], said: str
+) -> None:
     """A stream with new images, and a mapping that is on."""
-    missing = what_is_missing(source, mappings)
+    missing = replication_problem(source, mappings)
     assert missing is not None
     assert said in missing
 
 
 def test_one_mapping_that_is_on_is_enough() -> None:
     """Others may rest."""
-    assert what_is_missing(SOURCE, [replace(ON, state="Disabled"), ON]) is None
+    assert replication_problem(SOURCE, [replace(ON, state="Disabled"), ON]) is None
 
 
 def test_a_young_mapping_that_starts_at_latest() -> None:
     """It can have missed changes while it was made."""
     young = replace(ON, start="LATEST", changed=NOW - timedelta(minutes=5))
-    assert "LATEST" in (warning_of([young], NOW) or "")
-    assert warning_of([replace(young, changed=NOW - HOUR)], NOW) is None
-    assert warning_of([replace(young, start="TRIM_HORIZON")], NOW) is None
+    assert "LATEST" in (replication_warning([young], NOW) or "")
+    assert replication_warning([replace(young, changed=NOW - HOUR)], NOW) is None
+    assert replication_warning([replace(young, start="TRIM_HORIZON")], NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -62,9 +69,9 @@ def test_a_young_mapping_that_starts_at_latest() -> None:
     ],
     ids=str,
 )
-def test_exports_and_deletions(taken: datetime, mapping: Mapping, said: str | None) -> None:
+def test_exports_and_deletions(taken: datetime, mapping: EventSourceMapping, said: str | None) -> None:
     """Deletions between the export and the beginning of replication cannot be known."""
-    found = what_an_export_missed(taken, SOURCE, [mapping], NOW)
+    found = export_problem(taken, SOURCE, [mapping], NOW)
     assert (found is None) == (said is None)
     assert (said or "") in (found or "")
 
@@ -73,5 +80,5 @@ def test_an_export_older_than_tombstones() -> None:
     """They are kept for 30 days; the copy takes its time, too."""
     old = replace(SOURCE, stream=STREAM.replace("2020-05-01", "2020-01-01"))
     mapping = replace(ON, changed=datetime(2020, 1, 2, tzinfo=UTC))
-    assert what_an_export_missed(NOW - 28 * DAY, old, [mapping], NOW) is None
-    assert "30 days" in (what_an_export_missed(NOW - 30 * DAY, old, [mapping], NOW) or "")
+    assert export_problem(NOW - 28 * DAY, old, [mapping], NOW) is None
+    assert "30 days" in (export_problem(NOW - 30 * DAY, old, [mapping], NOW) or "")

@@ -9,7 +9,7 @@ import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
-from ops.migration.verify.comparison import Kind, as_document, judge, key_identity, same
+from ops.migration.verify.comparison import Kind, as_document, find_difference, key_identity, same
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.write import hashable
@@ -23,14 +23,14 @@ def judged(
     found: dict[str, Any] | None,
     rule: str = "{}",
     *,
-    is_there: bool | None = None,
+    item_exists: bool | None = None,
 ) -> str | None:
     """The kind of the difference; metadata are added where there are none."""
     table = Rules(parse_replication(f"tables: {{items: {rule}}}", "r.yaml")).table("items")
     wanted = None if expected is None else bson.encode({"_id": 1, "_ddb": {"v": ""}, **expected})
     stored = None if found is None else bson.encode({"_id": 1, "_ddb": {"v": V}, **found})
-    there = expected is not None if is_there is None else is_there
-    difference = judge(table, wanted, stored, is_there=there)
+    there = expected is not None if item_exists is None else item_exists
+    difference = find_difference(table, wanted, stored, item_exists=there)
     return None if difference is None else difference.kind
 
 
@@ -111,14 +111,14 @@ def test_documents_that_deletions_keep() -> None:
     """They stay; but not that of an item which the hook does not want."""
     for rule in ("{deletes: keep}", "{ttl_deletes: keep}"):
         assert judged(None, {}, rule) is None
-        assert judged(None, {}, rule, is_there=True) == Kind.EXTRA
+        assert judged(None, {}, rule, item_exists=True) == Kind.EXTRA
 
 
 def test_reasons_name_fields_and_not_their_values() -> None:
     """They go to logs and tickets."""
     table = Rules().table("items")
     wanted = bson.encode({"_id": 1, "_ddb": {"v": ""}, **{f"f{n}": "secret" for n in range(7)}})
-    difference = judge(table, wanted, bson.encode({"_id": 1, "_ddb": {"v": V}}), is_there=True)
+    difference = find_difference(table, wanted, bson.encode({"_id": 1, "_ddb": {"v": V}}), item_exists=True)
     assert difference is not None
     assert difference.reason == "these fields differ: 'f0', 'f1', 'f2', 'f3', 'f4' and 2 more"
 

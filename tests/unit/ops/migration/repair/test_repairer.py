@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops.migration.repair.repair_writes import Repairer, Result
 from ops.migration.verify.comparison import Difference, Kind
-from ops.migration.verify.lookup import Sight
+from ops.migration.verify.lookup import KeyState
 from ops.migration.verify.verifier import Finding
 from tests.support.builders import put
 from writer.mapping.rules import Rules
@@ -35,10 +35,10 @@ class Live:
     def id_of(self, _: Any) -> int:
         return 1
 
-    async def look(self, keys: Sequence[Any]) -> list[Sight]:
+    async def read(self, keys: Sequence[Any]) -> list[KeyState]:
         self.tombstone = Tombstone(removed=DELETION)
         missing = Difference(Kind.MISSING, "there is no document")
-        return [Sight(key, 1, {**KEY, "name": {"S": "Ann"}}, None, None, None, missing) for key in keys]
+        return [KeyState(key, 1, {**KEY, "name": {"S": "Ann"}}, None, None, None, missing) for key in keys]
 
     async def tombstones_of(self, _: Sequence[Write]) -> Mapping[int, Tombstone]:
         return {} if self.tombstone == Tombstone() else {0: self.tombstone}
@@ -54,8 +54,8 @@ class Live:
 async def test_what_is_deleted_meanwhile_stays_deleted() -> None:
     """The deletion that came after the item was read outranks what is written (P2)."""
     live: Any = Live()
-    mender = Repairer(live, live, live, dry_run=False)
-    (mended,) = await mender.mend([Finding(Kind.MISSING, KEY, 1, None, "there is no document")])
+    repairer = Repairer(live, live, live, dry_run=False)
+    (mended,) = await repairer.repair([Finding(Kind.MISSING, KEY, 1, None, "there is no document")])
     assert mended.result is Result.MENDED
     (write,) = live.writes
     assert write.version < DELETION
