@@ -1,26 +1,45 @@
 """The commands' AWS clients, and their errors as sentences.
 
-boto3, because a command does one thing after the other. Region, credentials and endpoint come from the SDK's
-own variables (`AWS_ENDPOINT_URL` included).
+boto3 for the commands that do one thing after the other, aiobotocore for those of a migration, which read
+many pages at once. Region, credentials and endpoint come from the SDK's own variables (`AWS_ENDPOINT_URL`
+included), unless an option names them. Both SDKs are imported where they are used: each takes a tenth of a
+second, and the shell completion runs this program, too.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
 
 from ops.console.exit_status import CommandError
+from shared.errors import FatalError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_lambda import LambdaClient
     from types_boto3_sqs import SQSClient
 
+_CONFIG: dict[str, Any] = {
+    "connect_timeout": 5,
+    "read_timeout": 30,
+    "retries": {"mode": "standard", "total_max_attempts": 3},
+}
+_CONNECTIONS = 64
+
+_NO_CONFIGURATION = (NoCredentialsError, NoRegionError, PartialCredentialsError, CredentialRetrievalError)
 _NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress", "QueueDoesNotExist"})
 _REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
 _UNKNOWN_CALLER = frozenset(
@@ -33,6 +52,27 @@ _UNKNOWN_CALLER = frozenset(
         "UnrecognizedClientException",
     }
 )
+_CLIENT_ERRORS = range(400, 500)
+_PASSING_STATUS = frozenset({408, 429})
+_PASSING = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestTimeout",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+"""Errors of the caller that pass. All others of the caller stay until a person acts.
+
+Sources: Amazon DynamoDB developer guide, "Error handling with DynamoDB"; Amazon S3 API reference, "Error
+responses".
+"""
 
 
 class CloudWatchClient(Protocol):
@@ -52,64 +92,78 @@ class LogsClient(Protocol):
 
 
 class Aws:
-    """Makes clients, one of each service at most."""
+    """Makes clients: one of boto3's for each service, and those of aiobotocore that are asked for."""
 
-    def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
+    def __init__(self, endpoint_url: str | None = None, region: str | None = None) -> None:
+        self._place = {"endpoint_url": endpoint_url, "region_name": region}
 
-    @property
+    @cached_property
     def sqs(self) -> SQSClient:
-        """Queues."""
         return cast("SQSClient", self._client("sqs"))
 
-    @property
+    @cached_property
     def functions(self) -> LambdaClient:
-        """Lambda."""
         return cast("LambdaClient", self._client("lambda"))
 
-    @property
+    @cached_property
     def cloudformation(self) -> CloudFormationClient:
-        """Stacks."""
         return cast("CloudFormationClient", self._client("cloudformation"))
 
-    @property
+    @cached_property
     def dynamodb(self) -> DynamoDBClient:
-        """Tables."""
         return cast("DynamoDBClient", self._client("dynamodb"))
 
-    @property
+    @cached_property
     def cloudwatch(self) -> CloudWatchClient:
-        """Metrics."""
         return cast("CloudWatchClient", self._client("cloudwatch"))
 
-    @property
+    @cached_property
     def logs(self) -> LogsClient:
-        """Log groups."""
         return cast("LogsClient", self._client("logs"))
 
     def _client(self, service: str) -> Any:
-        if service not in self._made:
-            # Here, because it takes a tenth of a second, and the shell completion runs this program, too.
-            import boto3  # noqa: PLC0415
-            from botocore.config import Config  # noqa: PLC0415
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
 
-            config = Config(
-                connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}
-            )
-            try:
-                with asking("using the AWS SDK"):
-                    make: Any = (
-                        boto3.session.Session().client
-                    )  # its overloads name every service as a literal
-                    self._made[service] = make(service, config=config)
-            except ValueError as error:  # AWS_ENDPOINT_URL is not a URL
-                raise CommandError(f"the AWS SDK cannot be used with its AWS_* variables: {error}") from error
-        return self._made[service]
+        with _making_a_client():
+            make: Any = boto3.session.Session().client  # its overloads name every service as a literal
+            return make(service, config=Config(**_CONFIG), **self._place)
+
+    @asynccontextmanager
+    async def open_client(self, service: str) -> AsyncIterator[Any]:
+        """Opens a client of aiobotocore.
+
+        Raises:
+            CommandError: the SDK's settings are wrong, or one is missing, such as the region.
+        """
+        from aiobotocore.config import AioConfig  # noqa: PLC0415
+        from aiobotocore.session import get_session  # noqa: PLC0415
+
+        config = AioConfig(
+            max_pool_connections=_CONNECTIONS,
+            parameter_validation=False,  # keys come from DynamoDB itself, thousands at a time
+            **_CONFIG,
+        )
+        session: Any = get_session()
+        async with AsyncExitStack() as stack:
+            with _making_a_client():
+                made = session.create_client(service, config=config, **self._place)
+                client = await stack.enter_async_context(made)
+            yield client
+
+
+@contextmanager
+def _making_a_client() -> Iterator[None]:
+    try:
+        with asking("using the AWS SDK"):
+            yield
+    except ValueError as error:  # AWS_ENDPOINT_URL is not a URL
+        raise CommandError(f"the AWS SDK cannot be used with its AWS_* variables: {error}") from error
 
 
 @contextmanager
 def asking(doing: str) -> Iterator[None]:
-    """Makes a sentence of what calls of AWS raise.
+    """Makes a sentence of what calls of boto3 raise.
 
     Args:
         doing: what is tried, such as ``receiving from the queue``.
@@ -123,6 +177,34 @@ def asking(doing: str) -> Iterator[None]:
         raise CommandError(f"{doing}: {reason_of(error)}") from error
 
 
+@contextmanager
+def aws_errors(doing: str) -> Iterator[None]:
+    """Makes a sentence of what calls of aiobotocore raise, and tells whether to try again.
+
+    Args:
+        doing: what is tried, such as ``reading the table t``.
+
+    Raises:
+        TransientError: trying again helps.
+        FatalError: only a person can help.
+    """
+    import aiohttp  # noqa: PLC0415
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        kind = FatalError if _is_lasting(error) else TransientError
+        raise kind(f"{doing}: {reason_of(error)}") from error
+
+
+def _is_lasting(error: Exception) -> bool:
+    if not isinstance(error, ClientError):
+        return isinstance(error, _NO_CONFIGURATION)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    is_ours = status in _CLIENT_ERRORS and status not in _PASSING_STATUS
+    return is_ours and error.response.get("Error", {}).get("Code", "") not in _PASSING
+
+
 def code_of(error: CommandError) -> str:
     """The code of AWS's answer that a sentence was made of; empty if there was no answer."""
     cause = error.__cause__
@@ -132,7 +214,7 @@ def code_of(error: CommandError) -> str:
 def reason_of(error: Exception) -> str:
     """Why a call failed, and what may help."""
     if isinstance(error, NoRegionError):
-        return "no region is set: set AWS_REGION, or AWS_PROFILE"
+        return "no region is set: set AWS_DEFAULT_REGION, or AWS_PROFILE"
     if isinstance(error, NoCredentialsError):
         return "there are no AWS credentials: set AWS_PROFILE, or log in"
     if not isinstance(error, ClientError):

@@ -1,14 +1,9 @@
-"""Where the parts of a running pipeline are: from a CloudFormation stack, or named one by one.
-
-The names are those of the writer's settings, so that its environment serves the commands, too.
-"""
+"""Where the parts of a running pipeline are: from a CloudFormation stack, or named one by one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ops.aws import asking, code_of
 from ops.console.exit_status import CommandError
@@ -18,57 +13,10 @@ if TYPE_CHECKING:
 
     from ops.aws import Aws
 
-_WHERE = "Which pipeline"
-
-StackOption = Annotated[
-    str,
-    typer.Option(
-        "--stack",
-        metavar="NAME",
-        envvar="REPLICATOR_STACK",
-        help="The CloudFormation stack of deploy/pipeline.yaml; its outputs name the rest.",
-        show_default=False,
-        rich_help_panel=_WHERE,
-    ),
-]
-QueueOption = Annotated[
-    str,
-    typer.Option(
-        "--queue-url",
-        metavar="URL",
-        envvar="QUEUE_URL",
-        help="The queue, where no stack is given.",
-        show_default=False,
-        rich_help_panel=_WHERE,
-    ),
-]
-DeadLetterOption = Annotated[
-    str,
-    typer.Option(
-        "--dead-letter-queue-url",
-        metavar="URL",
-        envvar="DEAD_LETTER_QUEUE_URL",
-        help="Its dead-letter queue, where no stack is given.",
-        show_default=False,
-        rich_help_panel=_WHERE,
-    ),
-]
-FunctionOption = Annotated[
-    str,
-    typer.Option(
-        "--function",
-        metavar="NAME",
-        envvar="REPLICATOR_FUNCTION",
-        help="The Lambda function, where no stack is given.",
-        show_default=False,
-        rich_help_panel=_WHERE,
-    ),
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What was named; empty texts: not known."""
+    """What is known of it; an empty text: not known."""
 
     queue_url: str = ""
     dead_letter_queue_url: str = ""
@@ -79,7 +27,7 @@ class Pipeline:
         """The queue's URL.
 
         Raises:
-            CommandError: nobody said it.
+            CommandError: it was not named.
         """
         return self.queue_url or _missing("the queue", "--queue-url (QUEUE_URL)")
 
@@ -88,7 +36,7 @@ class Pipeline:
         """The dead-letter queue's URL.
 
         Raises:
-            CommandError: nobody said it.
+            CommandError: it was not named.
         """
         return self.dead_letter_queue_url or _missing(
             "the dead-letter queue", "--dead-letter-queue-url (DEAD_LETTER_QUEUE_URL)"
@@ -104,7 +52,7 @@ def find_pipeline(aws: Aws, stack: str, named: Pipeline) -> Pipeline:
         named: what options and environment say.
 
     Raises:
-        CommandError: there is no such stack, it is another one than ours, or AWS does not answer.
+        CommandError: there is no such stack, it is not one of ours, or AWS does not answer.
     """
     if not stack:
         return named
@@ -124,7 +72,7 @@ def pipeline_of(stack: str, outputs: Mapping[str, str]) -> Pipeline:
     """The parts that the outputs of a stack name. Pure.
 
     Raises:
-        CommandError: it is no stack of ours, or not finished.
+        CommandError: it is not a stack of ours, or not finished.
     """
     names = ("QueueUrl", "DeadLetterQueueUrl", "FunctionName")
     if missing := [name for name in names if name not in outputs]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec
 import typer
 
 from ops.console.terminal import printable
+from shared.errors import FatalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ UNUSABLE: Final = 2
 _INTERRUPTED: Final = 130
 
 
-class CommandError(Exception):
+class CommandError(FatalError):
     """The command cannot do its work. The text is a sentence that says why, and what helps."""
 
 

@@ -14,7 +14,8 @@ from ops.console.terminal import Output
 from ops.console.time_arguments import parse_time
 from ops.logs.entries import data_of, line_of
 from ops.logs.events import merged
-from ops.pipeline import FunctionOption, Pipeline, StackOption, find_pipeline
+from ops.options import FunctionOption, StackOption
+from ops.pipeline import Pipeline, find_pipeline
 
 _MOMENT = "90s, 15m, 4h, 2d, or a time such as 2026-04-30T17:47, which is UTC unless it says otherwise."
 

@@ -1,4 +1,4 @@
-"""Items that were read from a table (not from its stream) → what the writer would make of them. Pure."""
+"""Items that were read from a table, not from its stream → the writes that the writer makes of them. Pure."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ Key = dict[str, Any]
 
 
 class CopiedItem(Change):
-    """An item as it was when it was read. It has no place in a stream; `sequence` is its whole version.
+    """An item as it was when it was read. It has no position in a stream: `sequence` is its whole version.
 
-    That of a copied item is the lowest, so that every change wins, whatever the order.
+    A backfill takes the lowest version there is, so that every change wins, whatever the order.
     """
 
     __slots__ = ()
 
     @property
     def version(self) -> str:
-        """The version that its document gets."""
+        """The version of its document."""
         return self.sequence
 
 
@@ -49,10 +49,10 @@ def copied(
         key: its key attributes and their types.
         item: all of its attributes.
         at: when it was read, milliseconds since the epoch.
-        version: that its document gets.
+        version: of its document.
 
     Raises:
-        PoisonError: it is no item, or not of this table.
+        PoisonError: it is not an item, or not one of this table.
     """
     image, tagged = encode_item(item)
     for name, kind in key.items():
@@ -74,10 +74,7 @@ def copied(
 
 
 def write_of(table: Table, change: CopiedItem) -> Write | None:
-    """The guarded write of a copied item, under the rules of its table.
-
-    Returns:
-        None if the table's hook does not want it replicated.
+    """The guarded write of a copied item, by the rules of its table; None: the hook does not want it.
 
     Raises:
         PoisonError: it cannot become a document.
@@ -89,12 +86,12 @@ def write_of(table: Table, change: CopiedItem) -> Write | None:
 
 
 def key_of_item(key: Mapping[str, str], item: Mapping[str, Any]) -> Key:
-    """The key attributes of an item; those that it has."""
+    """The key attributes that an item has."""
     return {name: item[name] for name in key if name in item}
 
 
 def key_of_id(table: Table, key: Mapping[str, str], document_id: Any) -> Key | None:
-    """The key of the item that a document is of, found by its `_id`.
+    """The key of a document's item, found by the document's `_id`.
 
     Args:
         table: the rules of the table.
@@ -102,7 +99,7 @@ def key_of_id(table: Table, key: Mapping[str, str], document_id: Any) -> Key | N
         document_id: the document's `_id`, as PyMongo reads it.
 
     Returns:
-        None if no item of the table can have this `_id`: the document is somebody else's.
+        None if no item of the table can have this `_id`.
     """
     names = table.rule.key or tuple(sorted(key))
     values: list[Any] = [document_id]
@@ -136,7 +133,7 @@ def _attribute_value(kind: str, value: Any) -> dict[str, Any] | None:
 
 
 def _same_shape(one: Any, other: Any) -> bool:
-    """Whether MongoDB takes them for the same `_id`, up to the types of numbers."""
+    """Whether two `_id`s are the same to MongoDB, apart from the types of numbers."""
     if isinstance(one, dict) and isinstance(other, dict):
         return list(one) == list(other)
     return isinstance(one, dict) is isinstance(other, dict)

@@ -1,4 +1,4 @@
-"""Trying again while a server is away or throttles."""
+"""Tries again while a server is away or throttles."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ T = TypeVar("T")
 
 
 class Retry:
-    """Repeats what fails for the moment, and says so once for each time of waiting."""
+    """Repeats what fails for the moment, and says so once for each time of waiting.
+
+    `say` gets one line of text.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        """Takes note of whom to tell.
-
-        Args:
-            say: is given one line of text.
-        """
         self._say = say
         self._waits: set[str] = set()
 
     async def until_done(self, action: Callable[[], Awaitable[T]]) -> T:
-        """Awaits the action until it succeeds.
+        """Repeats the action until it succeeds.
 
         Raises:
-            FatalError: it needs a person.
+            FatalError: only a person can help.
         """
         backoff, reason = Backoff(), ""
         while True:

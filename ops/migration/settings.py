@@ -1,23 +1,23 @@
-"""The settings that the commands of a migration share: the writer's environment names, options over them."""
+"""What all commands of a migration know and open: the table's rules, DynamoDB and MongoDB."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from ops.console.exit_status import UNUSABLE
-from ops.console.progress import console
-from ops.migration.source.table import Aws
+from ops.aws import Aws
+from ops.migration.retry import Retry
+from ops.migration.source.pace import Pace
+from ops.migration.source.table import Reader
 from ops.migration.store import Store
-from shared.errors import FatalError, PoisonError, fatal_reasons
+from shared.errors import FatalError, PoisonError
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Replication
 from writer.mapping.parser import parse_replication
@@ -25,93 +25,18 @@ from writer.mapping.rules import Rules
 from writer.names import database_problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
-    from typing import Any
+    from collections.abc import AsyncIterator, Callable
 
+    from ops.migration.source.table import Source
+    from ops.options import TableOptions
     from writer.mapping.rules import Table
-
-_SERVERS = "Servers and mapping"
-
-TableName = Annotated[
-    str, typer.Argument(metavar="TABLE", show_default=False, help="The name of the DynamoDB table.")
-]
-MongodbUri = Annotated[
-    str,
-    typer.Option(
-        metavar="URI",
-        envvar="MONGODB_URI",
-        show_default=False,
-        rich_help_panel=_SERVERS,
-        help="Connection string of the target. As an option it can be seen by others on this machine.",
-    ),
-]
-MongodbDatabase = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        envvar="MONGODB_DATABASE",
-        show_default=False,
-        rich_help_panel=_SERVERS,
-        help="The target database.",
-    ),
-]
-ReplicationFile = Annotated[
-    str,
-    typer.Option(
-        metavar="FILE",
-        envvar="REPLICATION_FILE",
-        show_default=False,
-        rich_help_panel=_SERVERS,
-        help="The writer's replication.yaml; hooks are imported, also from the current directory.",
-    ),
-]
-EndpointUrl = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        show_default=False,
-        rich_help_panel=_SERVERS,
-        help="Where AWS is, for emulators; else as AWS_ENDPOINT_URL says.",
-    ),
-]
-Region = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        show_default=False,
-        rich_help_panel=_SERVERS,
-        help="The AWS region; else as the SDK finds it.",
-    ),
-]
-Rcu = Annotated[
-    float,
-    typer.Option(
-        min=0,
-        metavar="UNITS",
-        help="Read capacity units per second, over all segments; 0: as fast as it goes.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object at the end, and nothing else.")]
 
 _POOL_SIZE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a command ends.
-
-    Attributes:
-        status: of the process.
-        show: prints what it found.
-    """
-
-    status: int
-    show: Callable[[], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
-    """What all commands of a migration know.
+    """What the options of a command say.
 
     Attributes:
         uri: a secret; never printed.
@@ -130,54 +55,79 @@ class Settings:
     digest: str
 
     @property
-    def place(self) -> str:
-        """Where the documents are."""
+    def namespace(self) -> str:
+        """Database and collection of the documents."""
         return f"{self.table.database or self.database}.{self.table.collection}"
 
-    @contextlib.asynccontextmanager
-    async def store(self) -> AsyncIterator[Store]:
-        """Opens MongoDB."""
-        made = Store.connect(self.uri, self.database, _POOL_SIZE, self.databases)
-        try:
-            yield made
-        finally:
-            made.close()
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Both sides, opened.
+
+    Attributes:
+        table: the rules of the table.
+        source: the table.
+    """
+
+    table: Table
+    source: Source
+    reader: Reader
+    store: Store
+    retry: Retry
 
 
-def settings_of(  # noqa: PLR0913, PLR0917 - one parameter per option
-    name: str,
-    uri: str,
-    database: str,
-    replication_file: str,
-    endpoint_url: str | None,
-    region: str | None,
-) -> Settings:
-    """Reads and checks all of it.
+@contextlib.asynccontextmanager
+async def open_session(
+    settings: Settings, say: Callable[[str], None], rcu: float = 0
+) -> AsyncIterator[Session]:
+    """Opens both sides.
+
+    Args:
+        settings: where they are.
+        say: prints one line of text, such as what we wait for.
+        rcu: the limit in read capacity units per second; 0: none.
+
+    Raises:
+        FatalError: there is no such table, or AWS refuses us.
+    """
+    retry = Retry(say)
+    with contextlib.closing(
+        Store.connect(settings.uri, settings.database, _POOL_SIZE, settings.databases)
+    ) as store:
+        async with settings.aws.open_client("dynamodb") as client:
+            reader = Reader(client, Pace(rcu), retry)
+            source = await reader.describe(settings.table.name)
+            yield Session(settings.table, source, reader, store, retry)
+
+
+def settings_of(options: TableOptions) -> Settings:
+    """Reads and checks what the options name.
 
     Raises:
         typer.BadParameter: something is missing or wrong.
     """
+    uri, database = options.mongodb_uri, options.mongodb_database
     missing = {"--mongodb-uri (or MONGODB_URI)": uri, "--mongodb-database (or MONGODB_DATABASE)": database}
     if absent := [option for option, value in missing.items() if not value]:
         raise typer.BadParameter(f"missing: {', '.join(absent)}")
     if problem := database_problem(database):
         raise typer.BadParameter(f"{database!r} {problem}", param_hint="--mongodb-database")
     try:
-        replication = _read(replication_file)
+        replication = _read(options.replication_file)
         sys.path.insert(0, str(Path.cwd()))
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr):  # what hooks print is not the command's result
             rules = Rules(replication, load_hooks(replication), database)
-        table = rules.table(name)
+        table = rules.table(options.table)
     except FatalError as error:
         raise typer.BadParameter(str(error), param_hint="--replication-file") from error
     except PoisonError as error:
-        raise typer.BadParameter(f"the table {name!r}: {error.reason}") from error
+        raise typer.BadParameter(f"the table {options.table!r}: {error.reason}") from error
     return Settings(
         uri=uri,
         database=database,
         databases=replication.databases,
         table=table,
-        aws=Aws(endpoint_url, region),
+        aws=Aws(options.endpoint_url, options.region),
         digest=digest_of(table, database),
     )
 
@@ -198,32 +148,3 @@ def _read(path: str) -> Replication:
             f"{path} cannot be read: {error}", param_hint="--replication-file"
         ) from error
     return parse_replication(text, path)
-
-
-def run(main: Callable[[], Coroutine[Any, Any, Ending]], *, when_stopped: str) -> None:
-    """Runs a command to its end, prints what it found, and ends the process with its status.
-
-    What only a person can mend ends it with one sentence and status 2, Ctrl-C with 130.
-    """
-    ending = Ending(UNUSABLE)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # what hooks print must not get between
-            ending = asyncio.run(main())
-    except KeyboardInterrupt:
-        console(errors=True).print(f"Stopped. {when_stopped}")
-        ending = Ending(130)
-    except BaseExceptionGroup as group:
-        reasons = fatal_reasons(group)
-        if not reasons:
-            raise
-        _print_reasons(reasons)
-    except FatalError as error:
-        _print_reasons([str(error)])
-    if ending.show is not None:
-        ending.show()
-    raise typer.Exit(ending.status)
-
-
-def _print_reasons(reasons: list[str]) -> None:
-    for reason in reasons:
-        console(errors=True).print(f"replicator: {reason}", style="red")

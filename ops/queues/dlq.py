@@ -15,7 +15,8 @@ import typer
 from ops.aws import Aws
 from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import count
-from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
+from ops.options import DeadLetterOption, QueueOption, StackOption
+from ops.pipeline import Pipeline, find_pipeline
 from ops.queues.actions import Outcome, Redrive, drop, new_backup, restore
 from ops.queues.queue_browser import QueueBrowser, letters_in
 from ops.queues.selection import (

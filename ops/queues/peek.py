@@ -21,7 +21,8 @@ import typer
 from ops.aws import Aws, asking
 from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import Output, age, count
-from ops.pipeline import DeadLetterOption, Pipeline, QueueOption, StackOption, find_pipeline
+from ops.options import DeadLetterOption, QueueOption, StackOption
+from ops.pipeline import Pipeline, find_pipeline
 from ops.queues.dead_letters import letter_of
 from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser, attributes_of
 from ops.queues.selection import Selection

@@ -14,7 +14,8 @@ from rich.text import Text
 from ops.aws import Aws
 from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status
 from ops.console.terminal import Output
-from ops.pipeline import DeadLetterOption, FunctionOption, Pipeline, QueueOption, StackOption, find_pipeline
+from ops.options import DeadLetterOption, FunctionOption, QueueOption, StackOption
+from ops.pipeline import Pipeline, find_pipeline
 from ops.status.reader import read_status
 from ops.status.view import print_status
 

@@ -502,7 +502,10 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
             {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"},
             "AWS knows no such queue",
         ),
-        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "no region is set: set AWS_REGION, or AWS_PROFILE"),
+        (
+            {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""},
+            "no region is set: set AWS_DEFAULT_REGION, or AWS_PROFILE",
+        ),
     ],
 )
 def test_what_cannot_be_reached_is_said_in_a_sentence(

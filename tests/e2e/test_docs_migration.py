@@ -191,3 +191,19 @@ def test_a_table_without_live_replication_is_not_copied(pipeline: Pipeline, uniq
     assert "has no stream" in run(environment, "backfill", table, status=3)[1]
     assert run(environment, "backfill", table, "--no-live", status=0)[0]["complete"]
     dynamodb.delete_table(TableName=table)
+
+
+def test_a_stack_names_the_queues(pipeline: Pipeline) -> None:
+    """For plan-cutover, too; one that does not exist is wrong use."""
+    environment = environment_of(pipeline, pipeline.database)
+    del environment["QUEUE_URL"], environment["DEAD_LETTER_QUEUE_URL"]
+
+    def unknown(*options: str) -> set[str]:
+        found, _ = run(environment, "plan-cutover", pipeline.table, *options, status=1)
+        return {check["name"] for check in found["checks"] if check["found"] == "not known: give its URL"}
+
+    queues = {"lag of the writers", "messages in the queue", "dead letters"}
+    assert unknown() == queues
+    assert not unknown("--stack", pipeline.deployment.name)
+    said = run(environment, "plan-cutover", pipeline.table, "--stack", "no-such", status=2)[1]
+    assert "there is no CloudFormation stack no-such" in said

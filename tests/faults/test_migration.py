@@ -240,10 +240,10 @@ def test_comparing_for_ever(begin: Begin, tmp_path: Path) -> None:
         with urllib.request.urlopen(found[1]) as answer:  # noqa: S310 - our own port
             return str(answer.read(), "utf-8")
 
-    wanted = f'replicator_verify_differences{{table="{table.name}",kind="missing"}} 1'
+    wanted = f'replicator_verify_differences{{kind="missing",table="{table.name}"}} 1.0'
     child.wait_until(lambda: wanted in metrics(), what="the first comparison to end")
     world.source.dynamodb.delete_item(TableName=table.name, Key={"id": {"N": "7"}})
-    child.wait_until(lambda: wanted[:-1] + "0" in metrics(), what="the next one to end")
+    child.wait_until(lambda: wanted.replace("1.0", "0.0") in metrics(), what="the next one to end")
     os.kill(child.pid, signal.SIGINT)
     wait_until(lambda: not child.running, what="the command to end")
     assert child.kill() == 130

@@ -51,8 +51,8 @@ def families() -> frozenset[str]:
 
 def verify_names() -> frozenset[str]:
     """The metrics of `replicator verify --metrics-port`."""
-    text = VerifyMetrics("t", last=Counts(), at=datetime.now(UTC)).text()
-    return frozenset(re.findall(r"# TYPE (\S+)", text))
+    families = VerifyMetrics("t", last=Counts(), at=datetime.now(UTC)).collect()
+    return frozenset(sample.name for family in families for sample in family.samples)
 
 
 def cloudwatch_names(template: Path) -> Iterator[Named]:

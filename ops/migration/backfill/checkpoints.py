@@ -1,12 +1,13 @@
-"""How far a backfill has come, in MongoDB, so that it goes on after a kill -9.
+"""How far a backfill has come, in MongoDB, so that it resumes after a kill -9.
 
-One note per table in `_replicator_backfills`: where each part goes on, and what was done. A part goes on only
-after its page's writes are on a majority; what was done twice is harmless.
+One document per table in `_replicator_backfills`: where each part goes on, and what was done. A part advances
+only after the writes of its page are on a majority; what is copied twice is harmless.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +17,7 @@ from bson import json_util
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ops.migration.images import Key
     from ops.migration.retry import Retry
@@ -30,12 +31,12 @@ _OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of items.
+    """What became of the items.
 
     Attributes:
         read: items that were read.
         copied: documents that were written.
-        there: documents that were there already, in the same or a newer version, or deleted since.
+        there: documents that existed already, in the same or a newer version, or were deleted since.
         skipped: items that the hook does not want.
         rejected: items that cannot be copied; each has a line in the file of rejects.
     """
@@ -49,11 +50,6 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
-    @classmethod
-    def of(cls, note: Mapping[str, Any]) -> Self:
-        """Reads them from a note."""
-        return cls(**{each.name: int(note.get(each.name, 0)) for each in fields(cls)})
-
 
 @dataclass(slots=True)
 class Part:
@@ -61,7 +57,7 @@ class Part:
 
     Attributes:
         name: of the file; of a segment its number.
-        after: where it goes on; None: at its beginning, or it is done.
+        after: the key to go on after; None: it has not begun, or is done.
     """
 
     name: str
@@ -69,17 +65,18 @@ class Part:
     done: bool = False
     counts: Counts = field(default_factory=Counts)
 
-    def note(self) -> dict[str, Any]:
-        """As it stands in the note. The key is a text: its names may have dots."""
+    def state(self) -> dict[str, Any]:
+        """As MongoDB keeps it. The key is a text: its names may have dots."""
         after = None if self.after is None else json_util.dumps(self.after, json_options=_OPTIONS)
         return {"name": self.name, "after": after, "done": self.done, **asdict(self.counts)}
 
     @classmethod
-    def of(cls, note: Mapping[str, Any]) -> Self:
-        """Reads it from the note."""
-        after = note["after"]
+    def of(cls, state: Mapping[str, Any]) -> Self:
+        """The opposite of `state`."""
+        after = state["after"]
         key = None if after is None else json.loads(after, object_hook=json_util.object_hook)
-        return cls(note["name"], key, note["done"], Counts.of(note))
+        counts = Counts(**{each.name: int(state.get(each.name, 0)) for each in fields(Counts)})
+        return cls(state["name"], key, state["done"], counts)
 
 
 @dataclass(slots=True)
@@ -88,12 +85,10 @@ class Checkpoint:
 
     Attributes:
         table: the DynamoDB table.
-        run: which process goes on with it; a word of that process's own.
+        run: an id of the process that works on it.
         source: what is copied: the table, or an export of it.
         rules: a digest of the table's rules.
-        started: when it began.
         finished: when it was complete; None: it is not.
-        parts: all of them.
     """
 
     table: str
@@ -106,11 +101,11 @@ class Checkpoint:
 
     @property
     def counts(self) -> Counts:
-        """What was done up to now, by all who went on with it."""
+        """What was done up to now, by all processes."""
         return sum((part.counts for part in self.parts), Counts())
 
-    def note(self) -> dict[str, Any]:
-        """As it stands in the collection."""
+    def state(self) -> dict[str, Any]:
+        """As MongoDB keeps it."""
         return {
             "_id": self.table,
             "run": self.run,
@@ -118,26 +113,26 @@ class Checkpoint:
             "rules": self.rules,
             "started": self.started,
             "finished": self.finished,
-            "parts": [part.note() for part in self.parts],
+            "parts": [part.state() for part in self.parts],
         }
 
     @classmethod
-    def of(cls, note: Mapping[str, Any]) -> Self:
-        """Reads it."""
-        finished = note["finished"]
+    def of(cls, state: Mapping[str, Any]) -> Self:
+        """The opposite of `state`, as the driver reads it."""
+        finished = state["finished"]
         return cls(
-            table=note["_id"],
-            run=note["run"],
-            source=note["source"],
-            rules=note["rules"],
-            started=note["started"].replace(tzinfo=UTC),
-            parts=[Part.of(part) for part in note["parts"]],
+            table=state["_id"],
+            run=state["run"],
+            source=state["source"],
+            rules=state["rules"],
+            started=state["started"].replace(tzinfo=UTC),
+            parts=[Part.of(part) for part in state["parts"]],
             finished=finished.replace(tzinfo=UTC) if finished else None,
         )
 
 
 class Checkpoints:
-    """The collection, for one table."""
+    """Loads and saves checkpoints."""
 
     def __init__(self, store: Store, retry: Retry) -> None:
         self._store = store
@@ -145,37 +140,38 @@ class Checkpoints:
 
     async def load(self, table: str) -> Checkpoint | None:
         """The checkpoint of a table's backfill, if there is one."""
-        note = await self._retry.until_done(lambda: self._store.note(COLLECTION, table))
-        return None if note is None else Checkpoint.of(note)
+        state = await self._retry.until_done(lambda: self._store.load_state(COLLECTION, table))
+        return None if state is None else Checkpoint.of(state)
 
     async def begin(self, checkpoint: Checkpoint) -> None:
-        """Writes it in place of the one that was there."""
-        await self._retry.until_done(lambda: self._store.keep(COLLECTION, checkpoint.note()))
+        """Saves it in place of the table's last one. From now on it belongs to this process."""
+        checkpoint.run = uuid.uuid4().hex
+        await self._retry.until_done(lambda: self._store.save_state(COLLECTION, checkpoint.state()))
 
     async def advance(self, checkpoint: Checkpoint, number: int, part: Part) -> None:
-        """Takes down how far a part has come.
+        """Records how far a part has come.
 
         Raises:
             FatalError: another process has taken over.
         """
         checkpoint.parts[number] = part
-        await self._amend(checkpoint, {f"parts.{number}": part.note()})
+        await self._update(checkpoint, {f"parts.{number}": part.state()})
 
     async def finish(self, checkpoint: Checkpoint) -> None:
-        """All parts are done; raises as `advance`."""
+        """Records that all parts are done; raises as `advance`."""
         checkpoint.finished = datetime.now(UTC)
-        await self._amend(checkpoint, {"finished": checkpoint.finished})
+        await self._update(checkpoint, {"finished": checkpoint.finished})
 
-    async def _amend(self, checkpoint: Checkpoint, changes: Mapping[str, Any]) -> None:
+    async def _update(self, checkpoint: Checkpoint, changes: Mapping[str, Any]) -> None:
         where = {"_id": checkpoint.table, "run": checkpoint.run}
-        if not await self._retry.until_done(lambda: self._store.amend(COLLECTION, where, changes)):
+        if not await self._retry.until_done(lambda: self._store.update_state(COLLECTION, where, changes)):
             raise FatalError(
                 f"another backfill of the table {checkpoint.table!r} has been started: this one ends"
             )
 
 
 def mismatch(checkpoint: Checkpoint, source: str, rules: str) -> str | None:
-    """Why a checkpoint cannot be gone on with; None: it can."""
+    """Why a backfill cannot go on from a checkpoint; None: it can."""
     if checkpoint.source != source:
         return (
             f"a backfill of the table {checkpoint.table!r} from {checkpoint.source} has begun, and this is "
@@ -188,8 +184,3 @@ def mismatch(checkpoint: Checkpoint, source: str, rules: str) -> str | None:
             "their items change; verify and repair find and mend them)"
         )
     return None
-
-
-def segments(number: int) -> Sequence[Part]:
-    """The parts of a table that is scanned."""
-    return [Part(str(position)) for position in range(number)]

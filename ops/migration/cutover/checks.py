@@ -1,4 +1,4 @@
-"""May applications move to MongoDB? A list of checks; what is not known is never green. Pure."""
+"""Decides whether applications may move to MongoDB. What is not known is never green. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ops.console.progress import duration
+from ops.migration.verify.comparison import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,22 +39,22 @@ class Check:
     advice: str = ""
 
 
-def live_check(missing: str | None) -> Check:
+def live_check(problem: str | None) -> Check:
     """Live replication.
 
     Args:
-        missing: what keeps changes from being replicated (`ops.migration.source.live.replication_problem`).
+        problem: why changes are not replicated (`ops.migration.source.live.replication_problem`).
     """
-    if missing is None:
+    if problem is None:
         return Check("live replication", Light.GREEN, "the stream is on, and a Lambda reads it")
-    return Check("live replication", Light.RED, "it is off", missing)
+    return Check("live replication", Light.RED, "it is off", problem)
 
 
 def backfill_check(checkpoint: Checkpoint | None, rules: str) -> Check:
-    """The copy of what was there.
+    """The copy of the items that were there.
 
     Args:
-        checkpoint: of the table's backfill.
+        checkpoint: that of the table's backfill.
         rules: the digest of the mapping.
     """
     name = "backfill"
@@ -82,7 +83,7 @@ def backfill_check(checkpoint: Checkpoint | None, rules: str) -> Check:
 
 
 def verify_check(
-    note: Mapping[str, Any] | None,
+    state: Mapping[str, Any] | None,
     checkpoint: Checkpoint | None,
     rules: str,
     within: timedelta,
@@ -91,53 +92,51 @@ def verify_check(
     """The last comparison.
 
     Args:
-        note: what is kept of it.
-        checkpoint: of the backfill, which has to be older.
+        state: what MongoDB keeps of it.
+        checkpoint: that of the backfill, which has to be older.
         rules: the digest of the mapping.
         within: how old it may be.
         now: the time.
     """
     name, again = "verify", "replicator verify"
-    if note is None:
+    if state is None:
         return Check(name, Light.RED, "none has run", again)
-    at, wrong = note["at"].replace(tzinfo=UTC), not note["clean"]
+    at, wrong = state["at"].replace(tzinfo=UTC), not state["clean"]
     ago = _ago(at, now)
     if wrong:
-        kinds = ", ".join(
-            f"{note[kind]:,} {kind}" for kind in ("missing", "different", "extra", "unmappable") if note[kind]
-        )
+        kinds = ", ".join(f"{state[kind]:,} {kind}" for kind in Kind if state[kind])
         return Check(name, Light.RED, f"found {kinds}, {ago}", "replicator repair, then verify")
-    if not note["complete"]:
-        return Check(name, Light.RED, f"clean, but only a sample of {note['sample']:,}, {ago}", again)
-    if note["rules"] != rules:
+    if not state["complete"]:
+        return Check(name, Light.RED, f"clean, but only a sample of {state['sample']:,}, {ago}", again)
+    if state["rules"] != rules:
         return Check(name, Light.RED, f"clean, but under another mapping, {ago}", again)
     if now - at > within:
         return Check(name, Light.RED, f"clean, but {ago}", again)
     if (
         checkpoint is not None
         and checkpoint.finished is not None
-        and note["started"].replace(tzinfo=UTC) < checkpoint.finished.replace(microsecond=0)
+        and state["started"].replace(tzinfo=UTC) < checkpoint.finished.replace(microsecond=0)
     ):
         return Check(name, Light.RED, "clean, but before the backfill was complete", again)
-    if note["in_flight"]:
+    if state["in_flight"]:
         return Check(
             name,
             Light.UNKNOWN,
-            f"clean, but {note['in_flight']:,} keys changed all the time, {ago}",
+            f"clean, but {state['in_flight']:,} keys changed all the time, {ago}",
             "replicator verify with a longer --settle",
         )
-    return Check(name, Light.GREEN, f"clean and complete, {note['items']:,} items, {ago}")
+    return Check(name, Light.GREEN, f"clean and complete, {state['items']:,} items, {ago}")
 
 
 def lag_check(name: str, worst: float | None, limit: float, minutes: int, *, why_unknown: str = "") -> Check:
     """A lag that CloudWatch has measured.
 
     Args:
-        name: of what.
-        worst: the highest of the last minutes, seconds; None: there is none.
+        name: what lags.
+        worst: the highest value of the last minutes, seconds; None: not known.
         limit: what it has to be below, seconds.
         minutes: how many.
-        why_unknown: why there is none.
+        why_unknown: why it is not known.
     """
     if worst is None:
         return Check(name, Light.UNKNOWN, why_unknown)
@@ -152,9 +151,9 @@ def queue_check(name: str, messages: int | None, *, why_unknown: str, advice: st
 
     Args:
         name: what is in it.
-        messages: how many there are, those in flight and delayed included; None: not known.
+        messages: how many, those in flight and delayed included; None: not known.
         why_unknown: why it is not known.
-        advice: what to do if there are some.
+        advice: what to do if it is not empty.
     """
     if messages is None:
         return Check(name, Light.UNKNOWN, why_unknown)

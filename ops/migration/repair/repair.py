@@ -1,9 +1,8 @@
-"""`replicator repair`: mends what `verify` found, without racing live changes."""
+"""`replicator repair`: repairs what `verify` found, without racing live changes."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -14,58 +13,46 @@ import typer
 from rich.text import Text
 
 from ops.console.progress import Progress, console
-from ops.migration import settings
+from ops.migration.command import CommandResult, migration_command, print_counts
+from ops.migration.json_lines import open_lines
 from ops.migration.repair.repair_writes import Repairer, Result
-from ops.migration.source.pace import Pace
-from ops.migration.verify.findings import opened, read_findings
-from ops.migration.verify.verify import Segments, Settle, line_of_key, verifier_of, workbench
+from ops.migration.settings import Settings, open_session
+from ops.migration.verify.findings import read_findings
+from ops.migration.verify.lookup import Lookup
+from ops.migration.verify.verify import Segments, Settle, short_key, verifier_of
+from ops.options import Rcu, TableOptions
 
 if TYPE_CHECKING:
     from ops.migration.repair.repair_writes import Repair
-    from ops.migration.settings import Settings
-    from ops.migration.verify.verifier import Finding
 
 _TOGETHER = 200
 _SHOWN = 10
 
-_Report = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        show_default=False,
-        help="The report of verify; without it everything is compared first.",
-    ),
-]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Look at everything anew, and write nothing.")]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(TableOptions):
+    """What a repair takes."""
+
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+            help="The report of verify; without it everything is compared first.",
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at everything anew, and write nothing.")
+    ] = False
+    settle: Settle = 10
+    segments: Segments = 4
+    rcu: Rcu = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    report: Path | None
-    dry_run: bool
-    settle: float
-    segments: int
-    rcu: float
-    as_json: bool
-
-
-def command(  # noqa: PLR0913 - one parameter per option
-    table: settings.TableName,
-    *,
-    report: _Report = None,
-    dry_run: _DryRun = False,
-    settle: Settle = 10,
-    segments: Segments = 4,
-    rcu: settings.Rcu = 0,
-    as_json: settings.AsJson = False,
-    mongodb_uri: settings.MongodbUri = "",
-    mongodb_database: settings.MongodbDatabase = "",
-    replication_file: settings.ReplicationFile = "",
-    endpoint_url: settings.EndpointUrl = None,
-    region: settings.Region = None,
-) -> None:
+@migration_command(Options, when_stopped="What was mended stays; run it again.")
+async def command(settings: Settings, options: Options) -> CommandResult:
     """Mend what verify found: write what is missing, replace what is different, remove what is extra.
 
     Each key is looked at anew, and its document is written only if it is still in the version that was seen:
@@ -74,61 +61,48 @@ def command(  # noqa: PLR0913 - one parameter per option
     Exit status: 0 if nothing is left (with --dry-run: if there is nothing to mend), else 1; 2 for wrong use
     or if a server refuses us.
     """
-    setting = settings.settings_of(
-        table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
-    )
-    options = Options(report, dry_run, settle, segments, rcu, as_json)
-    settings.run(lambda: _main(setting, options), when_stopped="What was mended stays; run it again.")
-
-
-async def _main(setting: Settings, options: Options) -> settings.Ending:
     counts: Counter[str] = Counter()
-    told: list[Repair] = []
+    examples: list[Repair] = []
     with (
-        Progress(setting.table.name, quiet=options.as_json) as progress,
-        tempfile.TemporaryDirectory() as scratch,
+        Progress(options.table, quiet=options.as_json) as progress,
+        tempfile.TemporaryDirectory() as folder,
     ):
-        async with workbench(setting, Pace(options.rcu), progress) as bench:
+        async with open_session(settings, progress.say, options.rcu) as session:
+            await session.retry.until_done(session.store.open)
             report = options.report
             if report is None:
-                report = Path(scratch) / "report.jsonl"
-                with opened(report, "--report", "w") as file:
-                    examples: list[Finding] = []
-                    verifier = verifier_of(bench, options.segments, options.settle, progress, file, examples)
+                report = Path(folder) / "report.jsonl"
+                with open_lines(report, "--report", "w") as file:
+                    verifier = verifier_of(session, options.segments, options.settle, progress, file, [])
                     await verifier.everything()
-            repairer = Repairer(bench.lookup, bench.store, bench.retry, dry_run=options.dry_run)
-            findings = read_findings(report, setting.table.name)
+            repairer = Repairer(session, Lookup(session), dry_run=options.dry_run)
+            findings = read_findings(report, options.table)
             while some := list(itertools.islice(findings, _TOGETHER)):
-                results = await repairer.repair(some)
-                counts.update(each.result for each in results)
-                notable = [each for each in results if each.reason]
-                told += notable[: _SHOWN - len(told)]
+                repairs = await repairer.repair(some)
+                counts.update(each.result for each in repairs)
+                examples += [each for each in repairs if each.reason][: _SHOWN - len(examples)]
                 progress.done(0, f"{counts[Result.MENDED]:,} mended")
     is_done = not counts[Result.LEFT] and not (options.dry_run and counts[Result.MENDED])
 
-    def show() -> None:
-        if options.as_json:
-            names = {result: result.replace(" ", "_") for result in Result}
-            found = {names[result]: counts[result] for result in Result}
-            typer.echo(json.dumps({"table": setting.table.name, "dry_run": options.dry_run, **found}))
-        else:
-            print_found(setting, options, counts, told)
-
-    return settings.Ending(0 if is_done else 1, show)
+    found = {result.replace(" ", "_"): counts[result] for result in Result}
+    return CommandResult(
+        0 if is_done else 1,
+        {"table": options.table, "dry_run": options.dry_run, **found},
+        lambda: print_repairs(settings, options, counts, examples),
+    )
 
 
-def print_found(setting: Settings, options: Options, counts: Counter[str], told: list[Repair]) -> None:
-    """Says what was mended."""
-    say = console()
-    say.print(Text.assemble((setting.table.name, "bold"), f" and {setting.place}:"))
-    mended = "would be mended" if options.dry_run else "mended"
-    rows = [
-        (counts[Result.MENDED], mended),
-        (counts[Result.MOVED_ON], "moved on: equal by now"),
-        (counts[Result.LEFT], "left"),
-    ]
-    for number, words in rows:
-        say.print(Text(f"{number:>14,}  {words}", style="red" if words == "left" and number else ""))
-    for each in told:
+def print_repairs(settings: Settings, options: Options, counts: Counter[str], examples: list[Repair]) -> None:
+    """Prints what was repaired."""
+    out = console()
+    out.print(Text.assemble((options.table, "bold"), f" and {settings.namespace}:"))
+    print_counts(
+        [
+            (counts[Result.MENDED], "would be mended" if options.dry_run else "mended", False),
+            (counts[Result.MOVED_ON], "moved on: equal by now", False),
+            (counts[Result.LEFT], "left", True),
+        ]
+    )
+    for each in examples:
         word = "left" if each.result is Result.LEFT else "would mend"
-        say.print(f"  {word} {line_of_key(each.finding)}: {each.reason}")
+        out.print(f"  {word} {short_key(each.finding)}: {each.reason}")

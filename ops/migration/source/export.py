@@ -1,4 +1,4 @@
-"""A table export in S3, or a copy of it in a folder: full exports in the format DYNAMODB_JSON.
+"""Reads a table export in S3, or a copy of one in a folder: full exports in the format DYNAMODB_JSON.
 
 Source: Amazon DynamoDB developer guide, "DynamoDB table export output format" (the manifests, the checksums,
 and lines of the form {"Item": {…}} in gzip files).
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from ops.migration.source.table import Page, asked
+from ops.aws import aws_errors
+from ops.migration.source.table import Page
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _IN_MEMORY = 8 * 1024 * 1024
 
 
 class Files(Protocol):
-    """Where an export is."""
+    """The folder of an export, wherever it is."""
 
     name: str
 
@@ -42,7 +43,7 @@ class Files(Protocol):
         """Writes the content of a file, named relative to the export's folder, to `into`.
 
         Raises:
-            TransientError, FatalError: as `ops.migration.source.table.asked`.
+            TransientError, FatalError: as `ops.aws.aws_errors`.
         """
         ...
 
@@ -67,28 +68,20 @@ class Bucket:
     """An export in S3."""
 
     def __init__(self, client: Any, url: str) -> None:
-        """Takes apart where it is.
-
-        Args:
-            client: of Amazon S3.
-            url: s3://bucket/prefix/AWSDynamoDB/id
-        """
+        """Takes a client of Amazon S3, and s3://bucket/prefix/AWSDynamoDB/id."""
         self.name = url.rstrip("/")
         self._client = client
         self._bucket, _, self._prefix = self.name.removeprefix("s3://").partition("/")
 
     async def read(self, name: str, into: IO[bytes]) -> None:
         key = f"{self._prefix}/{name}" if self._prefix else name
-
-        async def fetch() -> None:
-            into.seek(0)
-            into.truncate()
+        into.seek(0)
+        into.truncate()  # an earlier attempt may have written half of it
+        with aws_errors(f"reading s3://{self._bucket}/{key}"):
             answer = await self._client.get_object(Bucket=self._bucket, Key=key)
             async with answer["Body"] as body:
                 while chunk := await body.read(_CHUNK):
                     into.write(chunk)
-
-        await asked(f"reading s3://{self._bucket}/{key}", fetch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +90,8 @@ class DataFile:
 
     Attributes:
         name: relative to the export's folder.
-        md5: of the file, base64; empty: not told.
-        items: how many it has; None: not told.
+        md5: of the file, base64; empty: not known.
+        items: how many it has; None: not known.
     """
 
     name: str
@@ -108,13 +101,13 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an export is.
+    """What an export holds.
 
     Attributes:
-        id: the export's ARN, or what the manifest has instead.
+        id: the export's ARN; if there is none, the folder of the manifest.
         table: the table's name.
-        taken: the time whose state it has.
-        items: how many it has; None: not told.
+        taken: the point in time that was exported.
+        items: how many it has; None: not known.
         files: those with items.
     """
 
@@ -133,10 +126,10 @@ class Export:
         self._retry = retry
 
     async def manifest(self) -> Manifest:
-        """Reads both manifests, and checks their checksums where there are any.
+        """Reads both manifests.
 
         Raises:
-            FatalError: it is no export that can be copied.
+            FatalError: it is not an export that can be copied.
         """
         summary = _json_of(await self._text("manifest-summary.json"), "manifest-summary.json")
         files = [
@@ -147,17 +140,17 @@ class Export:
         return manifest_of(summary, files)
 
     async def pages(self, file: DataFile) -> AsyncIterator[Page]:
-        """The items of a file, some at a time.
+        """The items of a file, page by page.
 
         Raises:
             FatalError: the file is damaged, or not of this format.
         """
         count = 0
         async with self._checked(file) as data:
-            for items in _some(_items_of(data, file.name)):
+            for items in _pages(_items_of(data, file.name)):
                 count += len(items)
                 yield Page(items, None)
-                await asyncio.sleep(0)  # reading is work for this thread: others shall have their turn
+                await asyncio.sleep(0)  # reading keeps this thread busy: other tasks get their turn
         if file.items is not None and count != file.items:
             raise FatalError(
                 f"the export's file {file.name} has {count} items, but the manifest says {file.items}: fetch "
@@ -189,7 +182,7 @@ def manifest_of(summary: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) 
     """Reads what the manifests say. Pure.
 
     Raises:
-        FatalError: it is an incremental export, of another format, or no manifest.
+        FatalError: it is an incremental export, has another format, or is not a manifest.
     """
     if summary.get("outputFormat") != "DYNAMODB_JSON":
         raise FatalError(
@@ -233,7 +226,7 @@ def _json_of(text: str, name: str) -> Mapping[str, Any]:
 
 
 def _items_of(data: IO[bytes], name: str) -> Iterator[tuple[Item, int]]:
-    """Items with the length of their lines."""
+    """Each item with the length of its line, in bytes."""
     try:
         with gzip.open(data) as lines:
             for line in lines:
@@ -248,7 +241,7 @@ def _items_of(data: IO[bytes], name: str) -> Iterator[tuple[Item, int]]:
         ) from error
 
 
-def _some(items: Iterator[tuple[Item, int]]) -> Iterator[list[Item]]:
+def _pages(items: Iterator[tuple[Item, int]]) -> Iterator[list[Item]]:
     page: list[Item] = []
     size = 0
     for item, length in items:

@@ -1,4 +1,6 @@
-"""Is live replication of a table on, and since when? Decisions are pure; one function asks AWS.
+"""Decides whether live replication of a table is on, and since when.
+
+The two coroutines ask AWS; everything else is pure.
 
 Sources: AWS Lambda API reference, "EventSourceMappingConfiguration" (State, StartingPosition, LastModified);
 AWS Lambda developer guide, "Process DynamoDB records with Lambda" (a mapping that starts at LATEST can miss
@@ -8,19 +10,22 @@ stream keeps records for 24 hours).
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ops.migration.source.table import asked
+from ops.aws import aws_errors
+from shared.errors import TransientError
 from writer.mongodb.guard import TOMBSTONE_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ops.aws import Aws
     from ops.migration.source.table import Source
 
-_STREAM_KEEPS = timedelta(hours=24)
-_TOMBSTONES_KEEP = timedelta(seconds=TOMBSTONE_SECONDS) - timedelta(days=1)  # the copy takes its time, too
+_STREAM_RETENTION = timedelta(hours=24)
+_TOMBSTONE_RETENTION = timedelta(seconds=TOMBSTONE_SECONDS) - timedelta(days=1)  # the copy takes time, too
 _ON = ("Enabled", "Updating")
 _WITH_IMAGES = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
 
@@ -31,7 +36,7 @@ class EventSourceMapping:
 
     Attributes:
         start: where it began to read, such as ``TRIM_HORIZON``.
-        changed: when it was made or changed.
+        changed: when it was created or last changed.
         function: the function's name.
     """
 
@@ -47,21 +52,70 @@ class EventSourceMapping:
         return self.state in _ON
 
 
+class NotLiveError(Exception):
+    """Changes would be lost; the text says why, and what to do."""
+
+
+async def check_live(  # noqa: PLR0913 - all that decides
+    aws: Aws,
+    source: Source,
+    taken: datetime | None,
+    say: Callable[[str], None],
+    *,
+    no_live: bool,
+    accept_missed_deletes: bool,
+) -> None:
+    """Makes sure that no change is lost while the copy is made.
+
+    Args:
+        aws: where Lambda is.
+        source: the table.
+        taken: the time of the export; None: the table itself is copied.
+        say: prints a warning.
+        no_live: copy although live replication may be off.
+        accept_missed_deletes: copy although deleted items may come back.
+
+    Raises:
+        NotLiveError: a change could be lost.
+    """
+    now = datetime.now(UTC)
+    mappings: list[EventSourceMapping] = []
+    if not no_live:
+        async with aws.open_client("lambda") as client:
+            try:
+                mappings = await list_mappings(client, source)
+            except TransientError as error:  # the SDK has tried again already
+                raise NotLiveError(
+                    f"{error}. Try again, or give --no-live if you know that it is on"
+                ) from error
+        if problem := replication_problem(source, mappings):
+            raise NotLiveError(f"{problem}. (--no-live copies all the same.)")
+        if warning := replication_warning(mappings, now):
+            say(f"Warning: {warning}")
+    if taken is not None and (problem := export_problem(taken, source, mappings, now)):
+        if not accept_missed_deletes:
+            raise NotLiveError(
+                f"{problem}. Take a new export, or copy the table itself; or give --accept-missed-deletes, "
+                "and run verify and repair afterwards"
+            )
+        say(f"Warning: {problem}. Run verify and repair afterwards.")
+
+
 async def list_mappings(client: Any, source: Source) -> list[EventSourceMapping]:
     """The event source mappings of a table's stream.
 
     Args:
         client: of AWS Lambda.
-        source: the table; one without a stream has none.
+        source: the table; without a stream there are no mappings.
 
     Raises:
-        TransientError, FatalError: as `ops.migration.source.table.asked`.
+        TransientError, FatalError: as `ops.aws.aws_errors`.
     """
     found: list[EventSourceMapping] = []
     marker: dict[str, str] = {}
     while source.stream:
-        ask = functools.partial(client.list_event_source_mappings, EventSourceArn=source.stream, **marker)
-        answer = await asked("listing the event source mappings of the stream", ask)
+        with aws_errors("listing the event source mappings of the stream"):
+            answer = await client.list_event_source_mappings(EventSourceArn=source.stream, **marker)
         found += [
             EventSourceMapping(
                 each["UUID"],
@@ -80,7 +134,7 @@ async def list_mappings(client: Any, source: Source) -> list[EventSourceMapping]
 
 
 def replication_problem(source: Source, mappings: list[EventSourceMapping]) -> str | None:
-    """What keeps changes of a table from being replicated, and what to do about it; None: nothing."""
+    """Why changes of a table are not replicated, and what to do about it; None: they are."""
     if not source.stream:
         return (
             f"the table {source.name!r} has no stream, so changes that are made during the copy would be "
@@ -108,7 +162,7 @@ def replication_problem(source: Source, mappings: list[EventSourceMapping]) -> s
 
 
 def replication_warning(mappings: list[EventSourceMapping], now: datetime) -> str | None:
-    """What may have been missed although replication is on."""
+    """Which changes may be missing although replication is on; None: none."""
     recent = [each for each in mappings if each.is_on and now - each.changed < timedelta(minutes=10)]
     if recent and recent[0].start == "LATEST":
         return (
@@ -121,18 +175,18 @@ def replication_warning(mappings: list[EventSourceMapping], now: datetime) -> st
 def export_problem(
     taken: datetime, source: Source, mappings: list[EventSourceMapping], now: datetime
 ) -> str | None:
-    """Why items may come back that were deleted after an export; None: they cannot, as far as can be told.
+    """Why items that were deleted after an export may come back; None: as far as we can tell, they cannot.
 
-    A copied item loses to every change that was replicated. A deletion that was made after the export and
-    never replicated cannot be known.
+    A copied item loses to every change that was replicated. Nobody knows of a deletion that came after the
+    export and was never replicated.
 
     Args:
-        taken: the export's time.
+        taken: the time of the export.
         source: the table.
         mappings: of its stream.
         now: the time.
     """
-    if now - taken > _TOMBSTONES_KEEP:
+    if now - taken > _TOMBSTONE_RETENTION:
         return (
             f"the export is of {taken:%Y-%m-%d %H:%M} UTC, and what is known about deletions is kept for 30 "
             "days: items that were deleted soon after the export would come back"
@@ -145,7 +199,7 @@ def export_problem(
         )
     on = [each for each in mappings if each.is_on]
     reaches_back = any(
-        taken >= each.changed or (each.start == "TRIM_HORIZON" and each.changed - taken < _STREAM_KEEPS)
+        taken >= each.changed or (each.start == "TRIM_HORIZON" and each.changed - taken < _STREAM_RETENTION)
         for each in on
     )
     if on and not reaches_back:

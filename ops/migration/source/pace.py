@@ -1,45 +1,41 @@
-"""How fast a table is read: a limit on read capacity units per second, over all who read. Pure.
+"""How fast a table is read: a limit on read capacity units per second, shared by all readers. Pure.
 
 Source: Amazon DynamoDB developer guide, "Capacity unit consumption": half a unit per 4 KB for an eventually
-consistent read, one for a consistent one; `ReturnConsumedCapacity` has the answer tell what it cost.
+consistent read, one for a consistent one; with `ReturnConsumedCapacity` the answer says what it cost.
 """
 
 from __future__ import annotations
 
 
 class Pace:
-    """Who has read more than its due waits, as long as it takes to be even again."""
+    """After a read all wait for as long as its cost takes at the limit."""
 
     def __init__(self, units_per_second: float = 0) -> None:
-        """Begins with nothing read.
-
-        Args:
-            units_per_second: the limit; 0: none.
-        """
+        """Takes the limit in read capacity units; 0: none."""
         self.limit = units_per_second
         self.spent = 0.0
-        self._even_at = 0.0
+        self._free_at = 0.0
         self._items = 0
 
     def wait(self, now: float) -> float:
         """Seconds until the next read may begin."""
-        return max(0.0, self._even_at - now)
+        return max(0.0, self._free_at - now)
 
-    def note(self, units: float, items: int, now: float) -> None:
-        """Takes down what a read cost.
+    def record(self, units: float, items: int, now: float) -> None:
+        """Records what a read cost.
 
         Args:
             units: read capacity units.
             items: how many items it read.
-            now: seconds on a clock that never goes back.
+            now: seconds on a monotonic clock.
         """
         self.spent += units
         self._items += items
         if self.limit:
-            self._even_at = max(self._even_at, now) + units / self.limit
+            self._free_at = max(self._free_at, now) + units / self.limit
 
     def page(self) -> int | None:
-        """The number of items whose read costs about what one second allows; None: as many as there fit."""
+        """How many items cost about what one second allows; None: as many as fit."""
         if not self.limit:
             return None
         per_item = self.spent / self._items if self._items else 1.0

@@ -1,9 +1,8 @@
-"""An item and its document: are they what they should be? Pure.
+"""Decides whether a document is what the mapping makes of its item. Pure.
 
 What belongs to the table: in a collection of mode `replace` every document, for it is a mirror; in one of
 mode `merge` those with a version of ours, for applications may keep documents of their own there. A document
-that is marked as deleted counts as one that is not there. Where deletions keep documents, a document without
-an item is as it should be.
+that is marked as deleted counts as missing. Where deletions keep documents, a document needs no item.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ _OPTIONS = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.D
 _RAW = CodecOptions(RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _MOST_NAMES = 5
 _GUARDS = frozenset({"v", "deleted"})
-"""What the metadata hold beside what the item says."""
+"""Metadata that do not come from the item."""
 
 
 class Kind(StrEnum):
-    """How two sides can differ."""
+    """How item and document can differ."""
 
     MISSING = "missing"
     """An item has no document."""
@@ -49,7 +48,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One of them; the reason names fields, and never their values."""
+    """A difference; the reason names fields, and never their values."""
 
     kind: Kind
     reason: str
@@ -63,11 +62,11 @@ def find_difference(
     Args:
         table: the rules.
         expected: the document of the item; None: there is no item, or the hook does not want it.
-        found: the document that is stored; None: there is none.
-        item_exists: there is an item.
+        found: the stored document; None: there is none.
+        item_exists: whether there is an item.
 
     Returns:
-        None if all is well.
+        None if there is no difference.
     """
     if expected is None:
         if found is None or not is_extra(table, as_document(found), item_exists=item_exists):
@@ -92,14 +91,14 @@ def find_difference(
 
 
 def is_extra(table: Table, document: Mapping[str, Any], *, item_exists: bool = False) -> bool:
-    """Whether a document without an item (or one whose item is not wanted) should not be there."""
+    """Whether a document should not exist, for it has no item, or one that the hook does not want."""
     if is_marked(table, document) or is_application_document(table, document):
         return False
     return item_exists or not keeps_documents(table)
 
 
 def is_application_document(table: Table, document: Mapping[str, Any]) -> bool:
-    """Whether it is an application's own document."""
+    """Whether it is an application's own document, and not ours."""
     return table.rule.mode is Mode.MERGE and version_of(table, document) is None
 
 
@@ -109,29 +108,29 @@ def keeps_documents(table: Table) -> bool:
 
 
 def is_marked(table: Table, document: Mapping[str, Any]) -> bool:
-    """Whether it is the document of a deleted item, marked."""
+    """Whether it is marked as the document of a deleted item."""
     return table.can_mark and mark_of(table, document) is not None
 
 
 def version_of(table: Table, document: Mapping[str, Any]) -> str | None:
-    """The version of a document; None: it is not ours."""
+    """The version of a document; None: we have not written it."""
     version = _metadata(table, document).get("v")
     return version if isinstance(version, str) else None
 
 
 def mark_of(table: Table, document: Mapping[str, Any]) -> str | None:
-    """The version of the deletion that marked it, if one did."""
+    """The version of the deletion that marked a document, if one did."""
     deleted = _metadata(table, document).get("deleted")
     version = deleted.get("v") if isinstance(deleted, dict) else None
     return version if isinstance(version, str) else None
 
 
 def differing_fields(table: Table, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """The names of the fields that differ; types count, the order of fields does not."""
+    """The names of the fields that differ. Types count, the order of fields does not."""
     field = table.rule.metadata_field
     names = set(wanted) - {field}
     if table.rule.mode is Mode.MERGE:
-        # Fields that replication does not write are the application's, but for those it wrote earlier.
+        # A field that replication does not write is the application's, unless replication wrote it earlier.
         written = _metadata(table, found).get("names", [])
         names |= {name for name in written if name in found} if isinstance(written, list) else set()
     else:
@@ -195,7 +194,7 @@ def _metadata(table: Table, document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _item_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What the metadata say about the item; names in no order."""
+    """The metadata that come from the item; names in one order."""
     about_item = {name: value for name, value in metadata.items() if name not in _GUARDS}
     if isinstance(about_item.get("names"), list):
         about_item["names"] = sorted(map(str, about_item["names"]))

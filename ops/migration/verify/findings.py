@@ -1,16 +1,15 @@
-"""The report of a comparison, a JSON object a line; and the note that MongoDB keeps of the last one."""
+"""The report of a comparison, and the state of the last one, which MongoDB keeps."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from base64 import b64decode
 from dataclasses import asdict
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from bson import json_util
 
-from ops.migration.backfill.copier import as_json
+from ops.migration.json_lines import json_of
 from ops.migration.verify.comparison import Kind
 from ops.migration.verify.verifier import Finding
 from shared.errors import FatalError
@@ -31,12 +30,12 @@ _EXACT = json_util.CANONICAL_JSON_OPTIONS
 
 
 def line_of(table: str, finding: Finding) -> str:
-    """A finding as a line. Binary values of the key are base64 text, `_id` is Extended JSON."""
+    """A finding as a line of JSON. `_id` is Extended JSON."""
     return json.dumps(
         {
             "table": table,
             "kind": finding.kind,
-            "key": as_json(finding.key),
+            "key": json_of(finding.key),
             "_id": json.loads(json_util.dumps(finding.document_id, json_options=_EXACT)),
             "version": finding.version,
             "reason": finding.reason,
@@ -77,38 +76,20 @@ def _key(content: Any) -> Key | None:
     }
 
 
-@contextlib.contextmanager
-def opened(path: Path | None, option: str, mode: str) -> Iterator[IO[str] | None]:
-    """A file to write lines to; None: there is none.
-
-    Raises:
-        FatalError: it cannot be written.
-    """
-    if path is None:
-        yield None
-        return
-    try:
-        file = path.open(mode, encoding="utf-8")
-    except OSError as error:
-        raise FatalError(f"{option}: {path} cannot be written: {error}") from error
-    with file:
-        yield file
+def replaces(state: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+    """Whether a state replaces the last one: a clean sample says less than a complete comparison."""
+    says_less = not state["complete"] and state["clean"]
+    return not (says_less and before is not None and before["complete"] and before["rules"] == state["rules"])
 
 
-def replaces(note: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
-    """Whether a result takes the place of the one that is kept: a clean sample says less than everything."""
-    says_less = not note["complete"] and note["clean"]
-    return not (says_less and before is not None and before["complete"] and before["rules"] == note["rules"])
-
-
-def note_of(  # noqa: PLR0913 - all that is kept
-    setting: Settings, counts: Counts, *, started: datetime, at: datetime, sample: int, settle: float
+def state_of(  # noqa: PLR0913 - all that is kept
+    settings: Settings, counts: Counts, *, started: datetime, at: datetime, sample: int, settle: float
 ) -> dict[str, Any]:
-    """What is kept of a comparison; it says nothing of single documents."""
+    """What MongoDB keeps of a comparison; nothing about single documents."""
     return {
-        "_id": setting.table.name,
-        "target": setting.place,
-        "rules": setting.digest,
+        "_id": settings.table.name,
+        "target": settings.namespace,
+        "rules": settings.digest,
         "started": started,
         "at": at,
         "complete": not sample,

@@ -1,4 +1,4 @@
-"""Both sides of some keys, read anew: the document first, then the item, consistently."""
+"""Reads both sides of some keys: the document first, then the item, consistently. Compares them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from bson.errors import InvalidBSON
 
-from ops.migration.backfill.copier import as_json
 from ops.migration.images import copied, key_of_item, write_of
+from ops.migration.json_lines import json_of
 from ops.migration.verify.comparison import (
     Difference,
     Kind,
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ops.migration.images import Item, Key
-    from ops.migration.retry import Retry
-    from ops.migration.source.table import Reader, Source
-    from ops.migration.store import Raw, Store
-    from writer.mapping.rules import Table
+    from ops.migration.settings import Session
+    from ops.migration.store import Raw
 
 _KEYS_AT_ONCE = 100
 _CALLS_AT_ONCE = 8
@@ -42,7 +40,7 @@ _CALLS_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """One key, both sides.
+    """The item and the document of one key.
 
     Attributes:
         document_id: the `_id` that belongs to the key.
@@ -50,7 +48,7 @@ class KeyState:
         found: the document's BSON; None: there is none.
         version: that of the document; None: it has none, or there is no document.
         mark: the version of the deletion that marked the document, if one did.
-        difference: what is wrong; None: nothing.
+        difference: None: the document is as it should be.
     """
 
     key: Key
@@ -64,19 +62,15 @@ class KeyState:
     @property
     def signature(self) -> str:
         """Changes when one of the sides does."""
-        item = json.dumps(_sorted(as_json(self.item)), sort_keys=True)
+        item = json.dumps(_sorted(json_of(self.item)), sort_keys=True)
         return hashlib.blake2b(item.encode() + b"\0" + (self.found or b""), digest_size=16).hexdigest()
 
 
 class Lookup:
-    """Looks at one table and its collection."""
+    """Reads one table and its collection by keys."""
 
-    def __init__(self, reader: Reader, source: Source, store: Store, table: Table, retry: Retry) -> None:
-        self._reader = reader
-        self._store = store
-        self._retry = retry
-        self.source = source
-        self.table = table
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def read(self, keys: Sequence[Key]) -> list[KeyState]:
         """Reads both sides of some keys, and compares them."""
@@ -95,17 +89,21 @@ class Lookup:
 
     def state_of(self, key: Key, document_id: Any, item: Item | None, raw: Raw | None) -> KeyState:
         """Compares both sides of one key."""
+        session = self._session
         found = None if raw is None else bytes(raw.raw)
         version = mark = None
         if found is not None:
             document = as_document(found)
-            version, mark = version_of(self.table, document), mark_of(self.table, document)
+            version, mark = version_of(session.table, document), mark_of(session.table, document)
         expected = None
         try:
             if item is not None:
-                write = write_of(self.table, copied(self.source.name, self.source.key, item, _now()))
+                write = write_of(
+                    session.table,
+                    copied(session.table.name, session.source.key, item, round(time.time() * 1000)),
+                )
                 expected = None if write is None else write.document
-            difference = find_difference(self.table, expected, found, item_exists=item is not None)
+            difference = find_difference(session.table, expected, found, item_exists=item is not None)
         except PoisonError as error:
             difference = Difference(Kind.UNMAPPABLE, f"{error.code}: {error.reason}")
         except InvalidBSON as error:
@@ -113,36 +111,34 @@ class Lookup:
         return KeyState(key, document_id, item, found, version, mark, difference)
 
     def id_of(self, key: Key) -> Any:
-        """The `_id` of a key; None: it can have none."""
+        """The `_id` of a key; None: no document can have this key."""
+        session = self._session
         try:
-            return locate(self.table, copied(self.source.name, self.source.key, key, 0)).document_id
+            return locate(session.table, copied(session.table.name, session.source.key, key, 0)).document_id
         except PoisonError:
             return None
 
     async def documents(self, ids: Sequence[Any]) -> dict[Any, Raw]:
         """Documents by their `_id`s."""
-        found = await self._retry.until_done(lambda: self._store.documents(self.table, ids))
+        session = self._session
+        found = await session.retry.until_done(lambda: session.store.documents(session.table, ids))
         return {hashable(id_of_raw(raw)): raw for raw in found}
 
     async def items(self, keys: Sequence[Key], *, only_keys: bool = False) -> dict[Any, Item]:
-        """Items by the identities of their keys."""
-        gate = asyncio.Semaphore(_CALLS_AT_ONCE)
+        """Items by the identities of their keys (`key_identity`)."""
+        gate, session = asyncio.Semaphore(_CALLS_AT_ONCE), self._session
 
         async def get(some: Sequence[Key]) -> list[Item]:
             async with gate:
-                return await self._reader.get(self.source, some, only_keys=only_keys)
+                return await session.reader.get(session.source, some, only_keys=only_keys)
 
         chunks = [keys[start : start + _KEYS_AT_ONCE] for start in range(0, len(keys), _KEYS_AT_ONCE)]
         found: Iterable[list[Item]] = await asyncio.gather(*map(get, chunks))
-        return {key_identity(key_of_item(self.source.key, item)): item for some in found for item in some}
-
-
-def _now() -> int:
-    return round(time.time() * 1000)
+        return {key_identity(key_of_item(session.source.key, item)): item for some in found for item in some}
 
 
 def _sorted(value: Any) -> Any:
-    """Sets come in any order."""
+    """Without the order of sets, which means nothing."""
     if isinstance(value, dict):
         return {
             name: sorted(part) if name in ("SS", "NS", "BS") and isinstance(part, list) else _sorted(part)

@@ -1,7 +1,7 @@
-"""A difference counts only if it stays: what is still under way is waited for. Decisions are pure.
+"""Decides whether a difference counts: only one that stays does. Changes in flight get time to arrive.
 
-Each look reads the item consistently and the document anew. Once both sides are equal, all is well. If
-neither side has changed for a time, the difference is one. If they keep changing, it cannot be told.
+Each look reads both sides again, the item consistently. Once they are equal, there is no difference. If
+neither side has changed for some time, there is one. If they keep changing, nobody can know.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from ops.migration.verify.comparison import key_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ops.migration.images import Key
     from ops.migration.verify.lookup import KeyState, Lookup
 
-_LOOKS = 4  # per time of settling
+_LOOKS = 4  # per settle time
 _SHORTEST_PAUSE = 0.05
-_PATIENCE = 6
-"""Times of settling after which a key that keeps changing is left alone."""
+_MOST_SETTLE_TIMES = 6
+"""Settle times after which a key that keeps changing counts as in flight."""
 
 
 class Verdict(Enum):
@@ -39,9 +39,9 @@ class PendingKey:
     """A key that looked wrong.
 
     Attributes:
-        since: when it was first looked at.
-        signature: how both sides were at the last look.
-        unchanged_since: since when they have been like that.
+        since: the time of the first look.
+        signature: that of both sides at the last look.
+        unchanged_since: the time of the first look with this signature.
     """
 
     key: Key
@@ -50,12 +50,12 @@ class PendingKey:
     unchanged_since: float = 0.0
 
     def verdict_of(self, signature: str, now: float, settle: float, *, is_equal: bool) -> Verdict | None:
-        """Takes one more look; None: look again.
+        """Decides after one more look; None: look again.
 
         Args:
-            signature: how both sides are now.
-            now: seconds on a clock that never goes back.
-            settle: seconds that they have to stay the same.
+            signature: that of both sides now.
+            now: seconds on a monotonic clock.
+            settle: seconds that both sides have to stay the same.
             is_equal: whether they are equal.
         """
         if is_equal:
@@ -64,31 +64,26 @@ class PendingKey:
             self.signature, self.unchanged_since = signature, now
         if now - self.unchanged_since >= settle:
             return Verdict.DIFFERENT
-        return Verdict.IN_FLIGHT if now - self.since >= _PATIENCE * settle else None
+        return Verdict.IN_FLIGHT if now - self.since >= _MOST_SETTLE_TIMES * settle else None
 
 
-async def recheck(
-    lookup: Lookup,
-    keys: Sequence[Key],
-    seconds: float,
-    now: Callable[[], float] = time.monotonic,
-) -> list[tuple[Verdict, KeyState]]:
-    """Looks at keys until something is known about each of them.
+async def recheck(lookup: Lookup, keys: Sequence[Key], settle: float) -> list[tuple[Verdict, KeyState]]:
+    """Looks at keys until there is a verdict on each.
 
     Args:
         lookup: reads both sides.
-        keys: different ones that looked wrong.
-        seconds: that a difference has to stay.
-        now: seconds on a clock that never goes back.
+        keys: those that looked wrong, no key twice.
+        settle: seconds that a difference has to stay.
     """
-    pending = {key_identity(key): PendingKey(key, now()) for key in keys}
+    started = time.monotonic()
+    pending = {key_identity(key): PendingKey(key, started) for key in keys}
     known: list[tuple[Verdict, KeyState]] = []
-    pause = max(seconds / _LOOKS, _SHORTEST_PAUSE)
+    pause = max(settle / _LOOKS, _SHORTEST_PAUSE)
     while pending:
         for state in await lookup.read([key.key for key in pending.values()]):
             identity = key_identity(state.key)
             verdict = pending[identity].verdict_of(
-                state.signature, now(), seconds, is_equal=state.difference is None
+                state.signature, time.monotonic(), settle, is_equal=state.difference is None
             )
             if verdict is not None:
                 known.append((verdict, state))

@@ -1,15 +1,15 @@
-"""Comparing a table with its collection, in both directions, with bounded memory.
+"""Compares a table with its collection, in both directions, with bounded memory.
 
 Items are read page by page, and their documents looked up; documents are read in the order of `_id`, and
-their items looked up. What looks wrong is looked at again until it is known
-(`ops.migration.verify.recheck`), some hundreds of keys at a time; who finds more waits.
+their items looked up. Keys that look wrong are checked again (`ops.migration.verify.recheck`), some hundreds
+at a time; meanwhile a scan that finds more waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ops.migration.images import key_of_id, key_of_item
@@ -23,20 +23,19 @@ from ops.migration.verify.comparison import (
     key_identity,
     version_of,
 )
+from ops.migration.verify.lookup import Lookup
 from ops.migration.verify.recheck import Verdict, recheck
 from writer.write import hashable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from ops.migration.images import Item, Key
-    from ops.migration.retry import Retry
-    from ops.migration.source.table import Reader
-    from ops.migration.store import Raw, Store
-    from ops.migration.verify.lookup import Lookup
+    from ops.migration.settings import Session
+    from ops.migration.store import Raw
 
 _TOGETHER = 500
-"""Keys that are settled together."""
+"""Keys that are checked again together."""
 
 _GROUPS = 8
 """Such groups at once."""
@@ -48,7 +47,7 @@ _MOST_SEGMENTS = 1_000_000  # Amazon DynamoDB API reference, "Scan": TotalSegmen
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong, and stays so.
+    """A difference that stays.
 
     Attributes:
         key: None: no item can have this document's `_id`.
@@ -67,8 +66,8 @@ class Counts:
     """What was found.
 
     Attributes:
-        items: that were compared.
-        documents: that were looked at.
+        items: those that were compared.
+        documents: those that were looked at.
         marked: documents of deleted items that stay, marked.
         theirs: documents of applications.
         in_flight: keys whose sides kept changing.
@@ -90,37 +89,44 @@ class Counts:
         return self.missing + self.different + self.extra + self.unmappable
 
 
-@dataclass
 class Verifier:
-    """One comparison.
+    """One comparison."""
 
-    Attributes:
-        segments: parts of the table that are read at once.
-        seconds: that a difference has to stay.
-        find: is given each finding.
-        progress: is told how many items or documents more are done.
-    """
+    def __init__(
+        self,
+        session: Session,
+        segments: int,
+        settle: float,
+        on_finding: Callable[[Finding], None],
+        on_progress: Callable[[int], None],
+    ) -> None:
+        """Does nothing yet.
 
-    lookup: Lookup
-    reader: Reader
-    store: Store
-    retry: Retry
-    segments: int
-    seconds: float
-    find: Callable[[Finding], Awaitable[None]]
-    progress: Callable[[int], None]
-    counts: Counts = field(default_factory=Counts)
-    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_GROUPS))
-    _pending: list[Key] = field(default_factory=list)
+        Args:
+            session: with both sides.
+            segments: parts of the table that are read at once.
+            settle: seconds that a difference has to stay.
+            on_finding: gets each finding.
+            on_progress: gets how many more items or documents are done.
+        """
+        self.counts = Counts()
+        self._session = session
+        self._lookup = Lookup(session)
+        self._segments = segments
+        self._settle = settle
+        self._on_finding = on_finding
+        self._on_progress = on_progress
+        self._gate = asyncio.Semaphore(_GROUPS)
+        self._pending: list[Key] = []
 
     async def everything(self) -> Counts:
         """Compares everything.
 
         Raises:
-            ExceptionGroup: something only a person can mend.
+            ExceptionGroup: an error that only a person can fix.
         """
         async with asyncio.TaskGroup() as group:
-            scans = [group.create_task(self._segment(group, number)) for number in range(self.segments)]
+            scans = [group.create_task(self._scan(group, number)) for number in range(self._segments)]
             for scan in scans:
                 await scan
             after: Any = None
@@ -139,60 +145,59 @@ class Verifier:
                 left -= len(items)
                 if left <= 0:
                     break
-            documents = await self.retry.until_done(
-                lambda: self.store.random_documents(self.lookup.table, number)
+            session = self._session
+            found = await session.retry.until_done(
+                lambda: session.store.random_documents(session.table, number)
             )
-            different = {hashable(id_of_raw(raw)): raw for raw in documents}  # `$sample` may repeat itself
-            everything = list(different.values())
-            for start in range(0, len(everything), _DOCUMENTS):
-                await self._check_documents(group, everything[start : start + _DOCUMENTS])
+            # `$sample` may repeat itself.
+            documents = list({hashable(id_of_raw(raw)): raw for raw in found}.values())
+            for start in range(0, len(documents), _DOCUMENTS):
+                await self._check_documents(group, documents[start : start + _DOCUMENTS])
             await self._flush(group)
         return self.counts
 
-    async def _segment(self, group: asyncio.TaskGroup, number: int) -> None:
+    async def _scan(self, group: asyncio.TaskGroup, segment: int) -> None:
+        async for items in self._items(segment, self._segments):
+            await self._check_items(group, items)
+
+    async def _items(self, segment: int, of: int, most: int | None = None) -> AsyncIterator[Sequence[Item]]:
         after: Key | None = None
         while True:
-            page = await self.reader.page(self.lookup.source, number, self.segments, after)
-            await self._check_items(group, page.items)
+            page = await self._session.reader.page(self._session.source, segment, of, after, most=most)
+            yield page.items
             after = page.after
             if after is None:
                 return
 
     async def _random_items(self) -> AsyncIterator[Sequence[Item]]:
         """The beginnings of segments in random order: items are spread over segments by their hash."""
-        source = self.lookup.source
-        segments = min(max(1, source.items // _ITEMS_PER_SEGMENT), _MOST_SEGMENTS)
-        for number in random.sample(range(segments), segments):
-            after: Key | None = None
-            while True:
-                page = await self.reader.page(source, number, segments, after, most=_ITEMS_PER_SEGMENT)
-                yield page.items
-                after = page.after
-                if after is None:
-                    break
+        segments = min(max(1, self._session.source.items // _ITEMS_PER_SEGMENT), _MOST_SEGMENTS)
+        for segment in random.sample(range(segments), segments):
+            async for items in self._items(segment, segments, _ITEMS_PER_SEGMENT):
+                yield items
 
     async def _documents_after(self, after: Any) -> list[Raw]:
-        found = await self.retry.until_done(
-            lambda: self.store.some_documents(self.lookup.table, after, _DOCUMENTS + 1)
+        found = await self._session.retry.until_done(
+            lambda: self._session.store.documents_after(self._session.table, after, _DOCUMENTS + 1)
         )
         return found if after is None else [raw for raw in found if raw["_id"] != after]
 
     async def _check_items(self, group: asyncio.TaskGroup, items: Sequence[Item]) -> None:
         for start in range(0, len(items), _DOCUMENTS):
             some = items[start : start + _DOCUMENTS]
-            keys = [key_of_item(self.lookup.source.key, item) for item in some]
-            ids = [self.lookup.id_of(key) for key in keys]
-            documents = await self.lookup.documents([each for each in ids if each is not None])
+            keys = [key_of_item(self._session.source.key, item) for item in some]
+            ids = [self._lookup.id_of(key) for key in keys]
+            documents = await self._lookup.documents([each for each in ids if each is not None])
             for key, document_id, item in zip(keys, ids, some, strict=True):
                 raw = None if document_id is None else documents.get(hashable(document_id))
-                if self.lookup.state_of(key, document_id, item, raw).difference is not None:
+                if self._lookup.state_of(key, document_id, item, raw).difference is not None:
                     await self._recheck_later(group, key)
             self.counts.items += len(some)
-            self.progress(len(some))
+            self._on_progress(len(some))
             await asyncio.sleep(0)
 
     async def _check_documents(self, group: asyncio.TaskGroup, documents: Sequence[Raw]) -> None:
-        table, source = self.lookup.table, self.lookup.source
+        table, source = self._session.table, self._session.source
         keys: list[Key] = []
         for raw in documents:
             document = as_document(bytes(raw.raw))
@@ -205,13 +210,13 @@ class Verifier:
             elif is_extra(table, document):
                 reason = "no item of the table can have this _id"
                 version = version_of(table, document)
-                await self._found(Finding(Kind.EXTRA, None, document["_id"], version, reason))
-        items = await self.lookup.items(keys, only_keys=True)
+                self._found(Finding(Kind.EXTRA, None, document["_id"], version, reason))
+        items = await self._lookup.items(keys, only_keys=True)
         for key in keys:
             if key_identity(key) not in items:
                 await self._recheck_later(group, key)
         self.counts.documents += len(documents)
-        self.progress(len(documents))
+        self._on_progress(len(documents))
 
     async def _recheck_later(self, group: asyncio.TaskGroup, key: Key) -> None:
         self._pending.append(key)
@@ -228,11 +233,11 @@ class Verifier:
 
     async def _recheck(self, keys: Sequence[Key]) -> None:
         try:
-            for verdict, state in await recheck(self.lookup, keys, self.seconds):
+            for verdict, state in await recheck(self._lookup, keys, self._settle):
                 if verdict is Verdict.IN_FLIGHT:
                     self.counts.in_flight += 1
                 elif verdict is Verdict.DIFFERENT and (difference := state.difference) is not None:
-                    await self._found(
+                    self._found(
                         Finding(
                             difference.kind, state.key, state.document_id, state.version, difference.reason
                         )
@@ -240,6 +245,6 @@ class Verifier:
         finally:
             self._gate.release()
 
-    async def _found(self, finding: Finding) -> None:
+    def _found(self, finding: Finding) -> None:
         setattr(self.counts, finding.kind, getattr(self.counts, finding.kind) + 1)
-        await self.find(finding)
+        self._on_finding(finding)

@@ -1,4 +1,4 @@
-"""`replicator verify`: compares a table with its collection, completely or by a sample, once or for ever."""
+"""`replicator verify`: compares a table with its collection, all of it or a sample, once or until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,20 +13,15 @@ import typer
 from rich.text import Text
 
 from ops.console.progress import Progress, console
-from ops.migration import settings
-from ops.migration.retry import Retry
-from ops.migration.source.pace import Pace
-from ops.migration.source.table import Reader
-from ops.migration.verify.findings import COLLECTION, line_of, note_of, opened, replaces
-from ops.migration.verify.lookup import Lookup
+from ops.migration.command import CommandResult, migration_command, print_counts
+from ops.migration.json_lines import open_lines
+from ops.migration.settings import Session, Settings, open_session
+from ops.migration.verify.findings import COLLECTION, line_of, replaces, state_of
 from ops.migration.verify.metrics import Metrics, serve
 from ops.migration.verify.verifier import Counts, Verifier
+from ops.options import Rcu, TableOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from ops.migration.settings import Settings
-    from ops.migration.store import Store
     from ops.migration.verify.verifier import Finding
 
 _SHOWN = 5
@@ -43,60 +38,50 @@ Settle = Annotated[
 Segments = Annotated[
     int, typer.Option(min=1, max=1_000_000, help="Parts of the table that are read at once.")
 ]
-_Sample = Annotated[
-    int,
-    typer.Option(
-        min=0, metavar="N", help="Compare N items and N documents that are chosen at random; 0: all of them."
-    ),
-]
-_Report = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", dir_okay=False, help="Write a JSON line for each difference; repair takes it."
-    ),
-]
-_Watch = Annotated[bool, typer.Option("--watch", help="Compare again and again until Ctrl-C; needs --rcu.")]
-_MetricsPort = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=65535,
-        show_default=False,
-        help="Serve the last result on /metrics in the text format of Prometheus; 0: any free port.",
-    ),
-]
-_MetricsHost = Annotated[str, typer.Option(metavar="ADDRESS", help="The address of that port.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    sample: int
-    settle: float
-    segments: int
-    rcu: float
-    report: Path | None
-    watch: bool
-    as_json: bool
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(TableOptions):
+    """What a comparison takes."""
+
+    sample: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Compare N items and N documents that are chosen at random; 0: all of them.",
+        ),
+    ] = 0
+    settle: Settle = 10
+    segments: Segments = 4
+    rcu: Rcu = 0
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="Write a JSON line for each difference; repair takes it."
+        ),
+    ] = None
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Compare again and again until Ctrl-C; needs --rcu.")
+    ] = False
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            show_default=False,
+            help="Serve the last result on /metrics in the text format of Prometheus; 0: any free port.",
+        ),
+    ] = None
+    metrics_host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address of that port.")] = _ANY
+
+    def __post_init__(self) -> None:
+        if self.watch and not self.rcu:
+            raise typer.BadParameter("it needs --rcu, so that it does not load the table for ever")
 
 
-def command(  # noqa: PLR0913 - one parameter per option
-    table: settings.TableName,
-    *,
-    sample: _Sample = 0,
-    settle: Settle = 10,
-    segments: Segments = 4,
-    rcu: settings.Rcu = 0,
-    report: _Report = None,
-    watch: _Watch = False,
-    metrics_port: _MetricsPort = None,
-    metrics_host: _MetricsHost = _ANY,
-    as_json: settings.AsJson = False,
-    mongodb_uri: settings.MongodbUri = "",
-    mongodb_database: settings.MongodbDatabase = "",
-    replication_file: settings.ReplicationFile = "",
-    endpoint_url: settings.EndpointUrl = None,
-    region: settings.Region = None,
-) -> None:
+@migration_command(Options, when_stopped="Nothing was changed.")
+async def command(settings: Settings, options: Options) -> CommandResult:
     """Compare a table with its collection, while replication goes on.
 
     Both directions: items without their document (missing), documents that are not what the mapping makes of
@@ -105,131 +90,92 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     Exit status: 0 if there is no difference, 1 if there are some, 2 for wrong use or if a server refuses us.
     """
-    if watch and not rcu:
-        raise typer.BadParameter("it needs --rcu, so that it does not load the table for ever")
-    setting = settings.settings_of(
-        table, mongodb_uri, mongodb_database, replication_file, endpoint_url, region
-    )
-    options = Options(sample, settle, segments, rcu, report, watch, as_json)
-    metrics = Metrics(table)
-
-    async def main() -> settings.Ending:
-        async with contextlib.AsyncExitStack() as resources:
-            if metrics_port is not None:
-                port = await resources.enter_async_context(serve(metrics, metrics_host, metrics_port))
-                console(errors=True).print(f"Metrics on http://{metrics_host}:{port}/metrics")
-            ending = await _once(setting, options, metrics)
-            while options.watch:
-                if ending.show is not None:
-                    ending.show()
-                ending = await _once(setting, options, metrics)
-        return ending
-
-    settings.run(main, when_stopped="Nothing was changed.")
+    metrics = Metrics(options.table)
+    with contextlib.ExitStack() as resources:
+        if options.metrics_port is not None:
+            port = resources.enter_context(serve(metrics, options.metrics_host, options.metrics_port))
+            console(errors=True).print(f"Metrics on http://{options.metrics_host}:{port}/metrics")
+        result = await _compare(settings, options, metrics)
+        while options.watch:
+            result.print(as_json=options.as_json)
+            result = await _compare(settings, options, metrics)
+    return result
 
 
-@dataclass(frozen=True, slots=True)
-class Workbench:
-    """What a comparison works with."""
-
-    lookup: Lookup
-    reader: Reader
-    store: Store
-    retry: Retry
-
-
-@contextlib.asynccontextmanager
-async def workbench(setting: Settings, pace: Pace, progress: Progress) -> AsyncIterator[Workbench]:
-    """Opens both sides."""
-    retry = Retry(progress.say)
-    async with setting.store() as store, setting.aws.client("dynamodb") as client:
-        reader = Reader(client, pace, retry)
-        source = await reader.describe(setting.table.name)
-        await retry.until_done(store.open)
-        yield Workbench(Lookup(reader, source, store, setting.table, retry), reader, store, retry)
-
-
-async def _once(setting: Settings, options: Options, metrics: Metrics) -> settings.Ending:
+async def _compare(settings: Settings, options: Options, metrics: Metrics) -> CommandResult:
+    """One comparison."""
     started = datetime.now(UTC)
-    pace = Pace(options.rcu)
     examples: list[Finding] = []
     with (
-        Progress(setting.table.name, quiet=options.as_json) as progress,
-        opened(options.report, "--report", "w") as report,
+        Progress(options.table, quiet=options.as_json) as progress,
+        open_lines(options.report, "--report", "w") as report,
     ):
-        async with workbench(setting, pace, progress) as bench:
-            documents = await bench.retry.until_done(lambda: bench.store.count(setting.table))
-            progress.total = 2 * options.sample or bench.lookup.source.items + documents
-            verifier = verifier_of(bench, options.segments, options.settle, progress, report, examples)
+        async with open_session(settings, progress.say, options.rcu) as session:
+            retry, store = session.retry, session.store
+            await retry.until_done(store.open)
+            documents = await retry.until_done(lambda: store.count(settings.table))
+            progress.total = 2 * options.sample or session.source.items + documents
+            verifier = verifier_of(session, options.segments, options.settle, progress, report, examples)
             counts = await (verifier.sample(options.sample) if options.sample else verifier.everything())
             at = datetime.now(UTC)
-            note = note_of(
-                setting, counts, started=started, at=at, sample=options.sample, settle=options.settle
+            state = state_of(
+                settings, counts, started=started, at=at, sample=options.sample, settle=options.settle
             )
-            before = await bench.retry.until_done(lambda: bench.store.note(COLLECTION, setting.table.name))
-            if replaces(note, before):
-                await bench.retry.until_done(lambda: bench.store.keep(COLLECTION, note))
-    metrics.passes += 1
-    metrics.last, metrics.at, metrics.units = counts, at, metrics.units + pace.spent
+            before = await retry.until_done(lambda: store.load_state(COLLECTION, options.table))
+            if replaces(state, before):
+                await retry.until_done(lambda: store.save_state(COLLECTION, state))
+            metrics.passes += 1
+            metrics.last, metrics.at = counts, at
+            metrics.units += session.reader.pace.spent
 
-    def show() -> None:
-        if options.as_json:
-            data = note | {"started": started.isoformat(), "at": at.isoformat(), "table": note["_id"]}
-            del data["_id"]
-            typer.echo(json.dumps(data))
-        else:
-            print_found(setting, options, counts, examples)
-
-    return settings.Ending(1 if counts.wrong else 0, show)
+    data = state | {"started": started.isoformat(), "at": at.isoformat(), "table": options.table}
+    del data["_id"]
+    return CommandResult(
+        1 if counts.wrong else 0, data, lambda: print_comparison(settings, options, counts, examples)
+    )
 
 
 def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
-    bench: Workbench,
+    session: Session,
     segments: int,
-    seconds: float,
+    settle: float,
     progress: Progress,
     report: IO[str] | None,
     examples: list[Finding],
 ) -> Verifier:
     """A comparison whose findings go to a report, the first of them also to `examples`."""
-    table = bench.lookup.table.name
 
-    async def find(finding: Finding) -> None:
+    def on_finding(finding: Finding) -> None:
         if len(examples) < _SHOWN:
             examples.append(finding)
         if report is not None:
-            report.write(line_of(table, finding) + "\n")
-
-    counts = Counts()
+            report.write(line_of(session.table.name, finding) + "\n")
 
     def on_progress(number: int) -> None:
-        progress.done(number, f"{counts.wrong:,} differences" if counts.wrong else "")
+        wrong = verifier.counts.wrong
+        progress.done(number, f"{wrong:,} differences" if wrong else "")
 
-    return Verifier(
-        bench.lookup, bench.reader, bench.store, bench.retry, segments, seconds, find, on_progress, counts
-    )
+    verifier = Verifier(session, segments, settle, on_finding, on_progress)
+    return verifier
 
 
-def print_found(setting: Settings, options: Options, counts: Counts, examples: list[Finding]) -> None:
-    """Says what the comparison found."""
-    say = console()
+def print_comparison(settings: Settings, options: Options, counts: Counts, examples: list[Finding]) -> None:
+    """Prints what the comparison found."""
+    out = console()
     what = f"{options.sample:,} items and documents at random" if options.sample else "everything"
-    say.print(Text.assemble((setting.table.name, "bold"), f" and {setting.place}: compared {what}"))
-    for number, words, is_wrong in _rows(counts):
-        say.print(Text(f"{number:>14,}  {words}", style="red" if is_wrong and number else ""))
+    out.print(Text.assemble((options.table, "bold"), f" and {settings.namespace}: compared {what}"))
+    print_counts(_rows(counts))
     for finding in examples:
-        say.print(
-            Text.assemble("  ", (finding.kind, "red"), " ", line_of_key(finding), f": {finding.reason}")
-        )
+        out.print(Text.assemble("  ", (finding.kind, "red"), " ", short_key(finding), f": {finding.reason}"))
     if counts.wrong > len(examples):
         more = counts.wrong - len(examples)
-        say.print(f"  and {more:,} more" + ("" if options.report else "; --report FILE has them all"))
+        out.print(f"  and {more:,} more" + ("" if options.report else "; --report FILE has them all"))
     if not counts.wrong:
-        say.print(Text("No difference.", style="green"))
+        out.print(Text("No difference.", style="green"))
 
 
-def line_of_key(finding: Finding) -> str:
-    """The key in short, or the `_id` where there is none."""
+def short_key(finding: Finding) -> str:
+    """The key in short, or the `_id` where there is no key."""
     content = json.loads(line_of("", finding))
     return json.dumps(content["key"] or {"_id": content["_id"]}, ensure_ascii=False)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bson.decimal128 import Decimal128
+from prometheus_client import CollectorRegistry, generate_latest
 
 from ops.console.progress import Progress, duration
 from ops.migration.backfill.checkpoints import Checkpoint, Counts, Part, mismatch
@@ -34,11 +35,11 @@ def test_pace_waits_until_it_is_even() -> None:
     """Over all who read: what one spent, all wait for."""
     pace = Pace(100)
     assert pace.wait(0) == 0
-    pace.note(50, 10, now=0)
-    pace.note(150, 30, now=0)
+    pace.record(50, 10, now=0)
+    pace.record(150, 30, now=0)
     assert pace.wait(0) == 2
     assert pace.wait(1.5) == 0.5
-    pace.note(100, 20, now=10)  # nothing is saved up while nobody reads
+    pace.record(100, 20, now=10)  # nothing is saved up while nobody reads
     assert pace.wait(10) == 1
     assert pace.spent == 300
 
@@ -47,9 +48,9 @@ def test_pages_cost_about_a_second() -> None:
     """A page of 1 MB at a low limit would be a burst; before anything is known items are taken for large."""
     pace = Pace(10)
     assert pace.page() == 10
-    pace.note(5, 100, now=0)
+    pace.record(5, 100, now=0)
     assert pace.page() == 200
-    pace.note(1000, 10, now=0)
+    pace.record(1000, 10, now=0)
     assert pace.page() == 1
     assert Pace().page() is None
 
@@ -59,10 +60,10 @@ def test_checkpoints_come_back_as_they_were() -> None:
     after = {"a.b": {"S": "$x"}, "n": {"N": "1.5"}, "b": {"B": b"\x00\xff"}}
     parts = [Part("0", after, counts=Counts(5, 4, 1)), Part("1", done=True), Part("data/x.json.gz")]
     checkpoint = Checkpoint("t", "run", "the table", "digest", AT, parts)
-    note = checkpoint.note()
-    json.dumps(note["parts"])
-    note["started"] = note["started"].replace(tzinfo=None)  # as the driver reads it
-    back = Checkpoint.of(note)
+    state = checkpoint.state()
+    json.dumps(state["parts"])
+    state["started"] = state["started"].replace(tzinfo=None)  # as the driver reads it
+    back = Checkpoint.of(state)
     assert back == checkpoint
     assert type(back.parts[0].after["b"]["B"]) is bytes  # type: ignore[index]
     assert back.counts == Counts(5, 4, 1)
@@ -166,15 +167,22 @@ def test_a_report_can_be_read_again(tmp_path: Path) -> None:
 def test_figures_for_prometheus() -> None:
     """Before the first comparison there is nothing to tell of its result."""
     metrics = Metrics('a"b')
-    assert "differences" not in metrics.text()
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    assert "differences" not in generate_latest(registry).decode()
     metrics.passes, metrics.units, metrics.at = 2, 12.5, AT
     metrics.last = Found(items=10, documents=9, missing=1)
-    lines = metrics.text().splitlines()
-    assert 'replicator_verify_passes_total{table="a\\"b"} 2' in lines
-    assert 'replicator_verify_differences{table="a\\"b",kind="missing"} 1' in lines
-    assert 'replicator_verify_differences{table="a\\"b",kind="extra"} 0' in lines
-    assert f'replicator_verify_last_end_timestamp_seconds{{table="a\\"b"}} {AT.timestamp():.0f}' in lines
-    assert "# TYPE replicator_verify_differences gauge" in lines
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"replicator_verify_{name}", {"table": 'a"b', **labels})
+
+    assert value("passes_total") == 2
+    assert value("read_units_total") == 12.5
+    assert value("differences", kind="missing") == 1
+    assert value("differences", kind="extra") == 0
+    assert (value("items"), value("in_flight")) == (10, 0)
+    assert value("last_end_timestamp_seconds") == AT.timestamp()
+    assert "# TYPE replicator_verify_differences gauge" in generate_latest(registry).decode().splitlines()
 
 
 def test_lines_of_a_long_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
+from ops.aws import Aws
 from ops.cli import app
 from ops.migration.backfill import backfill
 from ops.migration.backfill.checkpoints import Checkpoint, Part
@@ -32,7 +33,6 @@ from ops.migration.cutover.checks import (
 from ops.migration.repair import repair
 from ops.migration.repair.repair_writes import Repair, Result
 from ops.migration.settings import Settings
-from ops.migration.source.table import Aws
 from ops.migration.verify import verify
 from ops.migration.verify.comparison import Kind
 from ops.migration.verify.verifier import Counts, Finding
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "snapshots"
 NOW = datetime.now(UTC)
-SETTING = Settings(
+SETTINGS = Settings(
     "mongodb://user:secret@host", "shop", frozenset(), Rules().table("people"), Aws(), "digest"
 )
 MISSING = Finding(Kind.MISSING, {"id": {"N": "77"}}, 77, None, "there is no document")
@@ -107,34 +107,34 @@ def test_a_backfill(capsys: pytest.CaptureFixture[str]) -> None:
     """Complete, and complete but for some items."""
     ended = NOW - timedelta(hours=5)
     well = checkpoint_of(Copied(1_234_567, 1_234_000, 567))
-    backfill.print_found(SETTING, well, ended, has_file=False)
+    backfill.print_backfill(SETTINGS, well, ended, has_file=False)
     rejected = checkpoint_of(Copied(1_234_567, 1_234_000, 500, 60, 7))
-    backfill.print_found(SETTING, rejected, ended, has_file=False)
+    backfill.print_backfill(SETTINGS, rejected, ended, has_file=False)
     check("backfill", capsys.readouterr().out)
 
 
 def test_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     """With differences, and a clean sample."""
-    options = verify.Options(0, 10, 4, 0, None, watch=False, as_json=False)
-    verify.print_found(SETTING, options, FOUND, [MISSING, STRANGE])
-    sample = verify.Options(500, 10, 4, 0, None, watch=False, as_json=False)
-    verify.print_found(SETTING, sample, Counts(items=500, documents=500), [])
+    options = verify.Options(table="people")
+    verify.print_comparison(SETTINGS, options, FOUND, [MISSING, STRANGE])
+    sample = verify.Options(table="people", sample=500)
+    verify.print_comparison(SETTINGS, sample, Counts(items=500, documents=500), [])
     check("verify", capsys.readouterr().out)
 
 
 def test_mending(capsys: pytest.CaptureFixture[str]) -> None:
     """For show, and in earnest."""
-    options = repair.Options(None, dry_run=True, settle=10, segments=4, rcu=0, as_json=False)
+    options = repair.Options(table="people", dry_run=True)
     told = [Repair(MISSING, Result.MENDED, "missing: there is no document")]
-    repair.print_found(SETTING, options, Counter[str]({Result.MENDED: 1_234}), told)
-    options = repair.Options(None, dry_run=False, settle=10, segments=4, rcu=0, as_json=False)
+    repair.print_repairs(SETTINGS, options, Counter[str]({Result.MENDED: 1_234}), told)
+    options = repair.Options(table="people")
     left = [Repair(STRANGE, Result.LEFT, "the document has no version of ours")]
     counts = Counter[str]({Result.MENDED: 9, Result.MOVED_ON: 3, Result.LEFT: 1})
-    repair.print_found(SETTING, options, counts, left)
+    repair.print_repairs(SETTINGS, options, counts, left)
     check("repair", capsys.readouterr().out)
 
 
-def note(**changes: object) -> dict[str, object]:
+def state(**changes: object) -> dict[str, object]:
     """What is kept of a clean comparison of two hours ago."""
     at = (NOW - timedelta(hours=2)).replace(tzinfo=None)
     counts = {"missing": 0, "different": 0, "extra": 0, "unmappable": 0, "in_flight": 0, "items": 1_234_567}
@@ -145,7 +145,7 @@ def note(**changes: object) -> dict[str, object]:
 GREEN = [
     live_check(None),
     backfill_check(checkpoint_of(Copied(1_234_567, 1_234_567)), "digest"),
-    verify_check(note(), checkpoint_of(Copied()), "digest", timedelta(hours=24), NOW),
+    verify_check(state(), checkpoint_of(Copied()), "digest", timedelta(hours=24), NOW),
     lag_check("lag of the Lambda", 1.4, 10, 5),
     lag_check("lag of the writers", 2.0, 10, 5),
     queue_check("messages in the queue", 0, why_unknown="", advice=""),
@@ -155,16 +155,16 @@ GREEN = [
 
 def test_a_list_of_checks(capsys: pytest.CaptureFixture[str]) -> None:
     """All green, and one of each colour."""
-    plan_cutover.print_found(SETTING, GREEN, is_green=True)
+    plan_cutover.print_checks(SETTINGS, GREEN, is_green=True)
     others = [
         live_check("the table 'people' has no stream: do this"),
         backfill_check(checkpoint_of(Copied(1_234), finished=False), "digest"),
-        verify_check(note(clean=False, missing=7, extra=1), None, "digest", timedelta(hours=24), NOW),
+        verify_check(state(clean=False, missing=7, extra=1), None, "digest", timedelta(hours=24), NOW),
         lag_check("lag of the Lambda", 14.2, 10, 5),
         lag_check("lag of the writers", None, 10, 5, why_unknown="not known: give its URL"),
         queue_check("dead letters", 12, why_unknown="", advice="redrive them"),
     ]
-    plan_cutover.print_found(SETTING, others, is_green=False)
+    plan_cutover.print_checks(SETTINGS, others, is_green=False)
     check("plan-cutover", capsys.readouterr().out)
 
 
@@ -179,15 +179,15 @@ DONE = checkpoint_of(Copied(10, 10))
         (backfill_check(DONE, "other"), Light.RED, "another mapping"),
         (backfill_check(checkpoint_of(Copied(10, 9, rejected=1)), "digest"), Light.RED, "rejected"),
         (verify_check(None, DONE, "digest", DAY, NOW), Light.RED, "none has run"),
-        (verify_check(note(), DONE, "other", DAY, NOW), Light.RED, "another mapping"),
-        (verify_check(note(), DONE, "digest", timedelta(hours=1), NOW), Light.RED, "clean, but 2 h"),
-        (verify_check(note(complete=False, sample=9), DONE, "digest", DAY, NOW), Light.RED, "sample of 9"),
+        (verify_check(state(), DONE, "other", DAY, NOW), Light.RED, "another mapping"),
+        (verify_check(state(), DONE, "digest", timedelta(hours=1), NOW), Light.RED, "clean, but 2 h"),
+        (verify_check(state(complete=False, sample=9), DONE, "digest", DAY, NOW), Light.RED, "sample of 9"),
         (
-            verify_check(note(started=datetime(2020, 1, 1)), DONE, "digest", DAY, NOW),  # noqa: DTZ001 - as read
+            verify_check(state(started=datetime(2020, 1, 1)), DONE, "digest", DAY, NOW),  # noqa: DTZ001 - as read
             Light.RED,
             "before the backfill",
         ),
-        (verify_check(note(in_flight=3), DONE, "digest", DAY, NOW), Light.UNKNOWN, "3 keys"),
+        (verify_check(state(in_flight=3), DONE, "digest", DAY, NOW), Light.UNKNOWN, "3 keys"),
         (lag_check("lag", 10, 10, 5), Light.RED, "not below 10 s"),
         (queue_check("dead letters", None, why_unknown="no answer", advice=""), Light.UNKNOWN, "no answer"),
     ],
@@ -203,6 +203,7 @@ def test_what_is_not_green(found: Check, light: Light, said: str) -> None:
 
 def test_no_colours_in_a_pipe_and_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     """Colours on a terminal only."""
-    plan_cutover.print_found(SETTING, GREEN, is_green=True)
+    plan_cutover.print_checks(SETTINGS, GREEN, is_green=True)
     assert "\x1b" not in capsys.readouterr().out
-    assert "secret" not in repr(SETTING)
+    assert "secret" not in repr(SETTINGS)
+    assert "secret" not in repr(verify.Options(table="people", mongodb_uri=SETTINGS.uri))

@@ -29,6 +29,7 @@ class Live:
     def __init__(self) -> None:
         self.table = Rules().table("people")
         self.source = SimpleNamespace(name="people", key={"id": "N"})
+        self.store = self.retry = self
         self.tombstone = Tombstone()
         self.writes: list[Write] = []
 
@@ -54,7 +55,7 @@ class Live:
 async def test_what_is_deleted_meanwhile_stays_deleted() -> None:
     """The deletion that came after the item was read outranks what is written (P2)."""
     live: Any = Live()
-    repairer = Repairer(live, live, live, dry_run=False)
+    repairer = Repairer(live, live, dry_run=False)
     (mended,) = await repairer.repair([Finding(Kind.MISSING, KEY, 1, None, "there is no document")])
     assert mended.result is Result.MENDED
     (write,) = live.writes

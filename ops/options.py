@@ -1,0 +1,115 @@
+"""The options that several commands have, and how typer sees a class of options. Decides nothing.
+
+The environment variables are those of the writer, so that its environment serves the commands, too.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+_server = functools.partial(typer.Option, show_default=False, rich_help_panel="Servers and mapping")
+_part = functools.partial(typer.Option, show_default=False, rich_help_panel="Which pipeline")
+
+StackOption = Annotated[
+    str,
+    _part(
+        "--stack",
+        metavar="NAME",
+        envvar="REPLICATOR_STACK",
+        help="The CloudFormation stack of deploy/pipeline.yaml; its outputs name the rest.",
+    ),
+]
+QueueOption = Annotated[
+    str,
+    _part("--queue-url", metavar="URL", envvar="QUEUE_URL", help="The queue, where no stack is given."),
+]
+DeadLetterOption = Annotated[
+    str,
+    _part(
+        "--dead-letter-queue-url",
+        metavar="URL",
+        envvar="DEAD_LETTER_QUEUE_URL",
+        help="Its dead-letter queue, where no stack is given.",
+    ),
+]
+FunctionOption = Annotated[
+    str,
+    _part(
+        "--function",
+        metavar="NAME",
+        envvar="REPLICATOR_FUNCTION",
+        help="The Lambda function, where no stack is given.",
+    ),
+]
+Rcu = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        metavar="UNITS",
+        help="Read capacity units per second, over all segments; 0: as fast as it goes.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOptions:
+    """What every command of a migration takes. A command adds fields of its own in a subclass."""
+
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", show_default=False, help="The name of the DynamoDB table.")
+    ]
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object at the end, and nothing else.")
+    ] = False
+    mongodb_uri: Annotated[
+        str,
+        _server(
+            metavar="URI",
+            envvar="MONGODB_URI",
+            help="Connection string of the target. As an option it can be seen by others on this machine.",
+        ),
+    ] = field(default="", repr=False)  # it may hold a password
+    mongodb_database: Annotated[
+        str, _server(metavar="NAME", envvar="MONGODB_DATABASE", help="The target database.")
+    ] = ""
+    replication_file: Annotated[
+        str,
+        _server(
+            metavar="FILE",
+            envvar="REPLICATION_FILE",
+            help="The writer's replication.yaml; hooks are imported, also from the current directory.",
+        ),
+    ] = ""
+    endpoint_url: Annotated[
+        str | None,
+        _server(metavar="URL", help="Where AWS is, for emulators; else as AWS_ENDPOINT_URL says."),
+    ] = None
+    region: Annotated[
+        str | None, _server(metavar="NAME", help="The AWS region; else as the SDK finds it.")
+    ] = None
+
+
+def signature_of(options: type[Any]) -> inspect.Signature:
+    """A signature with a parameter for each field of a dataclass, as typer reads commands.
+
+    The fields of a subclass come before those of its base: help shows first what is special to the command.
+    """
+    hints = get_type_hints(options, include_extras=True)
+    defaults = {each.name: each.default for each in fields(options)}
+    names = [name for part in options.__mro__ for name in inspect.get_annotations(part) if name in defaults]
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if defaults[name] is MISSING else defaults[name],
+                annotation=hints[name],
+            )
+            for name in names
+        ]
+    )
