@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -75,22 +75,6 @@ responses".
 """
 
 
-class CloudWatchClient(Protocol):
-    """The one call of CloudWatch that we make."""
-
-    def get_metric_data(self, **request: Any) -> dict[str, Any]:
-        """Reads metrics."""
-        ...
-
-
-class LogsClient(Protocol):
-    """The one call of CloudWatch Logs that we make."""
-
-    def filter_log_events(self, **request: Any) -> dict[str, Any]:
-        """Reads a page of a log group."""
-        ...
-
-
 class Aws:
     """Makes clients: one of boto3's for each service, and those of aiobotocore that are asked for."""
 
@@ -114,12 +98,12 @@ class Aws:
         return cast("DynamoDBClient", self._client("dynamodb"))
 
     @cached_property
-    def cloudwatch(self) -> CloudWatchClient:
-        return cast("CloudWatchClient", self._client("cloudwatch"))
+    def cloudwatch(self) -> Any:
+        return self._client("cloudwatch")
 
     @cached_property
-    def logs(self) -> LogsClient:
-        return cast("LogsClient", self._client("logs"))
+    def logs(self) -> Any:
+        return self._client("logs")
 
     def _client(self, service: str) -> Any:
         import boto3  # noqa: PLC0415

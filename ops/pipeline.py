@@ -9,8 +9,6 @@ from ops.aws import asking, code_of
 from ops.console.exit_status import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ops.aws import Aws
 
 
@@ -52,7 +50,7 @@ def find_pipeline(aws: Aws, stack: str, named: Pipeline) -> Pipeline:
         named: what options and environment say.
 
     Raises:
-        CommandError: there is no such stack, it is not one of ours, or AWS does not answer.
+        CommandError: there is no such stack, it is not one of ours or not finished, or AWS does not answer.
     """
     if not stack:
         return named
@@ -65,15 +63,7 @@ def find_pipeline(aws: Aws, stack: str, named: Pipeline) -> Pipeline:
                 f"there is no CloudFormation stack {stack}: check its name, and region and account"
             ) from error
         raise
-    return pipeline_of(stack, {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])})
-
-
-def pipeline_of(stack: str, outputs: Mapping[str, str]) -> Pipeline:
-    """The parts that the outputs of a stack name. Pure.
-
-    Raises:
-        CommandError: it is not a stack of ours, or not finished.
-    """
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
     names = ("QueueUrl", "DeadLetterQueueUrl", "FunctionName")
     if missing := [name for name in names if name not in outputs]:
         raise CommandError(

@@ -16,9 +16,9 @@ import typer
 from rich.text import Text
 
 from ops.console.progress import Progress, console, duration
-from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, mismatch
+from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Part, mismatch
 from ops.migration.backfill.copier import Copier, Rejects
-from ops.migration.backfill.parts import TableParts, open_export
+from ops.migration.backfill.parts import export_parts, table_parts
 from ops.migration.command import CommandResult, migration_command, print_counts
 from ops.migration.json_lines import open_lines
 from ops.migration.settings import Session, Settings, open_session
@@ -110,13 +110,12 @@ async def command(settings: Settings, options: Options) -> CommandResult:
         async with contextlib.AsyncExitStack() as resources:
             session = await resources.enter_async_context(open_session(settings, progress.say, options.rcu))
             await session.retry.until_done(session.store.open)
-            parts: Parts
             if options.from_export:
                 parts = await resources.enter_async_context(
-                    open_export(options.from_export, settings.aws, session)
+                    export_parts(session, options.from_export, settings.aws)
                 )
             else:
-                parts = TableParts(
+                parts = table_parts(
                     session, options.segments, consistent=options.consistent, page_size=options.page_size
                 )
             try:
@@ -171,8 +170,9 @@ async def _checkpoint(
     """
     before = None if options.restart else await checkpoints.load(options.table)
     if before is None:
+        first = [Part(name) for name in parts.names]
         now = datetime.now(UTC)
-        checkpoint = Checkpoint(options.table, "", parts.origin, settings.digest, now, parts.first())
+        checkpoint = Checkpoint(options.table, "", parts.origin, settings.digest, now, first)
         await checkpoints.begin(checkpoint)
         return checkpoint
     if why := mismatch(before, parts.origin, settings.digest):
@@ -184,7 +184,7 @@ async def _checkpoint(
         f"Going on with the backfill of {before.started:%Y-%m-%d %H:%M} UTC: {before.counts.read:,} items "
         f"are done, {left} of {len(before.parts)} {parts.unit} are left."
     )
-    if isinstance(parts, TableParts) and len(before.parts) != options.segments:
+    if parts.taken is None and len(before.parts) != options.segments:
         progress.say(f"It began with {len(before.parts)} segments and keeps them: --segments has no effect.")
     await checkpoints.begin(before)
     return before

@@ -106,15 +106,8 @@ class Checkpoint:
 
     def state(self) -> dict[str, Any]:
         """As MongoDB keeps it."""
-        return {
-            "_id": self.table,
-            "run": self.run,
-            "source": self.source,
-            "rules": self.rules,
-            "started": self.started,
-            "finished": self.finished,
-            "parts": [part.state() for part in self.parts],
-        }
+        state = {each.name: getattr(self, each.name) for each in fields(self)}
+        return state | {"_id": state.pop("table"), "parts": [part.state() for part in self.parts]}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Self:

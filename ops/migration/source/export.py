@@ -15,7 +15,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 from ops.aws import aws_errors
 from ops.migration.source.table import Page
@@ -34,28 +34,18 @@ _CHUNK = 1024 * 1024
 _IN_MEMORY = 8 * 1024 * 1024
 
 
-class Files(Protocol):
-    """The folder of an export, wherever it is."""
-
-    name: str
-
-    async def read(self, name: str, into: IO[bytes]) -> None:
-        """Writes the content of a file, named relative to the export's folder, to `into`.
-
-        Raises:
-            TransientError, FatalError: as `ops.aws.aws_errors`.
-        """
-        ...
-
-
 class Folder:
     """An export on this machine."""
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
         self._path = path
 
     async def read(self, name: str, into: IO[bytes]) -> None:
+        """Copies a file, named relative to the export's folder, to `into`.
+
+        Raises:
+            FatalError: it cannot be read.
+        """
         try:
             with (self._path / name).open("rb") as file:
                 while chunk := file.read(_CHUNK):
@@ -69,11 +59,11 @@ class Bucket:
 
     def __init__(self, client: Any, url: str) -> None:
         """Takes a client of Amazon S3, and s3://bucket/prefix/AWSDynamoDB/id."""
-        self.name = url.rstrip("/")
         self._client = client
-        self._bucket, _, self._prefix = self.name.removeprefix("s3://").partition("/")
+        self._bucket, _, self._prefix = url.rstrip("/").removeprefix("s3://").partition("/")
 
     async def read(self, name: str, into: IO[bytes]) -> None:
+        """As `Folder.read`; raises as `ops.aws.aws_errors`."""
         key = f"{self._prefix}/{name}" if self._prefix else name
         into.seek(0)
         into.truncate()  # an earlier attempt may have written half of it
@@ -121,8 +111,8 @@ class Manifest:
 class Export:
     """Reads an export."""
 
-    def __init__(self, files: Files, retry: Retry) -> None:
-        self._files = files
+    def __init__(self, folder: Folder | Bucket, retry: Retry) -> None:
+        self._folder = folder
         self._retry = retry
 
     async def manifest(self) -> Manifest:
@@ -146,7 +136,7 @@ class Export:
             FatalError: the file is damaged, or not of this format.
         """
         count = 0
-        async with self._checked(file) as data:
+        async with self._open(file.name, file.md5) as data:
             for items in _pages(_items_of(data, file.name)):
                 count += len(items)
                 yield Page(items, None)
@@ -157,25 +147,24 @@ class Export:
                 "it again"
             )
 
-    @asynccontextmanager
-    async def _checked(self, file: DataFile) -> AsyncIterator[IO[bytes]]:
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
-            await self._retry.until_done(lambda: self._files.read(file.name, data))
-            data.seek(0)
-            digest = base64.b64encode(hashlib.file_digest(data, "md5").digest()).decode()
-            if file.md5 and digest != file.md5:
-                raise FatalError(
-                    f"the export's file {file.name} is damaged: its MD5 is {digest}, and {file.md5} in the "
-                    "manifest: fetch it again"
-                )
-            data.seek(0)
-            yield data
-
     async def _text(self, name: str) -> str:
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
-            await self._retry.until_done(lambda: self._files.read(name, data))
-            data.seek(0)
+        async with self._open(name) as data:
             return data.read().decode("utf-8", errors="replace")
+
+    @asynccontextmanager
+    async def _open(self, name: str, md5: str = "") -> AsyncIterator[IO[bytes]]:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
+            await self._retry.until_done(lambda: self._folder.read(name, data))
+            data.seek(0)
+            if md5:
+                digest = base64.b64encode(hashlib.file_digest(data, "md5").digest()).decode()
+                if digest != md5:
+                    raise FatalError(
+                        f"the export's file {name} is damaged: its MD5 is {digest}, and {md5} in the "
+                        "manifest: fetch it again"
+                    )
+                data.seek(0)
+            yield data
 
 
 def manifest_of(summary: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> Manifest:

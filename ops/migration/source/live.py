@@ -72,7 +72,7 @@ async def check_live(  # noqa: PLR0913 - all that decides
         source: the table.
         taken: the time of the export; None: the table itself is copied.
         say: prints a warning.
-        no_live: copy although live replication may be off.
+        no_live: do not ask AWS.
         accept_missed_deletes: copy although deleted items may come back.
 
     Raises:

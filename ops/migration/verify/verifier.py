@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops.migration.images import key_of_id, key_of_item
@@ -89,35 +89,29 @@ class Counts:
         return self.missing + self.different + self.extra + self.unmappable
 
 
+@dataclass(slots=True)
 class Verifier:
-    """One comparison."""
+    """One comparison.
 
-    def __init__(
-        self,
-        session: Session,
-        segments: int,
-        settle: float,
-        on_finding: Callable[[Finding], None],
-        on_progress: Callable[[int], None],
-    ) -> None:
-        """Does nothing yet.
+    Attributes:
+        segments: parts of the table that are read at once.
+        settle: seconds that a difference has to stay.
+        on_finding: gets each finding.
+        on_progress: gets how many more items or documents are done.
+    """
 
-        Args:
-            session: with both sides.
-            segments: parts of the table that are read at once.
-            settle: seconds that a difference has to stay.
-            on_finding: gets each finding.
-            on_progress: gets how many more items or documents are done.
-        """
-        self.counts = Counts()
-        self._session = session
-        self._lookup = Lookup(session)
-        self._segments = segments
-        self._settle = settle
-        self._on_finding = on_finding
-        self._on_progress = on_progress
-        self._gate = asyncio.Semaphore(_GROUPS)
-        self._pending: list[Key] = []
+    session: Session
+    segments: int
+    settle: float
+    on_finding: Callable[[Finding], None]
+    on_progress: Callable[[int], None]
+    counts: Counts = field(default_factory=Counts)
+    _lookup: Lookup = field(init=False)
+    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_GROUPS))
+    _pending: list[Key] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lookup = Lookup(self.session)
 
     async def everything(self) -> Counts:
         """Compares everything.
@@ -126,7 +120,7 @@ class Verifier:
             ExceptionGroup: an error that only a person can fix.
         """
         async with asyncio.TaskGroup() as group:
-            scans = [group.create_task(self._scan(group, number)) for number in range(self._segments)]
+            scans = [group.create_task(self._scan(group, number)) for number in range(self.segments)]
             for scan in scans:
                 await scan
             after: Any = None
@@ -145,7 +139,7 @@ class Verifier:
                 left -= len(items)
                 if left <= 0:
                     break
-            session = self._session
+            session = self.session
             found = await session.retry.until_done(
                 lambda: session.store.random_documents(session.table, number)
             )
@@ -157,13 +151,13 @@ class Verifier:
         return self.counts
 
     async def _scan(self, group: asyncio.TaskGroup, segment: int) -> None:
-        async for items in self._items(segment, self._segments):
+        async for items in self._items(segment, self.segments):
             await self._check_items(group, items)
 
     async def _items(self, segment: int, of: int, most: int | None = None) -> AsyncIterator[Sequence[Item]]:
         after: Key | None = None
         while True:
-            page = await self._session.reader.page(self._session.source, segment, of, after, most=most)
+            page = await self.session.reader.page(self.session.source, segment, of, after, most=most)
             yield page.items
             after = page.after
             if after is None:
@@ -171,21 +165,21 @@ class Verifier:
 
     async def _random_items(self) -> AsyncIterator[Sequence[Item]]:
         """The beginnings of segments in random order: items are spread over segments by their hash."""
-        segments = min(max(1, self._session.source.items // _ITEMS_PER_SEGMENT), _MOST_SEGMENTS)
+        segments = min(max(1, self.session.source.items // _ITEMS_PER_SEGMENT), _MOST_SEGMENTS)
         for segment in random.sample(range(segments), segments):
             async for items in self._items(segment, segments, _ITEMS_PER_SEGMENT):
                 yield items
 
     async def _documents_after(self, after: Any) -> list[Raw]:
-        found = await self._session.retry.until_done(
-            lambda: self._session.store.documents_after(self._session.table, after, _DOCUMENTS + 1)
+        found = await self.session.retry.until_done(
+            lambda: self.session.store.documents_after(self.session.table, after, _DOCUMENTS + 1)
         )
         return found if after is None else [raw for raw in found if raw["_id"] != after]
 
     async def _check_items(self, group: asyncio.TaskGroup, items: Sequence[Item]) -> None:
         for start in range(0, len(items), _DOCUMENTS):
             some = items[start : start + _DOCUMENTS]
-            keys = [key_of_item(self._session.source.key, item) for item in some]
+            keys = [key_of_item(self.session.source.key, item) for item in some]
             ids = [self._lookup.id_of(key) for key in keys]
             documents = await self._lookup.documents([each for each in ids if each is not None])
             for key, document_id, item in zip(keys, ids, some, strict=True):
@@ -193,11 +187,11 @@ class Verifier:
                 if self._lookup.state_of(key, document_id, item, raw).difference is not None:
                     await self._recheck_later(group, key)
             self.counts.items += len(some)
-            self._on_progress(len(some))
+            self.on_progress(len(some))
             await asyncio.sleep(0)
 
     async def _check_documents(self, group: asyncio.TaskGroup, documents: Sequence[Raw]) -> None:
-        table, source = self._session.table, self._session.source
+        table, source = self.session.table, self.session.source
         keys: list[Key] = []
         for raw in documents:
             document = as_document(bytes(raw.raw))
@@ -216,7 +210,7 @@ class Verifier:
             if key_identity(key) not in items:
                 await self._recheck_later(group, key)
         self.counts.documents += len(documents)
-        self._on_progress(len(documents))
+        self.on_progress(len(documents))
 
     async def _recheck_later(self, group: asyncio.TaskGroup, key: Key) -> None:
         self._pending.append(key)
@@ -233,7 +227,7 @@ class Verifier:
 
     async def _recheck(self, keys: Sequence[Key]) -> None:
         try:
-            for verdict, state in await recheck(self._lookup, keys, self._settle):
+            for verdict, state in await recheck(self._lookup, keys, self.settle):
                 if verdict is Verdict.IN_FLIGHT:
                     self.counts.in_flight += 1
                 elif verdict is Verdict.DIFFERENT and (difference := state.difference) is not None:
@@ -247,4 +241,4 @@ class Verifier:
 
     def _found(self, finding: Finding) -> None:
         setattr(self.counts, finding.kind, getattr(self.counts, finding.kind) + 1)
-        self._on_finding(finding)
+        self.on_finding(finding)
