@@ -85,6 +85,14 @@ def write_of(table: Table, change: CopiedItem) -> Write | None:
     return None if write is None or write.document is None else write
 
 
+def id_of_key(table: Table, key: Mapping[str, str], values: Key) -> Any:
+    """The `_id` of the document of a key; None: it can have none."""
+    try:
+        return locate(table, copied(table.name, key, values, 0)).document_id
+    except PoisonError:
+        return None
+
+
 def key_of_item(key: Mapping[str, str], item: Mapping[str, Any]) -> Key:
     """The key attributes that an item has."""
     return {name: item[name] for name in key if name in item}
@@ -115,11 +123,8 @@ def key_of_id(table: Table, key: Mapping[str, str], document_id: Any) -> Key | N
         if attribute_value is None:
             return None
         found[name] = attribute_value
-    try:
-        back = locate(table, copied(table.name, key, found, 0)).document_id
-    except PoisonError:
-        return None
-    return found if _same_shape(back, document_id) else None
+    back = id_of_key(table, key, found)
+    return found if back is not None and _same_shape(back, document_id) else None
 
 
 def _attribute_value(kind: str, value: Any) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ops.console.progress import Progress, console, duration
 from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Part, mismatch
-from ops.migration.backfill.copier import Copier, Rejects
+from ops.migration.backfill.copier import Copier
 from ops.migration.backfill.parts import export_parts, table_parts
 from ops.migration.command import CommandResult, migration_command, print_counts
 from ops.migration.json_lines import open_lines
@@ -134,13 +134,9 @@ async def command(settings: Settings, options: Options) -> CommandResult:
             checkpoint = await _checkpoint(checkpoints, settings, options, parts, progress)
             if checkpoint.finished is None:
                 progress.total, progress.before = parts.items, checkpoint.counts.read
-                file = resources.enter_context(open_lines(options.rejects, "--rejects", "a"))
+                rejects = resources.enter_context(open_lines(options.rejects, "--rejects", "a"))
                 copier = Copier(
-                    parts,
-                    session,
-                    checkpoints,
-                    Rejects(file, options.table),
-                    lambda counts: progress.done(counts.read),
+                    parts, session, checkpoints, rejects, lambda counts: progress.done(counts.read)
                 )
                 await copier.run(checkpoint)
                 await _sweep(session, checkpoint)

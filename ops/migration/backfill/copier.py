@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ops.migration.settings import Session
     from ops.migration.source.table import Page
     from writer.mapping.rules import Table
-    from writer.ports import Outcome
     from writer.write import Write
 
 _BULK = 1_000
@@ -86,23 +85,6 @@ def batch_of(table: Table, key: Mapping[str, str], items: Sequence[Item], at: in
     return Batch(writes, keys, rejects, skipped)
 
 
-class Rejects:
-    """The file of the items that cannot be copied."""
-
-    def __init__(self, file: IO[str] | None, table: str) -> None:
-        self._file = file
-        self._table = table
-
-    def add(self, rejects: Sequence[Reject]) -> None:
-        """Writes them; they are in the file when this returns."""
-        if self._file is None or not rejects:
-            return
-        for each in rejects:
-            line = {"table": self._table, "key": json_of(each.key), "code": each.code, "reason": each.reason}
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
-
-
 @dataclass(frozen=True, slots=True)
 class Copier:
     """Copies all parts of one table.
@@ -111,14 +93,14 @@ class Copier:
         parts: what is copied.
         session: with the table and its target.
         checkpoints: records progress.
-        rejects: takes the items that cannot be copied.
+        rejects: the file of the items that cannot be copied; None: there is none.
         on_page: gets the counts of each page that is done.
     """
 
     parts: Parts
     session: Session
     checkpoints: Checkpoints
-    rejects: Rejects
+    rejects: IO[str] | None
     on_page: Callable[[Counts], None]
 
     async def run(self, checkpoint: Checkpoint) -> None:
@@ -163,11 +145,17 @@ class Copier:
                 Reject(batch.keys[start + index], f"mongodb-{failure.code}", failure.reason)
                 for index, failure in outcome.failures.items()
             ]
-            counts += _counts(outcome, len(bulk))
-        self.rejects.add(rejects)
+            written = outcome.inserted + outcome.modified
+            counts += Counts(copied=written, there=max(0, len(bulk) - written - len(outcome.failures)))
+        self._report(rejects)
         return counts + Counts(rejected=len(rejects))
 
-
-def _counts(outcome: Outcome, writes: int) -> Counts:
-    copied_now = outcome.inserted + outcome.modified
-    return Counts(copied=copied_now, there=max(0, writes - copied_now - len(outcome.failures)))
+    def _report(self, rejects: Sequence[Reject]) -> None:
+        """Writes a line for each; they are in the file when this returns."""
+        if self.rejects is None or not rejects:
+            return
+        for each in rejects:
+            key = json_of(each.key)
+            line = {"table": self.session.table.name, "key": key, "code": each.code, "reason": each.reason}
+            self.rejects.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self.rejects.flush()

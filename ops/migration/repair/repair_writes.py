@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson import encode
 
-from ops.migration.images import CopiedItem, copied, write_of
+from ops.migration.images import CopiedItem, copied, id_of_key, write_of
 from ops.migration.verify.comparison import Kind, as_document, is_extra, version_of
 from shared.change import Op
 from shared.errors import PoisonError
@@ -146,7 +146,7 @@ class Repairer:
 
     async def _repair(self, finding: Finding, key: Key) -> Repair:
         table, source = self._session.table, self._session.source
-        document_id = self._lookup.id_of(key)
+        document_id = id_of_key(table, source.key, key)
         for _ in range(_TRIES):
             # Before the item is read: a deletion that comes after it must have a higher version than ours.
             tombstone = Tombstone() if document_id is None else await self._tombstone_of(document_id)

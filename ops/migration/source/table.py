@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ops.migration.retry import Retry
     from ops.migration.source.pace import Pace
 
-_KEYS_PER_CALL = 100  # Amazon DynamoDB API reference, "BatchGetItem"
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -127,15 +125,9 @@ class Reader:
 
         Args:
             source: the table.
-            keys: no key twice.
+            keys: at most 100, no key twice.
             only_keys: read only the key attributes.
         """
-        found: list[Item] = []
-        for start in range(0, len(keys), _KEYS_PER_CALL):
-            found += await self._get(source, keys[start : start + _KEYS_PER_CALL], only_keys=only_keys)
-        return found
-
-    async def _get(self, source: Source, keys: Sequence[Key], *, only_keys: bool) -> list[Item]:
         found: list[Item] = []
         wanted: dict[str, Any] = {"Keys": list(keys), "ConsistentRead": True}
         if only_keys:

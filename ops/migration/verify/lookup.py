@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson.errors import InvalidBSON
 
-from ops.migration.images import copied, key_of_item, write_of
+from ops.migration.images import copied, id_of_key, key_of_item, write_of
 from ops.migration.json_lines import json_of
 from ops.migration.verify.comparison import (
     Difference,
@@ -24,7 +24,6 @@ from ops.migration.verify.comparison import (
     version_of,
 )
 from shared.errors import PoisonError
-from writer.mapping.document import locate
 from writer.write import hashable
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from ops.migration.settings import Session
     from ops.migration.store import Raw
 
-_KEYS_AT_ONCE = 100
+_KEYS_AT_ONCE = 100  # Amazon DynamoDB API reference, "BatchGetItem"
 _CALLS_AT_ONCE = 8
 
 
@@ -98,10 +97,9 @@ class Lookup:
         expected = None
         try:
             if item is not None:
-                write = write_of(
-                    session.table,
-                    copied(session.table.name, session.source.key, item, round(time.time() * 1000)),
-                )
+                now = round(time.time() * 1000)
+                change = copied(session.table.name, session.source.key, item, now)
+                write = write_of(session.table, change)
                 expected = None if write is None else write.document
             difference = find_difference(session.table, expected, found, item_exists=item is not None)
         except PoisonError as error:
@@ -111,12 +109,8 @@ class Lookup:
         return KeyState(key, document_id, item, found, version, mark, difference)
 
     def id_of(self, key: Key) -> Any:
-        """The `_id` of a key; None: no document can have this key."""
-        session = self._session
-        try:
-            return locate(session.table, copied(session.table.name, session.source.key, key, 0)).document_id
-        except PoisonError:
-            return None
+        """The `_id` of a key; None: it can have none."""
+        return id_of_key(self._session.table, self._session.source.key, key)
 
     async def documents(self, ids: Sequence[Any]) -> dict[Any, Raw]:
         """Documents by their `_id`s."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -181,7 +181,6 @@ def short_key(finding: Finding) -> str:
 
 
 def _rows(counts: Counts) -> list[tuple[int, str, bool]]:
-    found = asdict(counts)
     rows = [
         (counts.items, "items", False),
         (counts.documents, "documents", False),
@@ -189,11 +188,10 @@ def _rows(counts: Counts) -> list[tuple[int, str, bool]]:
         (counts.different, "different: documents that are not their items", True),
         (counts.extra, "extra: documents without an item", True),
     ]
-    others = {
-        "unmappable": "unmappable: items that cannot become documents",
-        "in_flight": "in flight: changed all the time, not known",
-        "marked": "documents of deleted items, marked",
-        "theirs": "documents of applications",
-    }
-    rows += [(found[name], words, name == "unmappable") for name, words in others.items() if found[name]]
-    return rows
+    others = [
+        (counts.unmappable, "unmappable: items that cannot become documents", True),
+        (counts.in_flight, "in flight: changed all the time, not known", False),
+        (counts.marked, "documents of deleted items, marked", False),
+        (counts.theirs, "documents of applications", False),
+    ]
+    return rows + [row for row in others if row[0]]
