@@ -95,9 +95,8 @@ async def open_session(
         Store.connect(settings.uri, settings.database, _POOL_SIZE, settings.databases)
     ) as store:
         async with settings.aws.open_client("dynamodb") as client:
-            reader = Reader(client, Pace(rcu), retry)
-            source = await reader.describe(settings.table.name)
-            yield Session(settings.table, source, reader, store, retry)
+            reader = Reader(client, settings.table.name, Pace(rcu), retry)
+            yield Session(settings.table, await reader.describe(), reader, store, retry)
 
 
 def settings_of(options: TableOptions) -> Settings:

@@ -57,9 +57,7 @@ def table_parts(session: Session, segments: int, *, consistent: bool, page_size:
     """
 
     def read(number: int, of: int, after: Key | None) -> asyncio.Task[Page]:
-        page = session.reader.page(
-            session.source, number, of, after, consistent=consistent, most=page_size or None
-        )
+        page = session.reader.page(number, of, after, consistent=consistent, most=page_size or None)
         return asyncio.create_task(page)
 
     async def pages(number: int, of: int, after: Key | None) -> AsyncIterator[Page]:

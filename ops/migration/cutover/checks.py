@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -40,46 +41,29 @@ class Check:
 
 
 def live_check(problem: str | None) -> Check:
-    """Live replication.
-
-    Args:
-        problem: why changes are not replicated (`ops.migration.source.live.replication_problem`).
-    """
+    """Live replication; `problem` says why it is off (`ops.migration.source.live.replication_problem`)."""
     if problem is None:
         return Check("live replication", Light.GREEN, "the stream is on, and a Lambda reads it")
     return Check("live replication", Light.RED, "it is off", problem)
 
 
 def backfill_check(checkpoint: Checkpoint | None, rules: str) -> Check:
-    """The copy of the items that were there.
-
-    Args:
-        checkpoint: that of the table's backfill.
-        rules: the digest of the mapping.
-    """
-    name = "backfill"
+    """The copy of the items that were there; `rules` is the digest of the mapping."""
+    red = functools.partial(Check, "backfill", Light.RED)
     if checkpoint is None:
-        return Check(name, Light.RED, "none has run", "replicator backfill")
+        return red("none has run", "replicator backfill")
     counts = checkpoint.counts
     if checkpoint.finished is None:
-        return Check(
-            name,
-            Light.RED,
-            f"not complete: {counts.read:,} items up to now",
-            "replicator backfill goes on with it",
-        )
+        return red(f"not complete: {counts.read:,} items up to now", "replicator backfill goes on with it")
     if checkpoint.rules != rules:
-        return Check(
-            name, Light.RED, "it ran under another mapping", "replicator backfill --restart, then verify"
-        )
+        return red("it ran under another mapping", "replicator backfill --restart, then verify")
     if counts.rejected:
-        return Check(
-            name,
-            Light.RED,
+        return red(
             f"complete, but {counts.rejected:,} items were rejected",
             "mend the mapping or the items: replicator backfill --restart --rejects FILE tells which",
         )
-    return Check(name, Light.GREEN, f"complete, {counts.read:,} items, {_ago(checkpoint.finished)}")
+    ago = _ago(checkpoint.finished, datetime.now(UTC))
+    return Check("backfill", Light.GREEN, f"complete, {counts.read:,} items, {ago}")
 
 
 def verify_check(
@@ -98,34 +82,28 @@ def verify_check(
         within: how old it may be.
         now: the time.
     """
-    name, again = "verify", "replicator verify"
+    again = "replicator verify"
+    red = functools.partial(Check, "verify", Light.RED)
     if state is None:
-        return Check(name, Light.RED, "none has run", again)
-    at, wrong = state["at"].replace(tzinfo=UTC), not state["clean"]
+        return red("none has run", again)
+    at = state["at"].replace(tzinfo=UTC)
     ago = _ago(at, now)
-    if wrong:
+    if not state["clean"]:
         kinds = ", ".join(f"{state[kind]:,} {kind}" for kind in Kind if state[kind])
-        return Check(name, Light.RED, f"found {kinds}, {ago}", "replicator repair, then verify")
+        return red(f"found {kinds}, {ago}", "replicator repair, then verify")
     if not state["complete"]:
-        return Check(name, Light.RED, f"clean, but only a sample of {state['sample']:,}, {ago}", again)
+        return red(f"clean, but only a sample of {state['sample']:,}, {ago}", again)
     if state["rules"] != rules:
-        return Check(name, Light.RED, f"clean, but under another mapping, {ago}", again)
+        return red(f"clean, but under another mapping, {ago}", again)
     if now - at > within:
-        return Check(name, Light.RED, f"clean, but {ago}", again)
-    if (
-        checkpoint is not None
-        and checkpoint.finished is not None
-        and state["started"].replace(tzinfo=UTC) < checkpoint.finished.replace(microsecond=0)
-    ):
-        return Check(name, Light.RED, "clean, but before the backfill was complete", again)
+        return red(f"clean, but {ago}", again)
+    finished = checkpoint.finished if checkpoint else None
+    if finished and state["started"].replace(tzinfo=UTC) < finished.replace(microsecond=0):
+        return red("clean, but before the backfill was complete", again)
     if state["in_flight"]:
-        return Check(
-            name,
-            Light.UNKNOWN,
-            f"clean, but {state['in_flight']:,} keys changed all the time, {ago}",
-            "replicator verify with a longer --settle",
-        )
-    return Check(name, Light.GREEN, f"clean and complete, {state['items']:,} items, {ago}")
+        found = f"clean, but {state['in_flight']:,} keys changed all the time, {ago}"
+        return Check("verify", Light.UNKNOWN, found, "replicator verify with a longer --settle")
+    return Check("verify", Light.GREEN, f"clean and complete, {state['items']:,} items, {ago}")
 
 
 def lag_check(name: str, worst: float | None, limit: float, minutes: int, *, why_unknown: str = "") -> Check:
@@ -147,19 +125,10 @@ def lag_check(name: str, worst: float | None, limit: float, minutes: int, *, why
 
 
 def queue_check(name: str, messages: int | None, *, why_unknown: str, advice: str) -> Check:
-    """A queue that has to be empty.
-
-    Args:
-        name: what is in it.
-        messages: how many, those in flight and delayed included; None: not known.
-        why_unknown: why it is not known.
-        advice: what to do if it is not empty.
-    """
+    """A queue that has to be empty; `messages` includes those in flight and delayed, None: not known."""
     if messages is None:
         return Check(name, Light.UNKNOWN, why_unknown)
-    if messages:
-        return Check(name, Light.RED, f"{messages:,}", advice)
-    return Check(name, Light.GREEN, "none")
+    return Check(name, Light.RED, f"{messages:,}", advice) if messages else Check(name, Light.GREEN, "none")
 
 
 def may_cut_over(checks: Sequence[Check]) -> bool:
@@ -167,6 +136,5 @@ def may_cut_over(checks: Sequence[Check]) -> bool:
     return all(check.light is Light.GREEN for check in checks)
 
 
-def _ago(at: datetime, now: datetime | None = None) -> str:
-    seconds = ((now or datetime.now(UTC)) - at).total_seconds()
-    return f"{duration(max(0.0, seconds))} ago"
+def _ago(at: datetime, now: datetime) -> str:
+    return f"{duration(max(0.0, (now - at).total_seconds()))} ago"

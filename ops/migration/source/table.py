@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ops.aws import aws_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ops.migration.images import Item, Key
     from ops.migration.retry import Retry
@@ -50,19 +50,21 @@ class Page:
 
 
 class Reader:
-    """Reads tables; waits and tries again as long as AWS asks for that."""
+    """Reads one table; waits and tries again as long as AWS asks for that."""
 
-    def __init__(self, client: Any, pace: Pace, retry: Retry) -> None:
+    def __init__(self, client: Any, table: str, pace: Pace, retry: Retry) -> None:
         self.pace = pace
         self._client = client
+        self._table = table
         self._retry = retry
 
-    async def describe(self, name: str) -> Source:
-        """Describes a table.
+    async def describe(self) -> Source:
+        """Describes the table.
 
         Raises:
-            FatalError: there is no table of this name, or we may not describe it.
+            FatalError: it does not exist, or we may not describe it.
         """
+        name = self._table
         answer = await self._call(
             f"looking at the table {name!r}", lambda: self._client.describe_table(TableName=name)
         )
@@ -80,9 +82,8 @@ class Reader:
             view=stream.get("StreamViewType", "") if is_on else "",
         )
 
-    async def page(  # noqa: PLR0913 - parameters of one call
+    async def page(
         self,
-        source: Source,
         segment: int,
         segments: int,
         after: Key | None,
@@ -93,7 +94,6 @@ class Reader:
         """Reads a page of a segment of the table.
 
         Args:
-            source: the table.
             segment: counted from 0.
             segments: how many there are.
             after: the key to begin after; None: at the beginning.
@@ -106,9 +106,9 @@ class Reader:
             options["Limit"] = min(limits)
         await self._turn()
         answer = await self._call(
-            f"reading the table {source.name!r}",
+            f"reading the table {self._table!r}",
             lambda: self._client.scan(
-                TableName=source.name,
+                TableName=self._table,
                 Segment=segment,
                 TotalSegments=segments,
                 ConsistentRead=consistent,
@@ -120,33 +120,31 @@ class Reader:
         self.pace.record(units, len(answer["Items"]), time.monotonic())
         return Page(answer["Items"], answer.get("LastEvaluatedKey"))
 
-    async def get(self, source: Source, keys: Sequence[Key], *, only_keys: bool = False) -> list[Item]:
+    async def get(self, keys: Sequence[Key], *, attributes: Iterable[str] = ()) -> list[Item]:
         """Reads items, consistently, in any order; items that do not exist are left out.
 
         Args:
-            source: the table.
             keys: at most 100, no key twice.
-            only_keys: read only the key attributes.
+            attributes: read only these; empty: all.
         """
         found: list[Item] = []
         wanted: dict[str, Any] = {"Keys": list(keys), "ConsistentRead": True}
-        if only_keys:
-            names = {f"#{position}": name for position, name in enumerate(source.key)}
+        if names := {f"#{position}": name for position, name in enumerate(attributes)}:
             wanted |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
         while wanted:
             await self._turn()
             answer = await self._call(
-                f"reading items of the table {source.name!r}",
+                f"reading items of the table {self._table!r}",
                 lambda wanted=wanted: self._client.batch_get_item(  # type: ignore[misc]
-                    RequestItems={source.name: wanted}, ReturnConsumedCapacity="TOTAL"
+                    RequestItems={self._table: wanted}, ReturnConsumedCapacity="TOTAL"
                 ),
             )
-            items = answer["Responses"].get(source.name, [])
+            items = answer["Responses"].get(self._table, [])
             found += items
             units = sum(each.get("CapacityUnits", 0.0) for each in answer.get("ConsumedCapacity", []))
             self.pace.record(units, 0, time.monotonic())
             # What did not fit into one answer, or was throttled.
-            wanted = answer.get("UnprocessedKeys", {}).get(source.name, {})
+            wanted = answer.get("UnprocessedKeys", {}).get(self._table, {})
             if wanted and not items:
                 await asyncio.sleep(0.2)
         return found

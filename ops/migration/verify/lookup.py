@@ -124,7 +124,7 @@ class Lookup:
 
         async def get(some: Sequence[Key]) -> list[Item]:
             async with gate:
-                return await session.reader.get(session.source, some, only_keys=only_keys)
+                return await session.reader.get(some, attributes=session.source.key if only_keys else ())
 
         chunks = [keys[start : start + _KEYS_AT_ONCE] for start in range(0, len(keys), _KEYS_AT_ONCE)]
         found: Iterable[list[Item]] = await asyncio.gather(*map(get, chunks))

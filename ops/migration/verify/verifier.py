@@ -157,7 +157,7 @@ class Verifier:
     async def _items(self, segment: int, of: int, most: int | None = None) -> AsyncIterator[Sequence[Item]]:
         after: Key | None = None
         while True:
-            page = await self.session.reader.page(self.session.source, segment, of, after, most=most)
+            page = await self.session.reader.page(segment, of, after, most=most)
             yield page.items
             after = page.after
             if after is None:
