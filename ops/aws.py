@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_cloudwatch import CloudWatchClient
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_lambda import LambdaClient
+    from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_sqs import SQSClient
 
 _CONFIG: dict[str, Any] = {
@@ -98,12 +100,12 @@ class Aws:
         return cast("DynamoDBClient", self._client("dynamodb"))
 
     @cached_property
-    def cloudwatch(self) -> Any:
-        return self._client("cloudwatch")
+    def cloudwatch(self) -> CloudWatchClient:
+        return cast("CloudWatchClient", self._client("cloudwatch"))
 
     @cached_property
-    def logs(self) -> Any:
-        return self._client("logs")
+    def logs(self) -> CloudWatchLogsClient:
+        return cast("CloudWatchLogsClient", self._client("logs"))
 
     def _client(self, service: str) -> Any:
         import boto3  # noqa: PLC0415

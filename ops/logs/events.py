@@ -16,6 +16,8 @@ from ops.console.exit_status import CommandError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from types_boto3_logs import CloudWatchLogsClient
+
 PAGE = 10_000
 """The most events in one answer (API reference, FilterLogEvents: `limit`)."""
 
@@ -37,7 +39,7 @@ class Event:
     text: str
 
 
-def merged(logs: Any, groups: Iterable[str], start: int, end: int) -> Iterator[Event]:
+def merged(logs: CloudWatchLogsClient, groups: Iterable[str], start: int, end: int) -> Iterator[Event]:
     """The events of all groups from `start` to `end`, both milliseconds since the epoch and included.
 
     Raises:
@@ -47,7 +49,7 @@ def merged(logs: Any, groups: Iterable[str], start: int, end: int) -> Iterator[E
     return heapq.merge(*streams, key=lambda event: event.at)
 
 
-def _events_of(logs: Any, group: str, start: int, end: int) -> Iterator[Event]:
+def _events_of(logs: CloudWatchLogsClient, group: str, start: int, end: int) -> Iterator[Event]:
     """The events of one group, page by page."""
     token: str | None = None
     newest: set[str] = set()
@@ -73,14 +75,15 @@ def _identity(event: Mapping[str, Any]) -> str:
     return event.get("eventId") or f"{event.get('logStreamName')}\n{event['message']}"
 
 
-def _page(logs: Any, group: str, start: int, end: int, token: str | None) -> Mapping[str, Any]:
-    more = {"nextToken": token} if token else {}
+def _page(
+    logs: CloudWatchLogsClient, group: str, start: int, end: int, token: str | None
+) -> Mapping[str, Any]:
+    more: Any = {"nextToken": token} if token else {}
     try:
         with asking(f"reading the log group {group}"):
-            page: Mapping[str, Any] = logs.filter_log_events(
+            return logs.filter_log_events(
                 logGroupName=group, startTime=start, endTime=end, limit=PAGE, **more
             )
-            return page
     except CommandError as error:
         if code_of(error) == "ResourceNotFoundException":
             raise CommandError(

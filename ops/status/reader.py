@@ -19,6 +19,8 @@ from ops.status.facts import Queue, Status, Table, Writer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from types_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
+
     from ops.aws import Aws
     from ops.pipeline import Pipeline
 
@@ -152,7 +154,7 @@ def _metrics(aws: Aws, parts: Pipeline) -> tuple[float | None, float | None]:
     return newest.get("iterator"), newest.get("oldest")
 
 
-def _query(name: str, namespace: str, metric: str, dimension: str, value: str) -> dict[str, Any]:
+def _query(name: str, namespace: str, metric: str, dimension: str, value: str) -> MetricDataQueryTypeDef:
     return {
         "Id": name,
         "MetricStat": {
