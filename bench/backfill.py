@@ -23,7 +23,7 @@ from pymongo.write_concern import WriteConcern
 from bench.items import KINDS
 from bench.measure import Series
 from bench.report import Result, Table
-from local.mongod import Mongod
+from local.servers.mongod import Mongod
 from ops.migration.backfill.copier import batch_of
 from ops.migration.images import copied, write_of
 from ops.migration.store import Store

@@ -15,9 +15,9 @@ from bench.load import Load
 from bench.measure import Series
 from bench.report import Plot, Result, Table, shown, values
 from bench.world import CONNECTIONS, World, batches_in, store
-from local.deployment import Deployment
+from local.pipeline.deployment import Deployment
+from local.pipeline.writer_process import WriterProcess
 from local.stack import Stack
-from local.writer_process import WriterProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from local.errors import StackError
-from local.interrupts import Interrupted, listen_to_signals
+from local.processes.interrupts import Interrupted, listen_to_signals
 
 if TYPE_CHECKING:
     from local.stack import StackKind
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(*, once: bool, keep: bool, kind: "StackKind | None") -> int:
     # Imported now: it takes half a second, in which Ctrl-C would end in a traceback.
     from deploy.errors import PackageError  # noqa: PLC0415
-    from local.console import Screen  # noqa: PLC0415
-    from local.run import run  # noqa: PLC0415
+    from local.example.console import Screen  # noqa: PLC0415
+    from local.example.run import run  # noqa: PLC0415
 
     screen = Screen()
     try:

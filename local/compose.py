@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local import example
-from local.deployment import Deployment, deploy, find
 from local.errors import StackError
-from local.run import STACK_NAME
+from local.example import scenario
+from local.example.run import STACK_NAME
+from local.pipeline.deployment import Deployment, deploy, find
 from local.stack import Stack
 
 
@@ -32,13 +32,13 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with Stack() as stack:
             deployment = find(stack, STACK_NAME) or deploy(
-                stack, STACK_NAME, package=package, table=example.TABLE
+                stack, STACK_NAME, package=package, table=scenario.TABLE
             )
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     file.write_text(settings(deployment))
-    sys.stdout.write(f"The pipeline of the table {example.TABLE} stands: {deployment.queue_url}\n")
+    sys.stdout.write(f"The pipeline of the table {scenario.TABLE} stands: {deployment.queue_url}\n")
     return 0
 
 

@@ -17,13 +17,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from localstack_client.config import get_service_endpoint  # type: ignore[import-untyped]  # it ships no types
 
-from local.capabilities import LOCALSTACK, MINISTACK, Capabilities
-from local.dynamodb_local import prepare
-from local.emulator import ACCESS_KEY, REGION, Emulator, is_ministack
 from local.errors import StackError
-from local.interrupts import shield
-from local.localstack import LocalStack, check_environment
-from local.mongod import Mongod, check_reachable
+from local.processes.interrupts import shield
+from local.servers.capabilities import LOCALSTACK, MINISTACK, Capabilities
+from local.servers.dynamodb_local import prepare
+from local.servers.emulator import ACCESS_KEY, REGION, Emulator, is_ministack
+from local.servers.localstack import LocalStack, check_environment
+from local.servers.mongod import Mongod, check_reachable
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient

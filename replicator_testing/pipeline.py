@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pymongo
 
-from local.deployment import delete, deploy
 from local.errors import StackError
-from local.process import wait_until
-from local.tables import create_table
-from local.writer_process import WriterProcess
+from local.pipeline.deployment import delete, deploy
+from local.pipeline.tables import create_table
+from local.pipeline.writer_process import WriterProcess
+from local.processes.child import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from local.deployment import Deployment
+    from local.pipeline.deployment import Deployment
     from local.stack import Stack
 
 ARRIVAL_SECONDS = 60.0

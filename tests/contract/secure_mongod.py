@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 import pymongo
 
-from local.mongod import REPLICA_SET, Mongod
+from local.servers.mongod import REPLICA_SET, Mongod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

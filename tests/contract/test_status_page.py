@@ -12,9 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from local.deployment import Deployment
-from local.mongod import Mongod
-from local.writer_process import WriterProcess
+from local.pipeline.deployment import Deployment
+from local.pipeline.writer_process import WriterProcess
+from local.servers.mongod import Mongod
 from tests.support.browser import MISSING, Watched, chromium, find_chromium
 from tests.support.builders import body_of, put
 from tests.support.status_scenes import SCENES, Scene, steady

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from local.mongod import Mongod
 from local.paths import ROOT
-from local.process import base_environment
+from local.processes.child import base_environment
+from local.servers.mongod import Mongod
 from tests.support.builders import TABLE, body_of, put
 from tests.support.metric_lines import figures_of
 

@@ -12,11 +12,19 @@ import pymongo
 import pytest
 
 from local import paths
-from local.deployment import create_stack, delete, delete_stack, deploy, mapping_of, outputs_of, update
 from local.errors import StackError
-from local.tables import create_table
-from local.templates import load, without_types
-from local.writer_process import WriterProcess
+from local.pipeline.deployment import (
+    create_stack,
+    delete,
+    delete_stack,
+    deploy,
+    mapping_of,
+    outputs_of,
+    update,
+)
+from local.pipeline.tables import create_table
+from local.pipeline.templates import load, without_types
+from local.pipeline.writer_process import WriterProcess
 from producer_lambda.handler import lambda_handler
 from replicator_testing import Pipeline
 from tests.support.builders import LABEL, body_of, put
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from local.deployment import Deployment
+    from local.pipeline.deployment import Deployment
     from local.stack import Stack
     from tests.conftest import DeployLambda
 

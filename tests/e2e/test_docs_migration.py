@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 
 from local.paths import ROOT
-from local.process import base_environment
+from local.processes.child import base_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local.deployment import mapping_of
+from local.pipeline.deployment import mapping_of
 from shared.dead_letter import DeadLetter
 from tests.support.commands import Result, plain, replicator
 

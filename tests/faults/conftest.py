@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.dynamodb_local import DynamoDBLocal
 from local.errors import StackError
+from local.servers.dynamodb_local import DynamoDBLocal
 from tests.faults.source import Source
 from tests.faults.world import Options, World
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import pymongo
 from pymongo.errors import PyMongoError
 
-from local.mongod import REPLICA_SET, START_TIMEOUT_S, Mongod
-from local.process import wait_until
+from local.processes.child import wait_until
+from local.servers.mongod import REPLICA_SET, START_TIMEOUT_S, Mongod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from local.emulator import ACCESS_KEY, REGION
+from local.servers.emulator import ACCESS_KEY, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from types_boto3_dynamodb import DynamoDBClient
 
-    from local.dynamodb_local import DynamoDBLocal
+    from local.servers.dynamodb_local import DynamoDBLocal
 
 Item = dict[str, Any]
 """An item in DynamoDB's own notation: attribute name → AttributeValue."""

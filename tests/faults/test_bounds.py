@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from local.process import wait_until
-from local.writer_process import WriterProcess
+from local.pipeline.writer_process import WriterProcess
+from local.processes.child import wait_until
 from producer_lambda import handler
 from tests.faults.world import queues_only
 from tests.support.lambda_environment import Deadline

@@ -16,10 +16,10 @@ import orjson
 import pymongo
 import pytest
 
-from local import ports
-from local.emulator import ACCESS_KEY, REGION
-from local.mongod import Mongod
-from local.process import wait_until
+from local.processes import ports
+from local.processes.child import wait_until
+from local.servers.emulator import ACCESS_KEY, REGION
+from local.servers.mongod import Mongod
 from ops.migration.backfill.checkpoints import COLLECTION
 from tests.faults.source import Source, Table
 from tests.faults.workload import Workload
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from local.dynamodb_local import DynamoDBLocal
+    from local.servers.dynamodb_local import DynamoDBLocal
     from local.stack import Stack
     from tests.conftest import DeployLambda
 

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from local.emulator import answers
-from local.mongod import Mongod
+from local.servers.emulator import answers
+from local.servers.mongod import Mongod
 from tests.faults.proxy import Proxy
 from tests.faults.replica_set import ReplicaSet
 from tests.faults.world import Options
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
+    from local.pipeline.writer_process import WriterProcess
     from local.stack import Stack
-    from local.writer_process import WriterProcess
     from tests.faults.conftest import MakeWorld
     from tests.faults.world import World
 

@@ -15,8 +15,8 @@ from writer.names import TOMBSTONES
 from writer.side_tasks import SWEEP_INTERVAL
 
 if TYPE_CHECKING:
+    from local.pipeline.writer_process import WriterProcess
     from local.stack import Stack
-    from local.writer_process import WriterProcess
     from tests.faults.conftest import MakeWorld
     from tests.faults.world import World
 

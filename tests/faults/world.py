@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pymongo
 
-from local.deployment import Deployment
-from local.process import wait_until
-from local.writer_process import STOP_GRACE_S, WriterProcess
+from local.pipeline.deployment import Deployment
+from local.pipeline.writer_process import STOP_GRACE_S, WriterProcess
+from local.processes.child import wait_until
 from tests.faults.background import Background
 from tests.faults.queues import FaultQueues
 from tests.faults.stream_poller import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.localstack import LocalStack
+from local.servers.localstack import LocalStack
 
 if TYPE_CHECKING:
     from local.stack import Stack

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.capabilities import LOCALSTACK
-from local.dynamodb_local import DynamoDBLocal
 from local.errors import StackError
 from local.paths import ROOT
-from local.process import wait_until
+from local.processes.child import wait_until
+from local.servers.capabilities import LOCALSTACK
+from local.servers.dynamodb_local import DynamoDBLocal
 from local.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.localstack import LocalStack
+    from local.servers.localstack import LocalStack
 
 # Its addresses reach whatever listens on all interfaces, and nothing that listens on 127.0.0.1 alone.
 ANOTHER_LOOPBACK_ADDRESS = "127.0.0.2"

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from local import paths
-from local.process import Child, base_environment
+from local.processes.child import Child, base_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

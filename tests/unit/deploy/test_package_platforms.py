@@ -21,7 +21,7 @@ from deploy.errors import PackageError
 from deploy.sources import Wheels
 from deploy.target import GLIBC, MACHINES, Target
 from local.paths import ROOT, TEMPLATE
-from local.templates import load
+from local.pipeline.templates import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

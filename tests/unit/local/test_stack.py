@@ -3,10 +3,10 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from local.capabilities import MINISTACK
-from local.emulator import Emulator
 from local.errors import StackError
-from local.mongod import Mongod
+from local.servers.capabilities import MINISTACK
+from local.servers.emulator import Emulator
+from local.servers.mongod import Mongod
 from local.stack import Stack, StackKind
 
 NAMES = ("AWS_ENDPOINT_URL", "LOCALSTACK_HOST", "MONGODB_URI")

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from deploy.package import build
-from local import example, paths
-from local.console import Screen
-from local.deployment import Deployment, delete, deploy
-from local.emulator import ACCESS_KEY, REGION
-from local.interrupts import Interrupted, ignore_signals, raise_if_requested, shield
-from local.mongod import without_password
-from local.process import POLL_INTERVAL_S
+from local import paths
+from local.example import scenario
+from local.example.console import Screen
+from local.pipeline.deployment import Deployment, delete, deploy
+from local.pipeline.writer_process import WriterProcess
+from local.processes.child import POLL_INTERVAL_S
+from local.processes.interrupts import Interrupted, ignore_signals, raise_if_requested, shield
+from local.servers.emulator import ACCESS_KEY, REGION
+from local.servers.mongod import without_password
 from local.stack import Stack, StackKind
-from local.writer_process import WriterProcess
 
 STACK_NAME: Final = "replicator"
 
@@ -69,7 +70,7 @@ def _run(screen: Screen, resources: contextlib.ExitStack, stack: Stack, *, once:
 
     screen.title(f"The example: table {deployment.example_table}, mapping {paths.REPLICATION_FILE.name}")
     screen.say()
-    example.perform(stack, deployment, screen, check=check)
+    scenario.perform(stack, deployment, screen, check=check)
     screen.say(f"\nAll as expected, {time.monotonic() - began:.1f} s after the start.")
     if not once:
         _show_commands(stack, deployment, screen)
@@ -83,7 +84,7 @@ def _deploy(screen: Screen, resources: contextlib.ExitStack, stack: Stack) -> De
         build(package)
     screen.fact("Package", f"{package} ({package.stat().st_size / 1e6:.1f} MB)")
     with screen.step(f"Deploy {paths.TEMPLATE.relative_to(paths.ROOT)} as the stack {STACK_NAME}"):
-        deployment = deploy(stack, STACK_NAME, package=package, table=example.TABLE)
+        deployment = deploy(stack, STACK_NAME, package=package, table=scenario.TABLE)
     if not stack.emulator:  # it lives on after us, so what we made on it must not
         resources.callback(delete, stack, deployment)
     screen.fact("Queue", deployment.queue_url)
@@ -112,10 +113,10 @@ def _show_commands(stack: Stack, deployment: Deployment, screen: Screen) -> None
     )
     screen.title("And look at the collection:")
     screen.say()
-    screen.command(f"mongosh '{uri}' --eval 'db.getSiblingDB(\"{example.DATABASE}\").{table}.find()'")
+    screen.command(f"mongosh '{uri}' --eval 'db.getSiblingDB(\"{scenario.DATABASE}\").{table}.find()'")
     screen.command(
         f"{python} -c 'import pymongo; "
-        f'print(*pymongo.MongoClient("{uri}").{example.DATABASE}.{table}.find(), sep="\\n")\''
+        f'print(*pymongo.MongoClient("{uri}").{scenario.DATABASE}.{table}.find(), sep="\\n")\''
     )
 
 

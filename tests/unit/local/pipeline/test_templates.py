@@ -1,4 +1,4 @@
-from local.templates import load, without_loops, without_types
+from local.pipeline.templates import load, without_loops, without_types
 
 TEMPLATE = """
 AWSTemplateFormatVersion: 2010-09-09

@@ -5,7 +5,7 @@ import pytest
 from bson import Int64
 
 from local.errors import StackError
-from local.example import JOHN, as_table, await_documents, describe_difference, render
+from local.example.scenario import JOHN, as_table, await_documents, describe_difference, render
 
 METADATA = {"_ddb": {"v": "2020-04-30T17:47:21.395"}}
 GOOD: dict[str, Any] = {**JOHN, **METADATA}
@@ -45,7 +45,7 @@ def test_the_number_of_documents_counts(actual: list[dict[str, Any]]) -> None:
 
 def test_a_document_that_never_comes_right_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what differs, not only that time is up."""
-    monkeypatch.setattr("local.example.ARRIVAL_TIMEOUT_S", 0)
+    monkeypatch.setattr("local.example.scenario.ARRIVAL_TIMEOUT_S", 0)
     with pytest.raises(StackError, match="has no version in _ddb"):
         await_documents(lambda: [dict(JOHN)], [JOHN], lambda: None)
 

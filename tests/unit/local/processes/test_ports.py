@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.paths import ROOT
-from local.ports import HOST, free_port
+from local.processes.ports import HOST, free_port
 
 
 @pytest.fixture
@@ -48,7 +48,10 @@ def test_a_released_port_is_given_again(well_known: int) -> None:
 
 def test_a_lease_ends_with_its_process(well_known: int) -> None:
     """A run that was killed blocks nothing."""
-    program = f"from local.ports import free_port; print(free_port({well_known}).number, flush=True); input()"
+    program = (
+        "from local.processes.ports import free_port; "
+        f"print(free_port({well_known}).number, flush=True); input()"
+    )
     with subprocess.Popen(  # noqa: S603 - a program of this test
         [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

@@ -14,10 +14,11 @@ from typing import Any
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
-from local import paths, ports
+from local import paths
 from local.errors import StackError
-from local.process import Child, base_environment
-from local.server import Server
+from local.processes import ports
+from local.processes.child import Child, base_environment
+from local.servers.server import Server
 
 PREFERRED_PORT = 27017
 REPLICA_SET = "rs0"

@@ -9,10 +9,11 @@ import http.client
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local import paths, ports
+from local import paths
 from local.errors import StackError
-from local.process import Child, base_environment
-from local.server import Server
+from local.processes import ports
+from local.processes.child import Child, base_environment
+from local.servers.server import Server
 
 PREFERRED_PORT = 4566
 REGION = "us-east-1"

@@ -1,7 +1,7 @@
 """CloudFormation templates as data, for emulators that do not take all of what AWS takes. Pure.
 
 Production deploys the templates as they are. An emulator that cannot take one is given it with that much
-changed, and `local.capabilities` says why.
+changed, and `local.servers.capabilities` says why.
 """
 
 import copy

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from local import dynamodb_local, paths
-from local.dynamodb_local import find_java, install, prepare, unpack
+from local import paths
 from local.errors import StackError
-from local.localstack import check_environment
+from local.servers import dynamodb_local
+from local.servers.dynamodb_local import find_java, install, prepare, unpack
+from local.servers.localstack import check_environment
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 from typing import Self
 
-from local.ports import PortLease
-from local.process import Child
+from local.processes.child import Child
+from local.processes.ports import PortLease
 
 
 class Server:

@@ -8,7 +8,7 @@ import pytest
 
 from local.errors import StackError
 from local.paths import ROOT
-from local.process import Child, base_environment, wait_until
+from local.processes.child import Child, base_environment, wait_until
 
 IGNORES_SIGTERM = """
 import signal
@@ -19,7 +19,7 @@ signal.pause()
 PARENT = """
 import sys
 from pathlib import Path
-from local.process import Child
+from local.processes.child import Child
 folder = Path(sys.argv[1])
 command = ["sh", "-c", "echo up; exec sleep 600"]
 child = Child("sleeper", command, environment={}, log=folder / "log", directory=folder)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from local import paths, ports
-from local.deployment import Deployment
-from local.emulator import answers
-from local.process import Child, base_environment
+from local import paths
+from local.pipeline.deployment import Deployment
+from local.processes import ports
+from local.processes.child import Child, base_environment
+from local.servers.emulator import answers
 from local.stack import Stack
 
 READY_TIMEOUT_S = 30.0

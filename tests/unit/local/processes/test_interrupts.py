@@ -4,14 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from local import interrupts
-from local.interrupts import Interrupted, ignore_signals, listen_to_signals, raise_if_requested, shield
+from local.processes import interrupts
+from local.processes.interrupts import (
+    Interrupted,
+    ignore_signals,
+    listen_to_signals,
+    raise_if_requested,
+    shield,
+)
 
 
 @pytest.fixture(autouse=True)
 def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Listen as `make run` does, and give pytest its own signals back."""
-    monkeypatch.setattr("local.interrupts._requests", interrupts._Requests())  # noqa: SLF001 - a fresh start
+    monkeypatch.setattr("local.processes.interrupts._requests", interrupts._Requests())  # noqa: SLF001 - a fresh start
     before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
     listen_to_signals()
     yield

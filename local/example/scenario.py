@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pymongo
 
-from local.console import Screen
-from local.deployment import Deployment
 from local.errors import StackError
-from local.process import wait_until
+from local.example.console import Screen
+from local.pipeline.deployment import Deployment
+from local.processes.child import wait_until
 from local.stack import Stack
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import pytest
 
 from deploy.package import build
 from local import paths
-from local.deployment import Deployment, delete, deploy, find, mapping_of
 from local.errors import StackError
-from local.process import wait_until
+from local.pipeline.deployment import Deployment, delete, deploy, find, mapping_of
+from local.pipeline.templates import load
+from local.processes.child import wait_until
 from local.stack import Stack
-from local.templates import load
 
 DAYS_14_IN_SECONDS = str(14 * 24 * 3600)
 MIB = str(1024 * 1024)

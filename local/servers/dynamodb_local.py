@@ -16,10 +16,11 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from local import paths, ports
+from local import paths
 from local.errors import StackError
-from local.process import Child, base_environment
-from local.server import Server
+from local.processes import ports
+from local.processes.child import Child, base_environment
+from local.servers.server import Server
 
 PACKAGE: Final = "amplify-dynamodb-simulator"
 PACKAGE_VERSION: Final = "2.9.30"  # has DynamoDB Local 1.25.1

@@ -17,10 +17,10 @@ from botocore.exceptions import ClientError, WaiterError
 
 from local import paths
 from local.errors import StackError
-from local.process import wait_until
+from local.pipeline.tables import create_table
+from local.pipeline.templates import load, without_loops
+from local.processes.child import wait_until
 from local.stack import Stack
-from local.tables import create_table
-from local.templates import load, without_loops
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient

@@ -1,19 +1,20 @@
 """Genuine LocalStack as a child process, without Docker: from PyPI, on the loopback interface, offline.
 
 Its tables are in DynamoDB Local, which runs beside it; its Lambda functions run as processes, by a plugin
-(`local/localstack_plugins`). docs/decisions/0007 says why, and what was seen.
+(`local/servers/localstack_plugins`). docs/decisions/0007 says why, and what was seen.
 """
 
 import os
 from pathlib import Path
 from typing import Final
 
-from local import paths, ports
-from local.dynamodb_local import DynamoDBLocal
-from local.emulator import ACCESS_KEY, PREFERRED_PORT, REGION, answers
+from local import paths
 from local.errors import StackError
-from local.process import Child, base_environment
-from local.server import Server
+from local.processes import ports
+from local.processes.child import Child, base_environment
+from local.servers.dynamodb_local import DynamoDBLocal
+from local.servers.emulator import ACCESS_KEY, PREFERRED_PORT, REGION, answers
+from local.servers.server import Server
 
 START_TIMEOUT_S: Final = 90.0
 PLUGINS: Final = Path(__file__).with_name("localstack_plugins")

@@ -6,7 +6,7 @@ import pymongo
 import pytest
 
 from local.errors import StackError
-from local.mongod import Mongod, check_reachable, find_mongod, mongod_version, without_password
+from local.servers.mongod import Mongod, check_reachable, find_mongod, mongod_version, without_password
 
 
 def script(path: Path, body: str) -> Path:
