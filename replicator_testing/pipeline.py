@@ -16,7 +16,7 @@ from local.errors import StackError
 from local.pipeline.deployment import delete, deploy
 from local.pipeline.tables import create_table
 from local.pipeline.writer_process import WriterProcess
-from local.processes.child import wait_until
+from local.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""How the run talks to the person at the terminal: steps with their time, facts under them, tables, commands.
+"""What the run prints at the terminal: steps with their durations, facts below them, tables, commands.
 
-Everything that may be copied (addresses, paths, commands) is printed unwrapped: the terminal breaks it on the
-screen, and what is copied, or written to a file, stays in one piece.
+Whatever may be copied (addresses, paths, commands) is printed without line breaks. The terminal wraps it on
+the screen, and a copy of it, or a file with it, is in one piece.
 """
 
 import contextlib
@@ -19,7 +19,6 @@ class Screen:
     """Standard output: coloured on a terminal, plain text elsewhere."""
 
     def __init__(self) -> None:
-        """Write to standard output."""
         self._console = Console(highlight=False, markup=False, emoji=False)
         unicode = self._console.encoding.startswith("utf")
         self._done, self._failed = ("✓", "✗") if unicode else ("+", "x")
@@ -28,25 +27,25 @@ class Screen:
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def title(self, text: str) -> None:
-        """A heading, with an empty line before it."""
+        """Print a heading, with an empty line before it."""
         self._line()
         self._line(Text(text, style="bold"))
 
     def say(self, text: str = "") -> None:
-        """A line of its own."""
+        """Print a line."""
         self._line(text)
 
     def fact(self, name: str, value: object) -> None:
-        """Something worth knowing, under the step that it belongs to."""
+        """Print a fact below the step that it belongs to."""
         self._line(INDENT, Text(f"{name:<15}", style="dim"), str(value))
 
     def command(self, text: str) -> None:
-        """A command to try by hand."""
+        """Print a command to try by hand."""
         self._line(INDENT, Text(text, style="cyan"))
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[None]:
-        """Show what is being done, and then that it is done and in what time."""
+        """Show what is being done, then whether it succeeded, and how long that took."""
         started = time.monotonic()
         try:
             with self._console.status(doing):
@@ -58,13 +57,13 @@ class Screen:
         self._line(Text(self._done, style="green"), f" {doing}  ", Text(f"{elapsed:.1f} s", style="dim"))
 
     def table(self, columns: list[str], rows: list[list[str]]) -> None:
-        """A small table, indented like the facts."""
+        """Print a small table, indented like the facts."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for column in columns:
             table.add_column(column, no_wrap=True)
         for row in rows:
             table.add_row(*row)
-        # As wide as it needs: a narrow screen breaks its lines, and cuts nothing off.
+        # As wide as its content: a narrow screen wraps its lines, and cuts nothing off.
         width = self._console.measure(table).maximum
         with self._console.capture() as capture:
             self._console.print(table, width=width, crop=False, no_wrap=True, overflow="ignore")
@@ -72,7 +71,7 @@ class Screen:
             self._console.print(Text(INDENT) + Text.from_ansi(line.rstrip()), soft_wrap=True)
 
     def failure(self, reason: str, log_name: str, log_tail: str) -> None:
-        """Why it did not work, and the end of the log that shows it."""
+        """Print the reason of a failure, and the end of the log that shows it."""
         self._line()
         self._line(Text("Failed: ", style="bold red"), reason)
         if log_tail:

@@ -1,4 +1,4 @@
-"""The whole pipeline on this machine, step by step, from nothing to replicating, and undone in reverse."""
+"""`make run`: the whole pipeline on this machine, started step by step, and stopped in reverse order."""
 
 import contextlib
 import sys
@@ -13,7 +13,7 @@ from local.example import scenario
 from local.example.console import Screen
 from local.pipeline.deployment import Deployment, delete, deploy
 from local.pipeline.writer_process import WriterProcess
-from local.processes.child import POLL_INTERVAL_S
+from local.polling import POLL_INTERVAL_S
 from local.processes.interrupts import Interrupted, ignore_signals, raise_if_requested, shield
 from local.servers.emulator import ACCESS_KEY, REGION
 from local.servers.mongod import without_password
@@ -23,12 +23,12 @@ STACK_NAME: Final = "replicator"
 
 
 def run(screen: Screen, *, once: bool, keep: bool, kind: StackKind | None) -> None:
-    """Do everything, from nothing to a running pipeline, and undo it.
+    """Start the pipeline, perform the example, and stop everything.
 
     Args:
-        screen: Where to tell about it.
-        once: Return after the example; otherwise go on until a signal.
-        keep: Leave the folder with data and logs behind.
+        screen: Where to show it.
+        once: Return after the example; otherwise replicate until a signal comes.
+        keep: Do not remove the folder with data and logs.
         kind: What to run on; see `Stack`.
 
     Raises:
@@ -48,7 +48,7 @@ def run(screen: Screen, *, once: bool, keep: bool, kind: StackKind | None) -> No
 
 def _run(screen: Screen, resources: contextlib.ExitStack, stack: Stack, *, once: bool) -> None:
     began = time.monotonic()
-    resources.push(stack)  # before it starts: there is no moment when it runs and nobody would stop it
+    resources.push(stack)  # before it starts, so that it never runs without being stopped
     with screen.step("Start MongoDB and the AWS emulator"):
         stack.__enter__()
     screen.fact("MongoDB", f"{without_password(stack.mongodb_uri)} ({stack.mongodb_version})")
@@ -85,7 +85,7 @@ def _deploy(screen: Screen, resources: contextlib.ExitStack, stack: Stack) -> De
     screen.fact("Package", f"{package} ({package.stat().st_size / 1e6:.1f} MB)")
     with screen.step(f"Deploy {paths.TEMPLATE.relative_to(paths.ROOT)} as the stack {STACK_NAME}"):
         deployment = deploy(stack, STACK_NAME, package=package, table=scenario.TABLE)
-    if not stack.emulator:  # it lives on after us, so what we made on it must not
+    if not stack.emulator:  # it runs on afterwards, without what was made here
         resources.callback(delete, stack, deployment)
     screen.fact("Queue", deployment.queue_url)
     screen.fact("Dead letters", deployment.dead_letter_queue_url)
@@ -94,7 +94,6 @@ def _deploy(screen: Screen, resources: contextlib.ExitStack, stack: Stack) -> De
 
 
 def _show_commands(stack: Stack, deployment: Deployment, screen: Screen) -> None:
-    """What to type in a second terminal."""
     table, uri = deployment.example_table, without_password(stack.mongodb_uri)
     item = '{"id": {"N": "4"}, "Name": {"S": "Ann"}, "created_at": {"N": "1588166549"}}'
     python = Path(sys.executable)

@@ -1,30 +1,27 @@
 """The example of the README: puts, an update that removes an attribute, a delete, each followed to MongoDB.
 
-What MongoDB then holds is compared exactly: every field, every type, no other document, and nothing in the
+The documents are then compared exactly: every field, every type, no other document, and no message in the
 dead-letter queue.
 """
 
 import datetime as dt
-import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pymongo
 
 from local.errors import StackError
 from local.example.console import Screen
-from local.pipeline.deployment import Deployment
-from local.processes.child import wait_until
+from local.example.documents import Document, as_table, describe_difference
+from local.pipeline.deployment import Deployment, message_count
+from local.polling import wait_until
 from local.stack import Stack
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-Document = dict[str, Any]
-
 TABLE: Final = "mytable"
 DATABASE: Final = "replicator"
-METADATA: Final = "_ddb"
 ARRIVAL_TIMEOUT_S: Final = 30.0
 
 ITEMS: Final[Sequence[Mapping[str, "AttributeValueTypeDef"]]] = (
@@ -45,42 +42,37 @@ CLARE_UPDATED: Final = {"_id": 2, "Name": "Clare", "age": 37, "id": 2}
 
 
 def perform(stack: Stack, deployment: Deployment, screen: Screen, *, check: Callable[[], None]) -> None:
-    """Perform the example and show what MongoDB holds after each step.
+    """Perform the example and show the documents in MongoDB after each step.
 
     Args:
-        stack: Where.
+        stack: The servers.
         deployment: The pipeline, with the example's table.
-        screen: Where to tell about it.
-        check: Asked while waiting; raises if a part of the pipeline has died.
+        screen: Where to show it.
+        check: Called while waiting; raises if a part of the pipeline has died.
 
     Raises:
-        StackError: MongoDB does not hold in time what it should, or something was parked.
+        StackError: The documents in MongoDB are not as expected in time, or something was parked.
     """
     dynamodb = stack.client("dynamodb")
     table = deployment.example_table
     with pymongo.MongoClient[Document](stack.mongodb_uri, tz_aware=True) as client:
         collection = client[DATABASE][table]
         known = {item["id"]["N"] for item in ITEMS}
-        # A MongoDB that was there before us may hold documents of other items.
+        # A MongoDB that was not started here may have documents of other items.
         others = [
             document["_id"]
             for document in collection.find({}, {"_id": 1})
             if str(document["_id"]) not in known
         ]
 
-        def arrive(*expected: Document) -> None:
-            await_documents(
-                lambda: list(collection.find({"_id": {"$nin": others}}).sort("_id")), expected, check
-            )
-
-        def show() -> None:
-            screen.table(*as_table(list(collection.find({"_id": {"$nin": others}}).sort("_id"))))
+        def read() -> list[Document]:
+            return list(collection.find({"_id": {"$nin": others}}).sort("_id"))
 
         with screen.step("Put three items"):
             for item in ITEMS:
                 dynamodb.put_item(TableName=table, Item=item)
-            arrive(JOHN, CLARE, TOM)
-        show()
+            await_documents(read, [JOHN, CLARE, TOM], check)
+        screen.table(*as_table(read()))
         with screen.step("Update item 2: set age, remove created_at"):
             dynamodb.update_item(
                 TableName=table,
@@ -88,12 +80,12 @@ def perform(stack: Stack, deployment: Deployment, screen: Screen, *, check: Call
                 UpdateExpression="SET age = :age REMOVE created_at",
                 ExpressionAttributeValues={":age": {"N": "37"}},
             )
-            arrive(JOHN, CLARE_UPDATED, TOM)
-        show()
+            await_documents(read, [JOHN, CLARE_UPDATED, TOM], check)
+        screen.table(*as_table(read()))
         with screen.step("Delete item 3"):
             dynamodb.delete_item(TableName=table, Key={"id": {"N": "3"}})
-            arrive(JOHN, CLARE_UPDATED)
-        show()
+            await_documents(read, [JOHN, CLARE_UPDATED], check)
+        screen.table(*as_table(read()))
     with screen.step("Check that both queues are empty"):
         _await_empty_queues(stack, deployment, check)
 
@@ -104,7 +96,7 @@ def await_documents(
     """Wait until the documents are the expected ones.
 
     Raises:
-        StackError: They are not in time; the message says what differs.
+        StackError: They are not in time; the message has the difference.
     """
     difference: str | None = None
 
@@ -122,72 +114,11 @@ def await_documents(
         raise StackError(f"{error} {difference}") from error
 
 
-def describe_difference(actual: Sequence[Document], expected: Sequence[Document]) -> str | None:
-    """What keeps documents from being the expected ones, None if nothing does.
-
-    The metadata field must be there, with a version in it, and is not compared. Types count: 1 is not True,
-    and not 1.0.
-    """
-    present, due = [each["_id"] for each in actual], [each["_id"] for each in expected]
-    if present != due:
-        return f"It holds the documents {present}, not {due}."
-    for found, wanted in zip(actual, expected, strict=True):
-        metadata = found.get(METADATA)
-        if not isinstance(metadata, dict) or not isinstance(metadata.get("v"), str) or not metadata["v"]:
-            return f"Document {wanted['_id']} has no version in {METADATA}."
-        for name in sorted((found.keys() | wanted.keys()) - {METADATA}):
-            if name not in wanted:
-                return (
-                    f"Document {wanted['_id']} has {name}: {render(found[name])}, which should not be there."
-                )
-            if name not in found:
-                return f"Document {wanted['_id']} has no {name}."
-            if found[name] != wanted[name] or not _same_type(found[name], wanted[name]):
-                return (
-                    f"Document {wanted['_id']} has {name}: {render(found[name])}, not {render(wanted[name])} "
-                    f"({type(found[name]).__name__}, {type(wanted[name]).__name__})."
-                )
-    return None
-
-
-def _same_type(found: object, wanted: object) -> bool:
-    # bson.Int64 is an int, and so is bool.
-    return isinstance(found, type(wanted)) and isinstance(found, bool) == isinstance(wanted, bool)
-
-
 def _await_empty_queues(stack: Stack, deployment: Deployment, check: Callable[[], None]) -> None:
-    sqs = stack.client("sqs")
-
-    def messages(queue_url: str) -> int:
-        attributes = sqs.get_queue_attributes(
-            QueueUrl=queue_url,
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )["Attributes"]
-        return sum(int(value) for value in attributes.values())
-
     def drained() -> bool:
         check()
-        return messages(deployment.queue_url) == 0
+        return message_count(stack, deployment.queue_url) == 0
 
     wait_until(drained, timeout_s=ARRIVAL_TIMEOUT_S, what="the writer to acknowledge every message")
-    if parked := messages(deployment.dead_letter_queue_url):
+    if parked := message_count(stack, deployment.dead_letter_queue_url):
         raise StackError(f"{parked} message(s) of the example went to the dead-letter queue.")
-
-
-def as_table(documents: Sequence[Document]) -> tuple[list[str], list[list[str]]]:
-    """Documents as columns and rows. A field that a document does not have is an empty cell."""
-    columns = ["_id", *sorted({name for each in documents for name in each} - {"_id", METADATA})]
-    rows = [
-        [render(document[name]) if name in document else "" for name in columns] + ["{…}"]
-        for document in documents
-    ]
-    return [*columns, METADATA], rows
-
-
-def render(value: object) -> str:
-    """A value of a document as mongosh writes it."""
-    if isinstance(value, dt.datetime):
-        return f'ISODate("{value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}")'
-    if value is None or isinstance(value, str | bool | int | float):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)

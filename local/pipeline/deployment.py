@@ -1,62 +1,60 @@
 """The pipeline on an emulator: the same template and package as in production, through CloudFormation.
 
-Several deployments can live on one emulator: nothing has a name that does not start with the deployment's.
+One emulator can have several deployments: every name starts with that of the deployment.
 """
 
 import hashlib
 import json
 import platform
 import sys
-import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import ClientError
 
 from local import paths
 from local.errors import StackError
 from local.pipeline.tables import create_table
 from local.pipeline.templates import load, without_loops
-from local.processes.child import wait_until
+from local.polling import wait_until
 from local.stack import Stack
 
-if TYPE_CHECKING:
-    from types_boto3_cloudformation import CloudFormationClient
-    from types_boto3_cloudformation.type_defs import ParameterTypeDef
-
-# A failure is told at once. This is long because LocalStack in Docker fetches the image of the runtime first.
+# A failure is reported at once. This is long because LocalStack in Docker first downloads the runtime's
+# image.
 DEPLOY_TIMEOUT_S = 600.0
 DELETE_TIMEOUT_S = 60.0
 
-_STREAMS = "TableStreamArns"
+STREAMS_PARAMETER = "TableStreamArns"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where the parts of one deployed pipeline are."""
+    """One deployed pipeline.
+
+    Attributes:
+        name: Name of the CloudFormation stack.
+        streams: ARNs of the streams that it reads.
+        example_table: The table that was made with it and is deleted with it; empty: none.
+    """
 
     name: str
     queue_url: str
     dead_letter_queue_url: str
     function_name: str
     streams: Sequence[str] = ()
-    """ARNs of the streams that it reads."""
     example_table: str = ""
-    """The table that was made with it, and goes with it; empty: none."""
 
 
 def find(stack: Stack, name: str) -> Deployment | None:
-    """The pipeline of that name, if somebody has created it or does so now; without its tables.
+    """The pipeline of that name, if it exists or is being created; without its tables.
 
     Raises:
-        StackError: CloudFormation could not create it; the message has its reasons.
+        StackError: CloudFormation could not create it; the message has the reasons.
     """
-    cloudformation = stack.client("cloudformation")
-    if _is_deleted(cloudformation, name):
+    if _is_deleted(stack, name):
         return None
-    _wait_until_created(cloudformation, name)
+    _wait_until_created(stack, name)
     return _described(stack, name)
 
 
@@ -68,29 +66,29 @@ def deploy(
     table: str = "",
     parameters: Mapping[str, str] | None = None,
 ) -> Deployment:
-    """Create the pipeline and wait until it stands.
+    """Create the pipeline and wait until it is complete.
 
     Args:
-        stack: Where.
+        stack: Where to create it.
         name: Name of the CloudFormation stack: lower-case letters, digits and hyphens.
         package: The producer's package, as `deploy.package` builds it.
-        table: Name of an example table to make, with the numeric key `id`; its stream is replicated.
-        parameters: The template's parameters, over its defaults and what is known here (code and runtime).
-            Streams that it names are replicated, too.
+        table: Name of an example table to create, with the numeric key `id`; its stream is replicated.
+        parameters: Parameters of the template. They override its defaults, and those that are set here (code
+            and runtime). Streams among them are replicated, too.
 
     Raises:
-        StackError: CloudFormation refused it; the message has its reasons.
+        StackError: CloudFormation refused it; the message has the reasons.
     """
-    others = dict(parameters or {})
-    streams = [stream for stream in others.get(_STREAMS, "").split(",") if stream]
+    given = dict(parameters or {})
+    streams = [stream for stream in given.get(STREAMS_PARAMETER, "").split(",") if stream]
     if table:
         streams.insert(0, create_table(stack, table, id="N"))
-    others[_STREAMS] = ",".join(streams)
-    known = _upload(stack, _bucket(name), package) | {
+    given[STREAMS_PARAMETER] = ",".join(streams)
+    defaults = upload(stack, name, package) | {
         "Runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
     }
-    create_stack(stack, name, _template(stack, others), known | others)
+    create_stack(stack, name, template_for(stack, given), defaults | given)
     return replace(_described(stack, name), streams=streams, example_table=table)
 
 
@@ -104,84 +102,37 @@ def _described(stack: Stack, name: str) -> Deployment:
     )
 
 
-def update(
-    stack: Stack,
-    deployment: Deployment,
-    *,
-    package: Path,
-    parameters: Mapping[str, str],
-) -> Deployment:
-    """Update the pipeline in place and wait until that is done.
-
-    Args:
-        stack: Where it is.
-        deployment: What is there.
-        package: The producer's package, the same as before or another.
-        parameters: The template's parameters that change; the others stay.
-
-    Raises:
-        StackError: CloudFormation refused it; the message has its reasons.
-    """
-    cloudformation = stack.client("cloudformation")
-    code = _upload(stack, _bucket(deployment.name), package)
-    changed = {_STREAMS: ",".join(deployment.streams)} | code | dict(parameters)
-    described = cloudformation.describe_stacks(StackName=deployment.name)["Stacks"][0]
-    before = {each["ParameterKey"] for each in described["Parameters"]}
-    kept = [_kept(key) for key in sorted(before - changed.keys())]
-    change_set = f"update-{uuid.uuid4().hex[:8]}"
-    try:
-        # By a change set, as the command `aws cloudformation deploy` does it.
-        cloudformation.create_change_set(
-            StackName=deployment.name,
-            ChangeSetName=change_set,
-            TemplateBody=_template(stack, changed),
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-            Parameters=kept + [_parameter(key, value) for key, value in changed.items()],
-        )
-        cloudformation.get_waiter("change_set_create_complete").wait(
-            StackName=deployment.name, ChangeSetName=change_set, WaiterConfig={"Delay": 1}
-        )
-        cloudformation.execute_change_set(StackName=deployment.name, ChangeSetName=change_set)
-    except (ClientError, WaiterError) as error:
-        raise StackError(f"The stack {deployment.name} cannot be updated: {error}") from error
-    wait_until(
-        lambda: _settled(cloudformation, deployment.name, {"UPDATE_COMPLETE"}),
-        timeout_s=DEPLOY_TIMEOUT_S,
-        what=f"the CloudFormation stack {deployment.name} to be updated",
-    )
-    return replace(deployment, streams=changed[_STREAMS].split(","))
-
-
-def _template(stack: Stack, parameters: Mapping[str, str]) -> str:
-    """deploy/pipeline.yaml as this emulator takes it."""
+def template_for(stack: Stack, parameters: Mapping[str, str]) -> str:
+    """deploy/pipeline.yaml in a form that this emulator accepts."""
     text = paths.TEMPLATE.read_text()
     if stack.capabilities.template_loops is None:
         return text
-    return json.dumps(without_loops(load(text), {_STREAMS: parameters[_STREAMS].split(",")}))
+    return json.dumps(
+        without_loops(load(text), {STREAMS_PARAMETER: parameters[STREAMS_PARAMETER].split(",")})
+    )
 
 
 def create_stack(stack: Stack, name: str, body: str, parameters: Mapping[str, str]) -> None:
-    """Create a CloudFormation stack and wait until it stands.
+    """Create a CloudFormation stack and wait until it is complete.
 
     Raises:
-        StackError: CloudFormation refused it; the message has its reasons.
+        StackError: CloudFormation refused it; the message has the reasons.
     """
-    cloudformation = stack.client("cloudformation")
     try:
-        cloudformation.create_stack(
+        stack.client("cloudformation").create_stack(
             StackName=name,
             TemplateBody=body,
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-            Parameters=[_parameter(key, value) for key, value in parameters.items()],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         )
     except ClientError as error:
         raise StackError(f"The stack {name} cannot be deployed: {error}") from error
-    _wait_until_created(cloudformation, name)
+    _wait_until_created(stack, name)
 
 
-def _wait_until_created(cloudformation: "CloudFormationClient", name: str) -> None:
+def _wait_until_created(stack: Stack, name: str) -> None:
     wait_until(
-        lambda: _settled(cloudformation, name, {"CREATE_COMPLETE", "UPDATE_COMPLETE"}),
+        lambda: has_status(stack, name, "CREATE_COMPLETE", "UPDATE_COMPLETE"),
         timeout_s=DEPLOY_TIMEOUT_S,
         what=f"the CloudFormation stack {name} to be created",
     )
@@ -193,26 +144,18 @@ def outputs_of(stack: Stack, name: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
 
 
-def mapping_of(stack: Stack, deployment: Deployment, stream: str) -> str:
-    """The id of the event source mapping between a stream and the deployment's Lambda."""
-    mappings = stack.client("lambda").list_event_source_mappings(
-        FunctionName=deployment.function_name, EventSourceArn=stream
-    )["EventSourceMappings"]
-    return mappings[0]["UUID"]
-
-
 def delete(stack: Stack, deployment: Deployment) -> None:
-    """Delete the pipeline with its example table and its package, and wait until they are gone.
+    """Delete the pipeline, its example table and its package, and wait until they are gone.
 
-    For an emulator that lives on after us. The queues may stay, as the template says: they may hold changes.
+    For an emulator that runs on afterwards. The template retains the queues, which may hold changes.
 
     Raises:
-        StackError: It is still there after a minute.
+        StackError: The pipeline was not deleted in time.
     """
     delete_stack(stack, deployment.name)
     if deployment.example_table:
         stack.client("dynamodb").delete_table(TableName=deployment.example_table)
-    s3, bucket = stack.client("s3"), _bucket(deployment.name)
+    s3, bucket = stack.client("s3"), _bucket_of(deployment.name)
     for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
         s3.delete_object(Bucket=bucket, Key=each["Key"])
     s3.delete_bucket(Bucket=bucket)
@@ -222,32 +165,32 @@ def delete_stack(stack: Stack, name: str) -> None:
     """Delete a CloudFormation stack and wait until it is gone.
 
     Raises:
-        StackError: It is still there after a minute.
+        StackError: It was not deleted in time.
     """
-    cloudformation = stack.client("cloudformation")
-    cloudformation.delete_stack(StackName=name)
+    stack.client("cloudformation").delete_stack(StackName=name)
     wait_until(
-        lambda: _is_deleted(cloudformation, name),
+        lambda: _is_deleted(stack, name),
         timeout_s=DELETE_TIMEOUT_S,
         what=f"the CloudFormation stack {name} to be deleted",
     )
 
 
-def _parameter(key: str, value: str) -> "ParameterTypeDef":
-    return {"ParameterKey": key, "ParameterValue": value}
+def message_count(stack: Stack, queue_url: str) -> int:
+    """How many messages a queue has, visible and in flight."""
+    attributes = stack.client("sqs").get_queue_attributes(
+        QueueUrl=queue_url,
+        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+    )["Attributes"]
+    return sum(map(int, attributes.values()))
 
 
-def _kept(key: str) -> "ParameterTypeDef":
-    return {"ParameterKey": key, "UsePreviousValue": True}
-
-
-def _bucket(name: str) -> str:
+def _bucket_of(name: str) -> str:
     return f"{name}-code"
 
 
-def _upload(stack: Stack, bucket: str, package: Path) -> dict[str, str]:
-    """Put the package into the bucket, under a key that changes with its content."""
-    body = package.read_bytes()
+def upload(stack: Stack, name: str, package: Path) -> dict[str, str]:
+    """Upload the package under a key that changes with its content; return its parameters."""
+    body, bucket = package.read_bytes(), _bucket_of(name)
     key = f"producer-{hashlib.sha256(body).hexdigest()[:16]}.zip"
     s3 = stack.client("s3")
     s3.create_bucket(Bucket=bucket)  # in us-east-1, no error if it is ours already
@@ -255,7 +198,13 @@ def _upload(stack: Stack, bucket: str, package: Path) -> dict[str, str]:
     return {"CodeBucket": bucket, "CodeKey": key}
 
 
-def _settled(cloudformation: "CloudFormationClient", name: str, wanted: Collection[str]) -> bool:
+def has_status(stack: Stack, name: str, *wanted: str) -> bool:
+    """Whether a CloudFormation stack has one of these statuses.
+
+    Raises:
+        StackError: Its creation or update failed; the message has the reasons.
+    """
+    cloudformation = stack.client("cloudformation")
     status = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
     if "FAILED" in status or "ROLLBACK" in status:
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
@@ -268,11 +217,11 @@ def _settled(cloudformation: "CloudFormationClient", name: str, wanted: Collecti
     return status in wanted
 
 
-def _is_deleted(cloudformation: "CloudFormationClient", name: str) -> bool:
+def _is_deleted(stack: Stack, name: str) -> bool:
     try:
-        stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        stacks = stack.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ValidationError":  # "Stack with id … does not exist"
             return True
         raise
-    return all(stack["StackStatus"] == "DELETE_COMPLETE" for stack in stacks)
+    return all(each["StackStatus"] == "DELETE_COMPLETE" for each in stacks)

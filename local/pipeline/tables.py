@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 def create_table(stack: Stack, name: str, **key: str) -> str:
-    """Make a table and wait until it stands.
+    """Create a table and wait until it is active.
 
     Args:
-        stack: Where.
-        name: The table's name.
-        key: Attribute name → type (S, N or B): the partition key, then the sort key.
+        stack: Where to create it.
+        name: Its name.
+        key: Name → type (S, N or B) of the partition key, then of the sort key.
 
     Returns:
         The ARN of its stream.

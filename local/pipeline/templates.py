@@ -1,10 +1,9 @@
-"""CloudFormation templates as data, for emulators that do not take all of what AWS takes. Pure.
+"""CloudFormation templates as data, for emulators that do not accept everything that AWS accepts. Pure.
 
-Production deploys the templates as they are. An emulator that cannot take one is given it with that much
-changed, and `local.servers.capabilities` says why.
+Production deploys the templates as they are. An emulator that does not accept one gets it without the part
+that it does not know; `local.servers.capabilities` has the reasons.
 """
 
-import copy
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ _LOOP = "Fn::ForEach::"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads the short forms of intrinsic functions as their long forms."""
+    """A loader that reads the short forms of intrinsic functions as their long forms."""
 
 
 def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -34,18 +33,18 @@ _Loader.add_multi_constructor("!", _long_form)
 
 
 def load(text: str) -> Template:
-    """Reads a template; `!Ref a` becomes ``{"Ref": "a"}``, and so on."""
+    """Parse a template; `!Ref a` becomes ``{"Ref": "a"}``, and so on."""
     template: Template = yaml.load(text, _Loader)  # noqa: S506 - a safe loader with more tags
     version = template.get("AWSTemplateFormatVersion")
     return template | ({"AWSTemplateFormatVersion": str(version)} if version else {})
 
 
 def without_loops(template: Template, lists: Mapping[str, Sequence[str]]) -> Template:
-    """The template with each `Fn::ForEach` of its resources written out, and without the transform.
+    """The template with each `Fn::ForEach` of its resources expanded, and without the transform.
 
     Args:
-        template: as `load` reads it.
-        lists: values of the parameters that loops run over.
+        template: As `load` reads it.
+        lists: The lists that its loops run over, by the names of their parameters.
     """
     resources: dict[str, Any] = {}
     for name, resource in template["Resources"].items():
@@ -58,23 +57,6 @@ def without_loops(template: Template, lists: Mapping[str, Sequence[str]]) -> Tem
                 short = re.sub(r"[^A-Za-z0-9]", "", value)
                 resources[key.replace(f"&{{{identifier}}}", short)] = _with_value(body, identifier, value)
     return {key: value for key, value in template.items() if key != "Transform"} | {"Resources": resources}
-
-
-def without_types(template: Template, prefix: str) -> tuple[Template, list[str]]:
-    """The template without the resources whose type begins so, and without alarm actions that name them.
-
-    Returns:
-        The template, and the names of what was taken out.
-    """
-    resources: dict[str, Any] = copy.deepcopy(template["Resources"])
-    gone = [name for name, resource in resources.items() if str(resource.get("Type", "")).startswith(prefix)]
-    kept = {name: resource for name, resource in resources.items() if name not in gone}
-    for resource in kept.values():
-        actions = resource.get("Properties", {}).get("AlarmActions")
-        if isinstance(actions, list):
-            named = [action for action in actions if action.get("Ref") not in gone]
-            resource["Properties"]["AlarmActions"] = named
-    return template | {"Resources": kept}, gone
 
 
 def _with_value(body: Any, identifier: str, value: str) -> Any:

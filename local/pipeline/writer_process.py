@@ -1,4 +1,4 @@
-"""The writer service as a process of its own, on nothing but the settings that it has in production."""
+"""The writer as a child process, with only the settings that it has in production."""
 
 import json
 import sys
@@ -10,11 +10,11 @@ from local import paths
 from local.pipeline.deployment import Deployment
 from local.processes import ports
 from local.processes.child import Child, base_environment
-from local.servers.emulator import answers
+from local.servers.server import answers
 from local.stack import Stack
 
 READY_TIMEOUT_S = 30.0
-# The writer finishes what it holds before it ends; this must be longer than its own limit for that.
+# The writer finishes its batches before it ends; this must be longer than its own limit for that.
 STOP_GRACE_S = 40.0
 LISTENING = "status server listening"
 
@@ -34,11 +34,11 @@ class WriterProcess:
         """Start it.
 
         Args:
-            stack: The servers that it works against.
+            stack: The servers that it uses.
             deployment: The pipeline whose queue it drains.
-            log: File that its JSON lines are appended to.
+            log: File to which its JSON lines are appended.
             replication_file: The mapping; None replicates every table as it is.
-            settings: Environment variables of the writer, over the ones made here.
+            settings: Environment variables of the writer; they override those that are set here.
         """
         environment = base_environment() | stack.environment()
         environment |= {
@@ -49,14 +49,14 @@ class WriterProcess:
             "STATUS_HOST": ports.HOST,
             "STATUS_PORT": "0",
             "LOG_LEVEL": "INFO",
-            # Warnings of a development run belong in the log; buffered lines would hide the port.
+            # Otherwise the line with the port might wait in a buffer.
             "PYTHONUNBUFFERED": "1",
         }
         if replication_file:
             environment["REPLICATION_FILE"] = str(replication_file)
         environment |= settings or {}
         self.log = log
-        self._log_start = log.stat().st_size if log.exists() else 0  # a writer before us may have used it
+        self._log_start = log.stat().st_size if log.exists() else 0  # an earlier writer may have used it
         self.child = Child(
             "The writer",
             [sys.executable, "-m", "writer"],
@@ -68,14 +68,14 @@ class WriterProcess:
 
     @property
     def status_url(self) -> str:
-        """Root of its status server; known after `wait`."""
+        """Root URL of its status server; known after `wait`."""
         return f"http://{ports.HOST}:{self._port}"
 
     def wait(self) -> None:
-        """Wait until it says that it is ready.
+        """Wait until it reports that it is ready.
 
         Raises:
-            StackError: It ended, or was not ready in half a minute.
+            StackError: It ended, or was not ready in time.
         """
         self._port = self.child.wait_until(
             self._listening_port, timeout_s=READY_TIMEOUT_S, what="the writer to open its status server"
@@ -92,18 +92,18 @@ class WriterProcess:
             for line in lines:
                 try:
                     entry = json.loads(line)
-                except ValueError:  # a traceback, or the start of a line that is still being written
+                except ValueError:  # a traceback, or a line that is still being written
                     continue
                 if isinstance(entry, dict) and entry.get("message") == LISTENING:
                     return int(entry["port"])
         return None
 
     def stop(self) -> int:
-        """Ask it to end (SIGTERM), as a scheduler does, and return how it ended: 0 if in order."""
+        """Send SIGTERM, as a scheduler does, and return its exit status; 0 after an orderly shutdown."""
         return self.child.stop(grace_s=STOP_GRACE_S)
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, as a crash does."""
         self.child.kill()
 
     def __enter__(self) -> Self:

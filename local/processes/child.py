@@ -1,57 +1,34 @@
 """Child processes that never outlive this one: started, watched, and stopped by their process id.
 
-A child has a session of its own, so that Ctrl-C in a terminal reaches only us and we choose the order in
-which the others stop. On Linux it dies with the thread that started it, even if that is killed by SIGKILL:
-start children from a thread that lives as long as they shall.
+A child has its own session. So Ctrl-C in a terminal reaches only this process, which chooses the order in
+which its children stop. On Linux a child dies with the thread that started it, even if that is killed by
+SIGKILL: start children from a thread that lives at least as long as they do.
 """
 
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
+from local import polling
 from local.errors import StackError
-
-T = TypeVar("T")
+from local.polling import T
 
 LEASH = Path(__file__).with_name("leash.py")
-POLL_INTERVAL_S = 0.05
-# What a child may see of our own environment. Everything else (proxies, AWS profiles, PYTHON*) is left out,
-# so that a stack behaves the same on every machine.
+# The variables that a child inherits. All others (proxies, AWS profiles, PYTHON*) are left out, so that a
+# stack behaves the same on every machine.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "USER")
 
 
 def base_environment() -> dict[str, str]:
-    """The part of our environment that every child gets."""
+    """The part of our environment that every child inherits."""
     return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
-def wait_until(condition: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
-    """Ask again and again until the condition returns something true, and return that.
-
-    Args:
-        condition: Asked every 50 ms.
-        timeout_s: Seconds after which to give up.
-        what: What is waited for, to stand after "waited for".
-
-    Raises:
-        StackError: It did not come true in time.
-    """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        if value := condition():
-            return value
-        if time.monotonic() >= deadline:
-            raise StackError(f"Waited {timeout_s:g} s in vain for {what}.")
-        time.sleep(POLL_INTERVAL_S)
-
-
 class Child:
-    """One running command, and the file that its output goes to."""
+    """One running command, whose output goes to a file."""
 
     def __init__(
         self,
@@ -65,10 +42,10 @@ class Child:
         """Start the command.
 
         Args:
-            name: What people call it, in messages.
+            name: Its name in messages.
             command: The program and its arguments.
-            environment: All of the child's environment.
-            log: File that its output is appended to.
+            environment: The child's whole environment.
+            log: File to which its output is appended.
             directory: Its working directory.
 
         Raises:
@@ -95,16 +72,16 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id (that of the command itself: the leash becomes the command)."""
+        """The process id of the command itself: the leash becomes the command."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether the process still lives."""
+        """Whether the process has not ended."""
         return self._process.poll() is None
 
     def check(self) -> None:
-        """Do nothing if the process lives.
+        """Do nothing if the process is running.
 
         Raises:
             StackError: It has ended, whatever its exit status.
@@ -113,10 +90,10 @@ class Child:
             raise StackError(f"{self.name} has stopped by itself ({describe_status(status)}).", log=self.log)
 
     def wait_until(self, condition: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
-        """Like the function of this name, but give up at once when the process ends.
+        """As `polling.wait_until`, but give up at once when the process ends.
 
         Raises:
-            StackError: It did not come true in time, or the process ended.
+            StackError: The condition did not hold in time, or the process ended.
         """
 
         def while_alive() -> T | None:
@@ -124,18 +101,18 @@ class Child:
             return condition()
 
         try:
-            return wait_until(while_alive, timeout_s=timeout_s, what=what)
+            return polling.wait_until(while_alive, timeout_s=timeout_s, what=what)
         except StackError as error:
             raise StackError(str(error), log=self.log) from error
 
     def stop(self, *, grace_s: float = 10.0) -> int:
-        """Ask it to end, insist after a while, and return how it ended.
+        """Send SIGTERM, SIGKILL if that does not end it, and return its exit status.
 
         Args:
-            grace_s: Seconds between SIGTERM and SIGKILL.
+            grace_s: Seconds between the two signals.
 
         Returns:
-            The exit status; minus the number of the signal that ended it otherwise.
+            The exit status; if a signal ended it, minus the number of the signal.
         """
         self._process.terminate()
         try:
@@ -144,7 +121,7 @@ class Child:
             return self.kill()
 
     def kill(self) -> int:
-        """End it by SIGKILL and return how it ended, as `stop` does."""
+        """Send SIGKILL, and return the exit status as `stop` does."""
         self._process.kill()
         return self._process.wait()
 

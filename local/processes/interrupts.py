@@ -1,10 +1,11 @@
-"""Ctrl-C and SIGTERM as one exception, kept away from the moments in which it would do harm.
+"""Ctrl-C and SIGTERM as one exception, held back while it would do harm.
 
-An exception that may come between any two instructions can come between the start of a server and the note
-that it has to be stopped. Such pairs stand in a `shield`. And it can be swallowed (by a destructor, say), so
-what was asked for is remembered: loops that may run for long look at it themselves.
+An exception between any two instructions can also come after the start of a server and before the line that
+registers its stop. Such a pair belongs in a `shield`. And the exception can be swallowed (for example by a
+destructor), so the signal is remembered: long loops call `raise_if_requested`.
 
-Nothing here does anything before `listen_to_signals`: other programs that use the stack have their own ways.
+Law: nothing here acts before `listen_to_signals`. Other programs that use the stack handle signals
+themselves.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM. No `except Exception` on the way may take it for an error."""
+    """Ctrl-C or SIGTERM. It is no `Exception`, so that no `except Exception` takes it for an error."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__()
@@ -24,13 +25,13 @@ class Interrupted(BaseException):
 
 
 class _Requests:
-    """What was asked for, and whether it may be granted now."""
+    """The signal that came last, and whether a shield holds it back."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self.shields = 0
 
-    def grant(self) -> None:
+    def raise_if_unshielded(self) -> None:
         if self.signal_number is not None and not self.shields:
             raise Interrupted(self.signal_number)
 
@@ -39,37 +40,37 @@ _requests = _Requests()
 
 
 def listen_to_signals() -> None:
-    """Raise `Interrupted` in the main thread at every SIGINT or SIGTERM from now on."""
+    """From now on, every SIGINT or SIGTERM raises `Interrupted` in the main thread."""
 
     def interrupt(signal_number: int, _: FrameType | None) -> None:
         _requests.signal_number = signal_number
-        _requests.grant()
+        _requests.raise_if_unshielded()
 
     for number in SIGNALS:
         signal.signal(number, interrupt)
 
 
 def ignore_signals() -> None:
-    """Let nothing interrupt what follows: the way out."""
+    """Ignore both signals from now on: nothing may interrupt the shutdown."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def raise_if_requested() -> None:
-    """Do nothing if nobody asked to stop.
+    """Do nothing if no signal came.
 
     Raises:
-        Interrupted: Somebody did, if that was seen before or not.
+        Interrupted: One came, even if `Interrupted` was raised for it before.
     """
-    _requests.grant()
+    _requests.raise_if_unshielded()
 
 
 @contextlib.contextmanager
 def shield() -> Iterator[None]:
-    """Hold `Interrupted` back until the end of the block. Keep the block short."""
+    """Hold `Interrupted` back until the block ends. Keep the block short."""
     _requests.shields += 1
     try:
         yield
     finally:
         _requests.shields -= 1
-    _requests.grant()
+    _requests.raise_if_unshielded()

@@ -2,9 +2,9 @@
 
     python -I -S leash.py PARENT_PID COMMAND [ARGUMENT …]
 
-`kill -9` of a parent leaves it no time to stop its children. The kernel can: PR_SET_PDEATHSIG survives the
-exec below, so the command itself is what gets the signal. (A `preexec_fn` could do the same without a second
-exec, but it is not safe in a process that has threads.)
+A parent that is killed by `kill -9` has no time to stop its children. The kernel can do that:
+PR_SET_PDEATHSIG survives the exec below, so the command itself gets the signal. (A `preexec_fn` could do the
+same without a second exec, but it is not safe in a process that has threads.)
 https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 """
 
@@ -21,7 +21,7 @@ def main() -> None:
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent:  # the parent died before the line above
         sys.exit(1)
     try:
         os.execvp(command[0], command)  # noqa: S606 - a command line of our own, and no shell is wanted

@@ -1,9 +1,8 @@
-"""Ports of 127.0.0.1 that nobody else uses, neither a stranger's server nor another run of this stack.
+"""Ports of 127.0.0.1 that no one else uses, neither another program nor another run of this stack.
 
-A look whether a port is free says nothing about the moment after. Two runs that start together would both
-find the well-known port free, and the second would take the first one's server for its own. So a port is
-leased: an exclusive lock on a file stands for it as long as this process lives, and the operating system
-drops the lock with the process.
+A port that is free now may be taken a moment later. Two runs that start together would both find the
+well-known port free, and the second would use the first one's server as its own. So a port is leased: this
+process holds an exclusive lock on a file for it, and the operating system drops the lock with the process.
 """
 
 import contextlib
@@ -20,13 +19,13 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class PortLease:
-    """A port of `HOST` that is ours until `release`."""
+    """A port of `HOST` that belongs to this process until `release`."""
 
     number: int
     _lock: int
 
     def release(self) -> None:
-        """Give the port back. Call it once, when its server is gone."""
+        """Give the port back. Call this once, after its server has ended."""
         _lock_file(self.number).unlink(missing_ok=True)
         os.close(self._lock)
 
@@ -38,10 +37,10 @@ class PortLease:
 
 
 def free_port(preferred: int) -> PortLease:
-    """Lease the preferred port, or any free one where that is taken.
+    """Lease the preferred port, or any free one if that is taken.
 
     Args:
-        preferred: The port that people know this server by; 0 for none.
+        preferred: The server's well-known port; 0 for any.
     """
     candidate = preferred
     while True:
@@ -52,7 +51,7 @@ def free_port(preferred: int) -> PortLease:
 
 def _lease(port: int) -> PortLease | None:
     with socket.socket() as probe:
-        # As servers do: a port whose last connections are still in TIME_WAIT is free.
+        # As servers do: a port is free although its last connections are still in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -69,16 +68,16 @@ def _lock_file(port: int) -> Path:
 
 
 def _lock(port: int) -> int | None:
-    """A descriptor that holds the port's lock (children do not inherit it), or None if another has it."""
+    """A descriptor that holds the port's lock (not inherited by children), or None if it is taken."""
     path = _lock_file(port)
     with contextlib.ExitStack() as undo:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             undo.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(descriptor), path.stat()):  # released between our two calls
+            if not os.path.samestat(os.fstat(descriptor), path.stat()):  # released between open and flock
                 return None
-        except OSError:  # held by another run, or by another user's, whose file we may not open
+        except OSError:  # another run has it, perhaps another user's, whose file we cannot open
             return None
         undo.pop_all()
         return descriptor

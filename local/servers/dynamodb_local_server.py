@@ -2,9 +2,9 @@
 
     python dynamodb_local_server.py FOLDER HOST PORT
 
-Its own command line has no option for the address, and opens the port on every interface. So its server
-object is made here as that command line makes it, and gets its address before it starts. JPype runs Java in
-this Python process.
+The command line of DynamoDB Local has no option for the address, and opens the port on every interface. So
+this module makes the server object as that command line does, and sets the address before the start. JPype
+runs Java in this Python process.
 """
 
 import signal

@@ -1,10 +1,9 @@
 """Genuine LocalStack as a child process, without Docker: from PyPI, on the loopback interface, offline.
 
-Its tables are in DynamoDB Local, which runs beside it; its Lambda functions run as processes, by a plugin
-(`local/servers/localstack_plugins`). docs/decisions/0007 says why, and what was seen.
+Its tables are in DynamoDB Local, which runs beside it. A plugin (`local/servers/localstack_plugins`) runs its
+Lambda functions as processes. docs/decisions/0007 has the reasons and the observations.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -13,18 +12,18 @@ from local.errors import StackError
 from local.processes import ports
 from local.processes.child import Child, base_environment
 from local.servers.dynamodb_local import DynamoDBLocal
-from local.servers.emulator import ACCESS_KEY, PREFERRED_PORT, REGION, answers
-from local.servers.server import Server
+from local.servers.emulator import AWS_VARIABLES, PREFERRED_PORT
+from local.servers.server import Server, answers
 
 START_TIMEOUT_S: Final = 90.0
 PLUGINS: Final = Path(__file__).with_name("localstack_plugins")
 
 
 def check_environment() -> None:
-    """Does nothing if LocalStack's packages are there.
+    """Do nothing if LocalStack's packages are installed.
 
     Raises:
-        StackError: They are not; the message says what makes them.
+        StackError: They are not; the message says which command installs them.
     """
     if not paths.LOCALSTACK_PYTHON.exists():
         raise StackError(
@@ -43,36 +42,34 @@ class LocalStack(Server):
             folder: Existing folder for their data (in `localstack/`) and logs.
 
         Raises:
-            StackError: Something that they need is missing; the message says what to install.
+            StackError: Something is missing that they need; the message says what to install.
         """
-        self.log = folder / "localstack.log"
-        self._folder = folder
-        self._data = folder / "localstack"
-        self._data.mkdir(exist_ok=True)
         self.dynamodb = DynamoDBLocal(folder)
         try:
             self._lease = ports.free_port(PREFERRED_PORT)
-            self.child = self._start()
+            self.child = self._start(folder)
         except BaseException:
             self.dynamodb.stop()
             raise
         self.endpoint_url = f"http://{ports.HOST}:{self._lease.number}"
 
-    def _start(self) -> Child:
+    def _start(self, folder: Path) -> Child:
+        data = folder / "localstack"
+        data.mkdir(exist_ok=True)
         address = f"{ports.HOST}:{self._lease.number}"
         environment = base_environment() | {
             "PYTHONPATH": str(PLUGINS),
             "PYTHONUNBUFFERED": "1",
             # Everything that it writes; the index of its plugins goes to the home folder.
-            "FILESYSTEM_ROOT": str(self._data),
-            "HOME": str(self._data),
-            "TMPDIR": str(self._data),
-            # Where /.dockerenv exists it would take itself for its image.
+            "FILESYSTEM_ROOT": str(data),
+            "HOME": str(data),
+            "TMPDIR": str(data),
+            # Where /.dockerenv exists, it would think that it runs in its own image.
             "OVERRIDE_IN_DOCKER": "0",
             "GATEWAY_LISTEN": address,
             "GATEWAY_SERVER": "loopback",
             "LOCALSTACK_HOST": address,
-            # Nothing is asked of the network, and no other port is opened.
+            # It sends no request to the network, and opens no other port.
             "DISABLE_EVENTS": "1",
             "SKIP_SSL_CERT_DOWNLOAD": "1",
             "DNS_ADDRESS": "0",
@@ -84,26 +81,17 @@ class LocalStack(Server):
             "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "beside",
             "LAMBDA_RUNTIME_EXECUTOR": "process",
             "LAMBDA_PROCESS_PYTHON": str(paths.LOCALSTACK_PYTHON),
-            # Streams are asked ten times a second, and twice a second after a while without records.
+            # It polls streams ten times a second, and twice a second after a while without records.
             "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.1",
             "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.5",
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
+            **AWS_VARIABLES,
         }
-        # Its command line insists on Docker; this is what the image runs.
+        # Its command line requires Docker; this is what its image runs.
         command: list[str | Path] = [paths.LOCALSTACK_PYTHON, "-m", "localstack.runtime.main"]
-        return Child("LocalStack", command, environment=environment, log=self.log, directory=self._folder)
+        log = folder / "localstack.log"
+        return Child("LocalStack", command, environment=environment, log=log, directory=folder)
 
     def wait(self) -> None:
-        """Wait until both serve.
-
-        Raises:
-            StackError: One of them ended, or was not ready in time.
-        """
         self.dynamodb.wait()
         self.child.wait_until(
             lambda: answers(ports.HOST, self._lease.number, "/_localstack/health"),
@@ -112,15 +100,9 @@ class LocalStack(Server):
         )
 
     def check(self) -> None:
-        """Do nothing if both live.
-
-        Raises:
-            StackError: One has ended.
-        """
         self.dynamodb.check()
         super().check()
 
     def stop(self) -> None:
-        """End both, and with LocalStack its Lambda functions."""
         super().stop()
         self.dynamodb.stop()

@@ -1,6 +1,6 @@
-"""A real `mongod` on this machine, as a replica set of one: what drivers and `w=majority` expect.
+"""A real `mongod` on this machine, as a replica set of one member, as drivers and `w=majority` expect.
 
-It may be killed and started again on the same folder and port; the replica set is then the same one.
+It can be killed and started again on the same folder and port, and is then the same replica set.
 """
 
 import re
@@ -25,19 +25,19 @@ REPLICA_SET = "rs0"
 CACHE_GB = 0.5
 START_TIMEOUT_S = 60.0
 WHEEL_BINARY = paths.STACK_PACKAGES / "fiftyone" / "db" / "bin" / "mongod"
-# The server's error code for "this replica set has not been initiated yet".
+# The server's error code for a replica set that has not been initiated.
 NOT_YET_INITIALIZED = 94
 
 
 def find_mongod(search_path: str | None = None, wheel: Path = WHEEL_BINARY) -> Path:
-    """The `mongod` to run: one on PATH, or else the one that came with the stack's packages.
+    """The `mongod` to run: the one on PATH, or else the one in the stack's packages.
 
     Args:
-        search_path: Folders to search, as in PATH, which is the default.
+        search_path: Folders to search, in the form of PATH; by default PATH itself.
         wheel: The program that the package installs.
 
     Raises:
-        StackError: There is none.
+        StackError: Neither exists.
     """
     if found := shutil.which("mongod", path=search_path):
         return Path(found)
@@ -50,10 +50,10 @@ def find_mongod(search_path: str | None = None, wheel: Path = WHEEL_BINARY) -> P
 
 
 def mongod_version(binary: Path) -> str:
-    """The version of that program, for example "6.0.5".
+    """The version of a `mongod`, for example "6.0.5".
 
     Raises:
-        StackError: It does not run here; the message names what to install.
+        StackError: It does not run here; the message says what to install.
     """
     try:
         # S603: a program of our own choice, no shell.
@@ -88,21 +88,19 @@ class Mongod(Server):
         """Start it.
 
         Args:
-            folder: Existing folder for its data (in `mongod/`) and log.
-            binary: The program; found by itself if not given.
-            options: More options of its command line, such as those of TLS.
-            client_options: What PyMongo needs to reach it then.
+            folder: Existing folder for its data (in `mongod/`) and its log.
+            binary: The program; by default what `find_mongod` finds.
+            options: More options of its command line, for example for TLS.
+            client_options: What PyMongo then needs to connect.
 
         Raises:
             StackError: There is no `mongod`, or it does not run here.
         """
         self._binary = binary or find_mongod()
         self.version = mongod_version(self._binary)
-        self.log = folder / "mongod.log"
         self._folder = folder
         self._options, self._client_options = options, client_options
-        self._data = folder / "mongod"
-        self._data.mkdir(exist_ok=True)
+        (folder / "mongod").mkdir(exist_ok=True)
         self._lease = ports.free_port(PREFERRED_PORT)
         self.address = f"{ports.HOST}:{self._lease.number}"
         self.uri = f"mongodb://{self.address}/?replicaSet={REPLICA_SET}"
@@ -112,17 +110,18 @@ class Mongod(Server):
         command: list[str | Path] = [
             *(self._binary, "--replSet", REPLICA_SET),
             *("--bind_ip", ports.HOST, "--port", str(self._lease.number), "--nounixsocket"),
-            *("--dbpath", self._data, "--wiredTigerCacheSizeGB", str(CACHE_GB)),
+            *("--dbpath", self._folder / "mongod", "--wiredTigerCacheSizeGB", str(CACHE_GB)),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             *self._options,
         ]
-        return Child("MongoDB", command, environment=base_environment(), log=self.log, directory=self._folder)
+        log = self._folder / "mongod.log"
+        return Child("MongoDB", command, environment=base_environment(), log=log, directory=self._folder)
 
     def wait(self) -> None:
-        """Wait until it is a primary that takes writes; initiate the replica set the first time.
+        """Wait until it is a primary that accepts writes; initiate the replica set the first time.
 
         Raises:
-            StackError: It ended, or was not ready in a minute.
+            StackError: It ended, or was not ready in time.
         """
         with pymongo.MongoClient[dict[str, Any]](
             self.address, directConnection=True, serverSelectionTimeoutMS=1_000, **self._client_options
@@ -134,15 +133,11 @@ class Mongod(Server):
             )
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, as a crash does."""
         self.child.kill()
 
     def restart(self) -> None:
-        """Start it again on the same data and port after it ended, and wait until it takes writes.
-
-        Raises:
-            StackError: It ended, or was not ready in a minute.
-        """
+        """Start it again on the same data and port after it ended, and wait as `wait` does."""
         self.child = self._start()
         self.wait()
 
@@ -158,13 +153,13 @@ def _is_primary(client: pymongo.MongoClient[dict[str, Any]], address: str) -> bo
                 raise
             members = [{"_id": 0, "host": address}]
             client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
-    except PyMongoError:  # not listening yet, or busy becoming primary: asked again
+    except PyMongoError:  # not listening yet, or still becoming primary: try again
         pass
     return False
 
 
 def without_password(uri: str) -> str:
-    """The URI as it may be shown."""
+    """The URI as it may be printed."""
     return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1:***@", uri)
 
 
@@ -172,7 +167,7 @@ def check_reachable(uri: str, *, timeout_ms: int = 5_000) -> str:
     """The version of the server behind a MongoDB URI.
 
     Raises:
-        StackError: It cannot be reached, or refuses us. The message holds no part of the URI but its hosts.
+        StackError: It cannot be reached, or refuses us. Of the URI, the message has only the hosts.
     """
     try:
         with pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=timeout_ms) as client:

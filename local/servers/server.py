@@ -1,5 +1,6 @@
-"""What the servers of a stack have in common: a child process on a port of its own, until the block ends."""
+"""What all servers of a stack have in common: a child process on a leased port, for a `with` block."""
 
+import http.client
 from typing import Self
 
 from local.processes.child import Child
@@ -7,7 +8,7 @@ from local.processes.ports import PortLease
 
 
 class Server:
-    """One server; whoever makes it sets both attributes.
+    """One server. A subclass starts it in `__init__` and sets both attributes.
 
     Attributes:
         child: Its process.
@@ -16,8 +17,16 @@ class Server:
     child: Child
     _lease: PortLease
 
+    def wait(self) -> None:
+        """Wait until it is ready to serve.
+
+        Raises:
+            StackError: It ended, or was not ready in time.
+        """
+        raise NotImplementedError
+
     def check(self) -> None:
-        """Do nothing if it lives.
+        """Do nothing if it is running.
 
         Raises:
             StackError: It has ended.
@@ -25,7 +34,7 @@ class Server:
         self.child.check()
 
     def stop(self) -> None:
-        """End it, in order, and whatever it started."""
+        """Stop it with SIGTERM, and give its port back."""
         self.child.stop()
         self._lease.release()
 
@@ -34,3 +43,15 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def answers(host: str, port: int, path: str, *, status: int = http.HTTPStatus.OK) -> bool:
+    """Whether an HTTP server answers GET with this status within two seconds. No proxy is used."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == status
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -20,8 +20,9 @@ from local.example.run import STACK_NAME
 from local.example.scenario import TABLE
 from local.paths import ROOT
 from local.pipeline.deployment import delete, find
+from local.polling import wait_until
 from local.processes import ports
-from local.processes.child import Child, wait_until
+from local.processes.child import Child
 from tests.support import images
 
 if TYPE_CHECKING:

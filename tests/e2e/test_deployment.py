@@ -13,21 +13,14 @@ import pytest
 
 from local import paths
 from local.errors import StackError
-from local.pipeline.deployment import (
-    create_stack,
-    delete,
-    delete_stack,
-    deploy,
-    mapping_of,
-    outputs_of,
-    update,
-)
+from local.pipeline.deployment import create_stack, delete, delete_stack, deploy, outputs_of
 from local.pipeline.tables import create_table
-from local.pipeline.templates import load, without_types
+from local.pipeline.templates import load
 from local.pipeline.writer_process import WriterProcess
 from producer_lambda.handler import lambda_handler
 from replicator_testing import Pipeline
 from tests.support.builders import LABEL, body_of, put
+from tests.support.deployments import mapping_of, update, without_types
 from tests.support.lambda_environment import Deadline
 from tests.support.recording_proxy import recorded
 from writer.settings import DRAIN_GRACE, Settings

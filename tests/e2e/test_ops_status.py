@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local.pipeline.deployment import mapping_of
 from shared.dead_letter import DeadLetter
 from tests.support.commands import Result, plain, replicator
+from tests.support.deployments import mapping_of
 
 if TYPE_CHECKING:
     from local.stack import Stack

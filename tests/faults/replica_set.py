@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pymongo
 from pymongo.errors import PyMongoError
 
-from local.processes.child import wait_until
+from local.polling import wait_until
 from local.servers.mongod import REPLICA_SET, START_TIMEOUT_S, Mongod
 
 if TYPE_CHECKING:

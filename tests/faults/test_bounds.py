@@ -13,7 +13,7 @@ import pymongo
 import pytest
 
 from local.pipeline.writer_process import WriterProcess
-from local.processes.child import wait_until
+from local.polling import wait_until
 from producer_lambda import handler
 from tests.faults.world import queues_only
 from tests.support.lambda_environment import Deadline

@@ -16,8 +16,8 @@ import orjson
 import pymongo
 import pytest
 
+from local.polling import wait_until
 from local.processes import ports
-from local.processes.child import wait_until
 from local.servers.emulator import ACCESS_KEY, REGION
 from local.servers.mongod import Mongod
 from ops.migration.backfill.checkpoints import COLLECTION

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from local.servers.emulator import answers
 from local.servers.mongod import Mongod
+from local.servers.server import answers
 from tests.faults.proxy import Proxy
 from tests.faults.replica_set import ReplicaSet
 from tests.faults.world import Options

@@ -14,7 +14,7 @@ import pymongo
 
 from local.pipeline.deployment import Deployment
 from local.pipeline.writer_process import STOP_GRACE_S, WriterProcess
-from local.processes.child import wait_until
+from local.polling import wait_until
 from tests.faults.background import Background
 from tests.faults.queues import FaultQueues
 from tests.faults.stream_poller import (

@@ -16,7 +16,7 @@ import pytest
 
 from local.errors import StackError
 from local.paths import ROOT
-from local.processes.child import wait_until
+from local.polling import wait_until
 from local.servers.capabilities import LOCALSTACK
 from local.servers.dynamodb_local import DynamoDBLocal
 from local.stack import Stack

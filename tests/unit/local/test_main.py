@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 
 from local.paths import ROOT
-from local.processes.child import wait_until
+from local.polling import wait_until
 
 END_TIMEOUT_S = 60
 

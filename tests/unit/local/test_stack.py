@@ -5,7 +5,7 @@ import pytest
 
 from local.errors import StackError
 from local.servers.capabilities import MINISTACK
-from local.servers.emulator import Emulator
+from local.servers.ministack import MiniStack
 from local.servers.mongod import Mongod
 from local.stack import Stack, StackKind
 
@@ -42,7 +42,7 @@ def test_servers_that_the_environment_names_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: StackKind | None
 ) -> None:
     """Any LocalStack-compatible endpoint and any MongoDB serve; nothing is started or stopped beside them."""
-    with Emulator(tmp_path) as emulator, Mongod(tmp_path) as mongod:
+    with MiniStack(tmp_path) as emulator, Mongod(tmp_path) as mongod:
         emulator.wait()
         mongod.wait()
         monkeypatch.setenv("MONGODB_URI", mongod.uri)

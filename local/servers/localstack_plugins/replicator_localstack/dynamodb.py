@@ -1,6 +1,7 @@
 """DynamoDB and its streams on a DynamoDB Local that already runs on this machine, at DYNAMODB_LOCAL_PORT.
 
-LocalStack would download one and start it on every interface. Everything else is its own "v2" providers.
+LocalStack itself would download one and start it on every interface. The rest is LocalStack's own "v2"
+providers.
 """
 
 from localstack import config
@@ -14,21 +15,20 @@ HOST = "127.0.0.1"
 
 
 class RunningServer(DynamodbServer):
-    """A DynamoDB Local that somebody else started, and stops."""
+    """A DynamoDB Local that LocalStack neither starts nor stops."""
 
     def __init__(self) -> None:
         super().__init__(config.DYNAMODB_LOCAL_PORT, HOST)
 
     def start_dynamodb(self) -> bool:
-        """Nothing to do: it was waited for before LocalStack was started."""
-        return True
+        return True  # it served before LocalStack was started
 
     def stop_dynamodb(self) -> None:
-        """Nothing to do."""
+        pass
 
 
 class TableProvider(DynamoDBProvider):
-    """LocalStack's provider of DynamoDB, in front of that server."""
+    """LocalStack's provider of DynamoDB, on that server."""
 
     @staticmethod
     def _new_dynamodb_server() -> RunningServer:
@@ -36,7 +36,7 @@ class TableProvider(DynamoDBProvider):
 
 
 class StreamProvider(DynamoDBStreamsProvider):
-    """LocalStack's provider of DynamoDB Streams, in front of that server."""
+    """LocalStack's provider of DynamoDB Streams, on that server."""
 
     def __init__(self) -> None:
         super().__init__()

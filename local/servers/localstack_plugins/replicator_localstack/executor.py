@@ -1,9 +1,9 @@
-"""Python functions of LocalStack's Lambda, each environment a process of this machine instead of a container.
+"""Runs Python functions of LocalStack's Lambda: each execution environment is a process, and no container.
 
-LAMBDA_RUNTIME_EXECUTOR=process chooses it, LAMBDA_PROCESS_PYTHON names the interpreter. A function gets
-what it gets on Lambda: its own package and the standard library, its environment variables, the context
-object, a time limit, and a new process after it ran into that limit or died. Layers, images, other languages,
-and the limits of memory and disk are not there.
+LAMBDA_RUNTIME_EXECUTOR=process selects it, LAMBDA_PROCESS_PYTHON names the interpreter. A function gets what
+it gets on Lambda: its own package and the standard library, its environment variables, the context object, a
+time limit, and a new process after it exceeded that limit or died. Layers, images, other languages, and
+limits of memory and disk are not supported.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 WORKER = Path(__file__).with_name("worker.py")
 PYTHON = os.environ["LAMBDA_PROCESS_PYTHON"]
-# Of LocalStack's own environment; everything else a function sees comes from its configuration.
+# The variables of LocalStack that a function inherits; all others come from its configuration.
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 HOST = "127.0.0.1"
 INIT_TIMEOUT_S = 10.0  # Lambda's own limit for the initialisation of a function
@@ -37,28 +37,31 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Exchange:
-    """What came back from a worker."""
+    """What came back from a worker.
+
+    Attributes:
+        reply: None if it ended or the time was over.
+        log: What it printed meanwhile.
+    """
 
     reply: dict[str, Any] | None
-    """None: it ended, or the time was over."""
     timed_out: bool
     log: str
-    """What it printed meanwhile."""
 
 
 class FunctionProcess:
-    """One running worker: requests go to its standard input, replies and its log come by two other pipes."""
+    """One running worker. Requests go to its standard input; replies and its log come through two pipes."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         """Start it.
 
         Args:
-            environment: All of its environment; LAMBDA_TASK_ROOT is the folder of the function's code.
+            environment: Its whole environment; LAMBDA_TASK_ROOT is the folder of the function's code.
         """
         replies, child_end = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a command line of our own, no shell
-                # Neither the packages of LocalStack's environment nor user settings: as in Lambda.
+                # As in Lambda: no packages of LocalStack's environment, and no user settings.
                 [PYTHON, "-I", "-S", "-B", "-u", str(WORKER), str(child_end)],
                 cwd=environment["LAMBDA_TASK_ROOT"],
                 env=environment,
@@ -79,11 +82,11 @@ class FunctionProcess:
 
     @property
     def running(self) -> bool:
-        """Whether it still lives."""
+        """Whether it has not ended."""
         return self._process.poll() is None
 
     def send(self, request: dict[str, Any]) -> None:
-        """Hand it a request.
+        """Send it a request.
 
         Raises:
             BrokenPipeError: It has ended.
@@ -112,26 +115,26 @@ class FunctionProcess:
                     if not (chunk := os.read(self._replies.fileno(), CHUNK)):
                         break
                     reply += chunk
-        # It flushes its output before it replies, so all of that is in the pipe by now.
+        # It flushes its output before it replies, so all of it is in the pipe now.
         while printed := self._printed():
             log += printed
         parsed = json.loads(reply) if reply.endswith(b"\n") else None
         return Exchange(parsed, timed_out, log.decode("utf-8", "replace"))
 
     def _printed(self) -> bytes:
-        """What is in the pipe of its output; nothing if that is empty or closed."""
+        """What is in its output pipe; nothing if that is empty or closed."""
         try:
             return os.read(self._log.fileno(), CHUNK)
         except BlockingIOError:
             return b""
 
     def stop(self) -> None:
-        """End it, and what it started."""
+        """Kill it, and what it started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for pipe in (self._requests, self._log, self._replies):
-            with contextlib.suppress(BrokenPipeError):  # a request that it never read
+            with contextlib.suppress(BrokenPipeError):  # the worker never read a request
                 pipe.close()
 
 
@@ -144,7 +147,7 @@ def _timed_out(limit: float) -> dict[str, str]:
 
 
 class ProcessExecutor(RuntimeExecutor):
-    """One environment of a function. LocalStack hands it one invocation at a time."""
+    """One execution environment of a function. LocalStack gives it one invocation at a time."""
 
     def __init__(self, id: str, function_version: FunctionVersion) -> None:  # noqa: A002 - LocalStack's name
         super().__init__(id, function_version)
@@ -178,7 +181,7 @@ class ProcessExecutor(RuntimeExecutor):
         return process
 
     def invoke(self, payload: dict[str, str]) -> InvocationResult:
-        """Run the function once, in a new process if the one before has ended."""
+        """Run the function once, in a new process if the last one has ended."""
         request_id, limit = payload["invoke-id"], self.function_version.config.timeout
         if self._process is None or not self._process.running:
             self.stop()
@@ -209,7 +212,6 @@ class ProcessExecutor(RuntimeExecutor):
         return InvocationResult(request_id, reply["payload"].encode(), reply["error"], self._log)
 
     def stop(self) -> None:
-        """End the process."""
         process, self._process = self._process, None
         if process:
             process.stop()
@@ -219,15 +221,14 @@ class ProcessExecutor(RuntimeExecutor):
         return self._log
 
     def get_address(self) -> str:
-        """See `RuntimeExecutor.get_address`."""
         return HOST
 
     def get_endpoint_from_executor(self) -> str:
-        """The host at which the function finds LocalStack."""
+        """The host at which the function reaches LocalStack."""
         return HOST
 
     def get_runtime_endpoint(self) -> str:
-        """See `RuntimeExecutor.get_runtime_endpoint`; replies come by a pipe, so nobody calls it."""
+        """Required by `RuntimeExecutor`, and never called: replies come through a pipe."""
         return f"http://{HOST}:{config.GATEWAY_LISTEN[0].port}/_localstack_lambda/{self.id}"
 
     @classmethod
@@ -237,7 +238,7 @@ class ProcessExecutor(RuntimeExecutor):
 
     @classmethod
     def cleanup_version(cls, function_version: FunctionVersion) -> None:
-        """Nothing to do: LocalStack removes the code itself."""
+        """Do nothing: LocalStack removes the code itself."""
 
 
 class ProcessExecutorPlugin(RuntimeExecutorPlugin):
@@ -246,5 +247,4 @@ class ProcessExecutorPlugin(RuntimeExecutorPlugin):
     name = "process"
 
     def load(self, *_: object, **__: object) -> type[ProcessExecutor]:
-        """See `Plugin.load`."""
         return ProcessExecutor

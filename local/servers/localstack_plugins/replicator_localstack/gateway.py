@@ -1,6 +1,6 @@
 """LocalStack's own server, bound to the addresses that GATEWAY_LISTEN names.
 
-The one that comes with LocalStack 4 opens its port on every interface, whatever host is given.
+The server of LocalStack 4 itself opens its port on every interface, whatever host is given.
 """
 
 from localstack.config import HostAndPort
@@ -17,7 +17,7 @@ class LoopbackServer(TwistedRuntimeServer):
     def register(
         self, gateway: Gateway, listen: list[HostAndPort], ssl_creds: tuple[str, str] | None = None
     ) -> None:
-        """Open the ports. A certificate is not used: nobody here speaks TLS."""
+        """Open the ports. The certificate is not used: there is no TLS here."""
         del ssl_creds
         for address in listen:
             endpoint = endpoints.TCP4ServerEndpoint(reactor, address.port, interface=address.host)
@@ -30,5 +30,4 @@ class LoopbackServerPlugin(RuntimeServerPlugin):
     name = "loopback"
 
     def load(self, *_: object, **__: object) -> LoopbackServer:
-        """See `Plugin.load`."""
         return LoopbackServer()

@@ -2,8 +2,8 @@
 
     python -I -S -B -u worker.py REPLY_DESCRIPTOR
 
-Run by path, standard library only. Standard output and error are the function's log. It ends when its input
-does, that is with LocalStack, however that ended.
+Run by path, standard library only. Standard output and error are the function's log. The process ends with
+its input, and so with LocalStack, even if that is killed.
 """
 
 import importlib
@@ -48,17 +48,17 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def send(replies: TextIO, reply: dict[str, Any]) -> None:
-    """Reply, when everything that was printed before is on its way."""
+    """Send the reply after everything that was printed before it."""
     sys.stdout.flush()
     sys.stderr.flush()
     replies.write(json.dumps(reply) + "\n")
 
 
 def main() -> None:
-    """Import the handler, say so, and serve until the input ends."""
+    """Import the handler, report that, and serve until the input ends."""
     replies = os.fdopen(int(sys.argv[1]), "w", buffering=1)
     requests = os.fdopen(os.dup(0), "r")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a function that reads its input gets none of ours
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a function must not read the requests
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     try:
@@ -73,7 +73,7 @@ def main() -> None:
         try:
             answer = handler(json.loads(request["event"] or "{}"), Context(request))
             reply = {"error": False, "payload": json.dumps(answer)}
-        except Exception as error:  # noqa: BLE001 - whatever it raises is its answer
+        except Exception as error:  # noqa: BLE001 - any exception is the answer
             traceback.print_exc()
             reply = {"error": True, "payload": json.dumps(describe(error))}
         send(replies, reply)

@@ -8,10 +8,11 @@ import pytest
 from deploy.package import build
 from local import paths
 from local.errors import StackError
-from local.pipeline.deployment import Deployment, delete, deploy, find, mapping_of
+from local.pipeline.deployment import Deployment, delete, deploy, find
 from local.pipeline.templates import load
-from local.processes.child import wait_until
+from local.polling import wait_until
 from local.stack import Stack
+from tests.support.deployments import mapping_of
 
 DAYS_14_IN_SECONDS = str(14 * 24 * 3600)
 MIB = str(1024 * 1024)

@@ -1,4 +1,5 @@
-from local.pipeline.templates import load, without_loops, without_types
+from local.pipeline.templates import load, without_loops
+from tests.support.deployments import without_types
 
 TEMPLATE = """
 AWSTemplateFormatVersion: 2010-09-09

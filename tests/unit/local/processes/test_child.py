@@ -8,7 +8,8 @@ import pytest
 
 from local.errors import StackError
 from local.paths import ROOT
-from local.processes.child import Child, base_environment, wait_until
+from local.polling import wait_until
+from local.processes.child import Child, base_environment
 
 IGNORES_SIGTERM = """
 import signal
@@ -73,12 +74,6 @@ def test_waiting_ends_with_the_process_and_tells_why(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"The program has stopped by itself \(exit status 1\)") as caught:
         child.wait_until(lambda: False, timeout_s=60, what="a miracle")
     assert caught.value.log_tail == "the port is on fire"
-
-
-def test_a_deadline_names_what_was_waited_for() -> None:
-    """The sentence is fit for a person to read."""
-    with pytest.raises(StackError, match=r"Waited 0 s in vain for a miracle\."):
-        wait_until(lambda: None, timeout_s=0, what="a miracle")
 
 
 def test_a_program_that_does_not_exist_is_reported(tmp_path: Path) -> None:
