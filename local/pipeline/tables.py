@@ -9,15 +9,12 @@ if TYPE_CHECKING:
 
 
 def create_table(stack: Stack, name: str, **key: str) -> str:
-    """Create a table and wait until it is active.
+    """Create a table, wait until it is active, and return the ARN of its stream.
 
     Args:
         stack: Where to create it.
         name: Its name.
         key: Name → type (S, N or B) of the partition key, then of the sort key.
-
-    Returns:
-        The ARN of its stream.
     """
     dynamodb = stack.client("dynamodb")
     definitions: list[AttributeDefinitionTypeDef] = [

@@ -4,6 +4,7 @@ Production deploys the templates as they are. An emulator that does not accept o
 that it does not know; `local.servers.capabilities` has the reasons.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -52,18 +53,10 @@ def without_loops(template: Template, lists: Mapping[str, Sequence[str]]) -> Tem
             resources[name] = resource
             continue
         identifier, collection, fragment = resource
+        reference = json.dumps({"Ref": identifier})
         for value in lists[collection["Ref"]]:
             for key, body in fragment.items():
                 short = re.sub(r"[^A-Za-z0-9]", "", value)
-                resources[key.replace(f"&{{{identifier}}}", short)] = _with_value(body, identifier, value)
+                expanded = json.dumps(body).replace(reference, json.dumps(value))
+                resources[key.replace(f"&{{{identifier}}}", short)] = json.loads(expanded)
     return {key: value for key, value in template.items() if key != "Transform"} | {"Resources": resources}
-
-
-def _with_value(body: Any, identifier: str, value: str) -> Any:
-    if body == {"Ref": identifier}:
-        return value
-    if isinstance(body, dict):
-        return {key: _with_value(each, identifier, value) for key, each in body.items()}
-    if isinstance(body, list):
-        return [_with_value(each, identifier, value) for each in body]
-    return body

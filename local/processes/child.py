@@ -87,7 +87,8 @@ class Child:
             StackError: It has ended, whatever its exit status.
         """
         if (status := self._process.poll()) is not None:
-            raise StackError(f"{self.name} has stopped by itself ({describe_status(status)}).", log=self.log)
+            how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+            raise StackError(f"{self.name} has stopped by itself ({how}).", log=self.log)
 
     def wait_until(self, condition: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
         """As `polling.wait_until`, but give up at once when the process ends.
@@ -124,10 +125,3 @@ class Child:
         """Send SIGKILL, and return the exit status as `stop` does."""
         self._process.kill()
         return self._process.wait()
-
-
-def describe_status(status: int) -> str:
-    """An exit status of `subprocess` in words."""
-    if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
-    return f"exit status {status}"

@@ -138,14 +138,6 @@ class FunctionProcess:
                 pipe.close()
 
 
-# Why there is no reply, in Lambda's words.
-EXITED = {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited without providing a reason"}
-
-
-def _timed_out(limit: float) -> dict[str, str]:
-    return {"errorType": "Sandbox.Timedout", "errorMessage": f"Task timed out after {limit:.2f} seconds"}
-
-
 class ProcessExecutor(RuntimeExecutor):
     """One execution environment of a function. LocalStack gives it one invocation at a time."""
 
@@ -195,20 +187,23 @@ class ProcessExecutor(RuntimeExecutor):
                 "deadline": time.time() + limit,
             }
         )
-        came = self._process.receive(limit)
-        reply = came.reply
+        exchange = self._process.receive(limit)
+        reply = exchange.reply
         if reply is None:
             self.stop()
-            error = _timed_out(limit) if came.timed_out else EXITED
-            error = error | {"errorMessage": f"RequestId: {request_id} Error: {error['errorMessage']}"}
+            # In Lambda's words.
+            kind, reason = "Runtime.ExitError", "Runtime exited without providing a reason"
+            if exchange.timed_out:
+                kind, reason = "Sandbox.Timedout", f"Task timed out after {limit:.2f} seconds"
+            error = {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {reason}"}
             reply = {"error": True, "payload": json.dumps(error)}
         self._log = (
-            f"START RequestId: {request_id} Version: {self.function_version.id.qualifier}\n{came.log}"
+            f"START RequestId: {request_id} Version: {self.function_version.id.qualifier}\n{exchange.log}"
             f"END RequestId: {request_id}\n"
             f"REPORT RequestId: {request_id}\tDuration: {(time.monotonic() - began) * 1000:.2f} ms\n"
         )
         if reply["error"]:
-            LOG.warning("%s: %s%s", self.function_version.id.function_name, came.log, reply["payload"])
+            LOG.warning("%s: %s%s", self.function_version.id.function_name, exchange.log, reply["payload"])
         return InvocationResult(request_id, reply["payload"].encode(), reply["error"], self._log)
 
     def stop(self) -> None:
