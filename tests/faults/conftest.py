@@ -1,4 +1,4 @@
-"""The parts of the fault suite. Everything random comes from one seed, which is shown."""
+"""Fixtures of the fault suite. One seed determines everything random, and is shown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> str:
-    """Shows it."""
+    """Shows the seed."""
     return f"fault suite: FAULTS_SEED={config.stash[SEED]}"
 
 
@@ -45,7 +45,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
-    """The source of true stream records."""
+    """The source of genuine stream records."""
     try:
         server = DynamoDBLocal(tmp_path_factory.mktemp("dynamodb"))
     except StackError as error:
@@ -59,7 +59,7 @@ def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    """This test's own dice."""
+    """The test's own random generator."""
     seed = request.config.stash[SEED]
     print(f"FAULTS_SEED={seed}")  # noqa: T201 - shown if the test fails
     return random.Random(f"{seed} {request.node.nodeid}")  # noqa: S311 - reproducible
@@ -67,7 +67,7 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.fixture
 def soak_seconds() -> float:
-    """How long a random scenario goes on."""
+    """How long a random scenario lasts."""
     return float(os.environ.get("SOAK_SECONDS") or _DEFAULT_SOAK_SECONDS)
 
 
@@ -75,7 +75,7 @@ def soak_seconds() -> float:
 def make_world(
     stack: Stack, dynamodb_local: Source, tmp_path: Path, rng: random.Random, deploy_lambda: DeployLambda
 ) -> Iterator[MakeWorld]:
-    """`make_world(options)`: the world of this test, deployed."""
+    """`make_world(options)`: makes the world of this test."""
     with ExitStack() as resources:
 
         def make(options: Options) -> World:

@@ -1,4 +1,4 @@
-"""Three mongods as one replica set, whose primary can be killed."""
+"""A replica set of three mongods, whose primary can be killed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HEARTBEAT_MS = 250
 
 
 class Member(Mongod):
-    """One of several: up when it is primary or secondary, whichever."""
+    """One of several members: it is up as primary or as secondary."""
 
     def wait(self) -> None:
-        """Wait until it takes part.
+        """Wait until it is primary or secondary.
 
         Raises:
             StackError: It ended, or was not ready in a minute.
@@ -36,12 +36,12 @@ class Member(Mongod):
         )
 
     def stop(self) -> None:
-        """End it at once. In order, a primary would first wait for a successor, and nobody needs its data."""
+        """Kill it: in an orderly shutdown a primary would wait for a successor, and its data is not needed."""
         self.kill()
         super().stop()
 
     def roles(self) -> set[str]:
-        """What it says it is; nothing if it does not answer."""
+        """Its roles as it reports them; none if it does not answer."""
         with self._client() as client:
             try:
                 said = client.admin.command("hello")
@@ -50,7 +50,7 @@ class Member(Mongod):
         return {role for role in ("isWritablePrimary", "secondary") if said.get(role)}
 
     def wait_for_answer(self) -> None:
-        """Wait until it listens, in whatever role.
+        """Wait until it answers, whatever its role.
 
         Raises:
             StackError: It ended, or did not answer in a minute.
@@ -61,7 +61,7 @@ class Member(Mongod):
             )
 
     def initiate(self, addresses: list[str]) -> None:
-        """Make a replica set of these members, all of which answer."""
+        """Make a replica set of these members. All of them must answer."""
         members = [{"_id": number, "host": address} for number, address in enumerate(addresses)]
         settings = {"electionTimeoutMillis": _ELECTION_MS, "heartbeatIntervalMillis": _HEARTBEAT_MS}
         config = {"_id": REPLICA_SET, "members": members, "settings": settings}
@@ -77,10 +77,10 @@ class Member(Mongod):
 
 
 class ReplicaSet:
-    """The members, running as long as its `with` block."""
+    """The members, for the time of its `with` block."""
 
     def __init__(self, folder: Path) -> None:
-        """Start them all, and wait for a primary.
+        """Start all members, and wait for a primary.
 
         Args:
             folder: Existing folder for their data and logs.
@@ -105,7 +105,7 @@ class ReplicaSet:
         self.uri = f"mongodb://{addresses}/?replicaSet={REPLICA_SET}"
 
     def primary(self) -> Member:
-        """The member that takes writes, as soon as there is one.
+        """The member that accepts writes; waits for one.
 
         Raises:
             StackError: There was none in a minute.
