@@ -36,7 +36,7 @@ class Member(Mongod):
         )
 
     def stop(self) -> None:
-        """Kill it: in an orderly shutdown a primary would wait for a successor, and its data is not needed."""
+        """Kill it: in an orderly shutdown, a primary would wait for a successor; its data is not needed."""
         self.kill()
         super().stop()
 

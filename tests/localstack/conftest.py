@@ -20,7 +20,7 @@ def _on_localstack(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def localstack(stack: Stack) -> LocalStack:
-    """The one of this session."""
+    """The LocalStack of this session."""
     if not isinstance(stack.emulator, LocalStack):
         pytest.skip("the environment names a LocalStack: these are tests of the one that is started here")
     return stack.emulator

@@ -28,7 +28,7 @@ GOOD: dict[str, Any] = {**JOHN, **METADATA}
     ],
 )
 def test_every_field_and_type_counts(document: dict[str, Any], difference: str | None) -> None:
-    """The example is only called verified when the document is exactly the expected one."""
+    """The example is verified only if the document is exactly the expected one."""
     described = describe_difference([document], [JOHN])
     if difference is None:
         assert described is None
@@ -39,7 +39,7 @@ def test_every_field_and_type_counts(document: dict[str, Any], difference: str |
 
 @pytest.mark.parametrize("actual", [[], [GOOD, {**GOOD, "_id": 2}]])
 def test_the_number_of_documents_counts(actual: list[dict[str, Any]]) -> None:
-    """Neither a missing document passes nor one too many."""
+    """A missing document is a difference, and so is an additional one."""
     assert describe_difference(actual, [JOHN]) is not None
 
 

@@ -5,14 +5,14 @@ from local.example.scenario import JOHN, await_documents
 
 
 def test_a_document_that_never_comes_right_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what differs, not only that time is up."""
+    """The error has the difference, and not only the timeout."""
     monkeypatch.setattr("local.example.scenario.ARRIVAL_TIMEOUT_S", 0)
     with pytest.raises(StackError, match="has no version in _ddb"):
         await_documents(lambda: [dict(JOHN)], [JOHN], lambda: None)
 
 
 def test_waiting_ends_when_a_part_of_the_pipeline_dies() -> None:
-    """A dead writer is the reason that is told, at once."""
+    """A dead writer is reported as the reason, at once."""
 
     def check() -> None:
         raise StackError("The writer has stopped by itself.")

@@ -55,7 +55,7 @@ def deployment(stack: Stack, package: Path) -> Deployment:
 
 
 def test_a_pipeline_that_stands_is_found(stack: Stack, deployment: Deployment) -> None:
-    """So that `docker compose up` can be said again."""
+    """So that `docker compose up` can be run again."""
     assert find(stack, deployment.name) == replace(deployment, streams=(), example_table="")
     assert find(stack, "nobody-made-it") is None
 
@@ -80,14 +80,14 @@ def test_both_queues_take_every_item_and_keep_it_long(stack: Stack, deployment: 
 
 
 def test_the_size_limit_does_not_hang_on_a_default() -> None:
-    """The emulator's default is 1 MiB, CloudFormation's on AWS is not: the template itself has to say it."""
+    """The emulator's default is 1 MiB, CloudFormation's on AWS is not: the template must set it."""
     resources = load(paths.TEMPLATE.read_text())["Resources"].values()
     queues = [each for each in resources if isinstance(each, dict) and each["Type"] == "AWS::SQS::Queue"]
     assert [queue["Properties"]["MaximumMessageSize"] for queue in queues] == [int(MIB), int(MIB)]
 
 
 def test_the_queues_know_each_other(stack: Stack, deployment: Deployment) -> None:
-    """The queue moves what nobody could process to its dead-letter queue, which takes it from there only."""
+    """SQS moves what no writer could process to the dead-letter queue, which accepts no other queue."""
     queue = queue_attributes(stack, deployment.queue_url)
     dead_letters = queue_attributes(stack, deployment.dead_letter_queue_url)
     redrive = json.loads(queue["RedrivePolicy"])
@@ -100,7 +100,7 @@ def test_the_queues_know_each_other(stack: Stack, deployment: Deployment) -> Non
 
 
 def test_the_function_has_its_settings(stack: Stack, deployment: Deployment) -> None:
-    """The producer runs on its environment alone."""
+    """The producer reads all its settings from its environment."""
     configuration = stack.client("lambda").get_function_configuration(FunctionName=deployment.function_name)
     assert configuration["Environment"]["Variables"] == {
         "QUEUE_URL": deployment.queue_url,
@@ -112,7 +112,7 @@ def test_the_function_has_its_settings(stack: Stack, deployment: Deployment) -> 
 
 
 def test_the_stream_is_mapped_to_the_function(stack: Stack, deployment: Deployment) -> None:
-    """From the oldest record on, with partial failures reported."""
+    """It starts at the oldest record, and reports partial failures."""
     (stream,) = deployment.streams
     mapping = stack.client("lambda").get_event_source_mapping(UUID=mapping_of(stack, deployment, stream))
     assert mapping["EventSourceArn"] == stream
@@ -153,7 +153,7 @@ def test_another_deployment_shares_nothing_with_the_first(
 
 
 def test_a_deployment_without_a_table_is_refused(stack: Stack, package: Path) -> None:
-    """Neither an example table nor a stream: the parameter's own pattern is the reason."""
+    """Neither an example table nor a stream: the parameter's pattern refuses that."""
     with pytest.raises(StackError, match="TableStreamArns"):
         deploy(stack, "third", package=package)
 
@@ -161,7 +161,7 @@ def test_a_deployment_without_a_table_is_refused(stack: Stack, package: Path) ->
 def test_the_reasons_of_a_failed_deployment_are_told(
     stack: Stack, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not just that it failed: which resource, and why."""
+    """The error says which resource failed, and why."""
     template = tmp_path / "template.yaml"
     template.write_text(IMPOSSIBLE)
     monkeypatch.setattr("local.paths.TEMPLATE", template)

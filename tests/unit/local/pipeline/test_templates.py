@@ -40,7 +40,7 @@ def test_loops_are_written_out() -> None:
 
 
 def test_what_is_taken_out_is_named() -> None:
-    """And what referred to it goes on without."""
+    """What referred to it no longer does."""
     template, gone = without_types(
         without_loops(load(TEMPLATE), {"Names": []}), "AWS::ApplicationAutoScaling::"
     )

@@ -41,7 +41,7 @@ def python(program: str, folder: Path) -> Child:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process that need not be a child of ours runs. One that nobody has reaped yet does not."""
+    """Whether a process, perhaps not our child, is running. A zombie is not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -62,14 +62,14 @@ def test_stop_lets_a_process_end_in_order(tmp_path: Path) -> None:
 
 
 def test_stop_insists(tmp_path: Path) -> None:
-    """A process that ignores SIGTERM is killed after its grace."""
+    """A process that ignores SIGTERM is killed after the grace period."""
     child = python(IGNORES_SIGTERM, tmp_path)
     child.wait_until(lambda: "ignoring" in child.log.read_text(), timeout_s=10, what="the handler")
     assert child.stop(grace_s=0.1) == -signal.SIGKILL
 
 
 def test_waiting_ends_with_the_process_and_tells_why(tmp_path: Path) -> None:
-    """Nobody waits a minute for a server that died at once; the end of its log is the reason."""
+    """A server that died at once is not waited for; the end of its log is the reason."""
     child = python("raise SystemExit('the port is on fire')", tmp_path)
     with pytest.raises(StackError, match=r"The program has stopped by itself \(exit status 1\)") as caught:
         child.wait_until(lambda: False, timeout_s=60, what="a miracle")
@@ -77,7 +77,7 @@ def test_waiting_ends_with_the_process_and_tells_why(tmp_path: Path) -> None:
 
 
 def test_a_program_that_does_not_exist_is_reported(tmp_path: Path) -> None:
-    """Directly or through the leash: the name of what is missing is in the error."""
+    """Directly or through the leash: the error names the missing program."""
     child_log = tmp_path / "log"
     with pytest.raises(StackError, match="Nothing") as caught:
         Child(
@@ -87,7 +87,7 @@ def test_a_program_that_does_not_exist_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_child_sees_the_given_environment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxies and AWS profiles of the person at the terminal reach no part of the stack."""
+    """The user's proxies and AWS profiles reach no part of the stack."""
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid")
     monkeypatch.setenv("AWS_PROFILE", "production")
     child = python("import os; print(sorted(os.environ))", tmp_path)

@@ -16,7 +16,7 @@ from local.processes.interrupts import (
 
 @pytest.fixture(autouse=True)
 def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Listen as `make run` does, and give pytest its own signals back."""
+    """Listen as `make run` does, then restore pytest's signal handlers."""
     monkeypatch.setattr("local.processes.interrupts._requests", interrupts._Requests())  # noqa: SLF001 - a fresh start
     before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
     listen_to_signals()
@@ -34,7 +34,7 @@ def test_a_signal_becomes_an_exception(number: int) -> None:
 
 
 def test_a_shield_holds_it_back_to_its_end() -> None:
-    """What is started in a shield is also noted; only then the exception comes."""
+    """What is started in a shield is also registered; only then the exception comes."""
     done = []
 
     def start_and_note() -> None:
@@ -61,7 +61,7 @@ def test_an_exception_leaves_a_shield_as_it_is() -> None:
 
 
 def test_a_swallowed_interruption_is_remembered() -> None:
-    """Ctrl-C cannot be lost: the next look raises it again."""
+    """Ctrl-C cannot be lost: the next check raises it again."""
     raise_if_requested()
     with pytest.raises(Interrupted):
         os.kill(os.getpid(), signal.SIGINT)
@@ -70,7 +70,7 @@ def test_a_swallowed_interruption_is_remembered() -> None:
 
 
 def test_the_way_out_is_not_interrupted() -> None:
-    """A second Ctrl-C changes nothing while everything is being stopped."""
+    """A second Ctrl-C changes nothing during the shutdown."""
     ignore_signals()
     for number in interrupts.SIGNALS:
         os.kill(os.getpid(), number)

@@ -12,25 +12,25 @@ from local.processes.ports import HOST, free_port
 
 @pytest.fixture
 def well_known() -> int:
-    """A port that is free at the moment."""
+    """A port that is free now."""
     with free_port(0) as lease:
         return lease.number
 
 
 def test_the_preferred_port_is_taken_when_it_is_free(well_known: int) -> None:
-    """People find a server where its manual says it is."""
+    """A server is where its manual says."""
     with free_port(well_known) as lease:
         assert lease.number == well_known
 
 
 def test_a_port_that_someone_listens_on_is_replaced(well_known: int) -> None:
-    """A stranger's server is left alone."""
+    """Another program's server is left alone."""
     with socket.create_server((HOST, well_known)), free_port(well_known) as lease:
         assert lease.number != well_known
 
 
 def test_a_leased_port_is_not_given_twice(well_known: int) -> None:
-    """Two runs that start together get different ports, though neither listens yet."""
+    """Two runs that start together get different ports, although neither listens yet."""
     with free_port(well_known), free_port(well_known) as second:
         assert second.number != well_known
 

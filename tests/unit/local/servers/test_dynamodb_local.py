@@ -1,4 +1,4 @@
-"""What DynamoDB Local needs is found, or named with the command that installs it."""
+"""What DynamoDB Local needs is found, or the error has the command that installs it."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ def no_java_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fake_java(home: Path, version: str) -> Path:
-    """A program that shows its settings as Java does, on standard error."""
+    """A program that prints its settings as Java does, on standard error."""
     program = home / "bin" / "java"
     program.parent.mkdir(parents=True)
     program.write_text(
@@ -33,7 +33,7 @@ def fake_java(home: Path, version: str) -> Path:
 
 @pytest.mark.parametrize("version", ["17", "21"])
 def test_java_on_the_path_is_found(tmp_path: Path, version: str) -> None:
-    """By its own word about where it lives: what is on PATH is often a link."""
+    """By the home that it reports: what is on PATH is often a link."""
     program = fake_java(tmp_path / "home", version)
     links = tmp_path / "links"
     links.mkdir()
@@ -51,7 +51,7 @@ def test_java_home_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("version", ["1.8", "11"])
 def test_an_old_java_is_refused(tmp_path: Path, version: str) -> None:
-    """Before a stack trace of Java's does it."""
+    """The error comes before a stack trace of Java."""
     program = fake_java(tmp_path, version)
     with pytest.raises(StackError, match=rf"needs Java 17; .* is Java {version}.*apt-get install openjdk-17"):
         find_java(str(program.parent))
@@ -67,7 +67,7 @@ def test_no_java_is_told_with_what_to_install(tmp_path: Path, monkeypatch: pytes
 
 
 def test_no_npm_is_told_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is needed once, and not when the program is there already."""
+    """It is needed once, and not if the program exists already."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match=r"there is no npm\. .*apt-get install npm"):
         install(tmp_path / "program")
@@ -76,7 +76,7 @@ def test_no_npm_is_told_with_what_to_install(tmp_path: Path, monkeypatch: pytest
 
 
 def test_no_environment_is_told_with_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person who calls pytest without make learns what make would have done."""
+    """Who runs pytest without make learns what make would have done."""
     monkeypatch.setattr(paths, "STACK_PYTHON", tmp_path / "python")
     with pytest.raises(StackError, match="make test"):
         prepare()
@@ -86,7 +86,7 @@ def test_no_environment_is_told_with_what_makes_it(tmp_path: Path, monkeypatch: 
 
 
 def test_what_npm_cannot_fetch_is_told_in_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing half-made is left that would be taken for the program later."""
+    """And nothing incomplete is left that would later be used as the program."""
     npm = tmp_path / "npm"
     npm.write_text("#!/bin/sh\necho 'no such host' >&2\nexit 1\n")
     npm.chmod(0o755)
@@ -114,7 +114,7 @@ def test_the_package_that_was_chosen_is_unpacked(archive: Path) -> None:
 
 
 def test_another_package_is_refused(archive: Path) -> None:
-    """Whatever a registry or a cache hands out under that name and version."""
+    """Whatever a registry or a cache delivers under that name and version."""
     with pytest.raises(StackError, match="is not what it was"):
         unpack(archive, dynamodb_local.SHA512)
     assert not (archive.parent / "package").exists()

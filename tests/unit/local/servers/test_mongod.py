@@ -23,7 +23,7 @@ def mongod(tmp_path: Path) -> Iterator[Mongod]:
 
 
 def test_a_mongod_on_path_comes_first(tmp_path: Path) -> None:
-    """Whoever has installed MongoDB gets that one."""
+    """An installed MongoDB is used."""
     installed = script(tmp_path / "mongod", "exit 0")
     packaged = script(tmp_path / "packaged", "exit 0")
     assert find_mongod(search_path=str(tmp_path), wheel=packaged) == installed
@@ -31,13 +31,13 @@ def test_a_mongod_on_path_comes_first(tmp_path: Path) -> None:
 
 
 def test_no_mongod_at_all_says_what_to_do(tmp_path: Path) -> None:
-    """The sentence names both ways out."""
+    """The error names both solutions."""
     with pytest.raises(StackError, match=r"Install MongoDB.*or set MONGODB_URI"):
         find_mongod(search_path="", wheel=tmp_path / "nothing")
 
 
 def test_a_missing_library_says_what_to_install(tmp_path: Path) -> None:
-    """The loader's complaint comes with the names of the packages."""
+    """The loader's error is completed by the names of the packages."""
     complaint = "mongod: error while loading shared libraries: libcurl.so.4: cannot open shared object file"
     broken = script(tmp_path / "mongod", f'echo "{complaint}" >&2; exit 127')
     with pytest.raises(StackError, match=r"libcurl\.so\.4(.|\n)*apt-get install libcurl4 libssl3"):
@@ -45,7 +45,7 @@ def test_a_missing_library_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_a_killed_mongod_starts_again_with_its_data(mongod: Mongod) -> None:
-    """Tests of outages can trust it: what was acknowledged before the kill is there after the restart."""
+    """Tests of outages rely on it: what was acknowledged before the kill exists after the restart."""
     with pymongo.MongoClient[dict[str, Any]](mongod.uri, serverSelectionTimeoutMS=20_000) as client:
         client.test.items.with_options(write_concern=pymongo.WriteConcern("majority")).insert_one({"_id": 1})
         mongod.kill()
@@ -73,5 +73,5 @@ def test_a_mongodb_that_is_not_there_is_reported_without_its_password() -> None:
     ],
 )
 def test_a_uri_is_shown_without_its_password(uri: str, shown: str) -> None:
-    """No secret reaches the screen, and a URI without one can be copied."""
+    """No secret is printed, and a URI without one can be copied."""
     assert without_password(uri) == shown
