@@ -1,4 +1,4 @@
-"""`python -m bench [NAME ...] [--rounds N] [--json FILE]`: runs benchmarks, shows and keeps the results."""
+"""`python -m bench [NAME ...] [--rounds N] [--json FILE]`: runs benchmarks, prints and saves the results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "scale": scale.run,
     "backfill": backfill.run,
 }
-"""Name → function that takes the number of rounds."""
+"""Name → a function of the number of rounds."""
 
 _RESULTS = Path(__file__).parent / "results"
 _ROUNDS: Mapping[str, int] = {
@@ -42,7 +42,7 @@ _ROUNDS: Mapping[str, int] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs what is asked for; returns the exit status."""
+    """Runs the named benchmarks; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="What things cost on this machine.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--rounds", type=int, help="turns of each variant; default: each benchmark's own")

@@ -1,7 +1,7 @@
-"""`backfill`: writing copied items, beside `insert_many` of the same documents over as many connections.
+"""`backfill`: writing copied items, compared with `insert_many` of the same documents and connections.
 
-Elapsed time on a `mongod` of its own: server and client share the machine, as the variants do in each round.
-Reading the table is left out.
+Elapsed time, on a new `mongod`. Server and client share the machine, and so do the variants in each round.
+Reading the table is not measured.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pymongo.write_concern import WriteConcern
 from bench.items import KINDS
 from bench.measure import Series
 from bench.report import Result, Table
-from local.mongod import Mongod
+from local.servers.mongod import Mongod
 from ops.migration.backfill.copier import batch_of
 from ops.migration.images import copied, write_of
 from ops.migration.store import Store
@@ -76,7 +76,7 @@ async def _measure(uri: str, rounds: int) -> Result:
                 writes = _writes(rules.name, items)
                 documents = [bson.decode(write.document or b"") for write in writes]
                 gc.collect()
-                gc.freeze()  # the collector shall not walk what was prepared
+                gc.freeze()  # the collector must not traverse what was prepared
                 started = time.perf_counter()
                 if variant == _INSERT:
                     target = client[_DATABASE].get_collection(

@@ -1,7 +1,7 @@
 """`cost`: what a million changes cost in requests, invocations and dollars. Counted, not timed.
 
-Nothing is measured here, so it is the same on every machine: synthetic events go through the producer's own
-packing, and what comes out is counted. What is modelled, and how, stands in `ABOUT`.
+Nothing is measured, so the result is the same on every machine: synthetic events go through the producer's
+own packing, and the output is counted. `ABOUT` describes the model.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ CHUNK = 64 * 1024
 CALL_LIMIT = 1024 * 1024
 DEFAULT_LANES = 64
 LOOPS = 8  # twice the default POOL_SIZE
-MEMORY = 0.5  # GB, as deploy/pipeline.yaml has it
+MEMORY = 0.5  # GB, as in deploy/pipeline.yaml
 SECONDS_PER_INVOCATION, SECONDS_PER_RECORD = 0.020, 60e-6
 LOOKS_PER_SECOND = 4
 WRITES_PER_SHARD = 1_000
 SECONDS_PER_MONTH = 30 * 24 * 3600
 
-_EVENTS = 3  # whose lanes fall differently; what is counted is their mean
+_EVENTS = 3  # with different lanes; the result is their mean
 _SIZES = (250, 1_000, 10_000)
 
 
@@ -98,8 +98,8 @@ class Requests:
     """What some changes cost in billed requests of SQS.
 
     Attributes:
-        messages: in which they travel.
-        at_worst: all requests, if each message is received alone.
+        messages: the messages that carry the changes.
+        at_worst: all requests if each message is received alone.
     """
 
     messages: float
@@ -114,18 +114,18 @@ class Requests:
         return self.send + self.receive + self.delete
 
     def per_million(self, changes: float) -> Requests:
-        """The same for a million changes, if these were so many."""
+        """The requests of a million changes, if these are those of `changes`."""
         factor = MILLION / changes
         return Requests(*(value * factor for value in asdict(self).values()))
 
 
 def billed(sizes: Sequence[int]) -> int:
-    """The requests that a call with messages of these sizes is billed as."""
+    """How many requests are billed for a call with messages of these sizes."""
     return max(1, math.ceil(sum(sizes) / CHUNK))
 
 
 def count(changes: Sequence[Parsed], lanes: int) -> Requests:
-    """The requests of one event, by the producer's own packing."""
+    """The requests of one event, after the producer's own packing."""
     messages, unsendable = pack(changes, lanes, CALL_LIMIT)
     if unsendable:
         raise ValueError(f"the benchmark's own changes cannot be sent: {unsendable[0].reason}")
@@ -144,7 +144,7 @@ def count(changes: Sequence[Parsed], lanes: int) -> Requests:
 
 @cache
 def per_million(records: int, size: int, lanes: int) -> Requests:
-    """The mean of some events, for a million changes."""
+    """The mean of several events, per million changes."""
     found = [count(changes, lanes) for changes in _events(records, size)]
     values = zip(*(asdict(each).values() for each in found), strict=True)
     return Requests(*map(sum, values)).per_million(records * len(found))
@@ -157,29 +157,29 @@ def _events(records: int, size: int) -> Iterator[Sequence[Parsed]]:
 
 @cache
 def most_records(size: int) -> int:
-    """How many records of items of this size an event holds at most."""
+    """How many records of items of this size fit into an event."""
     (record,) = event(1, size, first=MILLION)["Records"]
     return EVENT_LIMIT // len(json.dumps(record, separators=(",", ":")))
 
 
 def shards(rate: float, size: int) -> int:
-    """The shards that a table with so many writes a second has at least."""
+    """The minimum of shards for a table with so many writes per second."""
     return max(1, math.ceil(rate * math.ceil(size / 1024) / WRITES_PER_SHARD))
 
 
 def records_per_event(rate: float, size: int, batch_size: int, window: float) -> int:
-    """The records that an invocation gets at this rate, as a whole number."""
+    """How many records an invocation gets at this rate, rounded."""
     waiting = rate / shards(rate, size) * max(window, 1 / LOOKS_PER_SECOND)
     return max(1, min(batch_size, most_records(size), round(waiting)))
 
 
 def empty_receives(rate: float) -> float:
-    """The long polls of one writer that find nothing, at most, in the time of a million changes."""
+    """The most empty receives of one writer in the time of a million changes."""
     return LOOPS / WAIT_SECONDS * MILLION / rate
 
 
 def gigabyte_seconds(records: int) -> float:
-    """What Lambda bills for a million changes, beside the invocations."""
+    """The GB-seconds that Lambda bills for a million changes."""
     return MILLION / records * (SECONDS_PER_INVOCATION + records * SECONDS_PER_RECORD) * MEMORY
 
 

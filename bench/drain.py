@@ -1,4 +1,4 @@
-"""`drain`: how fast a backlog reaches MongoDB, beside the most that the driver does and the known way."""
+"""`drain`: how fast a backlog reaches MongoDB, compared with the driver's maximum and the article's way."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ round by round.\
 
 CHANGES = 100_000
 LARGE_EVENT = 5_000
-"""Records; about what fits the 6 MB that Lambda hands over at most."""
+"""Records; about what fits into the 6 MB of the largest event."""
 
 _OF_THE_ARTICLE = 2_000
 _WAYS = ("ceiling", "writer, queue in memory", "writer, emulator")
 
 
 def run(rounds: int) -> Result:
-    """Measures on servers of its own."""
+    """Measures on new servers."""
     with Stack("embedded") as stack:
         return run_on(stack, rounds, CHANGES)
 

@@ -1,7 +1,7 @@
 """One way of writing a load to MongoDB, in a process of its own: `python -m bench.drain_child WAY JSON`.
 
-Prints what it found as JSON. The clocks run from the first batch to the last acknowledgement; what came
-before (imports, connecting, reading the load) is not in the figures.
+Prints the result as JSON. The clocks run from the first batch to the last acknowledgement; imports,
+connecting and reading the load come before, and are not measured.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ _GRACE = 10.0
 
 
 class Task(NamedTuple):
-    """What a child is asked for.
+    """The options of a child.
 
     Attributes:
         uri: of MongoDB.
         database: an empty one, or one with the documents that are to change.
-        load: file of messages; for the emulator only told by their number.
+        load: file of messages; with the emulator, the messages are in its queue.
         messages: how many messages there are.
         changes: how many changes there are.
         connections: of the pool, or threads.
-        queue_url: of the emulator's queue; the SDK's variables lead there.
+        queue_url: of the emulator's queue; the SDK's variables name its endpoint.
         dead_letter_queue_url: likewise.
     """
 
@@ -84,7 +84,7 @@ class Task(NamedTuple):
 
 @dataclass
 class _Watched:
-    """An inbox that tells when it began and when all is acknowledged."""
+    """An inbox that records when it began, and when everything is acknowledged."""
 
     inbox: Inbox
     messages: int
@@ -129,7 +129,7 @@ class _Watched:
 
 
 class _Stopwatch:
-    """Adds up the CPU time of what it is wound around."""
+    """Adds up the CPU time of the functions that it wraps."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -172,7 +172,7 @@ def writer_on_sqs(task: Task) -> Mapping[str, float]:
 
 
 def emulator_alone(task: Task) -> Mapping[str, float]:
-    """The emulator's queue received and deleted by as many loops as the writer has, and nothing done."""
+    """As many loops as the writer's receive and delete the emulator's messages, and do nothing else."""
 
     async def run() -> Mapping[str, float]:
         loops = LOOPS_PER_CONNECTION * task.connections
@@ -205,12 +205,12 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
         await sink.open()
         loops = LOOPS_PER_CONNECTION * task.connections
         facts = Facts("", task.connections, loops)
-        told = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"), History(clock))
+        observers = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"), History(clock))
         watch = _Stopwatch()
         for method in ("batch", "in_hand", "called", "backlog", "oldest_received", "trouble"):
-            setattr(told, method, watch.timed(getattr(told, method)))
+            setattr(observers, method, watch.timed(getattr(observers, method)))
         resources.enter_context(patch("writer.processor.account", watch.timed(account)))
-        service = Service(Context(clock, health, told, stop), inbox, sink, Rules())
+        service = Service(Context(clock, health, observers, stop), inbox, sink, Rules())
         async with asyncio.TaskGroup() as group:
             group.create_task(service.run(loops, _GRACE))
             await inbox.done.wait()
@@ -221,7 +221,7 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
 
 
 def ceiling(task: Task) -> Mapping[str, float]:
-    """The same guarded operations, ready made, in full bulk writes of the driver's, a thread a connection."""
+    """The same guarded operations, prepared, in the driver's full bulk writes, one thread per connection."""
     messages = [Message("", "", body, group, 1, 0) for group, body in read(Path(task.load))]
     rules = Rules()
     operations: list[Any] = []
@@ -242,9 +242,9 @@ def ceiling(task: Task) -> Mapping[str, float]:
 
 
 def article(task: Task) -> Mapping[str, float]:
-    """The known way: a client per invocation, an `update_one` with upsert per record, one after the other.
+    """The article's way: a client per invocation, an `update_one` with upsert per record, in sequence.
 
-    `connections` invocations run at a time. Importing the driver, which a cold start pays for, is not in it.
+    `connections` invocations run at a time. Importing the driver, a part of a cold start, is not measured.
     """
     items = [
         change.image

@@ -56,7 +56,7 @@ _SMALL = next(kind for kind in KINDS if kind.name == "small")
 
 
 class Watcher:
-    """Notes when documents become visible, by a change stream."""
+    """Records when documents become visible, by a change stream."""
 
     def __init__(self, uri: str, database: str, collection: str) -> None:
         self._client = pymongo.MongoClient[dict[str, Any]](uri)
@@ -77,10 +77,10 @@ class Watcher:
                     self._arrived.notify_all()
 
     def wait(self, keys: Sequence[int]) -> Sequence[float]:
-        """When each of the documents was seen.
+        """When each of the documents became visible; waits for them.
 
         Raises:
-            TimeoutError: one of them did not come.
+            TimeoutError: a document did not arrive.
         """
         with self._arrived:
             if not self._arrived.wait_for(lambda: all(key in self._seen for key in keys), _ARRIVAL):
@@ -88,7 +88,7 @@ class Watcher:
             return [self._seen[key] for key in keys]
 
     def close(self) -> None:
-        """Ends it."""
+        """Stops watching."""
         self._ends.set()
         self._thread.join()
         self._stream.close()
@@ -103,7 +103,7 @@ class _BatchLog:
         self._start = log.stat().st_size
 
     def milliseconds(self, changes: int) -> Sequence[float]:
-        """How long each batch took, once so many changes are acknowledged."""
+        """How long each batch took, after so many changes were acknowledged."""
         deadline = time.monotonic() + _ARRIVAL
         while time.monotonic() < deadline:
             entries = batches_in(self._log, self._start)
@@ -114,7 +114,7 @@ class _BatchLog:
 
 
 class Puts:
-    """Puts items with keys of their own."""
+    """Puts items with distinct keys."""
 
     def __init__(self, pipeline: Pipeline, source: random.Random) -> None:
         self._dynamodb = pipeline.stack.client("dynamodb")
@@ -124,7 +124,7 @@ class Puts:
         self._lock = threading.Lock()
 
     def keys(self, number: int) -> Sequence[int]:
-        """Keys that nobody has."""
+        """Keys that no item has yet."""
         with self._lock:
             first = self._next
             self._next += number
@@ -146,10 +146,10 @@ class Puts:
 
 
 def run(rounds: int) -> Result:
-    """Measures low load, capacity, half of it, and the writer's part of it, in each round."""
+    """In each round, measures low load, the capacity, half of it, and the writer's part."""
     found: dict[str, list[float]] = {}
 
-    def note(name: str, latencies: Sequence[float]) -> None:
+    def record(name: str, latencies: Sequence[float]) -> None:
         percentiles = quantiles(latencies, n=100, method="inclusive")
         found.setdefault(f"{name}: p50", []).append(percentiles[49])
         found.setdefault(f"{name}: p99", []).append(percentiles[98])
@@ -158,17 +158,17 @@ def run(rounds: int) -> Result:
         puts = Puts(pipeline, random.Random(1))
         watcher = Watcher(pipeline.stack.mongodb_uri, pipeline.database, pipeline.table)
         try:
-            _latencies(puts.one, puts.keys(20), _PAUSE, watcher)  # everything is warm now
+            _latencies(puts.one, puts.keys(20), _PAUSE, watcher)  # warms everything up
             for _ in range(rounds):
-                note("low load", _latencies(puts.one, puts.keys(_LOW_PUTS), _PAUSE, watcher))
+                record("low load", _latencies(puts.one, puts.keys(_LOW_PUTS), _PAUSE, watcher))
                 rate = _sustained(puts, watcher)
                 found.setdefault("sustained", []).append(rate)
                 number = round(rate / 2 * _HALF_SECONDS)
-                note("half of the capacity", _latencies(puts.one, puts.keys(number), 2 / rate, watcher))
+                record("half of the capacity", _latencies(puts.one, puts.keys(number), 2 / rate, watcher))
                 send = _sender(pipeline)
                 batches = _BatchLog(pipeline.writer.log)
-                note("queue and writer", _latencies(send, puts.keys(_LOW_PUTS), _PAUSE, watcher))
-                note("the writer alone", batches.milliseconds(_LOW_PUTS))
+                record("queue and writer", _latencies(send, puts.keys(_LOW_PUTS), _PAUSE, watcher))
+                record("the writer alone", batches.milliseconds(_LOW_PUTS))
         finally:
             watcher.close()
     series = {name: Series(measured) for name, measured in found.items()}
@@ -193,7 +193,7 @@ def _pipeline() -> Iterator[Pipeline]:
 def _latencies(
     put: Callable[[int], None], keys: Sequence[int], pause: float, watcher: Watcher
 ) -> Sequence[float]:
-    """Milliseconds from each call to its document; one call every `pause` seconds, as far as calls allow."""
+    """Milliseconds from each call to its document; one call every `pause` seconds, if calls are that fast."""
     calls, begun = [], time.perf_counter()
 
     def call(key: int) -> float:

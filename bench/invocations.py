@@ -1,10 +1,11 @@
-"""Invokes the unpacked producer as Lambda would, and writes down what it took. Standard library only.
+"""Invokes the unpacked producer as Lambda does, and measures that. Standard library only.
 
     python -I -S -B invocations.py PACKAGE_FOLDER RECORDS_A_TURN EVENT_FILE ...
 
-A clean interpreter that has the package and nothing else, and writes no bytecode: /var/task cannot be written
-to. The first event is that of the first invocation. Then each event has its turn: as many invocations as come
-to RECORDS_A_TURN records (0: none), each with an event read anew from its JSON, as Lambda's runtime does.
+A clean interpreter with the package and nothing else, which writes no bytecode: /var/task is read-only. The
+first event is for the first invocation. Then each event has a turn: so many invocations that they have
+RECORDS_A_TURN records (0: none), each with an event that is parsed from its JSON again, as Lambda's runtime
+does.
 
 The result is one JSON object: `cold`, seconds of (elapsed, CPU) time for each phase of the first invocation;
 `warm`, for each event seconds of CPU time per record for each step.
@@ -27,7 +28,7 @@ MESSAGE_LIMIT = 1024 * 1024
 
 
 class Context:
-    """Lambda's context object: time enough."""
+    """Lambda's context object, with enough time."""
 
     def get_remaining_time_in_millis(self) -> int:
         """See `producer_lambda.handler.Context`."""
@@ -35,7 +36,7 @@ class Context:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Invokes, and writes the result to standard output."""
+    """Invokes the function, and writes the result to standard output."""
     folder, records_a_turn, *event_files = arguments
     texts = [Path(file).read_text(encoding="utf-8") for file in event_files]
     report, sys.stdout = sys.stdout, Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as we live

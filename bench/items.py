@@ -1,4 +1,4 @@
-"""Kinds of items as Lambda hands them over, their stream records and messages. Always the same ones."""
+"""Kinds of items as in Lambda events, their stream records and messages. They are the same in every run."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Kind:
     """One kind of item.
 
     Attributes:
-        make: makes one, given a source of randomness and a number of its own.
-        records: how many records an event of them has; 1000 is the default of the event source mapping.
+        make: makes an item from a random generator and a unique number.
+        records: how many records an event has; 1000 is the default of the event source mapping.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Kind:
     records: int
 
     def items(self) -> Sequence[Item]:
-        """The items of one event, with keys of their own."""
+        """The items of one event, with distinct keys."""
         source = random.Random(self.name)
         return [{"id": {"N": str(index)}} | self.make(source, index) for index in range(self.records)]
 
 
 def event_of(items: Sequence[Item]) -> dict[str, Any]:
-    """The event of a modification of each item, with its old image, as `NEW_AND_OLD_IMAGES` has it."""
+    """An event that modifies each item, with old images, as for `NEW_AND_OLD_IMAGES`."""
     return {"Records": [_record(index, item) for index, item in enumerate(items)]}
 
 
 def messages_of(items: Sequence[Item]) -> Sequence[Message]:
-    """The messages that the producer makes of the items."""
+    """The producer's messages for the items."""
     parsed = list(Records(event_of(items)))
     packed, _ = pack(parsed, LANES, MESSAGE_LIMIT)
     return [
@@ -94,7 +94,7 @@ def _small(source: random.Random, index: int) -> Item:
 
 
 def _small_tagged(source: random.Random, index: int) -> Item:
-    """The small one, with a set in the place of the list."""
+    """The small item, with a set instead of the list."""
     return _small(source, index) | {"tags": {"SS": ["customer", "newsletter"]}}
 
 
@@ -110,7 +110,7 @@ def _wide(source: random.Random, _: int) -> Item:
 
 
 def _deep(source: random.Random, _: int) -> Item:
-    """A chain of maps and lists to the last level, and a bushy tree."""
+    """A chain of maps and lists down to the deepest level, and a bushy tree."""
     chain: dict[str, Any] = {"S": "the end"}
     for level in range(_DEEPEST - 1):
         chain = (
@@ -167,7 +167,7 @@ def _binaries(source: random.Random, _: int) -> Item:
 
 
 def _cents(source: random.Random) -> str:
-    """An amount of money as DynamoDB writes it: without zeros at the end."""
+    """An amount of money as DynamoDB writes it: without trailing zeros."""
     return f"{source.randint(1, 10**7) / 100:.2f}".rstrip("0").rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""Changes that wait to be replicated: made by the real producer's own parsing and packing, kept in a file."""
+"""Changes to replicate, in a file: made by the producer's own parsing and packing."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SMALL = next(kind for kind in KINDS if kind.name == "small")
 
 
 class Load(NamedTuple):
-    """What is to be replicated.
+    """Changes to replicate.
 
     Attributes:
         changes: how many.
-        keys: how many items they are of, one after the other, then over again.
-        turn: number of the load; a later one has later versions, and each document shows it.
-        records: of one event.
+        keys: how many items change, one after the other, then again from the first.
+        turn: number of the load; a later one has later versions, and each document contains it.
+        records: how many records an event has.
         lanes: as the setting `LANES`.
-        padding: bytes that are added to each item of 250 bytes.
+        padding: bytes to add to each item of 250 bytes.
     """
 
     changes: int
@@ -71,7 +71,7 @@ class Load(NamedTuple):
         return messages
 
     def write(self, path: Path) -> int:
-        """Writes the messages to a file, one a line; returns how many there are."""
+        """Writes the messages to a file, one per line; returns their number."""
         count = 0
         with path.open("w", encoding="utf-8") as file:
             for message in self.messages():

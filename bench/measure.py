@@ -1,7 +1,7 @@
-"""Measuring: CPU time of this process per unit of work, many short turns, all variants in each round.
+"""Measuring CPU time of this process per unit of work: many short turns, all variants in each round.
 
-The machine may be shared. CPU time leaves out what others run; what they do to caches and clock rates hits
-neighbours in time alike, so variants are interleaved, and ratios are made round by round.
+The machine may be shared. CPU time excludes other processes, but they affect caches and clock rates, for all
+that runs at about the same time. So variants are interleaved, and ratios are computed round by round.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Variant:
     """One thing to measure.
 
     Attributes:
-        name: unlike any other of the run.
-        call: does the work.
-        units: what one call does, such as records; results are per unit.
+        name: unique in the run.
+        call: the work.
+        units: how many units, such as records, a call processes; results are per unit.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Series:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median of the rounds."""
         return median(self.values)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Half of the rounds lie between these."""
+        """The quartiles: half of the rounds are between them."""
         if len(self.values) == 1:
             return self.values[0], self.values[0]
         low, _, high = quantiles(self.values, n=4, method="inclusive")
@@ -69,8 +69,8 @@ def measure(
     """Measures variants against each other.
 
     Args:
-        variants: what to measure.
-        rounds: in each of them every variant has one turn.
+        variants: the variants.
+        rounds: number of rounds; in each, every variant has one turn.
         turn: seconds of one turn.
         clock: seconds of CPU time.
 
@@ -81,21 +81,21 @@ def measure(
     values: dict[str, list[float]] = {variant.name: [] for variant in calls}
     order = list(calls)
     gc.collect()
-    # The collector stays on, as in production, but does not walk the input again and again.
+    # The collector stays on, as in production, but does not traverse the input repeatedly.
     gc.freeze()
     try:
         for _ in range(rounds):
             for variant in order:
                 seconds = _seconds(variant, calls[variant], clock)
                 values[variant.name].append(seconds / calls[variant] / variant.units * _MICROSECONDS)
-            order.reverse()  # so that nobody always follows the same neighbour
+            order.reverse()  # so that no variant always follows the same one
     finally:
         gc.unfreeze()
     return {name: Series(figures) for name, figures in values.items()}
 
 
 def _calls(variant: Variant, turn: float, clock: Callable[[], float]) -> int:
-    """How many calls fill a turn; finding out warms the code up."""
+    """How many calls fill a turn. The calibration warms the code up."""
     calls = 1
     while (seconds := _seconds(variant, calls, clock)) < turn / 2:
         calls *= 2

@@ -1,6 +1,6 @@
-"""A queue in memory behind `writer.ports.Inbox`, as fast as can be: to measure the writer without a queue.
+"""A queue in memory behind `writer.ports.Inbox`, as fast as possible: to measure the writer without SQS.
 
-It passes the contract suite of the real one. Locks, receipts and the order of groups are those of SQS FIFO.
+It passes the contract suite of the real inbox: locks, receipts and the order of groups are as in SQS FIFO.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class MemoryInbox:
         """Makes an empty queue.
 
         Args:
-            clock: by which locks end.
-            visibility: seconds for which received messages are locked.
+            clock: the clock for locks.
+            visibility: seconds for which `receive` and `extend` lock messages.
             long_poll: seconds that `receive` waits for messages.
         """
         self.visibility = visibility
@@ -75,7 +75,7 @@ class MemoryInbox:
         self._changed.set()
 
     async def receive(self) -> Sequence[Message]:
-        """See `writer.ports.Inbox`; as much as the real one takes at once."""
+        """See `writer.ports.Inbox`; takes as much as the real one."""
         if not (taken := self._take()):
             self._changed.clear()
             sleeper = asyncio.ensure_future(self._clock.sleep(self._long_poll))
@@ -162,7 +162,7 @@ class MemoryInbox:
         )
 
     def _free_the_lapsed(self) -> None:
-        """Messages whose lock ended go back, in their order, before what waits behind them."""
+        """Puts messages whose lock ended back to the front of their groups, in their order."""
         now = self._clock.monotonic()
         for group, held in list(self._held.items()):
             if any(one.until <= now for one in held.values()):

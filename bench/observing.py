@@ -1,4 +1,4 @@
-"""`observing`: what it costs the writer to tell about its work."""
+"""`observing`: what metrics and logs cost the writer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHANGES = 100_000
 
 
 def run(rounds: int) -> Result:
-    """Measures on a mongod of its own."""
+    """Measures on a new mongod."""
     with Stack("embedded") as stack:
         return run_on(stack, rounds, CHANGES)
 

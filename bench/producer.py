@@ -1,8 +1,8 @@
 """`producer`: what the Lambda costs. CPU time per record, all in; messages and requests; cold start; package.
 
-Everything runs from the package that would be deployed, unpacked into a folder, in interpreters that have
-nothing else (`bench.invocations`). The queue is an endpoint in a process of its own, whose CPU time is not
-counted (`bench.sqs_endpoint`).
+Everything runs from the package that would be deployed, unpacked into a folder, in interpreters with nothing
+else (`bench.invocations`). The queue is an endpoint in another process, whose CPU time is not counted
+(`bench.sqs_endpoint`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """What people read."""
+        """Its name in the report."""
         return f"{self.records} records, {'half of them of a hot key' if self.hot else 'distinct keys'}"
 
 
@@ -73,7 +73,7 @@ KINDS = tuple(Kind(records, hot) for hot in (False, True) for records in RECORDS
 
 
 def run(rounds: int) -> Result:
-    """Packs, unpacks, invokes."""
+    """Builds the package, unpacks it, and invokes it."""
     with tempfile.TemporaryDirectory(prefix="bench-producer-") as name, SqsEndpoint() as endpoint:
         folder = Path(name)
         package = folder / "producer.zip"
@@ -113,7 +113,7 @@ def _event_file(folder: Path, kind: Kind) -> Path:
 def _invocations(
     task: Path, events: Sequence[Path], environment: Mapping[str, str], turn: int = _RECORDS_A_TURN
 ) -> Mapping[str, Any]:
-    """What one process of `bench.invocations` found."""
+    """The result of one process of `bench.invocations`."""
     finished = subprocess.run(  # noqa: S603 - a program of our own
         [sys.executable, "-I", "-S", "-B", os.fspath(_CHILD), os.fspath(task), str(turn), *map(str, events)],
         env=dict(environment),
@@ -126,13 +126,13 @@ def _invocations(
 
 
 def unpacked_size(package: Path) -> int:
-    """The bytes of all files of a zip."""
+    """The total size of the files in a zip, bytes."""
     with zipfile.ZipFile(package) as archive:
         return sum(entry.file_size for entry in archive.infolist())
 
 
 def warm(found: Sequence[Mapping[str, Any]], index: int) -> Mapping[str, Any]:
-    """Microseconds per record for each step of one kind of event; sending is what remains."""
+    """Microseconds per record for each step of one kind of event; sending is the rest."""
     steps = {
         name: [each["warm"][index][name] * 1e6 for each in found]
         for name in ("all in", "parse", "parse and pack", "reading")
@@ -151,7 +151,7 @@ def warm(found: Sequence[Mapping[str, Any]], index: int) -> Mapping[str, Any]:
 
 
 def counts(records: int, sent: Sent) -> Mapping[str, Any]:
-    """What one event made, and the same per 1,000 changes."""
+    """What was sent for one event, and the same per 1,000 changes."""
     return {
         **asdict(sent),
         "messages per 1000": round(sent.messages / records * _THOUSAND, 1),
@@ -161,7 +161,7 @@ def counts(records: int, sent: Sent) -> Mapping[str, Any]:
 
 
 def cold(found: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Milliseconds of each phase, and of all."""
+    """Milliseconds of each phase, and of all phases."""
     phases = {name: [each["cold"][name] for each in found] for name in PHASES}
     phases["all"] = [
         [sum(times) for times in zip(*phase, strict=True)] for phase in zip(*phases.values(), strict=True)
@@ -182,7 +182,7 @@ def _figures(values: Sequence[float]) -> Mapping[str, float]:
 
 
 def tables(figures: Mapping[str, Any]) -> Sequence[Table]:
-    """The figures for people."""
+    """The figures as tables."""
     per_record = [
         [name, *(_shown(found[step], 1) for step in ("all in", "parse", "pack", "send", "reading"))]
         for name, found in figures["per record"].items()

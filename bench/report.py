@@ -1,4 +1,4 @@
-"""What a benchmark found, as JSON for programs and as markdown for people, with the machine it ran on."""
+"""The result of a benchmark, as JSON for programs and as Markdown for people, with the machine."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Plot:
     """One curve.
 
     Attributes:
-        name: of the file, beside that of the benchmark.
-        x: what the points are told apart by.
-        y: what is shown, with its unit.
-        points: heights, in their order.
+        name: the last part of the file's name, after that of the benchmark.
+        x: label of the x axis.
+        y: label of the y axis, with the unit.
+        points: x → y, in order.
     """
 
     name: str
@@ -47,15 +47,15 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a benchmark found.
+    """The result of a benchmark.
 
     Attributes:
         name: of the benchmark.
-        about: what was measured, and how to read it.
+        about: what was measured, and how to read the figures.
         tables: for people.
-        figures: the same and more, for programs; JSON.
-        settings: what the run was asked for.
-        plots: the same for the eye.
+        figures: the same and more, for programs, as JSON.
+        settings: the options of the run.
+        plots: the same as curves.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Result:
 
 
 def machine() -> Mapping[str, str]:
-    """Facts that figures depend on."""
+    """The facts about this machine on which figures depend."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
@@ -93,7 +93,7 @@ def values(series: Series) -> Mapping[str, float]:
 
 
 def shown(series: Series, digits: int) -> str:
-    """A series for people: its median, and in brackets its quartiles."""
+    """A series for people: its median, with the quartiles in brackets."""
     low, high = series.quartiles
     return f"{series.median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
@@ -111,7 +111,7 @@ def as_json(result: Result, facts: Mapping[str, str], at: datetime) -> str:
 
 
 def as_markdown(result: Result, facts: Mapping[str, str], at: datetime) -> str:
-    """The result as a page of markdown."""
+    """The result as a page of Markdown."""
     where = ", ".join(f"{name} {fact}" for name, fact in facts.items())
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
     parts = [f"# {result.name}", result.about, f"{at.date().isoformat()}; {where}; {settings}."]
@@ -121,7 +121,7 @@ def as_markdown(result: Result, facts: Mapping[str, str], at: datetime) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A table with columns of even width, figures to the right."""
+    """A table with aligned columns, figures on the right."""
     widths = [max(map(len, cells)) for cells in zip(table.columns, *table.rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [_line(table.columns, widths), _line(rule, widths)]
@@ -156,6 +156,6 @@ def _draw(plot: Plot, path: Path) -> None:
     axes.plot(list(plot.points), list(plot.points.values()), marker="o")
     axes.set(xlabel=plot.x, ylabel=plot.y, ylim=(0, None))
     axes.grid(axis="y", alpha=0.3)
-    # Without the date and with ids that stay, so that a figure that did not change is no change.
+    # No date and stable ids: the same points make the same file.
     with rc_context({"svg.hashsalt": plot.name}):
         figure.savefig(path, metadata={"Date": None})

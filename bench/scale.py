@@ -1,4 +1,4 @@
-"""`scale`: what one writer does under other loads, and what several do; its memory and its connections."""
+"""`scale`: one writer under other loads, and several writers; memory and connections."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.load import Load
 from bench.measure import Series
 from bench.report import Plot, Result, Table, shown, values
 from bench.world import CONNECTIONS, World, batches_in, store
-from local.deployment import Deployment
+from local.pipeline.deployment import Deployment
+from local.pipeline.writer_process import WriterProcess
 from local.stack import Stack
-from local.writer_process import WriterProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,13 +48,13 @@ _DRAIN_SECONDS = 600.0
 
 
 class Drained(NamedTuple):
-    """What was seen of one drain.
+    """What was measured during one drain.
 
     Attributes:
         rate: changes per second.
         memory: peak resident memory of the largest writer, MiB.
-        connections: to MongoDB, those of the writers.
-        writes: writes of documents, inserts and updates, stale ones included.
+        connections: the writers' connections to MongoDB.
+        writes: inserts and updates of documents, stale ones included.
     """
 
     rate: float
@@ -64,7 +64,7 @@ class Drained(NamedTuple):
 
 
 def run(rounds: int) -> Result:
-    """Measures all loads in each round; the largest backlog once."""
+    """Measures all loads in each round, the largest backlog only once."""
     found: dict[str, list[Drained]] = {}
     with tempfile.TemporaryDirectory() as name, Stack("embedded") as stack:
         bench = _Bench(stack, Path(name))
@@ -88,7 +88,7 @@ def _is_once(label: str) -> bool:
 
 
 def _loads() -> Mapping[str, tuple[Load, int]]:
-    """By their names; each with the number of writers."""
+    """Name → load and number of writers."""
     usual = Load(_CHANGES, _CHANGES)
     return {
         **{f"writers: {number}": (usual, number) for number in _WRITERS},
@@ -101,7 +101,7 @@ def _loads() -> Mapping[str, tuple[Load, int]]:
 
 
 class _Bench:
-    """Drains loads with writers as processes."""
+    """Drains loads with writers that are processes."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self._stack = stack
@@ -138,7 +138,7 @@ class _Bench:
             )
             self._world.check(database, stored)
             for writer in writers:
-                writer.kill()  # in an orderly end it would wait for its long polls
+                writer.kill()  # an orderly shutdown would wait for its long polls
         return Drained(rate, memory, connections, written)
 
     def _rate(self, stored: Stored, writers: Sequence[WriterProcess], url: str) -> float:
@@ -152,7 +152,7 @@ class _Bench:
             names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
             there = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
             if not any(int(number) for number in there.values()):
-                # A writer that came too late for a batch: what there was, was done before.
+                # A writer that was too late for a batch: others had drained everything.
                 left = stored.load.changes - done if began else 0
                 return left / (time.perf_counter() - began) if left else float("nan")
             time.sleep(0.02)
@@ -163,7 +163,7 @@ class _Bench:
 
 
 def _peak_memory(pid: int) -> float:
-    """MiB; Linux only."""
+    """Peak resident memory, MiB; Linux only."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) / 1024

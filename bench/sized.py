@@ -1,4 +1,4 @@
-"""Stream events of items of a given size, with keys of their own or with a hot one. Always the same ones."""
+"""Stream events of items of a given size, with distinct keys or a hot one. They are the same in every run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _HOT = 0
 
 
 def item_of(number: int, size: int) -> Item:
-    """An item whose new image is `size` bytes in a message: a person, and a note that fills up.
+    """An item whose new image has `size` bytes in a message: a person, with a note as padding.
 
     Raises:
-        ValueError: so small an item there is not.
+        ValueError: no item is so small.
     """
     item: Item = {
         "id": {"N": str(number)},
@@ -44,13 +44,13 @@ def item_of(number: int, size: int) -> Item:
 
 
 def event(records: int, size: int, *, hot: bool = False, first: int = 1000) -> dict[str, Any]:
-    """A stream event of modifications, as Lambda hands it over: read from JSON.
+    """A stream event of modifications as Lambda passes it: parsed from JSON.
 
     Args:
-        records: how many.
+        records: how many records.
         size: bytes of an item's new image in a message.
-        hot: every second record is of one and the same item; otherwise each is of another one.
-        first: the number of the first item; other numbers fall into other lanes.
+        hot: every second record is of the same item; otherwise all items are different.
+        first: the number of the first item; other numbers have other lanes.
     """
     made: dict[str, Any] = json.loads(json.dumps(event_of(_items(records, size, first, hot=hot))))
     return made

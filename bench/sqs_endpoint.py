@@ -1,8 +1,8 @@
-"""An SQS endpoint that takes everything and keeps nothing, in a process of its own: its CPU time is not ours.
+"""An SQS endpoint that accepts everything and keeps nothing, in its own process: its CPU time is not counted.
 
     python -m bench.sqs_endpoint    # writes its port, and serves until its standard input ends
 
-It speaks as much of the JSON protocol as the producer needs, over HTTP on 127.0.0.1, and counts.
+It implements what the producer needs of the JSON protocol, over HTTP on 127.0.0.1, and counts the requests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST_STOP = 10  # seconds
 
 @dataclass
 class Sent:
-    """What came since the last time that somebody asked.
+    """What was sent since the last `take`.
 
     Attributes:
         requests: calls of SendMessageBatch.
@@ -46,7 +46,7 @@ class Sent:
 
 
 class SqsEndpoint:
-    """The endpoint, running from construction until the end of the `with` block."""
+    """The endpoint, running from its construction to the end of the `with` block."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -70,7 +70,7 @@ class SqsEndpoint:
             self._process.communicate()
 
     def environment(self) -> Mapping[str, str]:
-        """What leads the producer here."""
+        """The variables with which the producer uses the endpoint."""
         url = f"http://{HOST}:{self.port}"
         return {
             "AWS_ENDPOINT_URL": url,

@@ -1,8 +1,8 @@
 """`types`: what types cost. CPU time per record of deserializing, of the producer and of the writer.
 
-Deserializing is measured beside boto3's `TypeDeserializer`, on the same items and in the same rounds. That
-one refuses base64 text, which is what a Lambda event has: it gets the bytes, their decoding is not counted.
-Where an item has binary values it is measured once more with the least that makes it read events.
+Deserializing is compared with boto3's `TypeDeserializer`, on the same items and in the same rounds. That
+refuses base64 text, as a Lambda event has it: it gets bytes, and their decoding is not counted. If an item
+has binary values, it is measured again with the minimal change that makes it read events.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _ours(items: Sequence[Item]) -> Callable[[], object]:
 
 
 class _OfEvents(TypeDeserializer):
-    """Reads binary values of Lambda events."""
+    """Reads the binary values of Lambda events."""
 
     def _deserialize_b(self, value: str) -> Binary:
         return Binary(base64.b64decode(value))
@@ -153,7 +153,7 @@ def _rules(mapping: Mapping[str, Any]) -> Rules:
 
 
 def check_exact(item: Item) -> None:
-    """Raises an `AssertionError` if a number of the item is another one in the JSON that travels."""
+    """Raises an `AssertionError` if a number of the item is another one in the JSON of a message."""
     wire = orjson.loads(orjson.dumps(encode_item(item)[0]))
     for name, value in item.items():
         if list(_numbers_of_wire(wire[name])) != list(_numbers_of_value(value)):
@@ -186,13 +186,13 @@ def _numbers_of_wire(wire: Any) -> Iterator[Decimal]:
         case list():
             for element in wire:
                 yield from _numbers_of_wire(element)
-        case dict():  # a set of numbers, too: its tag is the name of a list
+        case dict():  # also a set of numbers: its tag names a list
             for element in wire.values():
                 yield from _numbers_of_wire(element)
 
 
 def sdk_item(item: Item) -> Item:
-    """The item as the SDK has it: binary values are bytes."""
+    """The item in the SDK's form: binary values are bytes."""
     return {name: _sdk_value(value) for name, value in item.items()}
 
 

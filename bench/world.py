@@ -1,4 +1,4 @@
-"""What the benchmarks run on: the embedded servers, databases that are dropped, and children that measure."""
+"""What the benchmarks run on: the embedded servers, temporary databases, and child processes that measure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Stored(NamedTuple):
     Attributes:
         path: the file.
         messages: how many there are.
-        load: what it is.
+        load: its description.
     """
 
     path: Path
@@ -48,13 +48,13 @@ class Stored(NamedTuple):
 
 
 def store(load: Load, folder: Path) -> Stored:
-    """Writes a load into a file of its own."""
+    """Writes a load into a new file."""
     path = folder / f"{uuid.uuid4().hex}.jsonl"
     return Stored(path, load.write(path), load)
 
 
 class World:
-    """A running stack, and what is done on it."""
+    """A running stack, and what benchmarks do with it."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -104,7 +104,7 @@ class World:
         sqs.send_message_batch(QueueUrl=url, Entries=batch)
 
     def run(self, way: str, stored: Stored, database: str, **options: Any) -> Mapping[str, float]:
-        """Writes a load in one way, in a process of its own; returns what that found."""
+        """Writes a load in one way, in its own process; returns the result."""
         given = {"connections": CONNECTIONS, "changes": stored.load.changes, **options}
         task = Task(self._stack.mongodb_uri, database, str(stored.path), stored.messages, **given)
         environment = {**os.environ, **self._stack.environment()}
@@ -124,7 +124,7 @@ class World:
         return found
 
     def check(self, database: str, stored: Stored, *, changes: int | None = None) -> None:
-        """Raises a `ValueError` if not all documents are there, as the load has them."""
+        """Raises a `ValueError` if MongoDB does not have all documents of the load."""
         load = stored.load
         expected = load.keys if changes is None else min(changes, load.keys)
         with pymongo.MongoClient[dict[str, Any]](self._stack.mongodb_uri) as client:
@@ -134,7 +134,7 @@ class World:
 
 
 def batches_in(log: Path, start: int = 0) -> Sequence[Mapping[str, Any]]:
-    """The batches that a writer's log tells of, from a place in the file on."""
+    """The batches in a writer's log, from a position in the file."""
     if not log.exists():
         return []
     lines = log.read_bytes()[start:].splitlines()

@@ -1,8 +1,8 @@
-"""`python -m local run`: the command line of the embedded stack. Exit statuses are made here only.
+"""`python -m local run`: the command line of the embedded stack. It alone decides the exit statuses.
 
-0: the example was verified (with --once), or it was and the run was then ended by Ctrl-C or SIGTERM.
+0: the example was verified; without --once, Ctrl-C or SIGTERM then ended the run.
 1: something failed; the reason is the last thing printed.
-128 + signal: ended by Ctrl-C (130) or SIGTERM (143) before the example was verified.
+128 + signal: Ctrl-C (130) or SIGTERM (143) came before the example was verified.
 """
 
 import argparse
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from local.errors import StackError
-from local.interrupts import Interrupted, listen_to_signals
+from local.processes.interrupts import Interrupted, listen_to_signals
 
 if TYPE_CHECKING:
     from local.stack import StackKind
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, and turn every outcome into words and an exit status."""
+    """Run, and turn every outcome into a message and an exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The replicator on this machine.")
     run_parser = parser.add_subparsers(required=True, metavar="command").add_parser(
         "run", help="start the stack, deploy the pipeline, replicate the example, go on replicating"
@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(*, once: bool, keep: bool, kind: "StackKind | None") -> int:
-    # Imported now: it takes half a second, in which Ctrl-C would end in a traceback.
+    # These imports take half a second. At the top, Ctrl-C during them would print a traceback.
     from deploy.errors import PackageError  # noqa: PLC0415
-    from local.console import Screen  # noqa: PLC0415
-    from local.run import run  # noqa: PLC0415
+    from local.example.console import Screen  # noqa: PLC0415
+    from local.example.run import run  # noqa: PLC0415
 
     screen = Screen()
     try:

@@ -1,4 +1,4 @@
-"""Where things are in a checkout. Nothing here looks whether they exist."""
+"""The paths of things in a checkout. Nothing here checks whether they exist."""
 
 import sys
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""An AWS emulator and a MongoDB to work against, whoever started them.
+"""An AWS emulator and a MongoDB to work with: those that the environment names, or else new ones.
 
-Nothing here knows about the pipeline. What the environment names is used as it is (a LocalStack-compatible
-endpoint through AWS_ENDPOINT_URL or LOCALSTACK_HOST, a MongoDB through MONGODB_URI), everything else is
-started here, in a folder of its own, and gone afterwards.
+AWS_ENDPOINT_URL or LOCALSTACK_HOST names a LocalStack-compatible endpoint, MONGODB_URI a MongoDB; they are
+used as they are. What is not named is started here, in a new folder, and removed afterwards. Nothing here
+knows the pipeline.
 """
 
 import contextlib
@@ -17,13 +17,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from localstack_client.config import get_service_endpoint  # type: ignore[import-untyped]  # it ships no types
 
-from local.capabilities import LOCALSTACK, MINISTACK, Capabilities
-from local.dynamodb_local import prepare
-from local.emulator import ACCESS_KEY, REGION, Emulator, is_ministack
 from local.errors import StackError
-from local.interrupts import shield
-from local.localstack import LocalStack, check_environment
-from local.mongod import Mongod, check_reachable
+from local.processes.interrupts import shield
+from local.servers.capabilities import LOCALSTACK, MINISTACK, Capabilities
+from local.servers.dynamodb_local import prepare
+from local.servers.emulator import ACCESS_KEY, AWS_VARIABLES, REGION
+from local.servers.localstack import LocalStack, check_environment
+from local.servers.ministack import MiniStack, is_ministack
+from local.servers.mongod import Mongod, check_reachable
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -36,27 +37,30 @@ StackKind = Literal["embedded", "localstack"]
 
 
 class Stack:
-    """The two servers, running as long as its `with` block."""
+    """The two servers, for the time of its `with` block.
+
+    Attributes:
+        folder: Data and logs of everything that runs here.
+        emulator: The emulator that was started here; None if the environment names one.
+        capabilities: What the emulator cannot do.
+        mongod: The MongoDB that was started here; None if the environment names one.
+    """
 
     endpoint_url: str
     mongodb_uri: str
     mongodb_version: str
     folder: Path
-    """Data and logs of everything that runs here."""
-    emulator: Emulator | LocalStack | None
-    """None: the endpoint was there before us."""
+    emulator: MiniStack | LocalStack | None
     capabilities: Capabilities
-    """What the emulator can do."""
     mongod: Mongod | None
-    """None: the MongoDB was there before us."""
 
     def __init__(self, kind: StackKind | None = None, *, keep: bool = False) -> None:
-        """Choose what to start; nothing is started yet.
+        """Choose what to start, and start nothing yet.
 
         Args:
-            kind: "embedded": start both servers here, whatever the environment names. "localstack": where it
-                names no endpoint, start LocalStack instead of the embedded emulator.
-            keep: Leave the folder behind.
+            kind: "embedded": start both servers here, whatever the environment names. "localstack": if it
+                names no endpoint, start LocalStack instead of MiniStack.
+            keep: Do not remove the folder at the end.
         """
         self._kind = kind
         self._keep = keep
@@ -66,14 +70,14 @@ class Stack:
         self._given_uri = named.get("MONGODB_URI", "")
 
     def __enter__(self) -> Self:
-        """Start what has to be started, and wait until both serve.
+        """Start what the environment does not name, and wait until both serve.
 
         Raises:
-            StackError: One of them cannot be started or reached.
+            StackError: A server cannot be started or reached.
         """
         if self._kind == "localstack" and not self._given_endpoint:
             check_environment()
-            prepare()  # here it may be interrupted, and nothing runs yet
+            prepare()  # slow, but may be interrupted: nothing runs yet
         try:
             with shield():
                 self._start()
@@ -88,12 +92,12 @@ class Stack:
         self.folder = Path(tempfile.mkdtemp(prefix="replicator-"))
         if not self._keep:
             self._resources.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        # Both start before either is waited for.
+        # Start both before waiting for either.
         self.mongod = None if self._given_uri else self._resources.enter_context(Mongod(self.folder))
         self.emulator = None
         if not self._given_endpoint:
             is_localstack = self._kind == "localstack"
-            self.emulator = LocalStack(self.folder) if is_localstack else Emulator(self.folder)
+            self.emulator = LocalStack(self.folder) if is_localstack else MiniStack(self.folder)
             self._resources.push(self.emulator)
 
     def __exit__(self, *_: object) -> None:
@@ -112,7 +116,7 @@ class Stack:
             self.endpoint_url = self.emulator.endpoint_url
             self.capabilities = LOCALSTACK if isinstance(self.emulator, LocalStack) else MINISTACK
             return
-        # The two variables mean here what they mean to LocalStack's own client.
+        # The two variables have the meaning that they have for LocalStack's own client.
         self.endpoint_url = get_service_endpoint("sqs")
         try:
             self.client("sqs").list_queues(MaxResults=1)
@@ -124,7 +128,7 @@ class Stack:
         self.capabilities = MINISTACK if is_ministack(self.endpoint_url) else LOCALSTACK
 
     def check(self) -> None:
-        """Do nothing if all servers that were started here live.
+        """Do nothing if all servers that were started here are running.
 
         Raises:
             StackError: One has ended.
@@ -134,17 +138,8 @@ class Stack:
                 server.check()
 
     def environment(self) -> dict[str, str]:
-        """The AWS_* variables that lead a child process to the emulator, and nowhere else."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        """The AWS_* variables with which a child process uses the emulator, and nothing else."""
+        return {"AWS_ENDPOINT_URL": self.endpoint_url, "AWS_REGION": REGION, **AWS_VARIABLES}
 
     @overload
     def client(self, service: Literal["cloudformation"]) -> "CloudFormationClient": ...
@@ -157,7 +152,7 @@ class Stack:
     @overload
     def client(self, service: Literal["sqs"]) -> "SQSClient": ...
     def client(self, service: str) -> Any:
-        """A boto3 client of the emulator. Profiles, proxies and AWS_* of this process play no part."""
+        """A boto3 client of the emulator. It ignores AWS profiles, proxies and AWS_* variables."""
         session = boto3.session.Session(
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=REGION
         )

@@ -1,6 +1,6 @@
-"""Tests of a replication on real servers: for this project's own suite, and for those of its users.
+"""Tests of a replication on real servers, for this project's own suite and for its users' suites.
 
-docs/testing.md says how a project uses it. The fixtures are in `replicator_testing.plugin`.
+docs/testing.md says how to use it. The fixtures are in `replicator_testing.plugin`.
 """
 
 from replicator_testing.pipeline import Item, Pipeline

@@ -1,4 +1,4 @@
-"""A deployed pipeline with a running writer, as the end-to-end tests use it."""
+"""A deployed pipeline with a running writer, for end-to-end tests."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pymongo
 
-from local.deployment import delete, deploy
 from local.errors import StackError
-from local.process import wait_until
-from local.tables import create_table
-from local.writer_process import WriterProcess
+from local.pipeline.deployment import delete, deploy, message_count
+from local.pipeline.tables import create_table
+from local.pipeline.writer_process import WriterProcess
+from local.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from local.deployment import Deployment
+    from local.pipeline.deployment import Deployment
     from local.stack import Stack
 
 METADATA_FIELD = "_ddb"
@@ -33,19 +33,24 @@ Item = dict[str, Any]
 
 @dataclass
 class Pipeline:
-    """One deployment, its writer, and the tables that feed it. Undone at the end of its `with` block."""
+    """One deployment, its writer and its tables. All are removed at the end of its `with` block.
+
+    Attributes:
+        stack: The servers.
+        database: The MongoDB database that its writer fills; dropped at the end.
+        folder: The mapping and the writer's log.
+        tables: What `create_table` created: name → id of the event source mapping.
+    """
 
     stack: Stack
     deployment: Deployment
     database: str
-    """The MongoDB database that its writer fills; dropped at the end."""
     folder: Path
-    """Existing folder of its own: the mapping and the writer's log."""
     writer: WriterProcess
-    _tables: list[tuple[str, str]] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def start(  # noqa: PLR0913 - each names something of its own
+    def start(  # noqa: PLR0913 - all but the first two by name
         cls,
         stack: Stack,
         folder: Path,
@@ -55,18 +60,19 @@ class Pipeline:
         table: str = "",
         parameters: Mapping[str, str] | None = None,
     ) -> Self:
-        """Deploys it and starts its writer.
+        """Deploys the pipeline and starts its writer.
 
         Args:
-            stack: Where.
-            folder: Existing folder of its own.
+            stack: The servers.
+            folder: An existing, empty folder.
             package: The Lambda's package.
             mapping: Text of the `replication.yaml`.
-            table: Name of the example table; a new one if not given.
+            table: Name of the example table; by default a unique one.
             parameters: The template's parameters.
 
         Raises:
-            StackError: It cannot be deployed, or the writer does not start; a wrong mapping is in its log.
+            StackError: The deployment failed, or the writer does not start; its log names errors of the
+                mapping.
         """
         suffix = uuid.uuid4().hex[:8]
         deployment = deploy(
@@ -88,47 +94,44 @@ class Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The stack and MongoDB may live on, so nothing of ours may stay on them. In an orderly end the writer
-        # would wait for its long polls, to save what is now removed.
+        # The servers may run on, so everything is removed from them. An orderly shutdown of the writer would
+        # wait for its long polls, to save what is removed now.
         self.writer.kill()
         self.remove_tables()
         delete(self.stack, self.deployment)
         sqs = self.stack.client("sqs")
         for url in (self.deployment.queue_url, self.deployment.dead_letter_queue_url):
-            # The template retains them; LocalStack takes no notice of that.
+            # The template retains them, but LocalStack deletes them with the stack.
             with contextlib.suppress(sqs.exceptions.QueueDoesNotExist):
                 sqs.delete_queue(QueueUrl=url)
         with pymongo.MongoClient[dict[str, Any]](self.stack.mongodb_uri) as client:
             client.drop_database(self.database)
 
     def start_writer(self, mapping: str | None = None) -> None:
-        """Starts a writer in place of the one that was stopped.
+        """Starts a new writer after the last one was stopped.
 
         Args:
-            mapping: Text of its `replication.yaml`, if it is another than before.
+            mapping: Text of its `replication.yaml`; by default that of the last writer.
         """
         text = self.replication_file.read_text() if mapping is None else mapping
         self.writer = _start_writer(self.stack, self.deployment, self.database, self.folder, text)
 
     @property
     def replication_file(self) -> Path:
-        """The mapping that the writer uses."""
+        """The writer's mapping."""
         return self.folder / "replication.yaml"
 
     @property
     def table(self) -> str:
-        """The example table: key `id`, a number."""
+        """The example table; its key is the number `id`."""
         return self.deployment.example_table
 
     def create_table(self, name: str | None = None, **key: str) -> str:
-        """Makes another table whose stream feeds the same Lambda.
+        """Creates another table whose stream invokes the same Lambda; returns its name.
 
         Args:
-            name: the table's name; a new one if not given.
-            key: attribute name → type (S, N or B): the partition key, then the sort key.
-
-        Returns:
-            The table's name.
+            name: Its name; by default a unique one.
+            key: Name → type (S, N or B) of the partition key, then of the sort key.
         """
         name = name or f"table-{uuid.uuid4().hex[:12]}"
         stream = create_table(self.stack, name, **key)
@@ -139,19 +142,15 @@ class Pipeline:
             BatchSize=1000,
             FunctionResponseTypes=["ReportBatchItemFailures"],
         )
-        self._tables.append((name, mapping["UUID"]))
+        self.tables[name] = mapping["UUID"]
         return name
 
     def remove_tables(self) -> None:
-        """Undoes `create_table`. The documents stay."""
-        while self._tables:
-            name, mapping = self._tables.pop()
+        """Deletes the tables that `create_table` created. Their documents stay."""
+        while self.tables:
+            name, mapping = self.tables.popitem()
             self.stack.client("lambda").delete_event_source_mapping(UUID=mapping)
             self.stack.client("dynamodb").delete_table(TableName=name)
-
-    def has_table(self, name: str) -> bool:
-        """Whether `create_table` made it."""
-        return any(name == table for table, _ in self._tables)
 
     def put(self, table: str, *items: Item) -> None:
         """Puts items one by one."""
@@ -160,7 +159,7 @@ class Pipeline:
             dynamodb.put_item(TableName=table, Item=item)
 
     def documents(self, table: str) -> list[dict[str, Any]]:
-        """What MongoDB holds for a table, without our metadata, in the order of `_id`."""
+        """The documents of a table in MongoDB, without the metadata field, in the order of `_id`."""
         with pymongo.MongoClient[dict[str, Any]](self.stack.mongodb_uri, tz_aware=True) as client:
             documents = list(client[self.database][table].find().sort("_id"))
         for document in documents:
@@ -168,11 +167,11 @@ class Pipeline:
         return documents
 
     def wait_for_documents(self, table: str, expected: Sequence[Mapping[str, Any]]) -> None:
-        """Waits until MongoDB holds exactly these documents; fails with what it holds instead."""
+        """Waits until MongoDB has exactly these documents; fails with those that it has instead."""
         self.wait_until(lambda: self.documents(table), lambda found: found == list(expected))
 
     def wait_until(self, read: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
-        """Reads again and again until the value is wanted; returns it, or fails with the last one."""
+        """Reads a value until it is wanted, and returns it; fails with the last one after a minute."""
         last: list[Any] = []
 
         def reached() -> bool:
@@ -187,20 +186,12 @@ class Pipeline:
         return last[0]
 
     def wait_until_drained(self) -> None:
-        """Waits until the queue is empty and nothing of it is in flight."""
-        sqs = self.stack.client("sqs")
-
-        def messages() -> int:
-            attributes = sqs.get_queue_attributes(
-                QueueUrl=self.deployment.queue_url,
-                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-            )["Attributes"]
-            return sum(int(value) for value in attributes.values())
-
-        self.wait_until(messages, lambda number: number == 0)
+        """Waits until the queue has no message, visible or in flight."""
+        queue_url = self.deployment.queue_url
+        self.wait_until(lambda: message_count(self.stack, queue_url), lambda number: number == 0)
 
     def invoke(self, event: Any) -> Any:
-        """Invokes the deployed Lambda by hand; returns its answer."""
+        """Invokes the deployed Lambda with an event; returns its answer."""
         answer = self.stack.client("lambda").invoke(
             FunctionName=self.deployment.function_name, Payload=json.dumps(event).encode()
         )
@@ -209,21 +200,20 @@ class Pipeline:
         return payload
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """Takes what is in the dead-letter queue: its attributes as texts, and the body."""
+        """Receives and deletes up to ten dead letters: their attributes as texts, and the body."""
         sqs = self.stack.client("sqs")
         url = self.deployment.dead_letter_queue_url
         letters = []
         answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
         for message in answer.get("Messages", []):
-            texts = {
-                name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()
-            }
+            attributes = message.get("MessageAttributes", {})
+            texts = {name: value["StringValue"] for name, value in attributes.items()}
             letters.append({**texts, "body": message["Body"]})
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return letters
 
     def wait_for_dead_letters(self, number: int) -> list[dict[str, Any]]:
-        """Takes dead letters until there were that many; fails with those that came."""
+        """Receives dead letters until there are at least so many; fails with those that came."""
         letters: list[dict[str, Any]] = []
 
         def collect() -> list[dict[str, Any]]:
@@ -239,12 +229,14 @@ def _start_writer(
 ) -> WriterProcess:
     file = folder / "replication.yaml"
     file.write_text(mapping)
+    # The writer finds the modules of hooks where the tests find them.
+    importable = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109 - as Python means it
     writer = WriterProcess(
         stack,
         deployment,
         log=folder / "writer.log",
         replication_file=file,
-        settings={"MONGODB_DATABASE": database, "PYTHONPATH": _importable()},
+        settings={"MONGODB_DATABASE": database, "PYTHONPATH": importable},
     )
     try:
         writer.wait()
@@ -252,8 +244,3 @@ def _start_writer(
         writer.kill()
         raise
     return writer
-
-
-def _importable() -> str:
-    """Where the tests find their modules: hooks are found there, too."""
-    return os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109 - as Python means it

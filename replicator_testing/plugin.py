@@ -1,6 +1,6 @@
 """The pytest plugin: `pytest_plugins = ["replicator_testing.plugin"]` in a project's `conftest.py`.
 
-Servers are started when the first test asks for them, and stopped by process id after the last.
+Servers start when the first test asks for them, and are stopped, by their process ids, after the last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The choice of servers."""
     parser.getgroup("replicator").addoption(
         "--stack",
         choices=["embedded", "localstack"],
@@ -36,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def replicator_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """An AWS emulator and a MongoDB, shared by the session: use names of your own, and do not stop them."""
+    """An AWS emulator and a MongoDB for the whole session: use unique names, and do not stop them."""
     _check_installation()
     with contextlib.ExitStack() as resources:
         try:
@@ -47,7 +46,7 @@ def replicator_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 
 
 def _check_installation() -> None:
-    """Servers and package come from the checkout's environments, which are made for one version of Python."""
+    """The servers and the package need the checkout's environments, which are for one version of Python."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     if not (paths.ENVIRONMENT / "lib" / version).is_dir():
         pytest.fail(
@@ -59,7 +58,7 @@ def _check_installation() -> None:
 
 @pytest.fixture(scope="session")
 def replicator_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Lambda's package, with the locked versions of what it needs."""
+    """The Lambda's package, with the locked versions of its dependencies."""
     path = tmp_path_factory.mktemp("package") / "producer.zip"
     try:
         build(path)

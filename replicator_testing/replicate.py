@@ -1,4 +1,4 @@
-"""`replicate(items) -> documents`: put items into a table, and return what arrives in MongoDB."""
+"""`replicate(items) -> documents`: puts items into a table, and returns what arrives in MongoDB."""
 
 from __future__ import annotations
 
@@ -38,26 +38,19 @@ class ParkedError(AssertionError):
 
 
 class Pipelines:
-    """The pipeline of the mapping that was asked for last.
+    """The pipeline of the mapping that a test asked for last.
 
-    One at a time, because the tables of a mapping have the names that it gives them.
+    There is one at a time, because a mapping determines the names of its tables.
     """
 
     def __init__(self, stack: Stack, package: Path, folder: Path) -> None:
-        """Starts nothing yet.
-
-        Args:
-            stack: Where.
-            package: The Lambda's package.
-            folder: Existing folder for mappings and logs.
-        """
         self._stack, self._package, self._folder = stack, package, folder
         self.running: Pipeline | None = None
         self._mapping = ""
         self._started = 0
 
     def get(self, mapping: str | Path) -> Pipeline:
-        """The running pipeline of a mapping, started if it is another than before.
+        """The running pipeline of a mapping; a new one if the mapping is not that of the last call.
 
         Args:
             mapping: The text of a `replication.yaml`, or its path.
@@ -70,7 +63,7 @@ class Pipelines:
             (mapping.read_text(), mapping.name) if isinstance(mapping, Path) else (mapping, "mapping")
         )
         if self.running is None or text != self._mapping:
-            # Its mistakes are better told here than by a writer that ends.
+            # A mistake is easier to read here than in the log of a writer that ended.
             load_hooks(parse_replication(text, source))
             self.close()
             self._started += 1
@@ -81,7 +74,7 @@ class Pipelines:
         return self.running
 
     def close(self) -> None:
-        """Undo the running one."""
+        """Stops the running pipeline, and removes what it left."""
         pipeline, self.running = self.running, None
         if pipeline:
             with pipeline:
@@ -89,7 +82,7 @@ class Pipelines:
 
 
 class Replicate:
-    """The `replicate` fixture. What it put into tables is deleted from them after the test."""
+    """The `replicate` fixture. After the test, it deletes the items that it put."""
 
     def __init__(self, pipelines: Pipelines) -> None:
         self._pipelines = pipelines
@@ -103,18 +96,18 @@ class Replicate:
         mapping: str | Path = "",
         key: Sequence[str] = (),
     ) -> list[Document]:
-        """Puts items into a DynamoDB table and returns their documents when they have arrived in MongoDB.
+        """Puts items into a DynamoDB table and returns their documents after they arrived in MongoDB.
 
         Args:
             items: Items as boto3's table resource takes them: str, int, Decimal, bytes, bool, None, list,
                 dict, set.
-            table: The table; made if it is not there yet.
+            table: The table; created if it does not exist yet.
             mapping: The `replication.yaml` as path or text; by default every table is replicated as it is.
             key: Names of the key attributes; by default those of the mapping's `key` for the table.
 
         Returns:
             The documents in the order of the items, without the metadata field; an empty one for an item that
-            a hook does not want.
+            a hook drops.
 
         Raises:
             ParkedError: A record was parked.
@@ -132,14 +125,16 @@ class Replicate:
         ids = [target.document_id for target in targets]
         if any(each in ids[:position] for position, each in enumerate(ids)):
             raise ValueError("two items have the same key: replicate them one after the other")
-        if not pipeline.has_table(table):
+        if table not in pipeline.tables:
             pipeline.create_table(table, **{name: next(iter(raw[0][name])) for name in names})
+        dynamodb = pipeline.stack.client("dynamodb")
         with pymongo.MongoClient[Document](pipeline.stack.mongodb_uri, tz_aware=True) as client:
             documents = [_Replica(client[rules.database or pipeline.database], target) for target in targets]
             versions = [document.version() for document in documents]
             for position, item in enumerate(raw):
-                if _put(pipeline, table, item) == item:
-                    versions[position] = ""  # no stream record: what is there already is what arrives
+                before = dynamodb.put_item(TableName=table, Item=item, ReturnValues="ALL_OLD")
+                if before.get("Attributes") == item:
+                    versions[position] = ""  # no stream record: the document that exists is the result
                 item_key = {name: item[name] for name in names}
                 self._put.append(_Put(pipeline, rules, item_key, targets[position]))
 
@@ -155,29 +150,29 @@ class Replicate:
             return [document.content() for document in documents]
 
     def clean_up(self) -> None:
-        """Deletes the items again, and waits until their documents are gone, whatever the mapping says."""
+        """Deletes the items, and waits until their documents are gone, whatever the mapping says."""
         deleted = [each for each in self._put if each.pipeline is self._pipelines.running]
         for each in deleted:
-            each.delete_item()
+            dynamodb = each.pipeline.stack.client("dynamodb")
+            dynamodb.delete_item(TableName=each.rules.name, Key=each.key)
         for each in deleted:
             each.delete_document()
 
 
 @dataclass(frozen=True)
 class _Replica:
-    """A document as the test finds it."""
+    """The place of one document in MongoDB."""
 
     database: Database[Document]
     target: Target
 
     def find(self) -> Document | None:
-        """The document, if it is there."""
         return self.database[self.target.collection].find_one({"_id": self.target.document_id})
 
     def version(self) -> str:
-        """Its version, or that of its removal; an empty text, which sorts before all, if there is none.
+        """Its version, or that of its tombstone; if there is neither, an empty text, which sorts first.
 
-        A tombstone is written before the document goes, so it does not count as long as there is one.
+        A tombstone is written before the document is removed, so it does not count while the document exists.
         """
         if document := self.find():
             return str(document[self.target.metadata_field]["v"])
@@ -185,26 +180,22 @@ class _Replica:
         return str(tombstone.get("v", ""))
 
     def content(self) -> Document:
-        """The document without its metadata; empty if it is not there."""
+        """The document without its metadata field; empty if it does not exist."""
         document = self.find() or {}
         return {name: value for name, value in document.items() if name != self.target.metadata_field}
 
 
 @dataclass(frozen=True)
 class _Put:
-    """An item that is there because of a test."""
+    """An item that a test put."""
 
     pipeline: Pipeline
     rules: Table
     key: Item
     target: Target
 
-    def delete_item(self) -> None:
-        """Deletes the item."""
-        self.pipeline.stack.client("dynamodb").delete_item(TableName=self.rules.name, Key=self.key)
-
     def delete_document(self) -> None:
-        """Waits until replication has removed the document, or removes it where the mapping keeps it."""
+        """Waits until replication has removed the document, or removes it if the mapping keeps it."""
         with pymongo.MongoClient[Document](self.pipeline.stack.mongodb_uri) as client:
             document = _Replica(client[self.rules.database or self.pipeline.database], self.target)
             if self.rules.rule.deletes is Deletes.DELETE:
@@ -218,14 +209,8 @@ class _Put:
             document.database[self.target.collection].delete_one({"_id": self.target.document_id})
 
 
-def _put(pipeline: Pipeline, table: str, item: Item) -> Item | None:
-    """Puts an item and returns the one that was there."""
-    answer = pipeline.stack.client("dynamodb").put_item(TableName=table, Item=item, ReturnValues="ALL_OLD")
-    return answer.get("Attributes")
-
-
 def _as_change(table: str, item: Item, names: Sequence[str]) -> Change:
-    """A change with the item's key, to find its document by."""
+    """A change with the item's key, by which `locate` finds its document."""
     key, tagged = encode_item({name: item[name] for name in names})
     return Change(
         table=table, stream="", sequence="", op=Op.DELETE, key=key, at=0, event_id="", tagged=tagged

@@ -11,8 +11,8 @@ from urllib.parse import quote_plus
 
 import pymongo
 
-from local.mongod import REPLICA_SET, Mongod
-from tests.tools import need
+from local.servers.mongod import REPLICA_SET, Mongod
+from tests.support.tools import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,12 +16,13 @@ import pymongo
 import pytest
 
 from deploy.healthcheck import problem
-from local import ports
-from local.deployment import delete, find
-from local.example import TABLE
+from local.example.run import STACK_NAME
+from local.example.scenario import TABLE
 from local.paths import ROOT
-from local.process import Child, wait_until
-from local.run import STACK_NAME
+from local.pipeline.deployment import delete, find
+from local.polling import wait_until
+from local.processes import ports
+from local.processes.child import Child
 from tests.support import images
 
 if TYPE_CHECKING:

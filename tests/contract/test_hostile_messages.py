@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from tests.support.builders import TABLE, body_of, put
 from tests.support.fakes import context_on

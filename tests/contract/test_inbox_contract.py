@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from bench.memory_inbox import MemoryInbox
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from shared.dead_letter import DeadLetter
 from tests.support.fakes import FakeClock, FakeInbox

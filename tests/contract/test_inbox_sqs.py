@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from shared.envelope import encode_change, seal
 from shared.errors import FatalError, TransientError

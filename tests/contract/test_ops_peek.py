@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from local.process import wait_until
+from local.polling import wait_until
 from shared.dead_letter import DeadLetter
 from tests.contract.test_writer_process import running
 from tests.support.builders import MIB, TABLE, body_of, delete, put

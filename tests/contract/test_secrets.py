@@ -14,7 +14,7 @@ import pymongo
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
-from local.process import HANG_TIMEOUT_S, wait_until
+from local.polling import HANG_TIMEOUT_S, wait_until
 from tests.contract.secure_mongod import PASSWORD, SecureMongod, secure_mongod
 from tests.contract.test_writer_process import ended, running, sentence
 from tests.support.builders import TABLE, body_of, put

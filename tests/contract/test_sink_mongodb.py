@@ -16,8 +16,8 @@ from bson.decimal128 import Decimal128
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener, ConnectionPoolListener
 
-from local.mongod import Mongod
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
+from local.servers.mongod import Mongod
 from shared.errors import FatalError, TransientError
 from tests.support.builders import delete, put, target, write
 from writer.mongodb import bulk

@@ -11,14 +11,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from local.deployment import Deployment
-from local.mongod import Mongod
-from local.process import wait_until
-from local.writer_process import WriterProcess
+from local.pipeline.deployment import Deployment
+from local.pipeline.writer_process import WriterProcess
+from local.polling import wait_until
+from local.servers.mongod import Mongod
 from tests.support.browser import Watched, chromium
 from tests.support.builders import body_of, put
 from tests.support.status_scenes import SCENES, Scene, steady
-from tests.tools import need
+from tests.support.tools import need
 from writer.telemetry.observer import Batch, Counted, Operation, Parked, Result
 
 if TYPE_CHECKING:

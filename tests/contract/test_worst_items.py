@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 from producer_lambda import handler
 from shared.attribute_values import encode_item
 from shared.aws import sqs_client

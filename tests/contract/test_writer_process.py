@@ -11,24 +11,25 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymongo
 import pytest
 
-from local.mongod import Mongod
-from local.process import HANG_TIMEOUT_S, base_environment, wait_until
+from local.paths import ROOT
+from local.polling import HANG_TIMEOUT_S, wait_until
+from local.processes.child import base_environment
+from local.servers.mongod import Mongod
 from tests.support.builders import TABLE, body_of, put
 from tests.support.metric_lines import figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from local.stack import Stack
     from tests.conftest import Queues
 
-ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-do-not-log"
 LATE = "work in hand did not end in time"
 """What it says when the grace time, 20 s, is over and its work is not."""

@@ -23,9 +23,9 @@ SECOND = "-second"
 def running_pipeline(
     stack: Stack, replicator_package: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pipeline]:
-    """The pipeline of deploy/pipeline.yaml with a writer, on whatever stack the tests run on.
+    """The pipeline of deploy/pipeline.yaml with a writer, on the stack that the tests use.
 
-    Its mapping names the example table, and another one like it that nobody has made.
+    Its mapping names the example table, and a second table like it that does not exist yet.
     """
     table = f"example-{uuid.uuid4().hex[:8]}"
     rule = "{key: [id], fields: {age: {default: null}, created_at: {convert: epoch_seconds}}}"
@@ -43,20 +43,20 @@ def running_pipeline(
 
 @pytest.fixture
 def pipeline(running_pipeline: Pipeline) -> Iterator[Pipeline]:
-    """That pipeline; the tables that the test makes are removed after it, and the load of their streams."""
+    """That pipeline. The tables that the test creates are deleted after it."""
     yield running_pipeline
     running_pipeline.remove_tables()
 
 
 @pytest.fixture
 def second_table(pipeline: Pipeline) -> str:
-    """The other table that the mapping names; for one test."""
+    """The second table that the mapping names, for one test."""
     return pipeline.create_table(pipeline.table + SECOND, id="N")
 
 
 @pytest.fixture
 def needs(stack: Stack) -> Callable[[str], None]:
-    """`needs("number_keys")`: skips the test, with the reason, on an emulator that cannot do that."""
+    """`needs("number_keys")`: on an emulator without that capability, skips the test with the reason."""
 
     def check(capability: str) -> None:
         if reason := getattr(stack.capabilities, capability):

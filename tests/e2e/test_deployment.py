@@ -1,4 +1,4 @@
-"""The templates as a platform engineer meets them: deployed, fitted together, updated under load, deleted."""
+"""The templates as a platform engineer uses them: deployed, combined, updated under load, deleted."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import pymongo
 import pytest
 
 from local import paths
-from local.deployment import create_stack, delete, delete_stack, deploy, mapping_of, outputs_of, update
 from local.errors import StackError
-from local.process import HANG_TIMEOUT_S
-from local.tables import create_table
-from local.templates import load, without_types
-from local.writer_process import WriterProcess
+from local.pipeline.deployment import create_stack, delete, delete_stack, deploy, outputs_of
+from local.pipeline.tables import create_table
+from local.pipeline.templates import load
+from local.pipeline.writer_process import WriterProcess
+from local.polling import HANG_TIMEOUT_S
 from producer_lambda.handler import lambda_handler
 from replicator_testing import Pipeline
 from tests.support.builders import LABEL, body_of, put
+from tests.support.deployments import mapping_of, update, without_types
 from tests.support.lambda_environment import LONGEST_INVOCATION_S, Deadline
 from tests.support.recording_proxy import recorded
 from writer.settings import DRAIN_GRACE, Settings
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from local.deployment import Deployment
+    from local.pipeline.deployment import Deployment
     from local.stack import Stack
     from tests.conftest import DeployLambda
 
@@ -67,7 +68,7 @@ def deployment(stack: Stack, replicator_package: Path) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="module")
 def writer_outputs(stack: Stack, deployment: Deployment) -> Iterator[Mapping[str, str]]:
-    """deploy/writer.yaml without the scaling, which is all that the emulator does not know."""
+    """deploy/writer.yaml without the scaling, the only part that the emulator does not know."""
     if reason := stack.capabilities.writer_service:
         pytest.skip(reason)
     template, gone = without_types(load(WRITER_TEMPLATE.read_text()), NOT_IN_THE_EMULATOR)
@@ -101,7 +102,7 @@ def environment_of_the_task(stack: Stack, outputs: Mapping[str, str]) -> dict[st
 
 
 def permissions_of(stack: Stack, stack_name: str, role: str) -> Permissions:
-    """Every action that a role may do, with the last part of the resource."""
+    """Every action that a role allows, with the last part of the resource."""
     resources = client(stack, "cloudformation").describe_stack_resources(StackName=stack_name)[
         "StackResources"
     ]
@@ -123,7 +124,7 @@ def permissions_of(stack: Stack, stack_name: str, role: str) -> Permissions:
 def test_the_writer_runs_on_what_its_stack_gives_it(
     stack: Stack, deployment: Deployment, writer_outputs: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """The task's environment, with the secret in its place, is all that a writer needs."""
+    """A writer needs nothing but the task's environment with the secret."""
     given = environment_of_the_task(stack, writer_outputs)
     uri = {"MONGODB_URI": stack.mongodb_uri}
     settings = Settings.read(given | uri)
@@ -178,7 +179,7 @@ def test_the_roles_allow_what_the_code_does_and_no_more(
         recorded(stack.endpoint_url) as calls,
         pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as mongodb,
     ):
-        # Two items with one value of a unique index: one of them is given back, to be tried again.
+        # Two items have the same value of a unique index: one of them is given back, for a retry.
         mongodb["recorded"]["plain"].create_index("unique", unique=True)
         writer = WriterProcess(
             stack,
@@ -209,7 +210,7 @@ def test_the_secret_is_read_by_ecs_and_named_nowhere_else() -> None:
 
 
 def test_an_update_under_load_loses_nothing(stack: Stack, replicator_package: Path, tmp_path: Path) -> None:
-    """New code, other settings, a table more and one less, while items are put: all of them arrive."""
+    """New code, other settings, a table added and one removed, while items are put: all items arrive."""
     other = tmp_path / "other.zip"
     shutil.copy(replicator_package, other)
     with zipfile.ZipFile(other, "a") as package:
@@ -247,7 +248,7 @@ def test_an_update_under_load_loses_nothing(stack: Stack, replicator_package: Pa
 def test_a_deleted_stack_leaves_the_queues_and_nothing_else(
     stack: Stack, replicator_package: Path, needs: Callable[[str], None]
 ) -> None:
-    """What may hold changes stays, and is named in the documentation; all else goes."""
+    """The queues, which may hold changes, stay; everything else is deleted."""
     needs("retained_queues")
     made = deploy(stack, "gone", package=replicator_package, table="gone")
     resources = client(stack, "cloudformation").describe_stack_resources(StackName="gone")["StackResources"]
@@ -263,12 +264,12 @@ def test_a_deleted_stack_leaves_the_queues_and_nothing_else(
     assert "gone" not in json.dumps(client(stack, "logs").describe_log_groups()["logGroups"])
     sqs = stack.client("sqs")
     for url in (made.queue_url, made.dead_letter_queue_url):
-        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])  # raises if it is not there
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])  # raises if it does not exist
         sqs.delete_queue(QueueUrl=url)
 
 
 class Load:
-    """Puts items 0, 1, 2, … into tables until it is told to stop."""
+    """Puts items 0, 1, 2, … into tables until the end of its block."""
 
     def __init__(self, stack: Stack, *tables: str) -> None:
         self.number = 0
@@ -302,7 +303,7 @@ class Load:
 
 
 def record(key: str) -> dict[str, Any]:
-    """A record of the stream, as Lambda hands it over."""
+    """A record of the stream, as in a Lambda event."""
     item = {"id": {"N": key}}
     return {
         "eventID": key * 32,

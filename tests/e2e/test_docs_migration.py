@@ -1,7 +1,7 @@
-"""docs/migration.md: its commands are run, in order, against a pipeline, and print what the page says.
+"""docs/migration.md: its commands run in order on a pipeline, and print what the page says.
 
-A block `sh` is run by a shell; `sh exit=1` has that exit status. A block `text` after it is what it prints;
-times are left aside.
+A shell runs each block `sh`; `sh exit=1` has that exit status. A block `text` after it is its output, where
+times are ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 
 from local.paths import ROOT
-from local.process import base_environment
+from local.processes.child import base_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ ITEMS = 300
 
 
 def steps() -> Iterator[tuple[str, int, str | None]]:
-    """The page's commands, their exit status, and what they print, where the page says so."""
+    """The page's commands, their exit statuses, and their output where the page has it."""
     blocks = [match.groups() for match in BLOCK.finditer(PAGE)]
     for (_, kind, status, text), after in zip(blocks, [*blocks[1:], None], strict=True):
         if kind == "sh":
@@ -73,7 +73,7 @@ def write_export(folder: Path, table: str, items: Sequence[dict[str, Any]], at: 
 
 
 def upload(stack: Stack, folder: Path, bucket: str) -> str:
-    """Puts an export into the emulator's S3; returns where."""
+    """Uploads an export to the emulator's S3; returns its address."""
     s3 = stack.client("s3")
     s3.create_bucket(Bucket=bucket)
     for path in folder.rglob("*.*"):
@@ -83,7 +83,7 @@ def upload(stack: Stack, folder: Path, bucket: str) -> str:
 
 
 def environment_of(pipeline: Pipeline, database: str) -> dict[str, str]:
-    """The settings of the command."""
+    """The environment of the command."""
     scripts = Path(sys.executable).parent
     return {
         **base_environment(),
@@ -106,7 +106,7 @@ def test_the_page(pipeline: Pipeline, unique: str, tmp_path: Path) -> None:
     pipeline.wait_until(lambda: len(pipeline.documents(people)), lambda number: number == ITEMS)
     pipeline.wait_until_drained()
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
-        # As if they had been there before the stream.
+        # As if they had existed before the stream.
         client[pipeline.database][people].drop()
     write_export(tmp_path / "export", people, items, datetime.now(UTC))
     environment = environment_of(pipeline, pipeline.database)
@@ -135,7 +135,7 @@ def test_the_page(pipeline: Pipeline, unique: str, tmp_path: Path) -> None:
 
 
 def run(environment: dict[str, str], *arguments: str, status: int) -> tuple[dict[str, Any], str]:
-    """What a command with --json found, and what it said beside it."""
+    """What a command prints with --json, and its messages."""
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "ops", *arguments, "--json"],
         env=environment,
@@ -148,7 +148,7 @@ def run(environment: dict[str, str], *arguments: str, status: int) -> tuple[dict
 
 
 def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Path) -> None:
-    """One that would bring deleted items back, and one that is damaged; rejects are told by their keys."""
+    """One that would bring back deleted items, and a damaged one; rejects are reported by key."""
     table = f"people-{unique}"
     environment = environment_of(pipeline, f"{pipeline.database}_exports")
     items = [{"id": {"N": str(number)}} for number in range(10)] + [{"name": {"S": "without a key"}}]
@@ -171,14 +171,14 @@ def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Pat
     file.write_bytes(whole[:-1] + b"\x01")
     assert "is damaged" in run(environment, *backfill, str(new), "--restart", status=2)[1]
     file.write_bytes(whole)
-    assert run(environment, *backfill, str(new), status=0)[0]["there"] == 10  # it goes on with the file
+    assert run(environment, *backfill, str(new), status=0)[0]["there"] == 10  # it continues with the file
     assert "--restart" in run(environment, "backfill", table, status=2)[1]
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
         client.drop_database(f"{pipeline.database}_exports")
 
 
 def test_a_table_without_live_replication_is_not_copied(pipeline: Pipeline, unique: str) -> None:
-    """With a sentence that says what is missing and what to do."""
+    """The message says what is missing and what to do."""
     table = f"people-{unique}"
     environment = environment_of(pipeline, pipeline.database)
     dynamodb = pipeline.stack.client("dynamodb")

@@ -1,4 +1,4 @@
-"""What breaks while changes are on their way, and mends again: nothing is lost, nothing happens twice."""
+"""Parts fail while changes are on their way, and recover: nothing is lost, nothing happens twice."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     StartWrapped = Callable[[str], Pipeline]
 
 HANDLER, GENUINE = "producer_lambda/handler.py", "producer_lambda/genuine_handler.py"
-# `first` decides what becomes of the first invocation with several records; from that one on, the sequence
-# numbers of each are noted.
+# `first` decides the outcome of the first invocation with several records; from that one on, the sequence
+# numbers of each invocation are recorded.
 WRAPPER = """
 import json, os, tempfile
 from pathlib import Path
@@ -61,14 +61,16 @@ def first(records, context):
 
 @pytest.fixture
 def start_wrapped(stack: Stack, replicator_package: Path, tmp_path: Path) -> Iterator[StartWrapped]:
-    """Deploys the real package with a wrapper around its handler: it decides about the first invocation."""
+    """Deploys the real package with a wrapper around its handler that decides the first invocation."""
     started: list[Pipeline] = []
 
     def start(first: str) -> Pipeline:
         package = tmp_path / "wrapped.zip"
         with zipfile.ZipFile(replicator_package) as genuine, zipfile.ZipFile(package, "w") as wrapped:
             for entry in genuine.infolist():
-                if entry.filename == cache_from_source(HANDLER):  # taken unchecked, it would hide the wrapper
+                if entry.filename == cache_from_source(
+                    HANDLER
+                ):  # bytecode that would be used in place of the wrapper
                     continue
                 renamed = GENUINE if entry.filename == HANDLER else entry.filename
                 wrapped.writestr(renamed, genuine.read(entry))
@@ -83,7 +85,7 @@ def start_wrapped(stack: Stack, replicator_package: Path, tmp_path: Path) -> Ite
 
 
 def changes(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """Puts, replacements and deletions in the example table; returns the documents that they lead to."""
+    """Puts, replaces and deletes items in the example table; returns the expected documents."""
     dynamodb = pipeline.stack.client("dynamodb")
     for turn in range(2):
         pipeline.put(pipeline.table, *({"id": {"N": str(n)}, "turn": {"N": str(turn)}} for n in range(20)))
@@ -94,11 +96,11 @@ def changes(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("first", [RAISES_BEFORE, RAISES_AFTER], ids=["before", "after"])
 def test_an_invocation_that_raises_is_repeated(start_wrapped: StartWrapped, first: str) -> None:
-    """Lambda repeats it from the same record on; were its changes sent already or not, each counts once."""
+    """Lambda retries it from the same record; each change counts once, whether it was sent before or not."""
     pipeline = start_wrapped(first)
     expected = changes(pipeline)
     pipeline.wait_for_documents(pipeline.table, expected)
-    # What was sent before the error arrives before the repetition, which has to change nothing.
+    # What was sent before the error arrives before the retry, which must change nothing.
     noted = pipeline.wait_until(lambda: pipeline.invoke("invocations"), lambda found: len(found) > 1)
     failed, repeated = noted[:2]
     assert repeated[0] == failed[0]
@@ -110,7 +112,7 @@ def test_an_invocation_that_raises_is_repeated(start_wrapped: StartWrapped, firs
 def test_a_reported_failure_is_repeated_from_there(
     start_wrapped: StartWrapped, needs: Callable[[str], None]
 ) -> None:
-    """Of a batch that was sent in part, the rest is sent in the next invocation, and no change is missing."""
+    """The next invocation sends the rest of a partly sent batch, and no change is missing."""
     needs("partial_batches")
     pipeline = start_wrapped(REPORTS_THE_SECOND_HALF)
     expected = changes(pipeline)
@@ -121,7 +123,7 @@ def test_a_reported_failure_is_repeated_from_there(
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
 def test_a_writer_comes_back(pipeline: Pipeline, ending: str) -> None:
-    """What changes while no writer runs, or is in the hands of one that dies, arrives with the next."""
+    """Changes while no writer runs, or that a dying writer holds, arrive with the next writer."""
     table = pipeline.create_table(id="N")
     items: list[Item] = [{"id": {"N": str(number)}, "turn": {"N": "1"}} for number in range(100)]
     pipeline.put(table, *items)
@@ -140,7 +142,7 @@ def test_a_writer_comes_back(pipeline: Pipeline, ending: str) -> None:
 
 @pytest.mark.usefixtures("aws_environment")
 def test_redrive(pipeline: Pipeline, second_table: str) -> None:
-    """A dead letter is sent again when its cause is mended: it arrives, unless a newer change was faster."""
+    """A dead letter is redriven after its cause was fixed: it arrives, unless a newer change was faster."""
     table = second_table
     which = ("--table", table, "--stack", pipeline.deployment.name)
     wrong = {"created_at": {"S": "yesterday"}}

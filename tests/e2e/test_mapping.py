@@ -1,4 +1,4 @@
-"""What a mapping asks for, from DynamoDB to MongoDB: the settings that the example does not use."""
+"""The settings of a mapping that the example does not use, from DynamoDB to MongoDB."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ tables:
 
 @pytest.fixture
 def mapping(unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Iterator[str]:
-    """The mapping, with a database of its own; its hook stands where this test's modules do."""
+    """The mapping, with its own database; its hook is beside this test's modules."""
     (tmp_path / "shop_hooks.py").write_text(HOOK)
     monkeypatch.syspath_prepend(tmp_path)
     database = f"shop-{unique}"
@@ -55,7 +55,7 @@ def mapping(unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack:
 
 
 def test_fields_hook_and_pattern(replicate: Replicate, mapping: str) -> None:
-    """An order becomes what the mapping says; one that the hook does not want is not there, or no longer."""
+    """An order becomes what the mapping says; one that the hook drops does not exist, or no longer."""
     order = {
         "id": 1,
         "_id": "A-1",
@@ -83,7 +83,7 @@ def test_fields_hook_and_pattern(replicate: Replicate, mapping: str) -> None:
 
 
 def test_an_item_that_changes_its_shard(stack: Stack, replicator_package: Path, tmp_path: Path) -> None:
-    """The Lambda tells the old value, so the writer finds the document that has to go.
+    """The Lambda sends the old value, so the writer finds the document to remove.
 
     This MongoDB is not sharded, and would refuse a second document of the same `_id`.
     """
@@ -114,7 +114,7 @@ def test_an_item_that_changes_its_shard(stack: Stack, replicator_package: Path, 
 def test_fields_of_applications_and_marks(
     replicate: Replicate, replicator_pipelines: Pipelines, mapping: str
 ) -> None:
-    """What an application adds stays, what leaves the item goes; a deleted order is still there, marked."""
+    """What an application adds stays, what leaves the item is removed; a deleted order stays, marked."""
     replicate([{"id": 1, "name": "Ann", "age": 40}], table="members", mapping=mapping)
     pipeline = replicator_pipelines.get(mapping)
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:

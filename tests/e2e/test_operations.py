@@ -24,10 +24,10 @@ def key(number: int) -> Item:
 
 
 def test_updates_and_conditions(pipeline: Pipeline) -> None:
-    """What each operation did to the item is what MongoDB holds; one that was refused did nothing."""
+    """MongoDB has the result of each operation; one that was refused changed nothing."""
     table = pipeline.create_table(id="N")
     dynamodb = pipeline.stack.client("dynamodb")
-    dynamodb.update_item(  # makes the item
+    dynamodb.update_item(  # creates the item
         TableName=table,
         Key=key(1),
         UpdateExpression="SET #name = :name, tags = :tags",
@@ -41,7 +41,7 @@ def test_updates_and_conditions(pipeline: Pipeline) -> None:
         ExpressionAttributeValues={":one": {"N": "1"}, ":more": {"L": [{"S": "b"}]}},
     )
     pipeline.put(table, {**key(2), "name": {"S": "Bob"}, "age": {"N": "40"}})
-    pipeline.put(table, {**key(2), "name": {"S": "Bob"}})  # a put replaces: the age is gone
+    pipeline.put(table, {**key(2), "name": {"S": "Bob"}})  # a put replaces the item: the age is gone
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException):
         dynamodb.put_item(
             TableName=table,
@@ -50,7 +50,7 @@ def test_updates_and_conditions(pipeline: Pipeline) -> None:
         )
     pipeline.put(table, {**key(3), "name": {"S": "Cid"}})
     dynamodb.delete_item(TableName=table, Key=key(3))
-    dynamodb.delete_item(TableName=table, Key=key(4))  # was never there
+    dynamodb.delete_item(TableName=table, Key=key(4))  # never existed
     pipeline.wait_for_documents(
         table,
         [
@@ -61,7 +61,7 @@ def test_updates_and_conditions(pipeline: Pipeline) -> None:
 
 
 def test_batch_writes(pipeline: Pipeline) -> None:
-    """Puts and deletes of one batch call all arrive, in two tables."""
+    """All puts and deletes of a batch call arrive, in two tables."""
     first, second = pipeline.create_table(id="N"), pipeline.create_table(id="N")
     dynamodb = pipeline.stack.client("dynamodb")
     for table in (first, second):
@@ -81,7 +81,7 @@ def test_batch_writes(pipeline: Pipeline) -> None:
 
 
 def test_transactions(pipeline: Pipeline) -> None:
-    """All changes of a transaction arrive; of one that was cancelled, none."""
+    """All changes of a transaction arrive; none of a cancelled one."""
     table = pipeline.create_table(id="N")
     dynamodb = pipeline.stack.client("dynamodb")
     pipeline.put(table, {**key(1), "balance": {"N": "100"}}, {**key(2), "balance": {"N": "0"}}, key(3))
@@ -132,7 +132,7 @@ def test_numbers_in_keys(pipeline: Pipeline, needs: Callable[[str], None]) -> No
 
 
 def test_hot_key(pipeline: Pipeline) -> None:
-    """Hundreds of quick changes to one item end with the last one, and the items beside it arrive as well."""
+    """Hundreds of quick changes to one item end with the last one; the other items arrive as well."""
     table = pipeline.create_table(id="S")
     dynamodb = pipeline.stack.client("dynamodb")
     for number in range(300):
@@ -149,7 +149,7 @@ def test_hot_key(pipeline: Pipeline) -> None:
 
 
 def test_expired_item(pipeline: Pipeline) -> None:
-    """An item that DynamoDB deleted because its time to live was over leaves MongoDB, too."""
+    """An item that DynamoDB deletes by its time to live is deleted from MongoDB, too."""
     table = f"ttl-of-{pipeline.database}"
     pipeline.invoke({"Records": [_record(table, 1, "INSERT"), _record(table, 2, "INSERT", number=2)]})
     pipeline.wait_for_documents(table, [{"_id": 1, "id": 1}, {"_id": 2, "id": 2}])
@@ -160,7 +160,7 @@ def test_expired_item(pipeline: Pipeline) -> None:
 
 
 def test_a_smaller_message_limit_is_followed(stack: Stack, replicator_package: Path, tmp_path: Path) -> None:
-    """On a queue that takes 256 KiB, as SQS did until 2025, larger items go compressed; nothing is lost."""
+    """On a queue with a limit of 256 KiB, as SQS had until 2025, larger items are compressed, none lost."""
     text = " ".join(random.Random(1).choices(["red", "green", "blue"], k=70_000))  # noqa: S311 - reproducible
     assert len(text) > 300_000
     with Pipeline.start(stack, tmp_path, package=replicator_package, mapping="") as pipeline:

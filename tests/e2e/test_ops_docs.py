@@ -1,4 +1,4 @@
-"""The commands that README.md and docs/operations.md show: each is run as it is printed."""
+"""The commands in README.md and docs/operations.md: each runs as it is printed."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_a_shown_command_is_one(arguments: list[str]) -> None:
 def test_the_shown_commands_run(
     pipeline: Pipeline, stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In their order, on a pipeline with dead letters; only watching is left to another test."""
+    """In their order, on a pipeline with dead letters; another test covers watching."""
     monkeypatch.chdir(tmp_path)
     for module in ("ops.queues.queue_browser", "ops.queues.peek"):
-        monkeypatch.setattr(f"{module}.WAIT_SECONDS", 0)  # emulators overlook nothing
+        monkeypatch.setattr(f"{module}.WAIT_SECONDS", 0)  # emulators miss no message
     group = f"/ecs/{pipeline.database}"
-    make: Any = boto3.session.Session().client  # for one service, without its types
+    make: Any = boto3.session.Session().client  # one service, untyped
     make("logs").create_log_group(logGroupName=group)
     for name, value in (
         ("REPLICATOR_STACK", pipeline.deployment.name),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_what_the_lambda_logs(
     pipeline: Pipeline, needs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found by the name of the stack, in the log group that the template makes."""
+    """Found by the name of the stack, in the log group of the template."""
     needs("log_groups")
     monkeypatch.delenv("REPLICATOR_LOG_GROUPS", raising=False)
     table = pipeline.create_table(id="N")

@@ -1,4 +1,4 @@
-"""`replicator status` on a running pipeline: what it says is how it is."""
+"""`replicator status` on a running pipeline: its report is correct."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local.deployment import mapping_of
 from shared.dead_letter import DeadLetter
 from tests.support.commands import Result, plain, replicator
+from tests.support.deployments import mapping_of
 
 if TYPE_CHECKING:
     from local.stack import Stack
     from replicator_testing import Pipeline
 
 
-CALM = ("--max-behind", "1000")  # whatever metrics another test left
+CALM = ("--max-behind", "1000")  # another test may have left metrics
 
 
 @pytest.fixture(autouse=True)
 def environment(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - its effect
-    """Nothing names a pipeline."""
+    """An environment that names no pipeline."""
     for name in (
         "REPLICATOR_STACK",
         "REPLICATOR_WRITERS",
@@ -73,11 +73,11 @@ def test_a_pipeline_that_is_well(pipeline: Pipeline) -> None:
 
 
 def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack) -> None:
-    """A disabled mapping, a dead letter, a writer that does not answer, old metrics: each in a sentence."""
+    """A disabled mapping, a dead letter, a writer that does not answer, old metrics: one sentence each."""
     deployment = pipeline.deployment
     functions, sqs = stack.client("lambda"), stack.client("sqs")
     name = deployment.queue_url.split("/")[-1]
-    metrics: Any = boto3.client  # for one service, without its types
+    metrics: Any = boto3.client  # one service, untyped
     cloudwatch = metrics("cloudwatch")
     for namespace, metric, dimension, value, number in (
         ("AWS/Lambda", "IteratorAge", "FunctionName", deployment.function_name, 90_000.0),
@@ -118,7 +118,7 @@ def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack) -> None:
 
 
 def test_the_queues_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the writer's settings and nothing else: what is not known is said to be unknown."""
+    """With the writer's settings and nothing else: what is not known is reported as unknown."""
     monkeypatch.setenv("QUEUE_URL", pipeline.deployment.queue_url)
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", pipeline.deployment.dead_letter_queue_url)
     result = replicator("status")
@@ -129,7 +129,7 @@ def test_the_queues_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_watching_goes_on_until_ctrl_c(pipeline: Pipeline, stack: Stack) -> None:
-    """One object a line; the exit status is that of the last look."""
+    """One object per line; the exit status is that of the last report."""
     watched = ["--stack", pipeline.deployment.name, "--watch", "--interval", "0.1", *CALM]
     arguments = ["status", *watched, "--json"]
     with subprocess.Popen(  # noqa: S603 - our own command
@@ -148,7 +148,7 @@ def test_watching_goes_on_until_ctrl_c(pipeline: Pipeline, stack: Stack) -> None
 
 
 def test_watching_on_a_terminal(pipeline: Pipeline, stack: Stack) -> None:
-    """One screen that is painted again; what was last on it stays when it is over."""
+    """One screen that is redrawn; its last content stays at the end."""
     ours, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
     arguments = ["status", "--stack", pipeline.deployment.name, "--watch", "--interval", "0.1", *CALM]

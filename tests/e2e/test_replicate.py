@@ -1,4 +1,4 @@
-"""The fixture that users' tests are made of: what it waits for, what it refuses, what it leaves behind."""
+"""The fixture of users' tests: what it waits for, what it refuses, what it leaves behind."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ MAPPING = "tables: {fruit: {collection: berries, key: [id], fields: {picked: {co
 
 @pytest.fixture
 def nothing_left(replicator_pipelines: Pipelines) -> Iterator[None]:
-    """To be used before `replicate`, so that it looks after that has cleaned up."""
+    """Use it before `replicate`, so that it checks after the cleanup."""
     yield
     assert replicator_pipelines.get(MAPPING).documents("berries") == []
 
 
 @pytest.mark.usefixtures("nothing_left")
 def test_documents_come_in_the_order_of_the_items(replicate: Replicate) -> None:
-    """Not in that of their arrival or of `_id`; from the collection that the mapping names."""
+    """Not in the order of arrival or of `_id`; from the collection that the mapping names."""
     documents = replicate([{"id": 2}, {"id": 1, "sweet": True}], table="fruit", mapping=MAPPING)
     assert documents == [{"_id": 2, "id": 2}, {"_id": 1, "id": 1, "sweet": True}]
 
 
 def test_a_put_that_changes_nothing_is_not_waited_for(replicate: Replicate) -> None:
-    """DynamoDB makes no stream record for it: the document is there already."""
+    """DynamoDB makes no stream record for it: the document exists already."""
     for _ in range(2):
         assert replicate([{"id": 1}], table="fruit", mapping=MAPPING) == [{"_id": 1, "id": 1}]
 
 
 def test_the_items_are_gone_after_the_test(replicator_pipelines: Pipelines) -> None:
-    """From the table and from MongoDB, parked ones too; the pipeline goes on for the next test."""
+    """From the table and from MongoDB, parked ones too; the pipeline keeps running for the next test."""
     replicate = Replicate(replicator_pipelines)
     replicate([{"id": 1}], table="fruit", mapping=MAPPING)
     with pytest.raises(ParkedError, match="bad-conversion"):
@@ -64,7 +64,7 @@ def test_what_cannot_work_is_refused_at_once(replicate: Replicate, tmp_path: Pat
 
 
 def test_another_mapping_is_another_pipeline(replicate: Replicate) -> None:
-    """Its rules are no longer those of the one before; the key may be given instead of a mapping."""
+    """The rules of the mapping before no longer apply; the key may be given instead of a mapping."""
     [picked] = replicate([{"id": 1, "picked": 0}], table="fruit", mapping=MAPPING)
     assert picked["picked"] == dt.datetime.fromtimestamp(0, dt.UTC)
     [picked] = replicate([{"id": 1, "picked": 0}], table="fruit", key=["id"])

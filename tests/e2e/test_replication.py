@@ -1,4 +1,4 @@
-"""DynamoDB in, MongoDB out, with every part real: the promises a user sees first."""
+"""DynamoDB in, MongoDB out, with every part real: the promises that a user sees first."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_article_example(pipeline: Pipeline) -> None:
 
 
 def test_deleted_and_put_again(pipeline: Pipeline) -> None:
-    """An item that is deleted and put again is there, with its new content only."""
+    """An item that is deleted and put again exists, with its new content only."""
     table = pipeline.create_table(id="S")
     dynamodb = pipeline.stack.client("dynamodb")
     pipeline.put(table, {"id": {"S": "a"}, "old": {"S": "x"}})
@@ -108,7 +108,7 @@ def test_types_and_composite_key(pipeline: Pipeline) -> None:
 
 
 def test_two_tables_into_one_queue(pipeline: Pipeline) -> None:
-    """Items of two tables with equal keys stay apart, each in the collection of its table."""
+    """Items of two tables with equal keys stay separate, each in the collection of its table."""
     first, second = pipeline.create_table(id="N"), pipeline.create_table(id="N")
     for number in range(20):
         key = {"id": {"N": str(number)}}
@@ -160,7 +160,7 @@ def _plain(item: Item) -> dict[str, Any]:
 
 @pytest.mark.parametrize("size", [100_000, 390_000])
 def test_large_item(pipeline: Pipeline, size: int) -> None:
-    """An item of nearly 400 KB of incompressible data fits one message, whatever else is on the way."""
+    """An item of nearly 400 KB of incompressible data fits into a message, whatever else is sent."""
     table = pipeline.create_table(id="S")
     content = random.Random(size).randbytes(size)  # noqa: S311 - a reproducible item
     pipeline.put(table, {"id": {"S": "large"}, "content": {"B": content}})
@@ -190,7 +190,7 @@ def test_malformed_record_is_parked_and_neighbours_arrive(pipeline: Pipeline) ->
 
 
 def test_garbage_message_is_parked_and_neighbours_arrive(pipeline: Pipeline) -> None:
-    """Garbage in the queue, in the same group as real changes, is parked as it came; the others arrive."""
+    """Garbage in the queue, in the same group as real changes, is parked unchanged; the others arrive."""
     table = f"queue-of-{pipeline.database}"
     sqs = pipeline.stack.client("sqs")
     bodies = [_envelope(table, 1), "{ this is no envelope", _envelope(table, 2), '{"v": 99}']

@@ -1,4 +1,4 @@
-"""The project of docs/testing.md, as a reader of that page would write it down."""
+"""The project of docs/testing.md, as a reader of that page would write it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_project_of_a_user(stack: Stack, tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-p", "no:cacheprovider", "-ra"],
         cwd=tmp_path,
-        # In place of the installation, which is in another environment.
+        # This stands for an installation in the project's own environment.
         env=os.environ | named | {"PYTHONPATH": str(paths.ROOT)},
         capture_output=True,
         text=True,

@@ -1,11 +1,11 @@
-"""Work that goes on in a thread while the test breaks things: what it raises is raised in the test, too."""
+"""Work in a thread while the test breaks things. What the thread raises, the test raises, too."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,14 +14,14 @@ _IDLE_SECONDS = 0.02
 
 
 class Background:
-    """Calls a step again and again until it is stopped."""
+    """Calls a step repeatedly until it is stopped."""
 
     def __init__(self, name: str, step: Callable[[], bool], *, finish: Callable[[], None]) -> None:
         """Start.
 
         Args:
             name: What it does, for messages.
-            step: Returns whether there was anything to do; if not, it rests for a moment.
+            step: Returns whether there was anything to do; if not, the thread pauses briefly.
             finish: Called at the end, in the same thread.
         """
         self.name = name
@@ -40,21 +40,21 @@ class Background:
                         self._stopping.wait(_IDLE_SECONDS)
             finally:
                 self._finish()
-        except BaseException as error:  # noqa: BLE001 - it is raised again where somebody sees it
+        except BaseException as error:  # noqa: BLE001 - `check` and `stop` raise it in the test
             self._error = error
 
     def check(self) -> None:
-        """Do nothing if all is well; raise what the thread raised otherwise."""
+        """Do nothing if all is well; otherwise raise what the thread raised."""
         if self._error is not None:
             raise self._error
 
     def end(self) -> None:
-        """Stop after the step that is under way; nothing is raised."""
+        """Stop after the current step; raise nothing."""
         self._stopping.set()
         self._thread.join(HANG_TIMEOUT_S)
 
     def stop(self) -> None:
-        """Stop after the step that is under way, and raise what the thread raised."""
+        """Stop after the current step, and raise what the thread raised."""
         self.end()
         self.check()
         assert not self._thread.is_alive(), f"{self.name} does not end"

@@ -1,4 +1,4 @@
-"""The parts of the fault suite. Everything random comes from one seed, which is shown."""
+"""Fixtures of the fault suite. One seed determines everything random, and is shown."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.dynamodb_local import FOLDER, DynamoDBLocal
 from local.errors import StackError
+from local.servers.dynamodb_local import FOLDER, DynamoDBLocal
 from tests.faults.source import Source
 from tests.faults.world import Options, World
-from tests.tools import give_up, need
+from tests.support.tools import give_up, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
-    """The source of true stream records."""
+    """The source of genuine stream records."""
     need("java", *(() if FOLDER.exists() else ("npm",)))
     try:
         server = DynamoDBLocal(tmp_path_factory.mktemp("dynamodb"))
@@ -57,7 +57,7 @@ def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    """This test's own dice."""
+    """The test's own random generator."""
     seed = _seed(request.config)
     print(f"FAULTS_SEED={seed}")  # noqa: T201 - shown if the test fails
     return random.Random(f"{seed} {request.node.nodeid}")  # noqa: S311 - reproducible
@@ -65,7 +65,7 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.fixture
 def soak_seconds() -> float:
-    """How long a random scenario goes on."""
+    """How long a random scenario lasts."""
     return float(os.environ.get("SOAK_SECONDS") or _DEFAULT_SOAK_SECONDS)
 
 
@@ -73,7 +73,7 @@ def soak_seconds() -> float:
 def make_world(
     stack: Stack, dynamodb_local: Source, tmp_path: Path, rng: random.Random, deploy_lambda: DeployLambda
 ) -> Iterator[MakeWorld]:
-    """`make_world(options)`: the world of this test, deployed."""
+    """`make_world(options)`: makes the world of this test."""
     with ExitStack() as resources:
 
         def make(options: Options) -> World:

@@ -9,7 +9,7 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 
 if TYPE_CHECKING:
     import random
@@ -48,7 +48,7 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """How many connections are open."""
         return len(self._lines)
 
     def refuse(self) -> None:
@@ -57,35 +57,35 @@ class Proxy:
         self.reset()
 
     def reset(self) -> None:
-        """Resets all connections (RST), whatever they carry."""
+        """Resets all connections (RST), whatever they are doing."""
         self._do(self._reset)
 
     def stall(self) -> None:
-        """Moves no byte any more, in either direction, until `flow`."""
+        """Forwards no byte in either direction until `flow`."""
         self._do(self._flow.clear)
 
     def flow(self) -> None:
-        """Ends `stall`, `hold` and `refuse`; what was held back arrives."""
+        """Ends `stall`, `hold` and `refuse`, and forwards what was held back."""
         self._needle = None
         self._refusing = False
         self._do(self._flow.set)
 
     def hold(self, needle: bytes) -> threading.Event:
-        """Lets everything through up to the first request that has `needle` in it, and stalls then.
+        """Forwards everything before the first request that contains `needle`, and then stalls.
 
         Returns:
-            Set when that request is held.
+            An event that is set when that request is held.
         """
         self._caught.clear()
         self._needle = needle
         return self._caught
 
     def lose_answers(self, probability: float) -> None:
-        """From now on resets a connection instead of delivering an answer: the request was carried out."""
+        """From now on, resets connections instead of forwarding answers: the requests were carried out."""
         self._loss = probability
 
     def close(self) -> None:
-        """Ends it, and all connections."""
+        """Closes all connections and stops."""
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(HANG_TIMEOUT_S)
@@ -124,7 +124,7 @@ class Proxy:
             return
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._target)
-        except OSError:  # the server is away, and the client shall see that
+        except OSError:  # the server is down, and the client must notice
             writer.transport.abort()
             return
         line = _Line(writer, server_writer)
@@ -144,8 +144,8 @@ class Proxy:
         line: _Line,
         examine: Callable[[bytes], bool],
     ) -> None:
-        """Moves data in one direction until one side ends, which ends the other."""
-        with contextlib.suppress(OSError):  # reset, by us or by one of the two
+        """Forwards data in one direction until one end closes, then closes the other end."""
+        with contextlib.suppress(OSError):  # reset, by the proxy or by one end
             while data := await reader.read(_CHUNK):
                 is_lost = examine(data)
                 await self._flow.wait()

@@ -15,16 +15,16 @@ class FaultQueues:
 
     Attributes:
         url: The queue's URL.
-        dead_letter_url: That of the other one.
+        dead_letter_url: That of the dead-letter queue.
         redriven: How many dead letters were sent again.
     """
 
     def __init__(self, sqs: SQSClient, name: str, *, visibility: int, receives: int) -> None:
-        """Make both.
+        """Create both queues.
 
         Args:
-            sqs: Where.
-            name: A word that nobody else uses.
+            sqs: A client.
+            name: A unique name.
             visibility: The visibility timeout, seconds.
             receives: Receives after which SQS itself moves a message to the dead-letter queue.
         """
@@ -38,11 +38,11 @@ class FaultQueues:
         self.url = sqs.create_queue(QueueName=f"{name}.fifo", Attributes=common)["QueueUrl"]
 
     def backlog(self) -> int:
-        """How many messages are in the queue, those in flight included."""
+        """How many messages the queue has, including those in flight."""
         return self._messages(self.url)
 
     def in_flight(self) -> int:
-        """How many messages of the queue a writer holds."""
+        """How many messages of the queue are in flight."""
         attributes = self._sqs.get_queue_attributes(
             QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
         )["Attributes"]
@@ -72,7 +72,7 @@ class FaultQueues:
             self._sqs.delete_message(QueueUrl=self.dead_letter_url, ReceiptHandle=letter["ReceiptHandle"])
 
     def delete(self) -> None:
-        """Remove both."""
+        """Delete both queues."""
         for url in (self.url, self.dead_letter_url):
             self._sqs.delete_queue(QueueUrl=url)
 

@@ -1,4 +1,4 @@
-"""Three mongods as one replica set, whose primary can be killed."""
+"""A replica set of three mongods, whose primary can be killed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import pymongo
 from pymongo.errors import PyMongoError
 
-from local.mongod import REPLICA_SET, Mongod
-from local.process import wait_until
+from local.polling import wait_until
+from local.servers.mongod import REPLICA_SET, Mongod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,10 @@ _HEARTBEAT_MS = 500
 
 
 class Member(Mongod):
-    """One of several: up when it is primary or secondary, whichever."""
+    """One of several members: it is up as primary or as secondary."""
 
     def wait(self) -> None:
-        """Wait until it takes part.
+        """Wait until it is primary or secondary.
 
         Raises:
             StackError: It ended, or was not ready in time.
@@ -36,12 +36,12 @@ class Member(Mongod):
         )
 
     def stop(self) -> None:
-        """End it at once. In order, a primary would first wait for a successor, and nobody needs its data."""
+        """Kill it: in an orderly shutdown, a primary would wait for a successor; its data is not needed."""
         self.kill()
         super().stop()
 
     def roles(self) -> set[str]:
-        """What it says it is; nothing if it does not answer."""
+        """Its roles as it reports them; none if it does not answer."""
         with self._client() as client:
             try:
                 said = client.admin.command("hello")
@@ -50,7 +50,7 @@ class Member(Mongod):
         return {role for role in ("isWritablePrimary", "secondary") if said.get(role)}
 
     def wait_for_answer(self) -> None:
-        """Wait until it listens, in whatever role.
+        """Wait until it answers, whatever its role.
 
         Raises:
             StackError: It ended, or did not answer in time.
@@ -59,7 +59,7 @@ class Member(Mongod):
             self.child.wait_until(lambda: _answers(client), what=f"{self.address} to answer")
 
     def initiate(self, addresses: list[str]) -> None:
-        """Make a replica set of these members, all of which answer."""
+        """Make a replica set of these members. All of them must answer."""
         members = [{"_id": number, "host": address} for number, address in enumerate(addresses)]
         settings = {"electionTimeoutMillis": _ELECTION_MS, "heartbeatIntervalMillis": _HEARTBEAT_MS}
         config = {"_id": REPLICA_SET, "members": members, "settings": settings}
@@ -75,10 +75,10 @@ class Member(Mongod):
 
 
 class ReplicaSet:
-    """The members, running as long as its `with` block."""
+    """The members, for the time of its `with` block."""
 
     def __init__(self, folder: Path) -> None:
-        """Start them all, and wait for a primary.
+        """Start all members, and wait for a primary.
 
         Args:
             folder: Existing folder for their data and logs.
@@ -103,7 +103,7 @@ class ReplicaSet:
         self.uri = f"mongodb://{addresses}/?replicaSet={REPLICA_SET}"
 
     def primary(self) -> Member:
-        """The member that takes writes, as soon as there is one.
+        """The member that accepts writes; waits for one.
 
         Raises:
             StackError: There was none in time.

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from local.emulator import ACCESS_KEY, REGION
+from local.servers.emulator import ACCESS_KEY, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from types_boto3_dynamodb import DynamoDBClient
 
-    from local.dynamodb_local import DynamoDBLocal
+    from local.servers.dynamodb_local import DynamoDBLocal
 
 Item = dict[str, Any]
 """An item in DynamoDB's own notation: attribute name → AttributeValue."""
@@ -52,7 +52,7 @@ class Source:
         self.streams = session.client("dynamodbstreams", endpoint_url=server.endpoint_url, config=config)
 
     def create_table(self, name: str, **key: Any) -> Table:
-        """Makes a table; `key` maps attribute names to types (S, N or B), partition key first."""
+        """Creates a table; `key` maps attribute names to types (S, N or B), partition key first."""
         self.dynamodb.create_table(
             TableName=name,
             AttributeDefinitions=[
@@ -65,7 +65,7 @@ class Source:
             BillingMode="PAY_PER_REQUEST",
         )
         self.fill(name, tuple(key))
-        # What was there before the stream is in no record of it.
+        # The stream has no record of items that existed before it.
         description = self.dynamodb.update_table(
             TableName=name,
             StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
@@ -73,7 +73,7 @@ class Source:
         return Table(name, tuple(key), description["LatestStreamArn"])
 
     def fill(self, name: str, key: tuple[str, ...]) -> None:
-        """Fills a table whose stream is not on yet; here with nothing."""
+        """Fills a table before its stream is enabled; here with nothing."""
 
     def items(self, table: Table) -> Iterator[Item]:
         """All items of a table."""
@@ -82,5 +82,5 @@ class Source:
             yield from page["Items"]
 
     def delete_table(self, table: Table) -> None:
-        """Removes a table and its stream."""
+        """Deletes a table and its stream."""
         self.dynamodb.delete_table(TableName=table.name)

@@ -1,4 +1,4 @@
-"""What Lambda's event source mapping does with a stream: poll shards, invoke, retry, bisect. And its faults.
+"""Plays Lambda's event source mapping on a stream: polls shards, invokes, retries, bisects. And its faults.
 
 Source: AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB" and "Configuring partial batch
 response": parents before their children, batches of one shard one after the other, a retry from the lowest
@@ -32,8 +32,8 @@ SENTINEL = "sentinel"
 """An attribute by whose value one knows that the stream was forwarded up to there."""
 
 _BATCH_SIZE = 100
-_REMEMBERED = 5_000  # records that may be forwarded once more
-_REPEATED = 40  # of them at once, at most
+_REMEMBERED = 5_000  # records that may be forwarded again
+_REPEATED = 40  # at most so many of them at once
 
 
 class InvocationError(Exception):
@@ -45,10 +45,10 @@ class LambdaFaults:
     """Probabilities, per invocation.
 
     Attributes:
-        fail: it fails before anything is sent.
-        forget: it does its work, and then its answer is lost.
-        cold: Lambda ends the execution environment, and starts another one.
-        repeat: some old records are forwarded once more, packed in another way.
+        fail: it fails before it sends anything.
+        forget: it sends everything, and then its answer is lost.
+        cold: Lambda replaces the execution environment.
+        repeat: some old records are forwarded again, packed differently.
     """
 
     fail: float = 0.0
@@ -58,12 +58,12 @@ class LambdaFaults:
 
 
 class Function:
-    """The real Lambda function. Its settings are the environment of this process.
+    """The real Lambda function. It reads its settings from the environment of this process.
 
     Attributes:
-        invocations: how many there were.
-        failures: how many of them failed.
-        partial: how many reported records that could not be sent.
+        invocations: how often it was invoked.
+        failures: how many invocations failed.
+        partial: how many invocations reported records that could not be sent.
     """
 
     def __init__(self, rng: random.Random, faults: LambdaFaults) -> None:
@@ -74,10 +74,10 @@ class Function:
         self.partial = 0
 
     def invoke(self, event: dict[str, Any]) -> Response:
-        """Invokes it; a failure is one that Lambda would retry.
+        """Invokes the function.
 
         Raises:
-            InvocationError: Lambda would say `FunctionError`.
+            InvocationError: It failed, in a way that Lambda retries.
         """
         self.invocations += 1
         if self._happens(self.faults.cold):
@@ -99,15 +99,15 @@ class Function:
 
 
 class StreamPoller:
-    """Forwards one table's stream. Not for several threads."""
+    """Forwards one table's stream. Not thread-safe."""
 
     def __init__(self, streams: Any, table: Table, function: Function, rng: random.Random) -> None:
-        """Begin at the oldest record.
+        """Start at the oldest record.
 
         Args:
             streams: A client of DynamoDB's streams API.
-            table: Whose stream.
-            function: What is invoked.
+            table: The table whose stream is forwarded.
+            function: The function to invoke.
             rng: Decides which old records are repeated.
         """
         self._streams = streams
@@ -121,7 +121,7 @@ class StreamPoller:
         self.forwarded = 0
 
     def step(self) -> bool:
-        """Forwards at most one batch of each shard; tells whether there was one."""
+        """Forwards at most one batch of each shard; returns whether there was one."""
         batches = [self._read(shard) for shard in self._open_shards()]
         for records in filter(None, batches):
             self._deliver(records)
@@ -133,7 +133,7 @@ class StreamPoller:
         return any(batches)
 
     def close(self) -> None:
-        """Give up what is being retried."""
+        """Stop retrying."""
         self._closed = True
 
     def _open_shards(self) -> list[_Shard]:
@@ -159,7 +159,7 @@ class StreamPoller:
         try:
             answer = self._streams.get_records(ShardIterator=shard.iterator, Limit=_BATCH_SIZE)
         except ClientError as error:
-            # DynamoDB Local says the first one of an iterator that it gave for an empty shard.
+            # DynamoDB Local raises the first one for an iterator of a shard that was empty.
             if error.response["Error"]["Code"] not in (
                 "TrimmedDataAccessException",
                 "ExpiredIteratorException",
@@ -175,7 +175,7 @@ class StreamPoller:
         return records
 
     def _deliver(self, records: Sequence[Record]) -> None:
-        """Until all is forwarded, in order."""
+        """Forwards all records in order, with retries."""
         waiting = [records]
         while waiting and not self._closed:
             batch = waiting.pop()
@@ -190,18 +190,18 @@ class StreamPoller:
                 waiting.append(rest)
 
     def _repeat(self) -> None:
-        """Forwards old records once more, long after newer ones."""
+        """Forwards old records again, long after newer ones."""
         start = self._rng.randrange(len(self._old))
         some = itertools.islice(self._old, start, start + self._rng.randint(1, _REPEATED))
         try:
             self._function.invoke({"Records": list(some)})
         except InvocationError:
-            return  # nobody misses them: they were forwarded before
+            return  # they were forwarded before, so none is lost
 
 
 @dataclass
 class _Shard:
-    """A shard, and how far it was read."""
+    """A shard, and its position."""
 
     id: str
     parent: str | None
@@ -225,7 +225,7 @@ def _sentinels(records: Sequence[Record]) -> Iterator[str]:
 
 
 def as_in_lambda(record: Record, stream: str) -> Record:
-    """A record of the streams API as it stands in a Lambda event.
+    """A record of the streams API as a Lambda event has it.
 
     Binary values are base64 text there, times are seconds, and each record names its stream.
     """

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from local.process import wait_until
-from local.writer_process import WriterProcess
+from local.pipeline.writer_process import WriterProcess
+from local.polling import wait_until
 from producer_lambda import handler
 from tests.faults.world import queues_only
 from tests.support.lambda_environment import LONGEST_INVOCATION_S, Deadline
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from tests.conftest import DeployLambda, Queues
 
 CHANGES = 300_000
-BATCH = 10_000  # what Lambda hands over at most
+BATCH = 10_000  # the most that Lambda passes to an invocation
 KEYS = 100_000  # each of them changes three times
 POOL_SIZE = 4
-MOST_BYTES = 120 * 1024 * 1024  # that a writer needs, whatever waits in the queue
-MONITORS = 2  # of the driver, per member: one waits for news, one measures the way
+MOST_BYTES = 120 * 1024 * 1024  # the limit for a writer, whatever its backlog
+MONITORS = 2  # of the driver, per member: one waits for changes, one measures the round trip
 FLAT_BYTES = 30 * 1024 * 1024
 TABLE = "bulk"
 
 
 @dataclass
 class Sampler:
-    """Looks at a writer again and again: how far it is, its memory, its connections."""
+    """Samples a writer: its progress, its memory, its connections."""
 
     writer: WriterProcess
     client: pymongo.MongoClient[dict[str, Any]]
@@ -45,7 +45,7 @@ class Sampler:
     _offset: int = 0
 
     def done(self) -> bool:
-        """Takes a sample; tells whether the backlog is done."""
+        """Takes a sample; returns whether the backlog is drained."""
         self.writer.child.check()
         self._read_log()
         self.samples.append((self.changes, self._resident_bytes()))
@@ -53,7 +53,7 @@ class Sampler:
         return self.changes >= CHANGES
 
     def peak(self, begin: float, end: float) -> int:
-        """The most memory while that part of the backlog was drained."""
+        """The peak memory while that part of the backlog was drained."""
         return max(size for changes, size in self.samples if begin * CHANGES <= changes <= end * CHANGES)
 
     def _read_log(self) -> None:
@@ -70,7 +70,7 @@ class Sampler:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def _connections(self) -> int:
-        """Those of the writer, busy or not, as MongoDB sees them; it may have other writers, too."""
+        """The writer's connections as MongoDB sees them, busy or not; MongoDB may have other clients, too."""
         everything = {"$currentOp": {"allUsers": True, "idleConnections": True, "localOps": True}}
         ours = {"$match": {"appName": "dynamodb-mongodb-replicator"}}
         known = {"$group": {"_id": "$client"}}
@@ -82,7 +82,7 @@ class Sampler:
         process = Path(f"/proc/{self.writer.child.pid}")
         own = set()
         for descriptor in (process / "fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            with contextlib.suppress(FileNotFoundError):  # closed in the meantime
                 own.add(str(descriptor.readlink()))
         lines = [line.split() for line in (process / "net" / "tcp").read_text().splitlines()[1:]]
         return {int(line[1].rpartition(":")[2], 16) for line in lines if f"socket:[{line[9]}]" in own}
@@ -90,7 +90,7 @@ class Sampler:
 
 @pytest.fixture
 def backlog(queues: Queues, deploy_lambda: DeployLambda) -> Queues:
-    """A queue with all changes in it, put there by the Lambda."""
+    """A queue with all changes, sent by the Lambda."""
     deploy_lambda(queues.url, queues.dead_letter_url)
     for start in range(0, CHANGES, BATCH):
         records = [_record(number) for number in range(start, start + BATCH)]
@@ -101,9 +101,9 @@ def backlog(queues: Queues, deploy_lambda: DeployLambda) -> Queues:
 
 
 def test_memory_and_connections(stack: Stack, backlog: Queues, database: str, tmp_path: Path) -> None:
-    """Draining 300,000 changes, the writer needs as much memory at the end as at the beginning.
+    """While it drains 300,000 changes, the writer's memory does not grow.
 
-    And never more connections than its pool and the driver's monitors. Then both sides are the same.
+    It never has more connections than its pool and the driver's monitors. At the end both sides are equal.
     """
     with (
         pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client,

@@ -23,7 +23,7 @@ _VISIBILITY = 5
 def test_everything_at_once(
     make_world: MakeWorld, stack: Stack, tmp_path: Path, rng: random.Random, soak_seconds: float
 ) -> None:
-    """Whatever breaks together: in the end both sides are the same, and no document went back (P1-P3)."""
+    """Whatever fails at the same time: at the end both sides are equal, and no document went back (P1-P3)."""
     with (
         ReplicaSet(tmp_path) as replica_set,
         Proxy(stack.endpoint_url.removeprefix("http://"), rng) as proxy,

@@ -1,4 +1,4 @@
-"""The judges of the fault suite can tell: each kind of damage is seen, and what is right passes."""
+"""The checks of the fault suite work: they find each kind of damage, and accept what is correct."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_right_past() -> None:
 
 
 def test_a_document_that_goes_back() -> None:
-    """An older version, or the same one again, must not replace a document, nor come after it was deleted."""
+    """Neither an older version nor the same one may replace a document, or come after its delete."""
     for version in ("1", "2"):
         timeline = Timeline()
         timeline.wrote("items", 1, "2", inserted=True)
@@ -38,13 +38,13 @@ def test_a_document_that_goes_back() -> None:
     timeline = Timeline()
     timeline.buried("items", 1, "2")
     timeline.wrote("items", 1, "3", inserted=True)
-    timeline.deleted("items", 1)  # no tombstone forbids the next one
+    timeline.deleted("items", 1)  # no tombstone rules out the next one
     timeline.wrote("items", 1, "3", inserted=True)
     assert len(timeline.violations) == 2
 
 
 def test_a_tombstone_that_goes_back() -> None:
-    """The higher version has to win."""
+    """The higher version must win."""
     timeline = Timeline()
     timeline.buried("items", 1, "2")
     timeline.buried("items", 1, "1")
@@ -52,7 +52,7 @@ def test_a_tombstone_that_goes_back() -> None:
 
 
 def test_a_deleted_document_that_comes_back() -> None:
-    """It is told, and whether it stayed."""
+    """It is reported, and whether it stayed."""
     timeline = Timeline()
     timeline.buried("items", 1, "2")
     timeline.wrote("items", 1, "1", inserted=True)
@@ -87,7 +87,7 @@ def test_a_deleted_document_that_comes_back() -> None:
     ],
 )
 def test_comparison(documents: list[dict[str, Any]], found: tuple[int, ...]) -> None:
-    """Missing, different and extra are told apart; types count."""
+    """Missing, different and extra documents are distinguished; types count."""
     result = compare([ITEM], documents, ["id"])
     assert (result.equal, len(result.missing), len(result.different), len(result.extra)) == found
     assert result.is_same == (found == (1, 0, 0, 0))

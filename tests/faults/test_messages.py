@@ -1,4 +1,4 @@
-"""What arrives is old, comes twice, in another order, or much later."""
+"""Messages arrive twice, in another order, or much later."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def test_retried_lambda(make_world: MakeWorld, soak_seconds: float) -> None:
 
 
 def test_redriven_dead_letters(make_world: MakeWorld, soak_seconds: float) -> None:
-    """Dead letters of both kinds are sent again when newer changes have long arrived: they change nothing.
+    """Dead letters of both kinds are redriven long after newer changes arrived: they change nothing.
 
-    MongoDB refuses some documents, so the writers park them; and a writer that is killed leaves messages that
-    SQS itself parks, because they were received once.
+    MongoDB refuses some documents, so the writers park them. A killed writer leaves messages that SQS itself
+    parks, because they were received once.
     """
     world = make_world(Options(visibility=5, receives=1, refused=0.1))
     _refuse(world, {REFUSED: {"$exists": False}})

@@ -1,4 +1,4 @@
-"""A migration while everything changes: the backfill races live replication and is killed again and again."""
+"""A migration while everything changes: the backfill races live replication and is killed repeatedly."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import orjson
 import pymongo
 import pytest
 
-from local import ports
-from local.emulator import ACCESS_KEY, REGION
-from local.mongod import Mongod
-from local.process import wait_until
+from local.polling import wait_until
+from local.processes import ports
+from local.servers.emulator import ACCESS_KEY, REGION
+from local.servers.mongod import Mongod
 from ops.migration.backfill.checkpoints import COLLECTION
 from tests.faults.source import Source, Table
 from tests.faults.workload import Workload
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from local.dynamodb_local import DynamoDBLocal
+    from local.servers.dynamodb_local import DynamoDBLocal
     from local.stack import Stack
     from tests.conftest import DeployLambda
 
@@ -52,7 +52,7 @@ _HEADERS = {
 
 
 class FullSource(Source):
-    """Tables that have items before their streams are on."""
+    """Tables that have items before their streams are enabled."""
 
     def __init__(self, server: DynamoDBLocal, rng: random.Random, items: int) -> None:
         super().__init__(server)
@@ -81,7 +81,7 @@ class FullSource(Source):
 def begin(
     stack: Stack, dynamodb_local: Source, tmp_path: Path, rng: random.Random, deploy_lambda: DeployLambda
 ) -> Iterator[Begin]:
-    """`begin(items, keys=…)`: tables that have items already, of which the first ones change."""
+    """`begin(items, keys=…)`: creates tables with items, of which the first ones change."""
     worlds: list[World] = []
 
     def make(items: int, *, keys: int | None = None) -> World:
@@ -103,7 +103,7 @@ def settings_of(world: World) -> dict[str, str]:
 
 
 def settings(source: Source, mongodb_uri: str, database: str) -> dict[str, str]:
-    """The same without a mapping."""
+    """The environment of the command, without a mapping."""
     return {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
@@ -115,9 +115,9 @@ def settings(source: Source, mongodb_uri: str, database: str) -> dict[str, str]:
 
 
 def test_a_killed_backfill_races_live_changes(begin: Begin, tmp_path: Path) -> None:
-    """50,000 items are copied while they change and are deleted; the copy dies by kill -9 three times.
+    """50,000 items are copied while they change and are deleted; kill -9 ends the copy three times.
 
-    Nothing is missing at the end, nothing came back, and no document ever went back (P1, P2).
+    At the end nothing is missing, nothing deleted came back, and no document ever went back (P1, P2).
     """
     world = begin(ITEMS)
     simple, composite = world.tables
@@ -138,7 +138,7 @@ def test_a_killed_backfill_races_live_changes(begin: Begin, tmp_path: Path) -> N
         child.kill()
     at_the_last_kill = done()
     assert ITEMS // 2 < at_the_last_kill < ITEMS
-    # What a changed number of segments does: the checkpoint's own counts.
+    # Another number of segments is ignored: that of the checkpoint counts.
     result = commands.run(environment, *backfill[:-1], "9")
     assert result["complete"]
     assert result["rejected"] == 0
@@ -155,7 +155,7 @@ def test_a_killed_backfill_races_live_changes(begin: Begin, tmp_path: Path) -> N
 
 
 def plant(world: World, table: Table, first: int) -> dict[str, int]:
-    """Damages documents that the workload does not change; returns how many differences of each kind."""
+    """Damages documents that the workload does not change; returns the number of differences by kind."""
     collection = world.target[table.name]
     ids = iter(
         [each["_id"] for each in collection.find({"_id": {"$gt": first}}, {"_id": 1}).sort("_id").limit(40)]
@@ -179,12 +179,12 @@ def plant(world: World, table: Table, first: int) -> dict[str, int]:
 
 
 def test_planted_differences_are_found_and_mended(begin: Begin, tmp_path: Path) -> None:
-    """All of them and nothing else, while live changes go on; and mending undoes no live change (P2)."""
+    """All of them and nothing else, during live changes; and the repair undoes no live change (P2)."""
     world = begin(600, keys=300)
     (table, other), environment = world.tables, settings_of(world)
     world.start_writers(1)
     world.begin(load=False)
-    # What a backfill leaves that dies before its second look: the next one's sweep removes it.
+    # As after a backfill that died before its second check: the sweep of the next one removes it.
     buried = {"_id": {"c": table.name, "k": 5_000_000}, "v": "2020 01 1", "f": "_ddb"}
     world.target[TOMBSTONES].insert_one({**buried, "at": datetime.now(UTC) - timedelta(minutes=30)})
     world.target[table.name].insert_one({"_id": 5_000_000, "_ddb": {"v": ""}})
@@ -211,7 +211,7 @@ def test_planted_differences_are_found_and_mended(begin: Begin, tmp_path: Path) 
     assert (would["mended"], would["moved_on"], would["left"]) == (13, 0, 2)
     did = commands.run(environment, *mending, status=1)
     assert (did["mended"], did["moved_on"], did["left"]) == (13, 0, 2)
-    # What has no version of ours is somebody else's; a person decides.
+    # A document without a version belongs to another application; a person decides.
     world.target[table.name].delete_many({"_id": {"$in": [3_000_000, "mine, too"]}})
     did = commands.run(environment, *mending)
     assert (did["mended"], did["moved_on"]) == (0, 15)
@@ -222,7 +222,7 @@ def test_planted_differences_are_found_and_mended(begin: Begin, tmp_path: Path) 
 
 
 def test_comparing_for_ever(begin: Begin, tmp_path: Path) -> None:
-    """At a bounded rate, with its result for Prometheus; Ctrl-C ends it in order. A sample finds the same."""
+    """At a bounded rate, with a result for Prometheus; Ctrl-C ends it in order. A sample finds the same."""
     world = begin(60)
     table, environment = world.tables[0], settings_of(world)
     commands.run(environment, "backfill", table.name, "--no-live", "--rcu", "50")
@@ -253,7 +253,7 @@ def test_comparing_for_ever(begin: Begin, tmp_path: Path) -> None:
 def test_a_backfill_waits_for_mongodb(
     dynamodb_local: Source, tmp_path: Path, rng: random.Random, unique: str
 ) -> None:
-    """`mongod` dies by kill -9 and comes back: the backfill says that it waits, and goes on (P4)."""
+    """`mongod` is killed by kill -9 and restarted: the backfill reports that it waits, and continues (P4)."""
     source = FullSource(dynamodb_local.server, rng, 5_000)
     table = source.create_table(unique, id="N")
     with Mongod(tmp_path) as server, pymongo.MongoClient[dict[str, Any]](server.uri) as client:

@@ -1,4 +1,4 @@
-"""MongoDB and SQS break, and come back."""
+"""MongoDB and SQS fail, and come back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from local.emulator import answers
-from local.mongod import Mongod
+from local.servers.mongod import Mongod
+from local.servers.server import answers
 from tests.faults.proxy import Proxy
 from tests.faults.replica_set import ReplicaSet
 from tests.faults.world import Options
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
+    from local.pipeline.writer_process import WriterProcess
     from local.stack import Stack
-    from local.writer_process import WriterProcess
     from tests.faults.conftest import MakeWorld
     from tests.faults.world import World
 
 
 def test_killed_mongod(make_world: MakeWorld, tmp_path: Path, soak_seconds: float) -> None:
-    """MongoDB dies by kill -9 in the middle of writes, stays away for a while, and is started again.
+    """MongoDB is killed by kill -9 during writes, stays down for a while, and is started again.
 
-    No message is received a second time (P4): a second receive would park it. The first time MongoDB stays
-    away for longer than messages stay locked by themselves.
+    No message is received a second time (P4): a second receive would park it. The first time, MongoDB stays
+    down for longer than the visibility timeout.
     """
     visibility = 10
     with Mongod(tmp_path) as mongod:
@@ -54,10 +54,10 @@ def test_killed_mongod(make_world: MakeWorld, tmp_path: Path, soak_seconds: floa
 
 
 def test_killed_primaries(make_world: MakeWorld, tmp_path: Path, soak_seconds: float) -> None:
-    """Of three members the primary dies while writers drain a backlog; another one goes on (P3, P4).
+    """Of three members, the primary dies while writers drain a backlog; another one takes over (P3, P4).
 
-    The first time it lost its secondaries before, so what it wrote at the end is on no other member, and is
-    rolled back: only what a majority has may be acknowledged.
+    The first time it lost its secondaries before, so its last writes are on no other member and are rolled
+    back: only what a majority has may be acknowledged.
     """
     with (
         ReplicaSet(tmp_path) as replica_set,
@@ -84,7 +84,7 @@ def test_killed_primaries(make_world: MakeWorld, tmp_path: Path, soak_seconds: f
 def test_broken_connections_to_sqs(
     make_world: MakeWorld, stack: Stack, rng: random.Random, soak_seconds: float
 ) -> None:
-    """Connections to SQS are reset, stalled, or lose their answers, for Lambda and writers alike (P3, P4)."""
+    """Connections to SQS are reset, stall, or lose answers, for the Lambda and for writers (P3, P4)."""
     with (
         Proxy(stack.endpoint_url.removeprefix("http://"), rng) as proxy,
         make_world(Options(endpoint_url=f"http://{proxy.address}", visibility=5)) as world,

@@ -14,8 +14,8 @@ from tests.faults.world import Options
 from writer.names import TOMBSTONES
 
 if TYPE_CHECKING:
+    from local.pipeline.writer_process import WriterProcess
     from local.stack import Stack
-    from local.writer_process import WriterProcess
     from tests.faults.conftest import MakeWorld
     from tests.faults.world import World
 
@@ -23,7 +23,7 @@ _KEY = {"id": {"N": "1"}}
 
 
 def test_killed_writers(make_world: MakeWorld, soak_seconds: float) -> None:
-    """Of three writers, one after the other dies by kill -9 at a random moment: nothing is lost (P3)."""
+    """Of three writers, one after the other is killed by kill -9 at a random time: nothing is lost (P3)."""
     world = make_world(Options(visibility=5))
     world.start_writers(3)
     world.begin()
@@ -38,9 +38,9 @@ def test_killed_writers(make_world: MakeWorld, soak_seconds: float) -> None:
 
 @pytest.mark.parametrize("then", ["wakes", "dies"])
 def test_a_frozen_writer_inserts_after_the_delete(make_world: MakeWorld, then: str) -> None:
-    """The worst moment: all its checks are behind it, its insert is on the way, and it freezes.
+    """The worst time: its checks are done, its insert is on the way, and it freezes.
 
-    Its lock ends, another writer finishes the put and the delete, and only then the insert reaches MongoDB.
+    Its lock ends, another writer applies the put and the delete, and only then the insert reaches MongoDB.
     The item must not stay (P2): the writer removes it when it wakes; if it dies, a sweep does.
     """
     world = make_world(Options(visibility=5))
@@ -72,9 +72,9 @@ def test_a_frozen_writer_inserts_after_the_delete(make_world: MakeWorld, then: s
 def test_a_frozen_writer_gives_back_what_it_no_longer_holds(
     make_world: MakeWorld, stack: Stack, while_it: str
 ) -> None:
-    """It freezes before it writes, and its lock ends: when it wakes, it does not even try (P2).
+    """It freezes before it writes, and its lock ends: when it wakes up, it does not write (P2).
 
-    While it polls, the message is locked for it, and it does not know.
+    During its poll, the message is locked for it, and it does not know that.
     """
     world = make_world(Options(visibility=5))
     sqs = stack.endpoint_url.removeprefix("http://")
@@ -119,7 +119,7 @@ def _put(world: World) -> None:
 
 
 def _put_and_delete_elsewhere(world: World) -> None:
-    """Another writer does what the frozen one has in hand, and the delete that follows it."""
+    """Another writer applies what the frozen one holds, and the delete that follows."""
     world.source.dynamodb.delete_item(TableName=world.tables[0].name, Key=_KEY)
     world.start_writer()
     world.wait_for(world.target[TOMBSTONES].find_one, "another writer to do the delete")
@@ -134,9 +134,9 @@ def _logged(writer: WriterProcess) -> set[str]:
 
 
 def test_writes_longer_than_the_visibility(make_world: MakeWorld, stack: Stack, soak_seconds: float) -> None:
-    """Writers freeze, or their connections to both sides stall, for longer than their locks last (P1, P2).
+    """Writers freeze, or their connections to both sides stall, for longer than their locks (P1, P2).
 
-    What they had begun goes on when others have done the same and more.
+    They continue what they had begun after others have done the same and more.
     """
     visibility = 5
     world = make_world(Options(visibility=visibility))

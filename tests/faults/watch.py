@@ -1,8 +1,8 @@
-"""A change stream on the target: of every document, which versions it had, in which order.
+"""A change stream on the target: which versions every document had, in which order.
 
-Law: a document that is there only ever gets a higher version (P2). A document that comes back in a version
-below its tombstone is a *stale insert*: two writers held the key at once, and the re-check or the sweep has
-to remove it again. Whether any of those may be is the test's to say; none may stay.
+Law: a document that exists only gets higher versions (P2). A document that comes back in a version below its
+tombstone is a *stale insert*: two writers held the key at the same time, and the re-check or the sweep must
+remove it. The test decides whether there may be any; none may stay.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Timeline:
 
     Attributes:
         events: how many changes of documents there were.
-        violations: what must never be, in words.
+        violations: what must never happen, in words.
         stale_inserts: documents that came back in a version below their tombstone.
     """
 
@@ -88,12 +88,12 @@ class Timeline:
         document.tombstone = version
 
     def forget(self) -> None:
-        """Forgets what was up to now: a test has written to the database itself."""
+        """Forgets the past: the test itself has written to the database."""
         self.violations.clear()
         self._documents.clear()
 
     def back(self) -> list[str]:
-        """Deleted documents that are there."""
+        """Deleted documents that exist."""
         return [
             f"{identity}: {document.version}, deleted at {document.tombstone}"
             for identity, document in self._documents.items()
@@ -105,16 +105,16 @@ class Timeline:
 
 
 class Watch:
-    """Follows one database. Its steps are made by one thread."""
+    """Follows one database. One thread calls `step`."""
 
     def __init__(self, uri: str, database: str, collections: Sequence[str]) -> None:
-        """Begin now.
+        """Start watching.
 
         Args:
             uri: The MongoDB.
             database: An empty database.
-            collections: Those that will be written; made here, so that each event has the whole document as
-                it was then.
+            collections: Those that will be written. They are created here, so that each event has the whole
+                document at its time.
         """
         self._client = pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=1_000)
         self._database = self._client[database]
@@ -129,7 +129,7 @@ class Watch:
         self.timeline = Timeline()
 
     def step(self) -> bool:
-        """Takes one event, if there is one; an outage of MongoDB is waited out."""
+        """Takes one event, if there is one; waits during an outage of MongoDB."""
         try:
             if self._stream is None:
                 self._stream = self._open()
@@ -187,6 +187,6 @@ class Watch:
             self._seen_mark = document_id
         elif collection == TOMBSTONES:
             self.timeline.buried(document_id["c"], document_id["k"], document["v"])
-        elif METADATA_FIELD in document:  # else it is not ours: a test has put it there
+        elif METADATA_FIELD in document:  # otherwise a test wrote it
             version = document[METADATA_FIELD]["v"]
             self.timeline.wrote(collection, document_id, version, inserted=kind == "insert")

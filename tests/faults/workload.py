@@ -1,4 +1,4 @@
-"""A random, seeded stream of changes to tables. Nothing is remembered: the table is the truth."""
+"""A random, seeded stream of changes to tables. It remembers nothing: the table is the truth."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NAMES = ("a", "b", "c", "name", "a.b", "$set", "_id", "_ddb", "ö", "$b")
 
 
 class Workload:
-    """Changes to some tables. Not for several threads."""
+    """Changes to some tables. Not thread-safe."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class Workload:
         refused: float = 0.0,
         keys: int = KEYS,
     ) -> None:
-        """Choose.
+        """Make a workload.
 
         Args:
-            dynamodb: Where the tables are.
+            dynamodb: A client.
             tables: Each with a key (id: N) or (tenant: S, line: B).
-            rng: Decides everything.
+            rng: Determines everything random.
             refused: The share of written items that get the attribute `REFUSED`.
-            keys: How many items a table has at the most.
+            keys: The most items that a table has.
         """
         self._dynamodb = dynamodb
         self._tables = tables
@@ -83,7 +83,7 @@ class Workload:
         return True
 
     def finish(self, sentinel: str) -> None:
-        """Makes a last change to each table, by which the end of its stream is known."""
+        """Makes a last change to each table, which marks the end of its stream."""
         for table in self._tables:
             key = _sentinel_key(table)
             self._dynamodb.put_item(TableName=table.name, Item={**key, SENTINEL: {"S": sentinel}})
@@ -107,7 +107,7 @@ class Workload:
         self.changes += 1
 
     def _update(self, table: Table, key: Item) -> None:
-        """Sets some attributes and removes others; makes the item if it is not there."""
+        """Sets some attributes and removes others; creates the item if it does not exist."""
         names = self._rng.sample(_NAMES, 4)
         aliases = {f"#{position}": name for position, name in enumerate(names)}
         values = {f":{position}": self._value(2) for position in (0, 1)}
@@ -130,7 +130,7 @@ class Workload:
         return self.key(table, number)
 
     def key(self, table: Table, number: int) -> Item:
-        """The key of that number."""
+        """The key with this number."""
         if len(table.key) == 1:
             return {"id": {"N": str(number if number % 5 else -number / 4)}}
         tenant = ("a", "b.c", "$d", "ñ", '"')[number % 5]

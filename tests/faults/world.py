@@ -1,4 +1,4 @@
-"""One replication on real servers with everything that a test may break, and the judgement at the end."""
+"""A replication on real servers with everything that a test may break, and the final comparison."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pymongo
 
-from local.deployment import Deployment
-from local.process import wait_until
-from local.writer_process import WriterProcess
+from local.pipeline.deployment import Deployment
+from local.pipeline.writer_process import WriterProcess
+from local.polling import wait_until
 from tests.faults.background import Background
 from tests.faults.queues import FaultQueues
 from tests.faults.stream_poller import (
@@ -44,11 +44,11 @@ tables:
 
 @dataclass(frozen=True)
 class Options:
-    """What is special about a world.
+    """The options of a world.
 
     Attributes:
-        mongodb_uri: The target, if not that of the stack.
-        endpoint_url: Where the Lambda and the writers find SQS, if not at the stack itself.
+        mongodb_uri: The target; by default that of the stack.
+        endpoint_url: Where the Lambda and the writers reach SQS; by default at the stack.
         visibility: The queue's visibility timeout, seconds.
         receives: The queue's maxReceiveCount.
         refused: See `Workload`.
@@ -64,7 +64,7 @@ class Options:
 
 
 def queues_only(queue_url: str, dead_letter_url: str) -> Deployment:
-    """As much of a deployment as a writer needs: here the test is the Lambda and its mapping."""
+    """A deployment as a writer needs it: the test plays the Lambda and its event source mapping."""
     return Deployment(
         name="faults",
         queue_url=queue_url,
@@ -74,19 +74,19 @@ def queues_only(queue_url: str, dead_letter_url: str) -> Deployment:
 
 
 class World:
-    """Two tables, their streams, the Lambda, queues, writers, the target; gone at the end of its block."""
+    """Two tables, their streams, the Lambda, queues, writers, the target, for the time of its block."""
 
     def __init__(
         self, stack: Stack, source: Source, folder: Path, rng: random.Random, options: Options
     ) -> None:
-        """Make the parts; nothing moves before `begin`.
+        """Make the parts; nothing runs before `begin`.
 
         Args:
             stack: The SQS emulator, and the MongoDB if `options` names none.
             source: DynamoDB Local.
-            folder: Existing folder of its own.
-            rng: Decides everything that is random here.
-            options: What is special.
+            folder: An existing, empty folder.
+            rng: Determines everything random here.
+            options: The options.
         """
         self.rng = rng
         self._stack = stack
@@ -133,7 +133,7 @@ class World:
         self.close()
 
     def close(self) -> None:
-        """End everything that is here; again is no error."""
+        """Stop everything; a second call does nothing."""
         for poller in self._pollers:
             poller.close()
         for thread in self._threads:
@@ -146,9 +146,9 @@ class World:
     # What a test does
 
     def begin(self, *, load: bool = True) -> None:
-        """Set watch, stream and (unless the test makes the changes) the workload going.
+        """Start watch, stream and (unless the test makes the changes) the workload.
 
-        The environment of this process names the queue by now: it is the Lambda's.
+        The environment of this process, which is the Lambda's, must name the queue before.
         """
         self._threads += [
             Background("watch", self.watch.step, finish=self.watch.close),
@@ -158,10 +158,10 @@ class World:
             self.start_load()
 
     def start_load(self, *, gently: bool = False) -> None:
-        """Set the workload going, if `begin` did not.
+        """Start the workload, if `begin` did not.
 
         Args:
-            gently: With a rest after each step, where the load is not what is tested.
+            gently: With a pause after each step, where the test is not about load.
         """
 
         def step() -> bool:
@@ -170,7 +170,7 @@ class World:
         self._threads.append(Background("workload", step, finish=lambda: None))
 
     def start_writer(self, **settings: str) -> WriterProcess:
-        """Starts one more writer; `wait` for it, if it can be ready by now."""
+        """Starts another writer; call its `wait` if it can become ready."""
         self._writers_started += 1
         writer = WriterProcess(
             self._stack,
@@ -188,26 +188,26 @@ class World:
         return writer
 
     def start_writers(self, number: int) -> None:
-        """Starts some, and waits until all of them are ready."""
+        """Starts several writers, and waits until all of them are ready."""
         writers = [self.start_writer() for _ in range(number)]
         for writer in writers:
             writer.wait()
 
     def kill(self, writer: WriterProcess) -> None:
-        """Kill -9."""
+        """Kills a writer with kill -9."""
         self.writers.remove(writer)
         writer.kill()
 
     def freeze(self, writer: WriterProcess) -> None:
-        """Stops the process as a suspended machine does: it notices nothing."""
+        """Stops the process as when a machine is suspended: it notices nothing."""
         os.kill(writer.child.pid, signal.SIGSTOP)
 
     def thaw(self, writer: WriterProcess) -> None:
-        """Lets it go on."""
+        """Lets it continue."""
         os.kill(writer.child.pid, signal.SIGCONT)
 
     def wait_for(self, condition: Callable[[], Any], what: str) -> Any:
-        """Waits; fails at once if a thread or a writer ends that nobody ended."""
+        """Waits; fails at once if a thread or a writer ends unexpectedly."""
 
         def checked() -> Any:
             self.check()
@@ -216,17 +216,17 @@ class World:
         return wait_until(checked, what=what)
 
     def let_pass(self, changes: int) -> None:
-        """Waits until that many more changes were made to the tables."""
+        """Waits until so many more changes were made to the tables."""
         goal = self.workload.changes + changes
         self.wait_for(lambda: self.workload.changes >= goal, f"{changes} more changes")
 
     def let_run(self, seconds: float) -> None:
-        """Waits for a time: a fault is measured against a timeout, and changes are made faster or slower."""
+        """Waits for a time: a fault must outlast a timeout, and the pace of changes varies."""
         end = time.monotonic() + seconds
         self.wait_for(lambda: time.monotonic() >= end, f"{seconds:g} s to pass")
 
     def check(self) -> None:
-        """Do nothing if all threads and writers live."""
+        """Do nothing if all threads and writers are running."""
         for thread in self._threads:
             thread.check()
         for writer in self.writers:
@@ -235,10 +235,10 @@ class World:
     # The end
 
     def settle(self, *, in_order: bool = True) -> None:
-        """Ends the workload, waits until everything has arrived, and judges. All faults are over by now.
+        """Ends the workload, waits until everything has arrived, and checks it. All faults must be over.
 
         Args:
-            in_order: whether the writers are asked to end, which takes as long as their polls, or killed.
+            in_order: stop the writers by SIGTERM, which takes as long as their polls; otherwise kill them.
         """
         self._end_workload()
         sentinel = f"after {self.workload.changes} changes"
@@ -251,8 +251,8 @@ class World:
             )
         self._stop("stream")
         self.wait_for(self._is_drained, "both queues to be empty")
-        # Where two writers held a key at once, a sweep may have something to remove: once a minute. For
-        # everything else there is no message left that could mend it.
+        # If two writers held a key at the same time, a sweep may still have something to remove, once a
+        # minute. No message is left that could repair anything else.
         self.wait_for(
             lambda: not any(comparison.extra for comparison in self.compare()),
             "documents of deleted items to go",
@@ -269,7 +269,7 @@ class World:
         self._judge()
 
     def compare(self) -> Sequence[Comparison]:
-        """Both sides, table by table."""
+        """Compares both sides, table by table."""
         return [
             compare(self.source.items(table), self.target[table.name].find(), table.key)
             for table in self.tables
@@ -307,10 +307,10 @@ class World:
         thread.stop()
 
     def _stop_writers(self) -> None:
-        for writer in self.writers:  # one that has just been started does not know SIGTERM yet
+        for writer in self.writers:  # one that was just started has no handler for SIGTERM yet
             writer.wait()
         writers, self.writers = self.writers, []
-        for writer in writers:  # all at once: each one ends when its long polls do
+        for writer in writers:  # all at once: each ends with its long polls
             os.kill(writer.child.pid, signal.SIGTERM)
         wait_until(
             lambda: not any(writer.child.running for writer in writers),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.localstack import LocalStack
+from local.servers.localstack import LocalStack
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -20,7 +20,7 @@ def _on_localstack(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def localstack(stack: Stack) -> LocalStack:
-    """The one of this session."""
+    """The LocalStack of this session."""
     if not isinstance(stack.emulator, LocalStack):
         pytest.skip("the environment names a LocalStack: these are tests of the one that is started here")
     return stack.emulator

@@ -1,4 +1,4 @@
-"""Functions as processes: what the executor makes of one that works, fails, hangs, dies or talks a lot."""
+"""Functions as processes: one that works, one that fails, hangs, dies, or logs a lot."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class TestFunctions:
         assert function.invoke("return")[0]["calls"] == 2
 
     def test_an_exception_is_its_answer(self, function: Function) -> None:
-        """With the traceback in the log, and the process goes on."""
+        """The traceback is in the log, and the process goes on."""
         answer, log, failed = function.invoke("raise")
         assert failed
         assert (answer["errorType"], answer["errorMessage"]) == ("ValueError", "no such thing")
@@ -118,14 +118,14 @@ class TestFunctions:
     def test_a_function_that_does_not_answer_gets_a_new_process(
         self, function: Function, do: str, reason: str
     ) -> None:
-        """As on Lambda: an error, and nothing of the old process is left."""
+        """As on Lambda: an error, and nothing of the old process remains."""
         answer, _, failed = function.invoke(do)
         assert failed
         assert reason in answer["errorMessage"]
         assert function.invoke("return")[0]["calls"] == 1
 
     def test_a_long_log_does_not_block(self, function: Function) -> None:
-        """More output than a pipe holds; and nothing of it in the answer or in the next log."""
+        """More output than a pipe holds; none of it is in the answer or in the next log."""
         answer, log, failed = function.invoke("talk")
         assert not failed
         assert answer["calls"] == 1
@@ -133,13 +133,13 @@ class TestFunctions:
         assert "xxx" not in function.invoke("return")[1]
 
     def test_it_sees_no_package_but_its_own(self, function: Function) -> None:
-        """What a package forgot is missing here, too, and not found in LocalStack's environment."""
+        """A dependency that the package lacks is missing here, too: LocalStack's packages are not visible."""
         answer, _, failed = function.invoke("import")
         assert failed
         assert answer["errorType"] == "ModuleNotFoundError"
 
     def test_it_reads_no_input(self, function: Function) -> None:
-        """The requests of the next invocations are not its business."""
+        """It cannot read the requests of the next invocations."""
         assert function.invoke("read")[0] == ""
         assert function.invoke("return")[0]["calls"] == 2
 

@@ -1,4 +1,4 @@
-"""LocalStack without Docker: found on loopback only, stopped however we end, and good for the main job."""
+"""LocalStack without Docker: on loopback only, stopped with its parent, fit for the main job."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.capabilities import LOCALSTACK
-from local.dynamodb_local import DynamoDBLocal
 from local.errors import StackError
 from local.paths import ROOT
-from local.process import wait_until
+from local.polling import wait_until
+from local.servers.capabilities import LOCALSTACK
+from local.servers.dynamodb_local import DynamoDBLocal
 from local.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.localstack import LocalStack
+    from local.servers.localstack import LocalStack
 
-# Its addresses reach whatever listens on all interfaces, and nothing that listens on 127.0.0.1 alone.
+# It reaches servers that listen on all interfaces, and none that listens on 127.0.0.1 only.
 ANOTHER_LOOPBACK_ADDRESS = "127.0.0.2"
 NAMED = ("AWS_ENDPOINT_URL", "LOCALSTACK_HOST", "MONGODB_URI")
 
@@ -41,7 +41,7 @@ def port_of(endpoint_url: str) -> int:
 
 
 def test_both_servers_listen_on_one_address(localstack: LocalStack) -> None:
-    """Nobody on the network reaches an emulator that takes any credentials."""
+    """An emulator that accepts any credentials cannot be reached from the network."""
     for port in (port_of(localstack.endpoint_url), localstack.dynamodb.port):
         assert is_open("127.0.0.1", port)
         assert not is_open(ANOTHER_LOOPBACK_ADDRESS, port)
@@ -50,7 +50,7 @@ def test_both_servers_listen_on_one_address(localstack: LocalStack) -> None:
 def test_a_named_localstack_is_used(
     stack: Stack, localstack: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one in Docker would be: nothing is started beside it, and it can do what LocalStack can."""
+    """Like one in Docker: nothing is started beside it, and it has LocalStack's capabilities."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", localstack.endpoint_url)
     monkeypatch.setenv("MONGODB_URI", stack.mongodb_uri)
     with Stack("localstack") as named:
@@ -60,7 +60,7 @@ def test_a_named_localstack_is_used(
 
 
 def test_dynamodb_local_stands_alone(tmp_path: Path) -> None:
-    """It is of use without LocalStack, beside others of its kind, and ends in order."""
+    """It runs without LocalStack and beside another one, and stops in order."""
     with DynamoDBLocal(tmp_path) as first, DynamoDBLocal(tmp_path) as second:
         for server in (first, second):
             server.wait()
@@ -97,10 +97,10 @@ def run() -> Iterator[subprocess.Popen[str]]:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """The processes whose working directory is in a folder, as that of every server and function is."""
+    """The processes with their working directory in a folder, as every server and function has."""
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             if Path(str(link.readlink()).removesuffix(" (deleted)")).is_relative_to(folder):
                 found.append(int(link.parent.name))
     return found
@@ -108,7 +108,7 @@ def processes_in(folder: Path) -> list[int]:
 
 @pytest.mark.usefixtures("localstack")
 def test_the_main_job_runs_on_it_and_a_killed_run_leaves_nothing(run: subprocess.Popen[str]) -> None:
-    """`make run STACK=localstack` verifies the example; its kill -9 ends servers, functions and writer."""
+    """`make run STACK=localstack` verifies the example; kill -9 ends its servers, functions and writer."""
     assert run.stdout
     output = ""
     for line in run.stdout:

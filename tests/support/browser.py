@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from playwright.sync_api import expect, sync_playwright
 
-from local.process import HANG_TIMEOUT_S
-from tests.tools import find
+from local.polling import HANG_TIMEOUT_S
+from tests.support.tools import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

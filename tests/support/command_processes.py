@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from local import paths
-from local.process import HANG_TIMEOUT_S, Child, base_environment
+from local.polling import HANG_TIMEOUT_S
+from local.processes.child import Child, base_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

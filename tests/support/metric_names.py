@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from local.templates import load
+from local.pipeline.templates import load
 from ops.migration.verify.metrics import Metrics as VerifyMetrics
 from ops.migration.verify.verifier import Counts
 from producer_lambda import invocation_log as telling

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 from tests.support.browser import Watched, chromium
 from tests.support.fakes import FakeClock
 from writer.status.history import History

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.paths import ROOT
-from local.process import HANG_TIMEOUT_S, wait_until
+from local.polling import HANG_TIMEOUT_S, wait_until
 from tests.run import main
 from tests.summary import Case, Part, read, summary
-from tests.tools import PACKAGES, need
+from tests.support.tools import PACKAGES, need
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measuring and reporting of the benchmarks, with a clock that is set by hand."""
+"""Measuring and reporting of the benchmarks, with a manual clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RESULT = Result(
 
 
 class Work:
-    """Work that takes as long as it says, and is noted."""
+    """Work that takes a given time, and is recorded."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -43,7 +43,7 @@ class Work:
 
 
 def test_time_per_unit() -> None:
-    """Each variant's time is that of one unit in microseconds, in every round."""
+    """The time of each variant is in microseconds per unit, in every round."""
     work = Work()
     variants = [
         Variant("slow", work.lasting("slow", 0.5), units=1000),
@@ -59,14 +59,14 @@ def test_rounds_interleave() -> None:
     work = Work()
     variants = [Variant(name, work.lasting(name, 1.0)) for name in "ab"]
     measure(variants, rounds=3, turn=0.5, clock=work.clock)
-    assert work.done == ["a", "b", *"ab", *"ba", *"ab"]  # the first two find out how many calls fill a turn
+    assert work.done == ["a", "b", *"ab", *"ba", *"ab"]  # the first two calibrate how many calls fill a turn
 
 
 def test_turns_are_of_one_length() -> None:
-    """Short work is called as often as fills the turn."""
+    """Short work is repeated until it fills the turn."""
     work = Work()
     measure([Variant("short", work.lasting("short", 0.01))], rounds=1, turn=1.0, clock=work.clock)
-    assert work.done.count("short") == 127 + 100  # finding out: 1, 2, 4, … 64
+    assert work.done.count("short") == 127 + 100  # calibration: 1, 2, 4, … 64
 
 
 def test_series() -> None:
@@ -79,7 +79,7 @@ def test_series() -> None:
 
 
 def test_report(tmp_path: Path) -> None:
-    """The JSON and the page hold date, machine and figures, and lie beside each other."""
+    """The JSON and the page have date, machine and figures, and are in the same folder."""
     facts = {"processor": "Z80"}
     read = json.loads(as_json(RESULT, facts, AT))
     assert read["at"] == "2020-04-30T12:00:00+00:00"
@@ -93,7 +93,7 @@ def test_report(tmp_path: Path) -> None:
 
 
 def test_machine_is_known() -> None:
-    """A figure without its machine says little."""
+    """A figure means little without its machine."""
     assert all(machine().values())
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks' loads and reports: what they say is what there is."""
+"""The benchmarks' loads and reports are as they describe themselves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_load_has_what_it_says(tmp_path: Path) -> None:
 
 
 def test_a_later_turn_is_newer(tmp_path: Path) -> None:
-    """Each document is replaced, and shows it."""
+    """Each document is replaced, and has the new turn."""
     first = {c.key["id"]: c for c in changes_of(Load(300, 300), tmp_path / "first")}
     second = {c.key["id"]: c for c in changes_of(Load(300, 300, turn=1), tmp_path / "second")}
     assert first.keys() == second.keys()
@@ -56,7 +56,7 @@ def test_the_size_of_items(tmp_path: Path, more: int) -> None:
     load = Load(50, 50, padding=more)
     load.write(tmp_path / "load")
     size = sum(len(body) for _, body in read(tmp_path / "load")) / 50
-    assert 300 <= size - more <= 480  # with what a message says beside the item
+    assert 300 <= size - more <= 480  # with the rest of a message
 
 
 def test_one_message() -> None:
@@ -68,14 +68,14 @@ def test_one_message() -> None:
 
 
 def test_series_in_a_report() -> None:
-    """Median, and between what half of the rounds lie."""
+    """The median, and the quartiles."""
     series = Series([1000.0, 2000.0, 3000.0, 4000.0, 5000.0])
     assert shown(series, 0) == "3,000 (2,000 to 4,000)"
     assert values(series) == {"median": 3000.0, "low": 2000.0, "high": 4000.0}
 
 
 def test_a_plot_lies_beside_its_page(tmp_path: Path) -> None:
-    """The page shows it, and the same points make the same file."""
+    """The page shows the plot, and the same points make the same file."""
     result = Result("speed", "How fast.", [], {}, plots=[Plot("all", "lanes", "changes/s", {"1": 5, "2": 9})])
     assert "![changes/s by lanes](speed-all.svg)" in as_markdown(result, {}, AT)
     write(result, {}, AT, tmp_path / "speed.json")
@@ -95,7 +95,7 @@ def _collector() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_collector")
 def test_the_collector_is_spared_not_stopped() -> None:
-    """Cycles are still found, only later; what was there before is not looked at."""
+    """Cycles are still found, only later; older objects are not examined."""
     spare_the_collector()
     assert gc.isenabled()
     assert gc.get_threshold()[0] == 20_000

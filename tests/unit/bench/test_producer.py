@@ -29,19 +29,19 @@ def parsed(records: int, size: int = 250, *, hot: bool = False) -> list[Parsed]:
 
 @pytest.mark.parametrize("size", [250, 1_000, 10_000])
 def test_items_of_a_size(size: int) -> None:
-    """What is called an item of 250 bytes has 250 bytes in a message, whatever its number."""
+    """An item of 250 bytes has 250 bytes in a message, whatever its number."""
     for number in (1, 1_000, 99_999):
         assert len(orjson.dumps(encode_item(item_of(number, size))[0])) == size
 
 
 def test_an_item_has_a_least_size() -> None:
-    """A size that cannot be had is an error, not another size."""
+    """An impossible size is an error, not another size."""
     with pytest.raises(ValueError, match="at least"):
         item_of(1, 100)
 
 
 def test_keys_of_an_event() -> None:
-    """Distinct keys are distinct; of a hot key is every second record."""
+    """Distinct keys are distinct; with a hot key, every second record has it."""
     assert len({record.key for record in parsed(100)}) == 100
     keys = [record.key for record in parsed(100, hot=True)]
     assert len(set(keys)) == 51
@@ -49,7 +49,7 @@ def test_keys_of_an_event() -> None:
 
 
 def test_what_a_process_found() -> None:
-    """Packing and sending are what a longer way takes more; per record, in microseconds."""
+    """Packing and sending are differences between steps, in microseconds per record."""
     found = [
         {"warm": [{"all in": 9e-6, "parse": 2e-6, "parse and pack": 5e-6, "reading": 1e-6}]},
         {"warm": [{"all in": 12e-6, "parse": 2e-6, "parse and pack": 6e-6, "reading": 1e-6}]},
@@ -67,7 +67,7 @@ def test_cold_start_is_the_sum_of_its_phases() -> None:
 
 
 def test_counts_per_thousand() -> None:
-    """An event of any size is told per 1,000 changes."""
+    """An event of any size is reported per 1,000 changes."""
     counted = producer.counts(100, Sent(requests=6, messages=56, size=42_000, largest=1_200))
     assert (counted["messages per 1000"], counted["requests per 1000"]) == (560, 60)
     assert counted["bytes per message"] == 750
@@ -109,12 +109,12 @@ def test_per_million() -> None:
 def test_records_of_an_invocation(
     rate: float, size: int, batch_size: int, window: float, records: int
 ) -> None:
-    """As many as came while Lambda waited, up to the batch size and the size of an event."""
+    """The records of Lambda's waiting time, up to the batch size and the size limit of an event."""
     assert cost.records_per_event(rate, size, batch_size, window) == records
 
 
 def test_an_event_fits() -> None:
-    """The most records of a size come to 6 MB of JSON, and no more."""
+    """The most records of a size have nearly 6 MB of JSON, and no more."""
     most = cost.most_records(10_000)
     assert len(orjson.dumps(event(most, 10_000))) <= EVENT_LIMIT < len(orjson.dumps(event(most + 2, 10_000)))
 

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.healthcheck import problem
 from deploy.target import Target
-from local.example import DATABASE
+from local.example.scenario import DATABASE
 from local.paths import ROOT
 from tests.support import images
 from writer.settings import DRAIN_GRACE, Settings

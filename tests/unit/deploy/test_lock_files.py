@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from local.paths import ROOT
-from tests.lock_files import FOLDER, Locked, read
+from tests.support.lock_files import FOLDER, Locked, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,7 +18,7 @@ from deploy import package
 from deploy.errors import PackageError
 from deploy.target import MACHINES, MANYLINUX, Target
 from local.paths import ROOT, TEMPLATE
-from local.templates import load
+from local.pipeline.templates import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from local import paths
-from local.templates import load
+from local.pipeline.templates import load
 
 TEXT: Final = (paths.ROOT / "docs" / "deployment.md").read_text()
 BLOCKS: Final = re.findall(r"^```sh\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)

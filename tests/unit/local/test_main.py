@@ -1,4 +1,4 @@
-"""The whole run, as a person starts it: real servers, the packaged Lambda, the writer as its own process."""
+"""The whole run, as a person starts it: real servers, the packaged Lambda, the writer as a process."""
 
 import contextlib
 import os
@@ -16,14 +16,14 @@ import pytest
 from botocore.config import Config
 
 from local.paths import ROOT
-from local.process import HANG_TIMEOUT_S, wait_until
+from local.polling import HANG_TIMEOUT_S, wait_until
 
 
 class Run:
     """One `python -m local run` whose output is read line by line."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
-        """Start it with none of the variables that would name servers, except the given ones."""
+        """Start it without the variables that name servers, except the given ones."""
         named = ("AWS_ENDPOINT_URL", "LOCALSTACK_HOST", "MONGODB_URI")
         inherited = {name: value for name, value in os.environ.items() if name not in named}
         self.process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -38,7 +38,7 @@ class Run:
         self.output = ""
 
     def read_until(self, pattern: str) -> re.Match[str]:
-        """The first line from here on that matches, however long it takes to come."""
+        """Wait for the next line that matches."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.output += line
@@ -64,17 +64,17 @@ def started(*arguments: str, **environment: str) -> Iterator[Run]:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """The processes whose working directory is in a folder, as that of every server of a run is."""
+    """The processes with their working directory in a folder, as every server of a run has."""
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             if Path(str(link.readlink()).removesuffix(" (deleted)")).is_relative_to(folder):
                 found.append(int(link.parent.name))
     return found
 
 
 def test_once_verifies_the_example() -> None:
-    """The article's example, end to end: exit status 0, plain text in a pipe, nothing left behind."""
+    """The example, end to end: exit status 0, plain text in a pipe, nothing left behind."""
     with started("--once") as run:
         folder = Path(run.read_until(r"Data and logs +(\S+)")[1])
         assert run.end() == 0, run.output
@@ -89,7 +89,7 @@ def test_once_verifies_the_example() -> None:
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_it_goes_on_replicating_until_a_signal(signal_number: signal.Signals) -> None:
-    """After the example a put by hand arrives, and then everything stops in order."""
+    """After the example, an item that is put by hand arrives; then everything stops in order."""
     with started() as run:
         uri = run.read_until(r"^ +MongoDB +(\S+)")[1]
         endpoint = run.read_until(r"^ +AWS emulator +(\S+)")[1]
@@ -114,7 +114,7 @@ def test_it_goes_on_replicating_until_a_signal(signal_number: signal.Signals) ->
 
 
 def test_ctrl_c_before_the_example_is_verified_is_no_success() -> None:
-    """Exit status 130, as a shell expects, and everything that had been started is stopped."""
+    """Exit status 130, as a shell expects, and everything that was started is stopped."""
     with started() as run:
         folder = Path(run.read_until(r"Data and logs +(\S+)")[1])
         run.process.send_signal(signal.SIGINT)
@@ -124,7 +124,7 @@ def test_ctrl_c_before_the_example_is_verified_is_no_success() -> None:
 
 
 def test_a_killed_run_leaves_no_process() -> None:
-    """The kill -9 of a run ends MongoDB, the emulator, its Lambda functions and the writer."""
+    """A run killed by kill -9 leaves no MongoDB, emulator, Lambda function or writer behind."""
     with started() as run:
         folder = Path(run.read_until(r"Data and logs +(\S+)")[1])
         run.read_until("Replicating until Ctrl-C")
@@ -135,7 +135,7 @@ def test_a_killed_run_leaves_no_process() -> None:
 
 
 def test_a_failure_tells_its_reason() -> None:
-    """Exit status 1, and the sentence is the last thing on the screen."""
+    """Exit status 1, and the reason is the last thing on the screen."""
     with started("--once", MONGODB_URI="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200") as run:
         assert run.end() == 1
     assert "Failed: The MongoDB of MONGODB_URI cannot be used" in run.output
@@ -143,6 +143,6 @@ def test_a_failure_tells_its_reason() -> None:
 
 
 def test_embedded_ignores_the_named_servers() -> None:
-    """`--stack embedded` verifies the example though the environment names servers that are not there."""
+    """`--stack embedded` verifies the example although the environment names servers that do not exist."""
     with started("--once", "--stack", "embedded", AWS_ENDPOINT_URL="http://127.0.0.1:1") as run:
         assert run.end() == 0, run.output

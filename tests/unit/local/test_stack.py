@@ -3,10 +3,10 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from local.capabilities import MINISTACK
-from local.emulator import Emulator
 from local.errors import StackError
-from local.mongod import Mongod
+from local.servers.capabilities import MINISTACK
+from local.servers.ministack import MiniStack
+from local.servers.mongod import Mongod
 from local.stack import Stack, StackKind
 
 NAMES = ("AWS_ENDPOINT_URL", "LOCALSTACK_HOST", "MONGODB_URI")
@@ -20,7 +20,7 @@ def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_stacks_live_beside_each_other_and_leave_nothing() -> None:
-    """A second `make run` disturbs the first in nothing: other ports, other data, another folder."""
+    """A second `make run` does not disturb the first: other ports, other data, another folder."""
     with Stack() as first, Stack() as second:
         assert first.endpoint_url != second.endpoint_url
         first.client("sqs").create_queue(QueueName="only-in-the-first")
@@ -41,8 +41,8 @@ def test_two_stacks_live_beside_each_other_and_leave_nothing() -> None:
 def test_servers_that_the_environment_names_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: StackKind | None
 ) -> None:
-    """Any LocalStack-compatible endpoint and any MongoDB serve; nothing is started or stopped beside them."""
-    with Emulator(tmp_path) as emulator, Mongod(tmp_path) as mongod:
+    """Any LocalStack-compatible endpoint and any MongoDB work; nothing is started or stopped."""
+    with MiniStack(tmp_path) as emulator, Mongod(tmp_path) as mongod:
         emulator.wait()
         mongod.wait()
         monkeypatch.setenv("MONGODB_URI", mongod.uri)
@@ -52,7 +52,7 @@ def test_servers_that_the_environment_names_are_used(
                 patch.setenv(name, value)
                 with Stack(kind) as stack:
                     assert (stack.emulator, stack.mongod) == (None, None)
-                    assert stack.capabilities == MINISTACK  # by what it is, not by what was asked for
+                    assert stack.capabilities == MINISTACK  # by what it is, not by what was requested
                     assert (stack.endpoint_url, stack.mongodb_uri) == (emulator.endpoint_url, mongod.uri)
                     assert stack.mongodb_version == mongod.version
         assert emulator.child.running
@@ -60,7 +60,7 @@ def test_servers_that_the_environment_names_are_used(
 
 
 def test_embedded_ignores_what_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for servers of their own gets them, and no client speaks to the named ones."""
+    """New servers are started, and no client uses the named ones."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("MONGODB_URI", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -71,7 +71,7 @@ def test_embedded_ignores_what_the_environment_names(monkeypatch: pytest.MonkeyP
 
 
 def test_a_named_endpoint_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sentence names the variable, and what had been started is stopped again."""
+    """The error names the variable, and what was started is stopped."""
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:1")
     stack = Stack()
     with pytest.raises(StackError, match=r"LOCALSTACK_HOST names http://127\.0\.0\.1:1"):

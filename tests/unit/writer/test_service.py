@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 from shared.change import Change, Op
 from shared.envelope import decode
 from shared.errors import FatalError, PoisonError, TransientError

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from local.process import HANG_TIMEOUT_S
+from local.polling import HANG_TIMEOUT_S
 from shared.errors import FatalError
 from tests.support.fakes import FakeClock
 from writer.status.server import serve
