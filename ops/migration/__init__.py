@@ -1,1 +1,1 @@
-"""A migration while the application goes on: copy what is there, compare both sides, mend, and cut over."""
+"""A migration while the application keeps running: copy the items, compare both sides, repair, cut over."""

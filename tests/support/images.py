@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from local.paths import ROOT
-from tests import lock_files
+from tests.support import lock_files
 
 WRITER = ROOT / "deploy" / "Dockerfile"
 PIPELINE = ROOT / "local" / "Dockerfile"

@@ -45,7 +45,7 @@ class Result(StrEnum):
     MENDED = "mended"
     """Repaired by this run (in a dry run: it would be)."""
     MOVED_ON = "moved on"
-    """Both sides were equal at the next look: a live change came, or somebody repaired it."""
+    """Both sides were equal at the next look: a live change came, or another run repaired it."""
     LEFT = "left"
     """Not repaired; the reason says why."""
 
