@@ -1,29 +1,23 @@
 """A deployed pipeline with a running writer, for end-to-end tests."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import sys
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 import pymongo
 
 from local.errors import StackError
-from local.pipeline.deployment import delete, deploy, message_count
+from local.pipeline.deployment import Deployment, delete, deploy, message_count
 from local.pipeline.tables import create_table
 from local.pipeline.writer_process import WriterProcess
 from local.polling import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from local.pipeline.deployment import Deployment
-    from local.stack import Stack
+from local.stack import Stack
 
 METADATA_FIELD = "_ddb"
 

@@ -3,11 +3,10 @@
 Servers start when the first test asks for them, and are stopped, by their process ids, after the last.
 """
 
-from __future__ import annotations
-
 import contextlib
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +16,6 @@ from local import paths
 from local.errors import StackError
 from local.stack import Stack
 from replicator_testing.replicate import Pipelines, Replicate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,14 +1,15 @@
 """`replicate(items) -> documents`: puts items into a table, and returns what arrives in MongoDB."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymongo
 from boto3.dynamodb.types import TypeSerializer
+from pymongo.database import Database
 
+from local.stack import Stack
 from replicator_testing.pipeline import Item, Pipeline
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
@@ -16,18 +17,10 @@ from writer.mapping.document import locate
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Deletes
 from writer.mapping.parser import parse_replication
-from writer.mapping.rules import Rules
+from writer.mapping.rules import Rules, Table
 from writer.mongodb.guard import tombstone_id
 from writer.names import TOMBSTONES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from pymongo.database import Database
-
-    from local.stack import Stack
-    from writer.mapping.rules import Table
-    from writer.write import Target
+from writer.write import Target
 
 Document = dict[str, Any]
 _serialize = TypeSerializer().serialize

@@ -3,16 +3,14 @@
 Exit status: 0 after a stop by signal, 1 after an error that only a person can fix, 2 if a setting is wrong.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shared import logs
 from shared.aws import sqs_client
@@ -35,9 +33,6 @@ from writer.telemetry.health import Dependency, Health
 from writer.telemetry.metrics import Metrics
 from writer.telemetry.observer import Facts, Observers
 from writer.telemetry.state_log import StateLog
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 log = logging.getLogger("writer")
 

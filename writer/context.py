@@ -4,22 +4,16 @@ Law: no transient error ends the writer. A call is repeated until it succeeds, i
 stop comes. A fatal error is not caught.
 """
 
-from __future__ import annotations
-
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from shared.errors import TransientError
+from writer.ports import Clock
 from writer.runtime import Backoff, collect_now, done_before
-from writer.telemetry.observer import Cause, Trouble
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable
-
-    from writer.ports import Clock
-    from writer.telemetry.health import Dependency, Health
-    from writer.telemetry.observer import Call, Observer
+from writer.telemetry.health import Dependency, Health
+from writer.telemetry.observer import Call, Cause, Observer, Trouble
 
 _Answer = TypeVar("_Answer")
 

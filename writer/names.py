@@ -5,8 +5,6 @@ Each function says what is wrong with a name, or returns None.
 Source: MongoDB manual, "MongoDB limits and thresholds", "Naming restrictions".
 """
 
-from __future__ import annotations
-
 METADATA_FIELD = "_ddb"
 """The default name of the metadata field."""
 

@@ -4,17 +4,13 @@ Law: an adapter raises only `TransientError` and `FatalError` (`shared.errors`).
 return value.
 """
 
-from __future__ import annotations
-
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
-
-    from shared.dead_letter import DeadLetter
-    from writer.write import Place, Write
+from shared.dead_letter import DeadLetter
+from writer.write import Place, Write
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,35 +4,26 @@ Law: a message is parked before it is acknowledged, and acknowledged only after 
 batch whose lock may have lapsed is not written. What is not done here is delivered again, which is harmless.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import itertools
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from shared.errors import TransientError
-from writer.planning.plan import make_plan
-from writer.planning.settle import refusals_to_plan_again, settle
-from writer.ports import Outcome
+from writer.context import Context
+from writer.mapping.rules import Rules
+from writer.planning.fold import Refusals
+from writer.planning.plan import Plan, make_plan
+from writer.planning.settle import Settlement, refusals_to_plan_again, settle
+from writer.ports import Inbox, Message, Outcome, Sink
+from writer.sqs.lease import Lease
 from writer.telemetry.account import Seconds, account
 from writer.telemetry.batch_log import log_batch
 from writer.telemetry.health import Dependency
 from writer.telemetry.observer import Call, Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from writer.context import Context
-    from writer.mapping.rules import Rules
-    from writer.planning.fold import Refusals
-    from writer.planning.plan import Plan
-    from writer.planning.settle import Settlement
-    from writer.ports import Inbox, Message, Sink
-    from writer.sqs.lease import Lease
 
 log = logging.getLogger(__name__)
 

@@ -1,15 +1,10 @@
 """What all loops of the writer use: the clock, backoff, waiting that a stop ends, garbage collection."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import random
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from collections.abc import Coroutine
 
 
 class SystemClock:

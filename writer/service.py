@@ -5,30 +5,24 @@ receiving. "Stop receiving" (the stop event) and "stop working" (cancellation, a
 signals. A batch that was received but not begun when the stop comes is given back at once.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
+from writer.context import Context
+from writer.mapping.rules import Rules
+from writer.planning.plan import Plan
 from writer.planning.slices import inflates, slices
+from writer.ports import Inbox, Message, Sink
 from writer.processor import BatchProcessor, Ending
 from writer.runtime import done_before
 from writer.sqs.lease import Lease
 from writer.telemetry.health import Dependency
 from writer.telemetry.observer import Call, InHand
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from writer.context import Context
-    from writer.mapping.rules import Rules
-    from writer.planning.plan import Plan
-    from writer.ports import Inbox, Message, Sink
-
-    Report = Callable[[InHand | None], None]
+Report = Callable[[InHand | None], None]
 
 log = logging.getLogger(__name__)
 

@@ -1,15 +1,11 @@
 """The writer's settings: one frozen object, read from the environment. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from shared.settings import LOG_LEVELS, Reader
 from writer.names import database_problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LOOPS_PER_CONNECTION = 2
 """While one loop talks to SQS, another one uses the connection."""

@@ -4,21 +4,15 @@ Law: nothing depends on what they find, and each ends when the writer stops. Aft
 round tries again.
 """
 
-from __future__ import annotations
-
 import logging
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from shared.errors import FatalError, TransientError
+from writer.context import Context
 from writer.runtime import done_before
 from writer.telemetry.observer import Backlog, Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from writer.context import Context
-    from writer.telemetry.state_log import StateLog
+from writer.telemetry.state_log import StateLog
 
 log = logging.getLogger(__name__)
 

@@ -1,18 +1,13 @@
 """`Write`: what a plan consists of and a sink performs. Pure data."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bson.decimal128 import Decimal128
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-
-    from shared.change import Change
+from shared.change import Change
 
 Identity = tuple[str, str, "Hashable"]
 """Database, collection and key: equal for equal documents."""

@@ -1,27 +1,21 @@
 """`replicator check-config`: whether a `replication.yaml` is right, and what it makes of an item."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ops.config.report import Report
-from ops.config.sample import ItemError, change_of, preview, read_items
+from ops.config.sample import ItemError, Preview, change_of, preview, read_items
 from ops.config.summary import entries_of, entry_of
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import WILDCARD
+from writer.mapping.model import WILDCARD, Replication
 from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
 from writer.mapping.rules import Rules
-
-if TYPE_CHECKING:
-    from ops.config.sample import Preview
-    from writer.mapping.model import Replication
 
 _File = Annotated[
     Path,

@@ -4,23 +4,19 @@ It is written for editors. The meanings of an enum's members stand beside it, an
 because some editors ignore what stands beside a reference.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import itertools
 import json
 import textwrap
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import Any
 
 import typer
 
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
 from writer.mapping.model import Deletes, Mode, Replication
-
-if TYPE_CHECKING:
-    from enum import StrEnum
 
 Schema = dict[str, Any]
 

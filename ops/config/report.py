@@ -1,21 +1,15 @@
 """The result of `check-config`, as text and as JSON."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 
-from ops.config.summary import as_json, as_text, namespace, rule_data, rule_lines
+from ops.config.sample import Preview
+from ops.config.summary import Entry, as_json, as_text, namespace, rule_data, rule_lines
 from ops.console.terminal import Output
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ops.config.sample import Preview
-    from ops.config.summary import Entry
-    from shared.errors import PoisonError
+from shared.errors import PoisonError
 
 
 @dataclass(slots=True)

@@ -1,10 +1,9 @@
 """The items of `--sample`, and what the code that the writer runs makes of each. Pure."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson import CodecOptions, decode
 from bson.codec_options import DatetimeConversion
@@ -13,12 +12,8 @@ from shared.attribute_values import encode_item
 from shared.change import Change, Op
 from shared.errors import PoisonError
 from writer.mapping.document import image_of, locate
+from writer.mapping.rules import Rules
 from writer.mongodb.guard import document_filter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from writer.mapping.rules import Rules
 
 Item = dict[str, Any]
 """An item's AttributeValues, unchecked."""

@@ -1,22 +1,16 @@
 """The entries of a `replication.yaml`, as text and as JSON. Pure."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson import json_util
 
 from shared.errors import PoisonError
-from writer.mapping.model import WILDCARD
+from writer.mapping.model import WILDCARD, FieldRule, Replication, TableRule
+from writer.mapping.rules import Rules
 from writer.names import METADATA_FIELD
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from writer.mapping.model import FieldRule, Replication, TableRule
-    from writer.mapping.rules import Rules
 
 UNKNOWN_DATABASE = "(MONGODB_DATABASE)"
 """Stands for the database of the writer's settings where it is unknown."""

@@ -4,20 +4,16 @@
 130: Ctrl-C.
 """
 
-from __future__ import annotations
-
 import functools
 import signal
 import sys
-from typing import TYPE_CHECKING, Final, ParamSpec
+from collections.abc import Callable
+from typing import Final, ParamSpec
 
 import typer
 
 from ops.console.terminal import printable
 from shared.errors import FatalError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 P = ParamSpec("P")
 

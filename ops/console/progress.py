@@ -3,11 +3,10 @@
 It goes to standard error, because results go to standard output.
 """
 
-from __future__ import annotations
-
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -18,9 +17,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -1,20 +1,16 @@
 """Text for people: on a terminal coloured and as wide as it is, elsewhere plain, and nothing is cut."""
 
-from __future__ import annotations
-
 import json
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _INDENT = "  "
 _ONE_LINE = 160

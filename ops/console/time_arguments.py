@@ -1,7 +1,5 @@
 """A time as people type it → milliseconds since the epoch. Pure."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 

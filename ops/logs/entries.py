@@ -1,17 +1,13 @@
 """How an event of a log looks: as a line, and as JSON. Pure."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 
 from ops.console.terminal import printable
-
-if TYPE_CHECKING:
-    from ops.logs.events import Event
+from ops.logs.events import Event
 
 _OWN = ("time", "level", "logger", "message", "error")
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim"}

@@ -1,7 +1,5 @@
 """`replicator logs`: the logs of the Lambda and the writers as one stream."""
 
-from __future__ import annotations
-
 import json
 import time
 from typing import Annotated

@@ -1,22 +1,17 @@
 """Which dead letters a person selects: the options, and whether a letter matches. Pure."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ops.console.exit_status import CommandError
+from ops.queues.dead_letters import Letter
 from shared.change import Change
 from shared.errors import PoisonError
 from shared.keys import canonical_key
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from ops.queues.dead_letters import Letter
 
 _ID_LENGTH = len("00000000-0000-0000-0000-000000000000")
 _FEWEST_CHARACTERS = 4

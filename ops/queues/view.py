@@ -1,22 +1,17 @@
 """How dead letters look: as a row, in full, and as JSON."""
 
-from __future__ import annotations
-
 import json
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 
 from ops.console.terminal import Output, age, printable
+from ops.queues.dead_letters import Letter
 from shared.change import Change
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Sequence
-
-    from ops.queues.dead_letters import Letter
-    from shared.envelope import Rejected
+from shared.envelope import Rejected
 
 _HEADER = ("ID", "AGE", "CODE", "TABLE", "KEY", "SEQUENCE", "REASON")
 _CAPS = (8, 4, 16, 14, 14, 14)

@@ -1,14 +1,10 @@
 """The state of a pipeline, and what of it is not well. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ops.console.terminal import age, count
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _WITH_NEW_IMAGES = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
 

@@ -1,11 +1,10 @@
 """`replicator status`: whether the pipeline is well."""
 
-from __future__ import annotations
-
 import functools
 import json
 import time
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from rich.live import Live
@@ -16,13 +15,9 @@ from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_w
 from ops.console.terminal import Output
 from ops.options import DeadLetterOption, FunctionOption, QueueOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
+from ops.status.facts import Status
 from ops.status.reader import read_status
 from ops.status.view import print_status
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ops.status.facts import Status
 
 _Writers = Annotated[
     list[str] | None,

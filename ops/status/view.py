@@ -1,17 +1,11 @@
 """How the status looks: it fits on one screen."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ops.console.terminal import age, bound
-
-if TYPE_CHECKING:
-    from ops.console.terminal import Output
-    from ops.status.facts import Status, Table
+from ops.console.terminal import Output, age, bound
+from ops.status.facts import Status, Table
 
 _UNKNOWN = "unknown"
 _WIDTH = 14

@@ -18,21 +18,14 @@ from its old place afterwards, with a tombstone, so that no older put brings it 
 Every call may fail half-way, and everything can be repeated any number of times.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from writer.ports import Outcome
-from writer.write import Removal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from writer.ports import Failure
-    from writer.write import Mark, Place, Write
+from writer.ports import Failure, Outcome
+from writer.write import Mark, Place, Removal, Write
 
 log = logging.getLogger(__name__)
 

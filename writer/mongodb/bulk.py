@@ -7,17 +7,18 @@ docs/decisions/0011-insert-what-is-not-there.md.
 Law: does not decide what is written. No operation overwrites anything newer.
 """
 
-from __future__ import annotations
-
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
+from motor.core import AgnosticCollection
 from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from shared.errors import TransientError
+from writer.mongodb.apply import Command, Written
 from writer.mongodb.driver_errors import (
     check_problems,
     concerns_documents,
@@ -26,15 +27,7 @@ from writer.mongodb.driver_errors import (
     is_duplicate,
 )
 from writer.mongodb.guard import document_filter, mark_stage, put_pipeline, removal_filter
-from writer.write import hashable
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
-
-    from motor.core import AgnosticCollection
-
-    from writer.mongodb.apply import Command, Written
-    from writer.write import Place
+from writer.write import Place, hashable
 
 WORTH_A_LOOK = 12
 """Puts in a bulk write that make it worth asking first which documents exist: a query costs as much as a few

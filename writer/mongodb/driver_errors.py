@@ -3,9 +3,8 @@
 Law: no text of the driver reaches a log or a person; it can quote documents and passwords.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from bson.errors import InvalidDocument
 from pymongo.errors import ConfigurationError, DocumentTooLarge, OperationFailure, PyMongoError
@@ -13,9 +12,6 @@ from pymongo.errors import ConfigurationError, DocumentTooLarge, OperationFailur
 from shared.errors import FatalError, TransientError
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.ports import Failure, FailureKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 
 def check_problems(problems: Iterable[Mapping[str, Any]]) -> None:

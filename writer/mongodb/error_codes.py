@@ -4,8 +4,6 @@ Source: MongoDB manual, "Error codes"; the server's ``error_codes.yml`` (categor
 NetworkError, NotPrimaryError, ShutdownError, WriteConcernError).
 """
 
-from __future__ import annotations
-
 from enum import Enum
 
 

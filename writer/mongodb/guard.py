@@ -9,15 +9,11 @@ The metadata field of a document has: `v`, the version of its image; `renamed`, 
 deleted and the document stays.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.version import BACKFILL
-
-if TYPE_CHECKING:
-    from writer.write import Mark, Merge, Removal, Shard, Target
+from writer.write import Mark, Merge, Removal, Shard, Target
 
 TOMBSTONE_SECONDS = 30 * 24 * 3600
 """A message can live 14 days in the queue and 14 more in the dead-letter queue."""

@@ -4,21 +4,20 @@ Law: decides nothing. `writer.mongodb.apply` decides the order of operations tha
 `writer.mongodb.guard` what they look like, `writer.mongodb.driver_errors` what an error means.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference, UpdateOne
 from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from shared.errors import FatalError
-from writer.mongodb.apply import Tombstone, Written, apply
+from writer.mongodb.apply import Command, Tombstone, Written, apply
 from writer.mongodb.bulk import KEYS_PER_QUERY, perform
 from writer.mongodb.driver_errors import translated
 from writer.mongodb.guard import (
@@ -29,16 +28,8 @@ from writer.mongodb.guard import (
     tombstone_pipeline,
 )
 from writer.names import TOMBSTONES
-from writer.write import Mark, Target, hashable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
-
-    from writer.mongodb.apply import Command
-    from writer.ports import Outcome
-    from writer.write import Place, Write
+from writer.ports import Outcome
+from writer.write import Mark, Place, Target, Write, hashable
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 

@@ -4,19 +4,13 @@ Law: our own monotonic clock judges, on the safe side. Another writer may hold t
 visibility timeout ends, so a batch whose lock may have lapsed must not be written.
 """
 
-from __future__ import annotations
-
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from shared.errors import TransientError
+from writer.context import Context
+from writer.ports import Inbox, Message
 from writer.telemetry.observer import Call
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from writer.context import Context
-    from writer.ports import Inbox, Message
 
 log = logging.getLogger(__name__)
 

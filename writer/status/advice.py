@@ -3,15 +3,11 @@
 docs/operations.md has the same codes; a test compares them.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from writer.telemetry.observer import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Advice(NamedTuple):

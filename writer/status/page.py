@@ -6,30 +6,24 @@ the browser so.
 Sources: "Content Security Policy Level 3" (W3C), hashes of inline scripts and styles.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from writer.ports import Clock
 from writer.status.advice import TROUBLES, for_dead_letter
+from writer.status.history import History, Incident, Row
 from writer.status.state import Awaited, Situation, state_of
 from writer.status.window import SLOTS, STEP
-from writer.telemetry.health import STARTING, Dependency
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from writer.ports import Clock
-    from writer.status.history import History, Incident, Row
-    from writer.telemetry.health import Health
-    from writer.telemetry.observer import Facts
+from writer.telemetry.health import STARTING, Dependency, Health
+from writer.telemetry.observer import Facts
 
 VERSION = 1
 """Version of the figures' format. Any release may change it: page and writer are one program."""

@@ -1,23 +1,16 @@
 """The writer's HTTP server: `/healthz`, `/readyz`, and routes of others. Reads state, changes none."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from shared.errors import FatalError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-
-    from aiohttp.typedefs import Handler
-
-    from writer.telemetry.health import Health
+from writer.telemetry.health import Health
 
 log = logging.getLogger(__name__)
 

@@ -1,15 +1,10 @@
 """What the writer is doing, in words: from what it waits for, and whether the backlog grows. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from writer.status.history import Sample
+from writer.status.history import Sample
 
 BACKLOG = 100
 """Messages waiting in the queue that make a backlog; fewer are on their way."""

@@ -4,21 +4,15 @@ Law: a change counts when its message is acknowledged, and not in a batch that g
 dead letter counts when it is written.
 """
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from shared.change import Op
-from writer.ports import FailureKind
+from writer.planning.plan import Plan
+from writer.planning.settle import Settlement
+from writer.ports import FailureKind, Outcome
 from writer.telemetry.observer import Batch, Counted, Lag, Operation, Parked, Result
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-
-    from writer.planning.plan import Plan
-    from writer.planning.settle import Settlement
-    from writer.ports import Outcome
 
 _OPERATIONS = {Op.PUT: Operation.PUT, Op.DELETE: Operation.DELETE, None: Operation.UNKNOWN}
 

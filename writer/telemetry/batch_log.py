@@ -3,21 +3,15 @@
 At DEBUG also the messages and stream events that were in it, so that one change can be followed.
 """
 
-from __future__ import annotations
-
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from shared.dead_letter import DeadLetter
 from shared.envelope import event_ids
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from shared.dead_letter import DeadLetter
-    from writer.planning.plan import Plan
-    from writer.planning.settle import Settlement
-    from writer.ports import Message, Outcome
-    from writer.telemetry.observer import Batch
+from writer.planning.plan import Plan
+from writer.planning.settle import Settlement
+from writer.ports import Message, Outcome
+from writer.telemetry.observer import Batch
 
 log = logging.getLogger(__name__)
 

@@ -1,17 +1,13 @@
 """Whether the writer can do its work, and if not, what it waits for. State only; no I/O."""
 
-from __future__ import annotations
-
 import logging
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from writer.ports import Clock
+from writer.ports import Clock
 
 log = logging.getLogger(__name__)
 

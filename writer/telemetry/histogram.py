@@ -1,7 +1,5 @@
 """The distribution of many lags in little memory: a histogram with logarithmic bins. Pure."""
 
-from __future__ import annotations
-
 import math
 
 _FINEST = 0.01  # seconds; less counts as this

@@ -1,11 +1,6 @@
 """What all loops of this writer hold together. State only."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from writer.telemetry.observer import InHand
+from writer.telemetry.observer import InHand
 
 
 class InFlight:

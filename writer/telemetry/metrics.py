@@ -7,33 +7,36 @@ key, no secret.
 Sources: Prometheus documentation, "Metric and label naming" and "Exposition formats".
 """
 
-from __future__ import annotations
-
 import functools
 from bisect import bisect_left
 from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from writer.telemetry.health import Dependency
+from writer.ports import Clock
+from writer.telemetry.health import Dependency, Health
 from writer.telemetry.in_flight import InFlight
-from writer.telemetry.observer import LONGEST_NAME, MOST_TABLES, Call, Cause, Observer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from prometheus_client.metrics_core import Metric
-
-    from writer.ports import Clock
-    from writer.telemetry.health import Health
-    from writer.telemetry.observer import Backlog, Batch, Facts, InHand, Lag, Trouble
+from writer.telemetry.observer import (
+    LONGEST_NAME,
+    MOST_TABLES,
+    Backlog,
+    Batch,
+    Call,
+    Cause,
+    Facts,
+    InHand,
+    Lag,
+    Observer,
+    Trouble,
+)
 
 OTHER = "other"
 

@@ -5,15 +5,10 @@ Law: an observer never raises, never waits, and never sees a document, a key or 
 page, CloudWatch).
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+from typing import NamedTuple
 
 MOST_TABLES = 100
 """Tables with figures of their own: the first that messages name. All others count as one."""

@@ -3,21 +3,15 @@
 Law: its memory is bounded, and counts start again with each line.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from shared.emf import Unit, with_metrics
+from writer.ports import Clock
+from writer.telemetry.health import Health
 from writer.telemetry.histogram import Histogram
 from writer.telemetry.in_flight import InFlight
-from writer.telemetry.observer import Observer, Result
-
-if TYPE_CHECKING:
-    from writer.ports import Clock
-    from writer.telemetry.health import Health
-    from writer.telemetry.observer import Batch, InHand, Trouble
+from writer.telemetry.observer import Batch, InHand, Observer, Result, Trouble
 
 log = logging.getLogger(__name__)
 
