@@ -120,7 +120,7 @@ def test_all_parts_run_though_one_fails(tmp_path: Path, capfd: pytest.CaptureFix
 def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
     """No further part and no summary come, and what the part under way has started is stopped first."""
     (tmp_path / "conftest.py").write_text(SERVER)
-    (tmp_path / "test_it.py").write_text("import time\ndef test_it(server):\n    time.sleep(600)\n")
+    (tmp_path / "test_it.py").write_text("import signal\ndef test_it(server):\n    signal.pause()\n")
     arguments = ("-p", "no:cacheprovider", str(tmp_path))
     program = f"from tests.run import main; main([], {dict.fromkeys(['one', 'two'], arguments)})"
     with subprocess.Popen(  # noqa: S603 - a program of this test
