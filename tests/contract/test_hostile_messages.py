@@ -13,8 +13,8 @@ import pytest
 from local.polling import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from tests.support.builders import TABLE, body_of, put
-from tests.support.fakes import context_on
 from tests.support.hostile import HOSTILE, nested, with_entries
+from tests.support.writer_context import context_on
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
 from writer.runtime import SystemClock

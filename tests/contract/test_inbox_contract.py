@@ -13,7 +13,8 @@ from bench.memory_inbox import MemoryInbox
 from local.polling import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from shared.dead_letter import DeadLetter
-from tests.support.fakes import FakeClock, FakeInbox
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_inbox import FakeInbox
 from writer.sqs.inbox import SqsInbox
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class SqsWorld:
 @pytest.fixture(params=["memory", "bench", "sqs"])
 async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     if request.param == "memory":
-        monkeypatch.setattr("tests.support.fakes.LONG_POLL", 0.0)
+        monkeypatch.setattr("tests.support.fake_inbox.LONG_POLL", 0.0)
         clock = FakeClock()
         yield WorldInMemory(clock, FakeInbox(clock))
         return

@@ -11,7 +11,8 @@ import pytest
 
 from shared.errors import FatalError, TransientError
 from tests.support.builders import delete, put, write
-from tests.support.fakes import FakeClock, Told, context_on, settled
+from tests.support.fake_clock import FakeClock, settled
+from tests.support.writer_context import Told, context_on
 from writer.mongodb.sink import MongoSink
 from writer.names import TOMBSTONES
 from writer.side_tasks import SWEEP_INTERVAL, SWEEP_WINDOW, sweep_until_stop

@@ -19,12 +19,12 @@ from shared.attribute_values import encode_item
 from shared.aws import sqs_client
 from shared.change import Change
 from shared.envelope import decode
-from tests.support.fakes import context_on
 from tests.support.lambda_environment import LONGEST_INVOCATION_S, Deadline
 from tests.support.lambda_events import in_lambda_event
 from tests.support.oracle import compare
 from tests.support.strategies import TABLE, stream_record
 from tests.support.worst_items import MOST_ITEM_BYTES, WORST_ITEMS, size_of_item
+from tests.support.writer_context import context_on
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
 from writer.processor import BatchProcessor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pymongo
 
-from tests.support.fakes import FakeSink
+from tests.support.fake_sink import FakeSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from tests.support.builders import TABLE, body_of, delete, put
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore, context_on
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_inbox import FakeInbox
+from tests.support.fake_sink import FakeSink, FakeStore
+from tests.support.writer_context import context_on
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone, apply

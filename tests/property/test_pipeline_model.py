@@ -34,8 +34,11 @@ from producer_lambda.settings import Settings
 from shared.change import Change
 from shared.envelope import decode
 from shared.errors import PoisonError
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink, FakeStore, context_on
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_inbox import FakeInbox
+from tests.support.fake_sink import FakeSink, FakeStore
 from tests.support.strategies import TABLE, stream_record
+from tests.support.writer_context import context_on
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone
 from writer.processor import BatchProcessor, Ending

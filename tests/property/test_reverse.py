@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.attribute_values import encode_number
-from tests.support.fakes import FakeSink
+from tests.support.fake_sink import FakeSink
 from tests.support.strategies import BORDER_NUMBERS, Contents, contents
 from tests.support.whole_path import WholePath
 from writer.mapping.reverse import item_of

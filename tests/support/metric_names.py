@@ -12,7 +12,7 @@ from ops.migration.verify.metrics import Metrics as VerifyMetrics
 from ops.migration.verify.verifier import Counts
 from producer_lambda import invocation_log as telling
 from shared.emf import NAMESPACE
-from tests.support.fakes import FakeClock
+from tests.support.fake_clock import FakeClock
 from writer.telemetry import state_log
 from writer.telemetry.health import Health
 from writer.telemetry.metrics import Metrics

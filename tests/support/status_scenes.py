@@ -19,7 +19,7 @@ from aiohttp import web
 
 from local.polling import HANG_TIMEOUT_S
 from tests.support.browser import Watched, chromium
-from tests.support.fakes import FakeClock
+from tests.support.fake_clock import FakeClock
 from writer.status.history import History
 from writer.status.page import StatusPage, routes
 from writer.telemetry.health import Dependency, Health

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from producer_lambda.packing import pack
 from producer_lambda.records import Records
 from tests.support.builders import MIB
-from tests.support.fakes import FakeClock, FakeInbox, context_on
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_inbox import FakeInbox
 from tests.support.lambda_events import in_lambda_event
 from tests.support.strategies import arn, stream_record
+from tests.support.writer_context import context_on
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.processor import BatchProcessor

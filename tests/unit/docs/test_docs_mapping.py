@@ -20,7 +20,7 @@ from ops.config.sample import VERSION, change_of
 from ops.config.summary import as_json
 from shared.change import Change, Op
 from shared.errors import PoisonError
-from tests.support.fakes import FakeSink
+from tests.support.fake_sink import FakeSink
 from writer.mapping.conversions import Conversion
 from writer.mapping.document import locate
 from writer.mapping.hooks import load_hooks

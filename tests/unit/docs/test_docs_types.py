@@ -12,7 +12,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from local.paths import ROOT
-from tests.support.fakes import FakeSink
+from tests.support.fake_sink import FakeSink
 from tests.support.oracle import bson_of, frozen
 from tests.support.whole_path import WholePath
 from writer.mapping.reverse import item_of

@@ -6,7 +6,10 @@ import pytest
 
 from shared.errors import TransientError
 from tests.support.builders import TABLE, body_of, put
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink, Told, context_on
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_inbox import FakeInbox
+from tests.support.fake_sink import FakeSink
+from tests.support.writer_context import Told, context_on
 from writer.mapping.rules import Rules
 from writer.service import Service
 from writer.telemetry.observer import Call

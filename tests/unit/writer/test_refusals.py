@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from shared.envelope import decode
 from tests.support.builders import TABLE, body_of, delete, put
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink, context_on
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_inbox import FakeInbox
+from tests.support.fake_sink import FakeSink
+from tests.support.writer_context import context_on
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.processor import BatchProcessor

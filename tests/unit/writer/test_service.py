@@ -17,7 +17,10 @@ from shared.change import Change, Op
 from shared.envelope import decode
 from shared.errors import FatalError, PoisonError, TransientError
 from tests.support.builders import TABLE, body_of, delete, put
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink, Told, settled
+from tests.support.fake_clock import FakeClock, settled
+from tests.support.fake_inbox import FakeInbox
+from tests.support.fake_sink import FakeSink
+from tests.support.writer_context import Told
 from writer.context import Context
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.errors import FatalError, TransientError
-from tests.support.fakes import FakeClock, Told, context_on, settled
+from tests.support.fake_clock import FakeClock, settled
+from tests.support.writer_context import Told, context_on
 from writer.side_tasks import BACKLOG_INTERVAL, watch_backlog
 from writer.telemetry.observer import Backlog
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ops.status.facts import Writer
 from ops.status.reader import ask_writer
-from tests.support.fakes import FakeClock
+from tests.support.fake_clock import FakeClock
 from writer.status.server import serve
 from writer.telemetry.health import Dependency, Health
 

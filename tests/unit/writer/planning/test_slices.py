@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from shared.envelope import encode_change, seal
 from tests.support.builders import LABEL, TABLE, body_of, message, put
-from tests.support.fakes import FakeClock, FakeInbox, FakeSink, context_on
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_inbox import FakeInbox
+from tests.support.fake_sink import FakeSink
+from tests.support.writer_context import context_on
 from writer.mapping.rules import Rules
 from writer.planning.slices import SLICE_CHARACTERS, inflates, slices
 from writer.service import Service

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.errors import FatalError, TransientError
-from tests.support.fakes import FakeClock, FakeInbox, context_on, settled
+from tests.support.fake_clock import FakeClock, settled
+from tests.support.fake_inbox import FakeInbox
+from tests.support.writer_context import context_on
 from writer.sqs.lease import Lease
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from tests.support.fakes import FakeClock
+from tests.support.fake_clock import FakeClock
 from writer.status.history import MOST_BACKLOGS, MOST_TROUBLES, SAME_TROUBLE, History
 from writer.status.window import SLOTS, STEP, Window
 from writer.telemetry.histogram import Histogram

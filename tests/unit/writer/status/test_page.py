@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from local.paths import ROOT
-from tests.support.fakes import FakeClock
+from tests.support.fake_clock import FakeClock
 from tests.support.status_scenes import SCENES, Scene, steady
 from writer.status.page import assembled, routes
 from writer.status.server import serve

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from local.polling import HANG_TIMEOUT_S
 from shared.errors import FatalError
-from tests.support.fakes import FakeClock
+from tests.support.fake_clock import FakeClock
 from writer.status.server import serve
 from writer.telemetry.health import Dependency, Health
 

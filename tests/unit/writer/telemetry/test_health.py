@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from tests.support.fakes import FakeClock
+from tests.support.fake_clock import FakeClock
 from writer.telemetry.health import Dependency, Health, Wait
 
 if TYPE_CHECKING:

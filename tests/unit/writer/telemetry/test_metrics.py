@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.support.fakes import FakeClock
+from tests.support.fake_clock import FakeClock
 from writer.telemetry.health import Dependency, Health
 from writer.telemetry.metrics import Metrics
 from writer.telemetry.observer import (

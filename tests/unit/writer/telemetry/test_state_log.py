@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tests.support.fakes import FakeClock, context_on, settled
+from tests.support.fake_clock import FakeClock, settled
 from tests.support.metric_lines import figures_of, lines_of
+from tests.support.writer_context import context_on
 from writer.side_tasks import STATE_INTERVAL, log_state
 from writer.telemetry.health import Dependency, Health
 from writer.telemetry.observer import Batch, Cause, Counted, InHand, Lag, Operation, Result, Trouble
