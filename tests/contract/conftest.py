@@ -1,4 +1,4 @@
-"""The worlds in which contract suites run."""
+"""The worlds in which contract suites run, and a client to look at what is really stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from writer.mongodb import bulk
 from writer.mongodb.sink import MongoSink
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from local.stack import Stack
     from tests.contract.worlds import World
@@ -57,3 +57,9 @@ async def _world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         await sink.open()
         yield MongoWorld(sink, client[database])
         sink.close()
+
+
+@pytest.fixture
+def mongodb(stack: Stack) -> Iterator[pymongo.MongoClient[Document]]:
+    with pymongo.MongoClient[Document](stack.mongodb_uri) as client:
+        yield client
