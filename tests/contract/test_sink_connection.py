@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver gives up on an absent server after a second. One that is there may answer later."""
-    monkeypatch.setattr("writer.sink._SELECTION_MS", 1_000)
+    monkeypatch.setattr("writer.mongodb.sink._SELECTION_MS", 1_000)
 
 
 async def found(sink: MongoSink) -> None:
