@@ -155,7 +155,7 @@ async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         return
     request.getfixturevalue("aws_environment")
     queues: Queues = request.getfixturevalue("queues")
-    monkeypatch.setattr("writer.inbox.WAIT_SECONDS", 0)
+    monkeypatch.setattr("writer.sqs.inbox.WAIT_SECONDS", 0)
     async with sqs_client(10, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
         inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
         await inbox.open()
