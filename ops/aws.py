@@ -179,8 +179,11 @@ def aws_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        kind = FatalError if _is_lasting(error) else TransientError
-        raise kind(f"{doing}: {reason_of(error)}") from error
+        if _is_lasting(error):
+            raise FatalError(f"{doing}: {reason_of(error)}") from error
+        # A wait is announced once per text, and AWS's own words may differ from call to call.
+        reason = f"AWS answered {_code(error)}" if isinstance(error, ClientError) else reason_of(error)
+        raise TransientError(f"{doing}: {reason}") from error
 
 
 def _is_lasting(error: Exception) -> bool:
@@ -188,13 +191,17 @@ def _is_lasting(error: Exception) -> bool:
         return isinstance(error, _NO_CONFIGURATION)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     is_ours = status in _CLIENT_ERRORS and status not in _PASSING_STATUS
-    return is_ours and error.response.get("Error", {}).get("Code", "") not in _PASSING
+    return is_ours and _code(error) not in _PASSING
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def code_of(error: CommandError) -> str:
     """The code of AWS's answer that a sentence was made of; empty if there was no answer."""
     cause = error.__cause__
-    return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, ClientError) else ""
+    return _code(cause) if isinstance(cause, ClientError) else ""
 
 
 def reason_of(error: Exception) -> str:
@@ -205,8 +212,7 @@ def reason_of(error: Exception) -> str:
         return "there are no AWS credentials: set AWS_PROFILE, or log in"
     if not isinstance(error, ClientError):
         return f"{type(error).__name__}: {error}"
-    details = error.response.get("Error", {})
-    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    code, message = _code(error), str(error.response.get("Error", {}).get("Message", ""))
     if code in _NO_QUEUE:
         return "AWS knows no such queue: check its URL, and region and account"
     if code in _REFUSED:

@@ -171,7 +171,7 @@ def letters_in(sqs: SQSClient, url: str) -> int:
         CommandError: there is no such queue, or it cannot be read.
     """
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    return sum(map(int, attributes_of(sqs, url, DEAD_LETTERS, *names)))
+    return sum(int(number or 0) for number in attributes_of(sqs, url, DEAD_LETTERS, *names))
 
 
 def attributes_of(sqs: SQSClient, url: str, what: str, *names: Any) -> list[str]:
