@@ -1,13 +1,14 @@
 """What all servers of a stack have in common: a child process on a leased port, for a `with` block."""
 
 import http.client
+from abc import ABC, abstractmethod
 from typing import Self
 
 from local.processes.child import Child
 from local.processes.ports import PortLease
 
 
-class Server:
+class Server(ABC):
     """One server. A subclass starts it in `__init__` and sets both attributes.
 
     Attributes:
@@ -17,13 +18,13 @@ class Server:
     child: Child
     _lease: PortLease
 
+    @abstractmethod
     def wait(self) -> None:
         """Wait until it is ready to serve.
 
         Raises:
             StackError: It ended, or was not ready in time.
         """
-        raise NotImplementedError
 
     def check(self) -> None:
         """Do nothing if it is running.
