@@ -70,6 +70,8 @@ class FailureKind(StrEnum):
     """No retry can help: park it."""
     HEALABLE = "healable"
     """Another item's change may make it possible (a duplicate in a unique index): try again later."""
+    TRANSIENT = "transient"
+    """The answer is not about this record (a right is missing, an unknown code): it waits, others go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,13 @@ class Failure:
     Attributes:
         code: MongoDB's error code, or a word where it has none.
         reason: MongoDB's message, without the document.
+        index: the unique index that refused the write, by its fields; empty: none did, or it is not known.
     """
 
     kind: FailureKind
     code: str
     reason: str
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def settle(plan: Plan, outcome: Outcome, park_limit: int) -> Settlement:
     unsettled: set[int] = set()
     for index, failure in outcome.failures.items():
         write = plan.writes[index]
-        if failure.kind is FailureKind.HEALABLE:
+        if failure.kind is not FailureKind.PERMANENT:
             unsettled |= write.messages
         else:
             message = plan.messages[write.message]
