@@ -15,8 +15,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
+from writer.mongodb.apply import TombstonesRefusedError
+from writer.mongodb.driver_errors import concerns_server
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.mongodb.sink import MongoSink
+from writer.ports import FailureKind
 from writer.write import hashable
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from writer.mapping.rules import Table
     from writer.mongodb.apply import Tombstone
+    from writer.ports import Outcome
     from writer.write import Write
 
 _FEW = 50
@@ -36,6 +40,14 @@ Raw = RawBSONDocument
 
 class Store(MongoSink):
     """The writer's sink for one table at a time."""
+
+    async def apply(self, writes: Sequence[Write]) -> Outcome:
+        """See `MongoSink.apply`. What is not about a record is raised: nobody comes back to it later."""
+        outcome = await super().apply(writes)
+        for failure in outcome.failures.values():
+            if failure.kind is FailureKind.TRANSIENT:
+                raise TransientError(failure.reason)
+        return outcome
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         """See `writer.mongodb.apply.Store`. Looks up each key only if there are many tombstones.
@@ -108,7 +120,10 @@ class Store(MongoSink):
     async def tombstones_of(self, writes: Sequence[Write]) -> Mapping[int, Tombstone]:
         """The deletions that are known, by the index of the write."""
         with mongodb_errors():
-            return await self.newer_tombstones(writes)
+            try:
+                return await self.newer_tombstones(writes)
+            except TombstonesRefusedError as refused:
+                raise FatalError(refused.failure.reason) from refused
 
     def _raw(self, table: Table) -> Any:
         return self._database(table.database).get_collection(table.collection, codec_options=_RAW)
@@ -151,8 +166,7 @@ def mongodb_errors() -> Iterator[None]:
     try:
         yield
     except OperationFailure as error:
-        meaning = meaning_of(error.code)
-        if meaning in (Meaning.FATAL, Meaning.PERMANENT) and not error.has_error_label("RetryableWriteError"):
+        if not concerns_server(error) or meaning_of(error.code) is Meaning.LOGIN:
             reason = str((error.details or {}).get("errmsg", ""))[:300]
             raise FatalError(
                 f"MongoDB refused an operation (code {error.code}): check the user of MONGODB_URI, who needs "

@@ -266,8 +266,8 @@ class Partial:
         self.wrote = False
         self.late: list[tuple[Write, Tombstone]] = []
 
-    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
-        await self.store.write_tombstones(tombstones)
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> Mapping[int, Failure]:
+        return await self.store.write_tombstones(tombstones)
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         return await self.store.newer_tombstones(puts)
@@ -288,12 +288,14 @@ class BlindAfterwards(Partial):
 
 
 class TombstonesLast(Partial):
-    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> Mapping[int, Failure]:
         self.late = list(tombstones)
+        return {}
 
     async def write(self, commands: Sequence[Command]) -> Written:
         written = await super().write(commands)
-        await self.store.write_tombstones(self.late)
+        if self.late:
+            await self.store.write_tombstones(self.late)
         return written
 
 

@@ -21,12 +21,12 @@ from tests.support.strategies import TABLE
 from writer.processor import BatchProcessor, Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from writer.mongodb.apply import Tombstone
     from writer.planning.plan import Plan
     from writer.planning.settle import Settlement
-    from writer.ports import Message
+    from writer.ports import Failure, Message
     from writer.sqs.lease import Lease
     from writer.write import Write
 
@@ -139,8 +139,8 @@ class Unguarded(FakeStore):
 
 
 class WithoutTombstones(FakeStore):
-    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
-        pass
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> Mapping[int, Failure]:  # noqa: ARG002 - it writes none
+        return {}
 
 
 class AcknowledgesFirst(BatchProcessor):

@@ -40,12 +40,13 @@ class FakeStore:
         if self.at_point is not None:
             await self.at_point(name)
 
-    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> Mapping[int, Failure]:
         for write, news in tombstones:
             await self._point("write tombstone")
             there = self.tombstones.get(_place(write), Tombstone())
             mark = max((there.mark, news.mark), key=lambda mark: mark.version if mark else "")
             self.tombstones[_place(write)] = Tombstone(max(there.removed, news.removed), mark)
+        return {}
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         await self._point("read tombstones")
@@ -151,7 +152,7 @@ class FakeStore:
             for place, other in self.documents[collection].items()
             if place != key
         ):
-            return Failure(FailureKind.HEALABLE, "11000", "E11000 duplicate key error")
+            return Failure(FailureKind.HEALABLE, "11000", "another document has the same value", name)
         return None
 
 

@@ -15,11 +15,12 @@ Deletes that mark the document take the same steps: they mark where others remov
 whose document is not marked yet will be delivered again.) A document that moves to another shard is removed
 from its old place afterwards, with a tombstone, so that no older put brings it back there.
 
-Every call may fail half-way, and everything can be repeated any number of times.
+The databases of a batch are independent: each has tombstones of its own, and what one of them refuses holds
+up no other. Every call may fail half-way, and everything can be repeated any number of times.
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -83,14 +84,33 @@ class Written:
     deleted: int = 0
 
 
+class TombstonesRefusedError(Exception):
+    """A database does not let us read or write its tombstones. Its writes wait; other databases go on."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
 class Store(Protocol):
     """The single operations on the database; each is durable (`w=majority`) when it returns."""
 
-    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
-        """Writes tombstones; if there is one already, the higher versions stay."""
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> Mapping[int, Failure]:
+        """Writes tombstones of one database; if there is one already, the higher versions stay.
+
+        Returns:
+            Those that were refused, by their index.
+
+        Raises:
+            TombstonesRefusedError: all were.
+        """
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
-        """Returns the tombstones that are newer than their put, by the put's index."""
+        """Returns the tombstones that are newer than their put, by the put's index.
+
+        Raises:
+            TombstonesRefusedError: they cannot be read.
+        """
 
     async def write(self, commands: Sequence[Command]) -> Written:
         """Performs commands on different documents (or places), in any order, each atomically."""
@@ -98,24 +118,72 @@ class Store(Protocol):
 
 async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
     """Applies writes of different documents."""
-    deletions = [write for write in writes if write.document is None or write.mark is not None]
+    by_database: defaultdict[str, list[int]] = defaultdict(list)
+    for index, write in enumerate(writes):
+        by_database[write.target.database].append(index)
+    if len(by_database) <= 1:
+        return await _apply(store, writes)
+    outcomes = [
+        (indices, await _apply(store, [writes[index] for index in indices]))
+        for indices in by_database.values()
+    ]
+    stale_at: Counter[Place] = Counter()
+    for _, outcome in outcomes:
+        stale_at.update(outcome.stale_at)
+    return Outcome(
+        failures={
+            indices[position]: failure
+            for indices, outcome in outcomes
+            for position, failure in outcome.failures.items()
+        },
+        inserted=sum(outcome.inserted for _, outcome in outcomes),
+        modified=sum(outcome.modified for _, outcome in outcomes),
+        deleted=sum(outcome.deleted for _, outcome in outcomes),
+        stale=stale_at.total(),
+        stale_at=stale_at,
+    )
+
+
+async def _apply(store: Store, writes: Sequence[Write]) -> Outcome:
+    """Applies writes to one database."""
+    try:
+        return await _apply_in_order(store, writes)
+    except TombstonesRefusedError as refused:
+        # Some may be written. They are not checked against the tombstones, so they count as not written.
+        return Outcome(dict.fromkeys(range(len(writes)), refused.failure))
+
+
+async def _apply_in_order(store: Store, writes: Sequence[Write]) -> Outcome:
+    failures: dict[int, Failure] = {}
+    deletions = [
+        index for index, write in enumerate(writes) if write.document is None or write.mark is not None
+    ]
     if deletions:
-        await store.write_tombstones([(write, _deletion(write)) for write in deletions])
-    puts = [index for index, write in enumerate(writes) if write.document is not None]
+        refused = await store.write_tombstones(
+            [(writes[index], _deletion(writes[index])) for index in deletions]
+        )
+        failures = {deletions[position]: failure for position, failure in refused.items()}
+    puts = [
+        index for index, write in enumerate(writes) if write.document is not None and index not in failures
+    ]
     found = await store.newer_tombstones([writes[index] for index in puts]) if puts else {}
     newer = {puts[position]: tombstone for position, tombstone in found.items()}
     commands, owners = [], []
     for index, write in enumerate(writes):
-        for command in _commands(write, newer.get(index)):
-            commands.append(command)
-            owners.append(index)
+        if index not in failures:
+            for command in _commands(write, newer.get(index)):
+                commands.append(command)
+                owners.append(index)
     written = await store.write(commands)
     if written.misplaced:
         await _put_in_place(store, commands, written)
-    new = [commands[index].write for index in sorted(written.inserted | written.suspects)]
-    await _remove_buried(store, new)
-    failures = {owners[index]: failure for index, failure in written.failures.items()}
-    left = await _leave_old_places(store, [writes[index] for index in puts if index not in failures])
+    inserted = sorted(written.inserted | written.suspects)
+    unburied = await _remove_buried(store, [commands[index].write for index in inserted])
+    failures |= {owners[inserted[position]]: failure for position, failure in unburied.items()}
+    failures |= {owners[index]: failure for index, failure in written.failures.items()}
+    moved = [index for index in puts if index not in failures and writes[index].removals]
+    left, unmoved = await _leave_old_places(store, [writes[index] for index in moved])
+    failures |= {moved[position]: failure for position, failure in unmoved.items()}
     stale = written.unchanged
     if newer:
         stale.update(
@@ -167,37 +235,50 @@ async def _put_in_place(store: Store, commands: Sequence[Command], written: Writ
     gone = [
         Command(command.write, removal=Removal({}, command.write.version, same=False)) for command in again
     ]
-    deleted = (await store.write(gone)).deleted
+    first = await store.write(gone)
     second = await store.write(again)
     for index in places:
         del written.failures[index]
-    written.failures |= {places[index]: failure for index, failure in second.failures.items()}
+    # If the document could not be removed, that is why the put was refused again.
+    for index, failure in second.failures.items():
+        written.failures[places[index]] = first.failures.get(index, failure)
     written.inserted |= {places[index] for index in second.inserted}
     written.suspects |= {places[index] for index in second.suspects}
     written.modified += second.modified
     written.unchanged += second.unchanged
-    written.deleted += deleted + second.deleted
+    written.deleted += first.deleted + second.deleted
 
 
-async def _leave_old_places(store: Store, puts: Sequence[Write]) -> int:
-    """Removes documents from the places they moved from; returns how many.
+async def _leave_old_places(store: Store, moved: Sequence[Write]) -> tuple[int, dict[int, Failure]]:
+    """Removes documents from the places they moved from.
 
     This comes after the put, so that a refused put leaves the document where it is. Before the removal comes
     a tombstone, so that no older put brings the document back there.
+
+    Returns:
+        How many were removed; which writes failed, by their index.
     """
-    moved = [write for write in puts if write.removals]
     if not moved:
-        return 0
+        return 0, {}
     tombstones = [(write, Tombstone(max(removal.version for removal in write.removals))) for write in moved]
-    await store.write_tombstones(tombstones)
-    commands = [Command(write, removal=removal) for write in moved for removal in write.removals]
-    return (await store.write(commands)).deleted
+    failures = dict(await store.write_tombstones(tombstones))
+    commands, owners = [], []
+    for index, write in enumerate(moved):
+        if index not in failures:
+            for removal in write.removals:
+                commands.append(Command(write, removal=removal))
+                owners.append(index)
+    written = await store.write(commands)
+    return written.deleted, failures | {owners[index]: f for index, f in written.failures.items()}
 
 
-async def _remove_buried(store: Store, inserted: Sequence[Write]) -> None:
-    """Step 3."""
+async def _remove_buried(store: Store, inserted: Sequence[Write]) -> dict[int, Failure]:
+    """Step 3. Returns the removals that failed, by the index of the write."""
     found = await store.newer_tombstones(inserted) if inserted else {}
+    if not found:
+        return {}
+    owners = list(found)
     commands = [_after_deletion(inserted[index], tombstone, puts=False) for index, tombstone in found.items()]
-    if commands:
-        await store.write(commands)
-        log.info("removed what was deleted meanwhile", extra={"documents": len(commands)})
+    written = await store.write(commands)
+    log.info("removed what was deleted meanwhile", extra={"documents": len(commands)})
+    return {owners[position]: failure for position, failure in written.failures.items()}

@@ -19,14 +19,11 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from shared.errors import TransientError
 from writer.mongodb.apply import Command, Written
-from writer.mongodb.driver_errors import (
-    check_problems,
-    concerns_documents,
-    failure_of,
-    failure_of_all,
-    is_duplicate,
-)
+from writer.mongodb.driver_errors import check_server, concerns_server, refusal_of
+from writer.mongodb.error_codes import Meaning
 from writer.mongodb.guard import document_filter, mark_stage, put_pipeline, removal_filter
+from writer.mongodb.places import full_name
+from writer.mongodb.verdicts import Operation, Refusal, judge
 from writer.write import Place, hashable
 
 WORTH_A_LOOK = 12
@@ -53,8 +50,7 @@ async def perform(
 
     Raises:
         TransientError: nothing can be said about the commands; perform them again.
-        FatalError: MongoDB refuses us.
-        PyMongoError: as the driver raises it.
+        PyMongoError: as the driver raises it; it concerns the server.
     """
     new = await _new(collection, commands)
     bulk = _Bulk(collection, place, commands, written)
@@ -67,6 +63,8 @@ async def perform(
     if overtaken := bulk.overtaken:
         bulk.overtaken = []
         await bulk.write([(index, guarded(commands[index])) for index in overtaken])
+    if bulk.refusals:
+        written.failures |= judge(full_name(collection), bulk.operations, bulk.refusals)
 
 
 async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Command]) -> frozenset[int]:
@@ -87,9 +85,9 @@ async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Comma
             cursor = collection.find({"_id": {"$in": some}}, {"_id": 1}, batch_size=KEYS_PER_QUERY + 1)
             present.update(hashable(found["_id"]) for found in await cursor.to_list(KEYS_PER_QUERY))
     except OperationFailure as error:
-        if not concerns_documents(error):
+        if concerns_server(error):
             raise
-        return frozenset()  # such as a name that no collection can have: the write reports it
+        return frozenset()  # the write reports it
     return frozenset(index for index, key in puts.items() if not present or hashable(key) not in present)
 
 
@@ -97,7 +95,10 @@ async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Comma
 class _Bulk:
     """The bulk writes of one collection.
 
-    `overtaken`: insertions that a unique index refused. The guarded update has to decide about them.
+    Attributes:
+        overtaken: insertions that a unique index refused. The guarded update has to decide about them.
+        operations: all that were sent, as they were last, by the index of their command.
+        refusals: the answers to those that were not carried out.
     """
 
     collection: AgnosticCollection[Any]
@@ -105,9 +106,19 @@ class _Bulk:
     commands: Mapping[int, Command]
     written: Written
     overtaken: list[int] = field(default_factory=list)
+    operations: dict[int, Operation] = field(default_factory=dict)
+    refusals: dict[int, Refusal] = field(default_factory=dict)
 
     async def write(self, operations: Sequence[_Indexed]) -> None:
-        """One unordered bulk write. If it fails as a whole, it is split until the culprit stands alone."""
+        """One unordered bulk write."""
+        for index, operation in operations:
+            command = self.commands[index]
+            has_content = command.puts or command.mark is not None
+            self.operations[index] = Operation(type(operation).__name__, command.write.identity, has_content)
+        await self._write(operations)
+
+    async def _write(self, operations: Sequence[_Indexed]) -> None:
+        """If it fails as a whole for what may be one document, it is split until that stands alone."""
         written = self.written
         inserted = {index for index, operation in operations if isinstance(operation, InsertOne)}
         try:
@@ -116,15 +127,18 @@ class _Bulk:
             details = error.details
             self._note_problems(error, operations, inserted)
         except (OperationFailure, InvalidDocument, DocumentTooLarge) as error:
-            if not concerns_documents(error):
+            if isinstance(error, OperationFailure) and concerns_server(error):
                 raise
-            if len(operations) == 1:
-                written.failures[operations[0][0]] = failure_of_all(error)
-                return
+            # A part of it may have been done.
             written.suspects.update(index for index, _ in operations if self.commands[index].puts)
-            half = len(operations) // 2
-            await self.write(operations[:half])
-            await self.write(operations[half:])
+            refusal = refusal_of(error)
+            may_be_of_one = refusal.code is None or refusal.meaning in (Meaning.DOCUMENT, Meaning.EITHER)
+            if len(operations) > 1 and may_be_of_one:
+                half = len(operations) // 2
+                await self._write(operations[:half])
+                await self._write(operations[half:])
+                return
+            self.refusals.update((index, refusal) for index, _ in operations)
             return
         else:
             details = result.bulk_api_result
@@ -139,20 +153,41 @@ class _Bulk:
         self, error: BulkWriteError, operations: Sequence[_Indexed], inserted: set[int]
     ) -> None:
         """Sorts the errors of single writes; takes them out of `inserted`."""
-        if error.details["writeConcernErrors"]:
-            raise TransientError("MongoDB did not confirm the write on a majority of its members") from error
-        problems = {operations[problem["index"]][0]: problem for problem in error.details["writeErrors"]}
+        answers = refusals_of(error)
+        refusals = {operations[position][0]: refusal for position, refusal in answers.items()}
         # Whichever index it was: what frees the value may stand in this very bulk write, whose insertions
         # come first; and an old server does not name the index.
-        overtaken = {i for i, problem in problems.items() if i in inserted and is_duplicate(problem)}
-        self.overtaken += sorted(overtaken)
-        inserted.difference_update(problems)
-        failed = {index: problem for index, problem in problems.items() if index not in overtaken}
-        check_problems(failed.values())
-        self.written.failures |= {index: failure_of(problem) for index, problem in failed.items()}
-        self.written.misplaced |= {
-            index for index, problem in failed.items() if problem.get("keyPattern") == {"_id": 1}
+        overtaken = {
+            i for i, refusal in refusals.items() if i in inserted and refusal.meaning is Meaning.DUPLICATE
         }
+        self.overtaken += sorted(overtaken)
+        inserted.difference_update(refusals)
+        failed = {index: refusal for index, refusal in refusals.items() if index not in overtaken}
+        by_id = {index for index, refusal in failed.items() if refusal.unique == ("_id",)}
+        if any(not self.commands[index].write.shard for index in by_id):
+            # Two writers inserted the same document at once: now it exists, and the guard decides.
+            # With a shard key in the filter it may also exist under another value of that key.
+            raise TransientError("another writer inserted the same document at the same time")
+        self.refusals |= failed
+        self.written.misplaced |= by_id
+
+
+def refusals_of(error: BulkWriteError) -> dict[int, Refusal]:
+    """The answers to single writes, by their position in the bulk write.
+
+    Raises:
+        TransientError: they concern the server, or the others were not confirmed either.
+    """
+    if error.details["writeConcernErrors"]:
+        raise TransientError("MongoDB did not confirm the write on a majority of its members") from error
+    refusals = {
+        problem["index"]: Refusal(
+            problem["code"], str(problem.get("errmsg", "")), unique=tuple(problem.get("keyPattern") or ())
+        )
+        for problem in error.details["writeErrors"]
+    }
+    check_server(list(refusals.values()))
+    return refusals
 
 
 def _insertion(command: Command) -> InsertOne[RawBSONDocument]:

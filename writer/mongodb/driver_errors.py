@@ -1,68 +1,126 @@
-"""What the driver's errors mean, by type and code: wait, stop, heal, park.
+"""What the driver's errors mean, by type and code: wait, stop, or judge the writes one by one.
 
-Law: no text of the driver reaches a log or a person; it can quote documents and passwords.
+Law: no text of the driver reaches a log or a person; it can quote documents and passwords. Nothing ends a
+writer that has worked: `FatalError` is for the start.
 """
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bson.errors import InvalidDocument
-from pymongo.errors import ConfigurationError, DocumentTooLarge, OperationFailure, PyMongoError
+from dns.exception import DNSException
+from dns.name import EmptyLabel, LabelTooLong, NameTooLong
+from dns.resolver import NXDOMAIN
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteConcernError
 
 from shared.errors import FatalError, TransientError
-from writer.mongodb.error_codes import Meaning, meaning_of
-from writer.ports import Failure, FailureKind
+from writer.mongodb.error_codes import Meaning, meaning_of, says_it_cannot
+from writer.mongodb.verdicts import Refusal, lacks_right
+
+_OTHER_INDEX = 85  # IndexOptionsConflict
+_OTHER_CASE = 13297  # DatabaseDifferCase
+
+_WRONG_NAMES = (NXDOMAIN, EmptyLabel, LabelTooLong, NameTooLong)
 
 
-def check_problems(problems: Iterable[Mapping[str, Any]]) -> None:
-    """Raises if one of the errors of single writes concerns more than its write, or is transient."""
-    for problem in problems:
-        match meaning_of(problem["code"]):
-            case Meaning.TRANSIENT:
-                raise TransientError(f"MongoDB answered {problem['code']} to a write")
-            case Meaning.FATAL:
-                raise FatalError(_refusal(problem["code"]))
-            case Meaning.HEALABLE if problem.get("keyPattern") == {"_id": 1} and _is_by_id(problem):
-                # Two writers inserted the same document at once: now it exists, and the guard decides.
-                # With a shard key in the filter it may also exist under another value of that key.
-                raise TransientError("another writer inserted the same document at the same time")
-            case _:
-                pass
+def concerns_server(error: PyMongoError) -> bool:
+    """Whether an error is about the server or the connection, and so about the whole batch."""
+    if not isinstance(error, OperationFailure) or isinstance(error, WriteConcernError):
+        return True
+    return meaning_of(error.code, text_of(error)) in (
+        Meaning.SERVER,
+        Meaning.LOGIN,
+    ) or error.has_error_label("RetryableWriteError")
 
 
-def _is_by_id(problem: Mapping[str, Any]) -> bool:
-    return len(problem.get("op", {}).get("q", ())) <= 1
+def refusal_of(error: Exception) -> Refusal:
+    """The answer to a whole command, or the driver's own about a document that it does not take."""
+    if isinstance(error, OperationFailure):
+        return Refusal(error.code or 0, text_of(error), whole=True)
+    return Refusal(None, str(error), word=type(error).__name__)
 
 
-def is_duplicate(problem: Mapping[str, Any]) -> bool:
-    """Whether a unique index refused the write, be it that of `_id`."""
-    return meaning_of(problem["code"]) is Meaning.HEALABLE
+def check_server(refusals: list[Refusal]) -> None:
+    """Raises if one of the answers to single writes concerns the whole server."""
+    for refusal in refusals:
+        if refusal.meaning is Meaning.SERVER:
+            raise TransientError(f"MongoDB answered {refusal.code} to a write")
+        if refusal.meaning is Meaning.LOGIN:
+            raise TransientError(_refused_login(refusal.code))
 
 
-def failure_of(problem: Mapping[str, Any]) -> Failure:
-    code = problem["code"]
-    healable = meaning_of(code) is Meaning.HEALABLE
-    kind = FailureKind.HEALABLE if healable else FailureKind.PERMANENT
-    return Failure(kind, str(code), str(problem.get("errmsg", "")))
-
-
-def failure_of_all(error: Exception) -> Failure:
-    code = error.code if isinstance(error, OperationFailure) else type(error).__name__
-    return Failure(FailureKind.PERMANENT, str(code), str(error))
-
-
-def translated(error: PyMongoError) -> TransientError | FatalError:
-    """Translates a driver's error by type and code.
-
-    An unknown error is a bug of ours, or comes from a newer server. It counts as transient: nothing is lost,
-    and `/readyz` shows it.
-    """
-    if isinstance(error, OperationFailure) and meaning_of(error.code) is Meaning.FATAL:
-        return FatalError(_refusal(error.code))
+def translated(error: PyMongoError) -> TransientError:
+    """Translates a driver's error by type and code. Whatever it is, a writer that has worked waits."""
+    if isinstance(error, OperationFailure):
+        meaning = meaning_of(error.code, text_of(error))
+        if meaning is Meaning.LOGIN:
+            return TransientError(_refused_login(error.code))
+        if meaning is Meaning.SERVER and "space quota" in text_of(error):
+            return TransientError(f"the MongoDB cluster is over its space quota (code {error.code})")
+        return TransientError(f"MongoDB: {type(error).__name__} {error.code}")
     if isinstance(error, ConfigurationError):
-        return FatalError(f"MongoDB cannot be used with these settings: {error}")
-    code = f" {error.code}" if isinstance(error, OperationFailure) else ""
-    return TransientError(f"MongoDB: {type(error).__name__}{code}{_about_tls(error)}")
+        if isinstance(cause := error.__cause__, DNSException | OSError):
+            return TransientError(
+                f"the DNS does not resolve the name in MONGODB_URI ({type(cause).__name__})"
+            )
+        return TransientError("MongoDB cannot be used with these settings")
+    return TransientError(f"MongoDB: {type(error).__name__}{_about_tls(error)}")
+
+
+def translated_at_start(error: PyMongoError, place: str) -> TransientError | FatalError:
+    """Translates a driver's error while the writer opens. Fatal is what the server refuses in its own words.
+
+    `place`: the full name of the collection that was used.
+    """
+    reason = None
+    if isinstance(error, ConfigurationError):
+        reason = _wrong_settings(error)
+    elif isinstance(error, OperationFailure) and not error.has_error_label("RetryableWriteError"):
+        reason = _refused_at_start(error.code, text_of(error), place)
+    return translated(error) if reason is None else FatalError(reason)
+
+
+def _wrong_settings(error: ConfigurationError) -> str | None:
+    if isinstance(error.__cause__, _WRONG_NAMES):
+        return "the host name in MONGODB_URI does not exist in the DNS"
+    if isinstance(error.__cause__, DNSException | OSError):
+        return None
+    return f"MongoDB cannot be used with these settings: {error}"
+
+
+def _refused_at_start(code: int | None, text: str, place: str) -> str | None:
+    if code == _OTHER_INDEX:
+        return f"the collection {place} has an index on 'at' with other options than ours: drop it"
+    if code == _OTHER_CASE:
+        return (
+            f"a database has a name that differs only in case from that of {place}: use its name in "
+            "MONGODB_DATABASE or in the mapping"
+        )
+    meaning = meaning_of(code, text)
+    if meaning is Meaning.LOGIN:
+        return _refused_login(code)
+    if meaning is Meaning.RIGHT:
+        return lacks_right(place, code)
+    return cannot(f"it answered {code} to a trial of them on {place}") if says_it_cannot(code, text) else None
+
+
+def cannot(why: str) -> str:
+    """The sentence about a server that the writer cannot work with."""
+    return (
+        f"this server cannot carry out the writer's writes: {why}. Needed is MongoDB 5.0 or later, as a "
+        "replica set or a sharded cluster; Amazon DocumentDB, Azure Cosmos DB and FerretDB are not enough"
+    )
+
+
+def text_of(error: OperationFailure) -> str:
+    """The server's words."""
+    details: Any = error.details
+    return str(details.get("errmsg", "")) if isinstance(details, dict) else ""
+
+
+def _refused_login(code: int | None) -> str:
+    return (
+        f"MongoDB refuses the login (code {code}): check user, password and authSource in MONGODB_URI, and "
+        "whether the user still exists"
+    )
 
 
 def _about_tls(error: PyMongoError) -> str:
@@ -81,19 +139,3 @@ def _about_tls(error: PyMongoError) -> str:
             ": the TLS handshake failed; check the TLS options of MONGODB_URI, and what the server asks for"
         )
     return ""
-
-
-def concerns_documents(error: Exception) -> bool:
-    """Whether a bulk write that failed as a whole failed for one of its documents."""
-    if isinstance(error, OperationFailure):
-        return meaning_of(error.code) is Meaning.PERMANENT and not error.has_error_label(
-            "RetryableWriteError"
-        )
-    return isinstance(error, InvalidDocument | DocumentTooLarge)
-
-
-def _refusal(code: int | None) -> str:
-    return (
-        f"MongoDB refuses the writer (code {code}): check user, password and authSource in MONGODB_URI; "
-        "the user needs the role readWrite on MONGODB_DATABASE"
-    )

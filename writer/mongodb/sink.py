@@ -1,7 +1,8 @@
-"""MongoDB through Motor: the client, tombstones and the sweep; bulk writes are `writer.mongodb.bulk`.
+"""MongoDB through Motor: the client, tombstones and where each write goes.
 
 Law: decides nothing. `writer.mongodb.apply` decides the order of operations that protects deleted documents,
-`writer.mongodb.guard` what they look like, `writer.mongodb.driver_errors` what an error means.
+`writer.mongodb.guard` what they look like, `writer.mongodb.verdicts` what a refusal means. Bulk writes are
+`writer.mongodb.bulk`, the start `writer.mongodb.opening`, the sweep `writer.mongodb.sweep`.
 """
 
 import warnings
@@ -10,31 +11,33 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+from bson.codec_options import CodecOptions
 from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference, UpdateOne
-from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from shared.errors import FatalError
-from writer.mongodb.apply import Command, Tombstone, Written, apply
-from writer.mongodb.bulk import KEYS_PER_QUERY, perform
-from writer.mongodb.driver_errors import translated
-from writer.mongodb.guard import (
-    TOMBSTONE_SECONDS,
-    outranked_filter,
-    outranked_pipeline,
-    tombstone_id,
-    tombstone_pipeline,
-)
+from shared.errors import FatalError, TransientError
+from writer.mongodb.apply import Command, Tombstone, TombstonesRefusedError, Written, apply
+from writer.mongodb.bulk import KEYS_PER_QUERY, perform, refusals_of
+from writer.mongodb.driver_errors import concerns_server, refusal_of, translated, translated_at_start
+from writer.mongodb.error_codes import Meaning
+from writer.mongodb.guard import tombstone_id, tombstone_pipeline
+from writer.mongodb.opening import check_server, try_writes
+from writer.mongodb.places import Places, full_name
+from writer.mongodb.sweep import make_expiry, sweep
+from writer.mongodb.verdicts import waits_for_a_code
 from writer.names import TOMBSTONES
-from writer.ports import Outcome
-from writer.write import Mark, Place, Target, Write, hashable
+from writer.ports import Failure, Outcome
+from writer.write import Mark, Place, Write, hashable
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 
-_OTHER_INDEX = 85  # IndexOptionsConflict
-_OTHER_CASE = 13297  # DatabaseDifferCase
+_CODEC: CodecOptions[dict[str, Any]] = CodecOptions()
+"""How documents are read, whatever the URI says: read otherwise, a key is not equal to itself."""
+
 _Identity = tuple[str, str, Hashable]
 
 
@@ -48,6 +51,7 @@ class MongoSink:
         self._client = client
         self._default = database
         self._names = {database, *databases}
+        self._places = Places()
 
     @classmethod
     def connect(cls, uri: str, database: str, pool_size: int, databases: Iterable[str] = frozenset()) -> Self:
@@ -87,29 +91,31 @@ class MongoSink:
         self._client.close()
 
     async def open(self) -> None:
-        """Makes sure that MongoDB has a writable primary, and that our indexes exist.
+        """Makes sure that MongoDB has a primary that can do what we need, and that our indexes exist.
 
         Raises:
             TransientError: it has none, yet.
-            FatalError: it refuses us.
+            FatalError: it refuses us, or cannot do it.
         """
+        place = "admin"
         try:
-            for name in self._names:
-                await self._tombstones(name).create_index("at", expireAfterSeconds=TOMBSTONE_SECONDS)
+            await check_server(self._client)
+            for name in sorted(self._names):
+                tombstones = self._tombstones(name)
+                place = full_name(tombstones)
+                if (problem := await self._places.problem(tombstones, (name, TOMBSTONES))) is not None:
+                    raise FatalError(problem.reason)
+                await make_expiry(self._database(name))
+                await try_writes(tombstones)
         except PyMongoError as error:
-            if isinstance(error, OperationFailure) and error.code == _OTHER_INDEX:
-                raise FatalError(
-                    f"the collection {TOMBSTONES} has an index on 'at' with other options than ours: drop it"
-                ) from error
-            if isinstance(error, OperationFailure) and error.code == _OTHER_CASE:
-                raise FatalError(
-                    "MONGODB_DATABASE or the mapping names a database that differs only in case from one "
-                    f"that is there: named are {', '.join(sorted(self._names))}: use that one's name"
-                ) from error
-            raise translated(error) from error
+            raise translated_at_start(error, place) from error
 
     async def ping(self) -> None:
-        """Raises what `open` raises."""
+        """Returns if the database accepts writes.
+
+        Raises:
+            TransientError: it does not.
+        """
         try:
             await self._database("").command("ping")
         except PyMongoError as error:
@@ -120,21 +126,33 @@ class MongoSink:
 
         Raises:
             TransientError: nothing can be said about the batch; apply it again.
-            FatalError: MongoDB refuses us.
         """
         try:
             return await apply(self, writes)
         except PyMongoError as error:
             raise translated(error) from error
 
-    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> None:
-        by_database: defaultdict[str, list[UpdateOne]] = defaultdict(list)
-        for write, tombstone in tombstones:
-            pipeline = tombstone_pipeline(write.target, tombstone.removed, tombstone.mark)
-            operation = UpdateOne({"_id": tombstone_id(write.target)}, pipeline, upsert=True)
-            by_database[write.target.database].append(operation)
-        for database, operations in by_database.items():
-            await self._tombstones(database).bulk_write(operations, ordered=False)
+    async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> Mapping[int, Failure]:
+        operations = [
+            UpdateOne(
+                {"_id": tombstone_id(write.target)},
+                tombstone_pipeline(write.target, tombstone.removed, tombstone.mark),
+                upsert=True,
+            )
+            for write, tombstone in tombstones
+        ]
+        collection = self._tombstones(tombstones[0][0].target.database)
+        try:
+            await collection.bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            refusals = refusals_of(error)
+            if any(refusal.meaning is Meaning.DUPLICATE for refusal in refusals.values()):
+                raise TransientError("another writer deleted the same document at the same time") from error
+            # The record is in the collection of its document; its tombstone cannot be its fault.
+            return {i: waits_for_a_code(full_name(collection), refusal) for i, refusal in refusals.items()}
+        except OperationFailure as error:
+            raise self._refused(collection, error) from error
+        return {}
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         by_database: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -142,10 +160,14 @@ class MongoSink:
             by_database[put.target.database].append(tombstone_id(put.target))
         found: dict[_Identity, Mapping[str, Any]] = {}
         for database, wanted in by_database.items():
-            for start in range(0, len(wanted), KEYS_PER_QUERY):
-                some = wanted[start : start + KEYS_PER_QUERY]
-                async for document in self._tombstones(database).find({"_id": {"$in": some}}):
-                    found[database, document["_id"]["c"], hashable(document["_id"]["k"])] = document
+            tombstones = self._tombstones(database)
+            try:
+                for start in range(0, len(wanted), KEYS_PER_QUERY):
+                    some = wanted[start : start + KEYS_PER_QUERY]
+                    async for document in tombstones.find({"_id": {"$in": some}}):
+                        found[database, document["_id"]["c"], hashable(document["_id"]["k"])] = document
+            except OperationFailure as error:
+                raise self._refused(tombstones, error) from error
         if not found:  # nearly always
             return {}
         newer: dict[int, Tombstone] = {}
@@ -163,40 +185,48 @@ class MongoSink:
             by_place[target.database, target.collection][index] = command
         written = Written()
         for place, some in by_place.items():
-            database, collection = place
-            await perform(self._database(database)[collection], place, some, written)
+            database, name = place
+            collection = self._database(database)[name]
+            if (failure := await self._places.problem(collection, place)) is not None:
+                written.failures |= dict.fromkeys(some, failure)
+                continue
+            try:
+                await perform(collection, place, some, written)
+            except Exception:
+                self._places.forget(place)
+                raise
+            if not written.failures.keys().isdisjoint(some):
+                self._places.forget(place)
         return written
 
     async def sweep(self, window: float) -> int:
         """Removes documents older than their tombstones of the last `window` seconds; returns how many.
 
-        Raises what `open` raises.
+        Raises:
+            TransientError: it could not be done.
         """
         since = datetime.now(UTC) - timedelta(seconds=window)
         try:
-            return sum([await self._sweep(name, since) for name in self._names])
+            return sum([await sweep(self._database(name), self._places, since) for name in self._names])
         except PyMongoError as error:
             raise translated(error) from error
 
-    async def _sweep(self, database: str, since: datetime) -> int:
-        tombstones, removed = self._tombstones(database), 0
-        kinds = {"_id": {"c": "$_id.c", "f": "$f"}}
-        groups: list[dict[str, Any]] = [{"$match": {"at": {"$gte": since}}}, {"$group": kinds}]
-        async for group in tombstones.aggregate(groups):
-            collection, metadata_field = group["_id"]["c"], group["_id"]["f"]
-            documents = self._database(database)[collection]
-            pipeline = outranked_pipeline(collection, metadata_field, since)
-            async for found in tombstones.aggregate(pipeline):
-                target = Target(database, collection, found["_id"]["k"], ("", "", b""), metadata_field)
-                removed += (await documents.delete_one(outranked_filter(target, found["v"]))).deleted_count
-        return removed
+    def _refused(
+        self, tombstones: AgnosticCollection[Any], error: OperationFailure
+    ) -> TombstonesRefusedError | OperationFailure:
+        if concerns_server(error):
+            return error
+        return TombstonesRefusedError(waits_for_a_code(full_name(tombstones), refusal_of(error)))
 
     def _database(self, name: str) -> AgnosticDatabase[Any]:
         # Whatever the URI says: a change is acknowledged only after a majority has it (P3), and tombstones
-        # are read from the member that writes them.
-        majority = WriteConcern(w="majority", wtimeout=_MAJORITY_MS)
+        # are read from the member that writes them, as they are there.
         return self._client.get_database(
-            name or self._default, write_concern=majority, read_preference=ReadPreference.PRIMARY
+            name or self._default,
+            codec_options=_CODEC,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern(w="majority", wtimeout=_MAJORITY_MS),
+            read_concern=ReadConcern("local"),
         )
 
     def _tombstones(self, database: str) -> AgnosticCollection[Any]:

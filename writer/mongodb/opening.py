@@ -1,0 +1,109 @@
+"""Whether a server can do what every write needs: by what it says of itself, and by trying it.
+
+Law: it ends the writer only for what the server says in its own words. Anything unforeseen is waited for.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from motor.core import AgnosticClient, AgnosticCollection
+from pymongo.errors import OperationFailure
+
+from shared.errors import FatalError, TransientError
+from writer.mongodb.driver_errors import cannot, concerns_server
+from writer.mongodb.guard import document_filter, put_pipeline, removal_filter
+from writer.mongodb.places import full_name
+from writer.write import Merge, Removal, Target
+
+_OLDEST_WIRE = 13
+"""The wire version of MongoDB 5.0, the first that takes field names with `$` and dots."""
+
+_AGE = timedelta(days=20)
+"""How old what is tried says it is: if we die, it expires soon, and no sweep looks at it."""
+
+_PRODUCTS = {
+    ".docdb.amazonaws.com": "Amazon DocumentDB",
+    ".docdb-elastic.amazonaws.com": "Amazon DocumentDB",
+    ".cosmos.azure.com": "Azure Cosmos DB",
+    ".firestore.goog": "Google Firestore",
+}
+"""By the end of the host names that a server gives itself."""
+
+
+def server_problem(hello: Mapping[str, Any], build: Mapping[str, Any]) -> str | None:
+    """Returns why a server cannot be used, from its answers to `hello` and `buildInfo`."""
+    hosts = [str(name).partition(":")[0] for name in (hello.get("me"), *hello.get("hosts", ())) if name]
+    for ending, product in _PRODUCTS.items():
+        if any(host.endswith(ending) for host in hosts):
+            return f"it is {product}"
+    if any(name.lower().startswith("ferretdb") for name in build):
+        return "it is FerretDB"
+    if "_t" in build or not {"cosmos_versions", "documentdb_versions"}.isdisjoint(hello.get("internal", ())):
+        return "it is Azure Cosmos DB, or another DocumentDB"
+    if hello.get("maxWireVersion", 0) < _OLDEST_WIRE:
+        return f"it is version {build.get('version', 'unknown')}"
+    if "setName" not in hello and hello.get("msg") != "isdbgrid" and not hello.get("isreplicaset"):
+        return (
+            "it is no member of a replica set, so it confirms no write for a majority and repeats none; a "
+            "single mongod is one after a start with --replSet and rs.initiate()"
+        )
+    if "logicalSessionTimeoutMinutes" not in hello and not hello.get("isreplicaset"):
+        return "it has no sessions, and so no retryable writes"
+    return None
+
+
+async def check_server(client: AgnosticClient[Any]) -> None:
+    """Asks a server what it is.
+
+    Raises:
+        FatalError: it cannot be used.
+        TransientError: it is not ready.
+        PyMongoError: as the driver raises it.
+    """
+    hello = await client.admin.command("hello")
+    try:
+        build = await client.admin.command("buildInfo")
+    except OperationFailure as error:
+        if concerns_server(error):
+            raise
+        build = {}
+    if problem := server_problem(hello, build):
+        raise FatalError(cannot(problem))
+    if hello.get("isreplicaset"):
+        raise TransientError("the replica set of MongoDB is not initiated yet")
+
+
+async def try_writes(tombstones: AgnosticCollection[Any]) -> None:
+    """Tries guarded puts and a removal on a document that nobody else has.
+
+    Raises:
+        FatalError: the server took them and did something else.
+        PyMongoError: as the driver raises it.
+    """
+    key = {"c": "", "k": ObjectId()}  # no collection has an empty name
+    target = Target("", tombstones.name, key, ("", "", str(key["k"])), "try")
+    at = datetime.now(UTC) - _AGE
+
+    async def put(
+        version: str, fields: Mapping[str, Any], merge: Merge | None = None
+    ) -> tuple[int, int, int]:
+        document = {"_id": key, "at": at, **fields, "try": {"v": version, "names": [*fields]}}
+        stages = put_pipeline(target, version, document, merge=merge)
+        result = await tombstones.update_one(document_filter(target, {}), stages, upsert=True)
+        return int(result.upserted_id is not None), result.matched_count, result.modified_count
+
+    inserted = await put("2", {"$a": {"$b.c": "$$ROOT"}, "gone": 1})
+    older = await put("1", {"older": 1})
+    merged = await put("3", {"newer": 1}, Merge((), ("newer",)))
+    found = await tombstones.find_one({"_id": key}, {"_id": 0, "at": 0, "try": 0})
+    removed = await tombstones.delete_one(removal_filter(target, Removal({}, "3")))
+    if (inserted, older, merged, found, removed.deleted_count) != (
+        (1, 0, 0),
+        (0, 1, 0),
+        (0, 1, 1),
+        {"newer": 1},
+        1,
+    ):
+        raise FatalError(cannot(f"a trial of them on {full_name(tombstones)} had another outcome"))

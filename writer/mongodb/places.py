@@ -1,0 +1,88 @@
+"""Which collections can be written to: those that MongoDB lists as plain ones, or does not list yet.
+
+Law: a collection of any other kind is refused as a whole, and its writes wait for the operator. With a
+collation "a" and "A" are one `_id`, so that one document takes the place of another; views and time series
+take no such writes; capped collections lose documents by themselves.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from motor.core import AgnosticCollection
+from pymongo.errors import OperationFailure
+
+from writer.mongodb.driver_errors import concerns_server, refusal_of
+from writer.mongodb.error_codes import Meaning
+from writer.mongodb.verdicts import waits_for_a_code
+from writer.ports import Failure, FailureKind
+from writer.write import Place
+
+log = logging.getLogger(__name__)
+
+_LONGEST_NAME = 255
+"""Bytes of database, dot and collection. Source: MongoDB manual, "MongoDB limits and thresholds"."""
+
+_INVALID_NAMESPACE = 73
+
+
+def full_name(collection: AgnosticCollection[Any]) -> str:
+    """Database, dot and collection."""
+    return f"{collection.database.name}.{collection.name}"
+
+
+def kind_problem(found: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Returns a word and a sentence about a collection that cannot be written to.
+
+    `found`: the collection as `listCollections` shows it.
+    """
+    kind, options = found.get("type", "collection"), found.get("options", {})
+    if kind != "collection":
+        return str(kind), f"is a {kind}"
+    if options.get("collation", {}).get("locale", "simple") != "simple":
+        return "collation", "has a collation, so that different keys can be one document"
+    if options.get("capped"):
+        return "capped", "is capped, so that it loses documents by itself"
+    return None
+
+
+class Places:
+    """Knows the collections that were found plain, or that are not there yet."""
+
+    def __init__(self) -> None:
+        self._good: set[Place] = set()
+
+    def forget(self, place: Place) -> None:
+        """Something went wrong there: it is looked up again."""
+        self._good.discard(place)
+
+    async def problem(self, collection: AgnosticCollection[Any], place: Place) -> Failure | None:
+        """Returns why nothing can be written to a collection.
+
+        Raises:
+            PyMongoError: it concerns the server.
+        """
+        if place in self._good:
+            return None
+        size = len(full_name(collection).encode())
+        if size > _LONGEST_NAME:
+            reason = f"the collection's full name has {size} bytes; MongoDB allows {_LONGEST_NAME}"
+            return Failure(FailureKind.PERMANENT, str(_INVALID_NAMESPACE), reason)
+        try:
+            answer = await collection.database.command("listCollections", filter={"name": collection.name})
+        except OperationFailure as error:
+            if concerns_server(error):
+                raise
+            refusal = refusal_of(error)
+            if refusal.meaning is not Meaning.RIGHT:
+                return waits_for_a_code(full_name(collection), refusal)
+            # Who may write need not be allowed to list. Then the operator answers for the kind.
+            log.warning("may not look up collections", extra={"database": collection.database.name})
+        else:
+            for found in answer["cursor"]["firstBatch"]:
+                if (problem := kind_problem(found)) is not None:
+                    word, words = problem
+                    reason = f"nothing is written to {full_name(collection)}: it {words}"
+                    return Failure(FailureKind.TRANSIENT, word, reason)
+        self._good.add(place)
+        return None

@@ -1,0 +1,69 @@
+"""The sweep: removes documents that are older than their tombstone, and keeps the tombstones' expiry alive.
+
+Law: it removes what a tombstone outranks, and nothing else. A collection that it may not sweep is left out
+and reported; the others are swept.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from motor.core import AgnosticDatabase
+from pymongo.errors import OperationFailure
+
+from writer.mongodb.driver_errors import concerns_server
+from writer.mongodb.guard import TOMBSTONE_SECONDS, outranked_filter, outranked_pipeline
+from writer.mongodb.places import Places, full_name
+from writer.names import TOMBSTONES
+from writer.write import Target
+
+log = logging.getLogger(__name__)
+
+
+async def make_expiry(database: AgnosticDatabase[Any]) -> None:
+    """Makes the index by which tombstones expire; it is gone after somebody dropped the database.
+
+    Raises:
+        PyMongoError: as the driver raises it.
+    """
+    await database[TOMBSTONES].create_index("at", expireAfterSeconds=TOMBSTONE_SECONDS)
+
+
+async def sweep(database: AgnosticDatabase[Any], places: Places, since: datetime) -> int:
+    """Removes documents that are older than their tombstones since a time; returns how many.
+
+    Raises:
+        PyMongoError: it concerns the server.
+    """
+    tombstones, removed = database[TOMBSTONES], 0
+    async with _reported(full_name(tombstones)):
+        await make_expiry(database)
+    kinds = {"_id": {"c": "$_id.c", "f": "$f"}}
+    since_then = {"$match": {"at": {"$gte": since}, "v": {"$exists": True}}}
+    groups: list[dict[str, Any]] = [since_then, {"$group": kinds}]
+    async with _reported(full_name(tombstones)):
+        async for group in tombstones.aggregate(groups):
+            name, metadata_field = group["_id"]["c"], group["_id"]["f"]
+            documents = database[name]
+            async with _reported(full_name(documents)):
+                if await places.problem(documents, (database.name, name)) is not None:
+                    continue  # whoever writes there is told
+                pipeline = outranked_pipeline(name, metadata_field, since)
+                async for found in tombstones.aggregate(pipeline):
+                    target = Target(database.name, name, found["_id"]["k"], ("", "", b""), metadata_field)
+                    outranked = outranked_filter(target, found["v"])
+                    removed += (await documents.delete_one(outranked)).deleted_count
+    return removed
+
+
+@asynccontextmanager
+async def _reported(place: str) -> AsyncIterator[None]:
+    """Reports what MongoDB refuses about one collection, and goes on."""
+    try:
+        yield
+    except OperationFailure as error:
+        if concerns_server(error):
+            raise
+        log.warning("the sweep left out a collection", extra={"collection": place, "code": error.code})
