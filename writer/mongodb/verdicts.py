@@ -105,7 +105,7 @@ def _verdict(place: str, refusal: Refusal, *, for_all: bool, compared: bool) -> 
     if refusal.code is None:  # the driver's own answer, about this document
         return _parked(refusal)
     match refusal.meaning:
-        case Meaning.DUPLICATE:
+        case Meaning.DUPLICATE if not refusal.whole:
             return _collides(place, refusal)
         case Meaning.DOCUMENT if for_all:
             return _same_for_all(place, refusal)
