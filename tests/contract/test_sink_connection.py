@@ -127,6 +127,7 @@ async def test_a_host_that_is_not_there_is_waited_for(monkeypatch: pytest.Monkey
         f"mongodb://user:{SECRET}@host:99999/",
         f"mongodb://user:{SECRET}@host/?w=0&journal=true",
         f"mongodb://user:{SECRET}@host/?minPoolSize=100",
+        f"mongodb://user:{SECRET}@host/?datetime_conversion=no-such",
         f"http://user:{SECRET}@host/",
     ],
 )

@@ -77,7 +77,7 @@ class MongoSink:
                 f"a file that MONGODB_URI names cannot be read ({type(error).__name__}): tlsCAFile and "
                 "tlsCertificateKeyFile are PEM files"
             ) from None
-        except (ConfigurationError, InvalidURI, ValueError, UserWarning) as error:
+        except (ConfigurationError, InvalidURI, ValueError, KeyError, UserWarning) as error:
             # The driver's text can quote the URI, and with it the password.
             raise FatalError(
                 f"MONGODB_URI is not a usable connection string ({type(error).__name__}): "
