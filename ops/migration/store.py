@@ -16,7 +16,7 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
 from writer.mongodb.apply import TombstonesRefusedError
-from writer.mongodb.driver_errors import concerns_server
+from writer.mongodb.driver_errors import concerns_server, translated_at_start
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.mongodb.sink import MongoSink
 from writer.ports import FailureKind
@@ -174,6 +174,6 @@ def mongodb_errors() -> Iterator[None]:
             ) from error
         raise TransientError(f"MongoDB answered {error.code}") from error
     except ConfigurationError as error:
-        raise FatalError(f"MongoDB cannot be used with these settings: {error}") from error
+        raise translated_at_start(error, "the database") from error
     except PyMongoError as error:
         raise TransientError(f"MongoDB: {type(error).__name__}") from error

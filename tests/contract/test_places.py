@@ -85,8 +85,6 @@ async def test_a_collection_is_looked_up_once(stack: Stack, database: str) -> No
         "tz_aware=true",
         "datetime_conversion=DATETIME_MS",
         "uuidRepresentation=standard",
-        "unicode_decode_error_handler=ignore",
-        "readConcernLevel=majority&readPreference=secondaryPreferred&w=1",
     ],
 )
 async def test_no_option_of_the_uri_brings_a_deleted_item_back(
