@@ -82,14 +82,16 @@ async def try_writes(tombstones: AgnosticCollection[Any]) -> None:
         FatalError: the server took them and did something else.
         PyMongoError: as the driver raises it.
     """
-    key = {"c": "", "k": ObjectId()}  # no collection has an empty name
-    target = Target("", tombstones.name, key, ("", "", str(key["k"])), "try")
+    key = {"c": "", "k": str(ObjectId())}  # no collection has an empty name
+    target = Target("", tombstones.name, key, ("", "", key["k"]), "try")
     at = datetime.now(UTC) - _AGE
 
     async def put(
         version: str, fields: Mapping[str, Any], merge: Merge | None = None
     ) -> tuple[int, int, int]:
-        document = {"_id": key, "at": at, **fields, "try": {"v": version, "names": [*fields]}}
+        # It looks like a tombstone to whoever reads those.
+        tombstone = {"_id": key, "v": version, "f": "try", "at": at}
+        document = {**tombstone, **fields, "try": {"v": version, "names": [*fields]}}
         stages = put_pipeline(target, version, document, merge=merge)
         result = await tombstones.update_one(document_filter(target, {}), stages, upsert=True)
         return int(result.upserted_id is not None), result.matched_count, result.modified_count
@@ -97,7 +99,7 @@ async def try_writes(tombstones: AgnosticCollection[Any]) -> None:
     inserted = await put("2", {"$a": {"$b.c": "$$ROOT"}, "gone": 1})
     older = await put("1", {"older": 1})
     merged = await put("3", {"newer": 1}, Merge((), ("newer",)))
-    found = await tombstones.find_one({"_id": key}, {"_id": 0, "at": 0, "try": 0})
+    found = await tombstones.find_one({"_id": key}, dict.fromkeys(("_id", "v", "f", "at", "try"), 0))
     removed = await tombstones.delete_one(removal_filter(target, Removal({}, "3")))
     if (inserted, older, merged, found, removed.deleted_count) != (
         (1, 0, 0),

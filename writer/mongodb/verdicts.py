@@ -80,13 +80,11 @@ def judge(
 
 
 def _answer_to_all(operations: Mapping[int, Operation], refusals: Mapping[int, Refusal]) -> int | None:
-    """The code that all of several documents got; None: they got different ones, or it was one document."""
-    refused = {index: operation for index, operation in operations.items() if index in refusals}
-    codes = {refusals[index].code for index in refused}
-    several = _documents(operations)
-    if len(codes) != 1 or several == 1 or _documents(refused) != several:
+    """The code that all operations on several documents got; None: they got different answers."""
+    if _documents(operations) == 1 or not operations.keys() <= refusals.keys():
         return None
-    return codes.pop()
+    codes = {refusals[index].code for index in operations}
+    return codes.pop() if len(codes) == 1 else None
 
 
 def _documents(operations: Mapping[int, Operation]) -> int:

@@ -78,6 +78,15 @@ def test_several_writes_of_one_document_are_no_neighbours() -> None:
     assert set(kinds(judge(PLACE, operations, refusals)).values()) == {PERMANENT}
 
 
+def test_an_older_change_that_was_taken_shows_that_the_others_are_at_fault() -> None:
+    """The collection takes what it is given, if it is right."""
+    operations = {
+        index: Operation("update", document, has_content=True) for index, document in enumerate("aab")
+    }
+    refusals = dict.fromkeys((0, 2), Refusal(121, ""))
+    assert kinds(judge(PLACE, operations, refusals)) == {0: PERMANENT, 2: PERMANENT}
+
+
 def test_a_removal_has_no_fault() -> None:
     """It holds nothing that a server could dislike."""
     operations = {0: Operation("delete", 0, has_content=False), 1: Operation("delete", 1, has_content=False)}
