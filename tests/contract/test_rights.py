@@ -1,0 +1,97 @@
+"""Users who may do less than they should: what they lack is named, and holds up nothing else."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pymongo
+import pytest
+
+from local.servers.mongod import Mongod
+from shared.errors import FatalError
+from tests.support.builders import delete, put, write
+from tests.support.sinks import Document
+from writer.mongodb.sink import MongoSink
+from writer.names import TOMBSTONES
+from writer.ports import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WRITES = ["find", "insert", "update", "remove"]
+
+
+@pytest.fixture(scope="module")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+    """One that asks for passwords, with an administrator and two users."""
+    folder = tmp_path_factory.mktemp("rights")
+    key_file = folder / "members.key"
+    key_file.write_text(secrets.token_hex(32))
+    key_file.chmod(0o400)
+    with Mongod(folder, options=("--auth", "--keyFile", key_file)) as server:
+        server.wait()
+        # The first user is made from this machine, before there is any (manual, "Localhost Exception").
+        with pymongo.MongoClient[Document](server.address, directConnection=True) as client:
+            client.admin.command("createUser", "root", pwd="root", roles=["root"])
+        with administrator(server) as client:
+            privileges = [
+                {"resource": {"db": "t", "collection": "open"}, "actions": WRITES},
+                {"resource": {"db": "t", "collection": "closed"}, "actions": ["find"]},
+                {"resource": {"db": "t", "collection": TOMBSTONES}, "actions": [*WRITES, "createIndex"]},
+            ]
+            client.admin.command("createRole", "some", privileges=privileges, roles=[])
+            client.admin.command("createUser", "some", pwd="some", roles=["some"])
+            roles = [{"role": "readWrite", "db": "t"}]
+            client.admin.command("createUser", "one", pwd="one", roles=roles)
+        yield server
+
+
+def administrator(server: Mongod) -> pymongo.MongoClient[Document]:
+    return pymongo.MongoClient[Document](
+        server.address, directConnection=True, username="root", password="root"
+    )
+
+
+def sink_of(server: Mongod, user: str, *databases: str) -> closing[MongoSink]:
+    uri = server.uri.replace("mongodb://", f"mongodb://{user}:{user}@")
+    return closing(MongoSink.connect(uri, "t", 2, databases))
+
+
+async def test_a_collection_that_may_not_be_written_waits_alone(mongod: Mongod) -> None:
+    """The right is missing there; who may not list collections is not refused for that."""
+    batch = [write(put(1, n), collection="closed") for n in range(2)]
+    batch += [write(put(1, 1), collection="open"), write(delete(1, 2), collection="open")]
+    with sink_of(mongod, "some") as sink:
+        await sink.open()
+        outcome = await sink.apply(batch)
+        assert {n: (f.kind, f.code) for n, f in outcome.failures.items()} == dict.fromkeys(
+            (0, 1), (FailureKind.TRANSIENT, "13")
+        )
+        assert "a right on t.closed" in outcome.failures[0].reason
+        await sink.sweep(3600)
+        with administrator(mongod) as client:
+            assert client["t"]["open"].count_documents({}) == 1
+            client.admin.command("grantRolesToUser", "some", roles=[{"role": "readWrite", "db": "t"}])
+        assert (await sink.apply(batch)).failures == {}
+
+
+async def test_a_user_of_one_database_cannot_begin_with_two(mongod: Mongod) -> None:
+    """The sentence names the one that was refused."""
+    with (
+        sink_of(mongod, "one", "u") as sink,
+        pytest.raises(FatalError, match=rf"a right on u\.{TOMBSTONES}.*readWrite on the database u"),
+    ):
+        await sink.open()
+
+
+async def test_a_database_whose_tombstones_may_not_be_written_waits_alone(mongod: Mongod) -> None:
+    """In mid-run; another database goes on."""
+    batch = [write(delete(2, 1), database="u"), write(put(2, 2), database="u"), write(put(2, 3))]
+    with sink_of(mongod, "one", "u") as sink:
+        outcome = await sink.apply(batch)
+        assert {n: (f.kind, f.code) for n, f in outcome.failures.items()} == dict.fromkeys(
+            (0, 1), (FailureKind.TRANSIENT, "13")
+        )
+        assert f"u.{TOMBSTONES}" in outcome.failures[0].reason
