@@ -16,7 +16,6 @@ from writer.mongodb.driver_errors import concerns_server, refusal_of
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.verdicts import waits_for_a_code
 from writer.ports import Failure, FailureKind
-from writer.write import Place
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +49,22 @@ class Places:
     """Knows the collections that were found plain, or that are not there yet."""
 
     def __init__(self) -> None:
-        self._good: set[Place] = set()
+        self._good: set[str] = set()
 
-    def forget(self, place: Place) -> None:
+    def forget(self, collection: AgnosticCollection[Any]) -> None:
         """Something went wrong there: it is looked up again."""
-        self._good.discard(place)
+        self._good.discard(full_name(collection))
 
-    async def problem(self, collection: AgnosticCollection[Any], place: Place) -> Failure | None:
+    async def problem(self, collection: AgnosticCollection[Any]) -> Failure | None:
         """Returns why nothing can be written to a collection.
 
         Raises:
             PyMongoError: it concerns the server.
         """
+        place = full_name(collection)
         if place in self._good:
             return None
-        size = len(full_name(collection).encode())
+        size = len(place.encode())
         if size > _LONGEST_NAME:
             reason = f"the collection's full name has {size} bytes; MongoDB allows {_LONGEST_NAME}"
             return Failure(FailureKind.PERMANENT, str(_INVALID_NAMESPACE), reason)
@@ -75,14 +75,14 @@ class Places:
                 raise
             refusal = refusal_of(error)
             if refusal.meaning is not Meaning.RIGHT:
-                return waits_for_a_code(full_name(collection), refusal)
+                return waits_for_a_code(place, refusal)
             # Who may write need not be allowed to list. Then the operator answers for the kind.
             log.warning("may not look up collections", extra={"database": collection.database.name})
         else:
             for found in answer["cursor"]["firstBatch"]:
                 if (problem := kind_problem(found)) is not None:
                     word, words = problem
-                    reason = f"nothing is written to {full_name(collection)}: it {words}"
+                    reason = f"nothing is written to {place}: it {words}"
                     return Failure(FailureKind.TRANSIENT, word, reason)
         self._good.add(place)
         return None

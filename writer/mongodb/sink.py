@@ -103,7 +103,7 @@ class MongoSink:
             for name in sorted(self._names):
                 tombstones = self._tombstones(name)
                 place = full_name(tombstones)
-                if (problem := await self._places.problem(tombstones, (name, TOMBSTONES))) is not None:
+                if (problem := await self._places.problem(tombstones)) is not None:
                     raise FatalError(problem.reason)
                 await make_expiry(self._database(name))
                 await try_writes(tombstones)
@@ -187,16 +187,16 @@ class MongoSink:
         for place, some in by_place.items():
             database, name = place
             collection = self._database(database)[name]
-            if (failure := await self._places.problem(collection, place)) is not None:
+            if (failure := await self._places.problem(collection)) is not None:
                 written.failures |= dict.fromkeys(some, failure)
                 continue
             try:
                 await perform(collection, place, some, written)
             except Exception:
-                self._places.forget(place)
+                self._places.forget(collection)
                 raise
             if not written.failures.keys().isdisjoint(some):
-                self._places.forget(place)
+                self._places.forget(collection)
         return written
 
     async def sweep(self, window: float) -> int:

@@ -48,7 +48,7 @@ async def sweep(database: AgnosticDatabase[Any], places: Places, since: datetime
             name, metadata_field = group["_id"]["c"], group["_id"]["f"]
             documents = database[name]
             async with _reported(full_name(documents)):
-                if await places.problem(documents, (database.name, name)) is not None:
+                if await places.problem(documents) is not None:
                     continue  # whoever writes there is told
                 pipeline = outranked_pipeline(name, metadata_field, since)
                 async for found in tombstones.aggregate(pipeline):
