@@ -102,6 +102,10 @@ class _Watched:
     def park_limit(self) -> int:
         return self.inbox.park_limit
 
+    @property
+    def max_receives(self) -> int:
+        return self.inbox.max_receives
+
     async def receive(self) -> Sequence[Message]:
         if not self.began:
             self.began, self.cpu_began = time.perf_counter(), time.process_time()

@@ -44,6 +44,7 @@ class MemoryInbox:
         self.received_visibility = visibility
         """For how long `receive` locks; `extend` locks for `visibility`."""
         self.park_limit = 1024 * 1024
+        self.max_receives = 1000
         self.letters: list[DeadLetter] = []
         self.receives = 0
         """Requests that a real queue would have answered with messages."""

@@ -44,6 +44,10 @@ class Inbox(Protocol):
     def park_limit(self) -> int:
         """Size of the largest message that can be parked, bytes."""
 
+    @property
+    def max_receives(self) -> int:
+        """How often a message is delivered at most; then SQS moves it to the dead-letter queue."""
+
     async def receive(self) -> Sequence[Message]:
         """Waits a few seconds for a batch of messages; it fits into memory, and groups are oldest first."""
 

@@ -36,6 +36,8 @@ class FakeInbox:
         self.longest_hold = 12 * 3600.0
         """From a receive to the end of its lock, however often it is extended. No emulator has this limit."""
         self.park_limit = park_limit
+        self.max_receives = 1000
+        """More than any test needs that does not set it. It moves nothing to the dead-letter queue itself."""
         self.most = 10
         """Messages that one receive hands out; SQS may always hand out fewer."""
         self.letters: list[DeadLetter] = []

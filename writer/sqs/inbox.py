@@ -57,10 +57,12 @@ class QueueFacts:
     Attributes:
         visibility: the queue's visibility timeout, seconds.
         park_limit: `MaximumMessageSize` of the dead-letter queue, bytes.
+        max_receives: `maxReceiveCount` of the queue's redrive policy.
     """
 
     visibility: int
     park_limit: int
+    max_receives: int
 
 
 def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> QueueFacts:
@@ -89,7 +91,7 @@ def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> Q
         )
     if problems:
         raise FatalError("; ".join(problems))
-    return QueueFacts(visibility, park_limit)
+    return QueueFacts(visibility, park_limit, int(policy["maxReceiveCount"]))
 
 
 class SqsInbox:
@@ -99,7 +101,7 @@ class SqsInbox:
         self._sqs = sqs
         self._url = queue_url
         self._dead_letter_url = dead_letter_queue_url
-        self._facts = QueueFacts(MIN_VISIBILITY, 0)
+        self._facts = QueueFacts(MIN_VISIBILITY, 0, 1)
         self._largest: float | None = None  # size of the largest recent message
         self._hurries = False
 
@@ -121,6 +123,10 @@ class SqsInbox:
     @property
     def park_limit(self) -> int:
         return self._facts.park_limit
+
+    @property
+    def max_receives(self) -> int:
+        return self._facts.max_receives
 
     async def receive(self) -> Sequence[Message]:
         """Sends requests as long as they come back full, until the batch is large enough.

@@ -21,7 +21,7 @@ DEAD = {"FifoQueue": "true", "QueueArn": DEAD_ARN, "MaximumMessageSize": "104857
 
 def test_queues_as_the_template_makes_them() -> None:
     """The writer's limits are read from the queues."""
-    assert check_queues(QUEUE, DEAD) == QueueFacts(visibility=120, park_limit=1048576)
+    assert check_queues(QUEUE, DEAD) == QueueFacts(visibility=120, park_limit=1048576, max_receives=5)
 
 
 def test_any_visibility_timeout_of_five_seconds_or_more_works() -> None:
