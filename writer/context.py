@@ -49,22 +49,25 @@ class Context:
     ) -> bool:
         """Repeats an action after transient errors, with pauses, and keeps `health` up to date.
 
+        Until this very action is done, `health` shows the wait, whoever else reaches the dependency.
+
         Returns:
             True: it is done. False: it failed, and after a pause the stop had come or `give_up` was true.
         """
-        backoff = Backoff()
+        backoff, caller = Backoff(), object()
         while True:
             try:
                 await action()
             except TransientError as error:
-                self.health.lost(dependency, str(error))
+                self.health.lost(dependency, str(error), caller)
                 self.trouble(Cause(dependency.value), str(error))
                 collect_now()
             else:
-                self.health.found(dependency)
+                self.health.found(dependency, caller)
                 return True
             await done_before(self.stop, self.clock.sleep(backoff.next()))
             if self.stop.is_set() or give_up():
+                self.health.given_up(dependency, caller)
                 return False
 
     def trouble(self, cause: Cause, words: str) -> None:

@@ -78,6 +78,10 @@ def _writer(url: str, body: bytes, error: str = "") -> Writer:
             str(part): (str(wait["reason"]), float(wait["since"]))
             for part, wait in content["waiting_for"].items()
         }
+        tables = content.get("tables", {})  # which writers of an older version do not have
+        waits |= {
+            f"table {name}": (str(wait["reason"]), float(wait["since"])) for name, wait in tables.items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError):
         return Writer(url, error or _NO_WRITER)
     return Writer(url, "" if waits or not error else error, waits)

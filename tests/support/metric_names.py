@@ -14,7 +14,7 @@ from producer_lambda import invocation_log as telling
 from shared.emf import NAMESPACE
 from tests.support.fake_clock import FakeClock
 from writer.telemetry import state_log
-from writer.telemetry.health import Health
+from writer.telemetry.health import Health, TableWait
 from writer.telemetry.metrics import Metrics
 from writer.telemetry.observer import Backlog, Batch, Counted, Facts, Lag, Operation, Result
 
@@ -32,7 +32,9 @@ Named = tuple[str, str]
 def prometheus_names() -> dict[str, frozenset[str]]:
     """The samples of `/metrics` and their labels; `le` of buckets included."""
     clock = FakeClock()
-    metrics = Metrics(Facts("1", 1, 2), Health(clock), clock)
+    health = Health(clock)
+    health.refused(("", "t"), TableWait("t", "13", "no right", 0.0))
+    metrics = Metrics(Facts("1", 1, 2), health, clock)
     metrics.backlog(Backlog(1, 1, 1))
     counted = [Counted("t", Operation.PUT, Result.APPLIED, 1)]
     metrics.batch(Batch(messages=1, changes=1, counted=counted, lags=[Lag("t", 1.0, 1)]))

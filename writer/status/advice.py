@@ -38,6 +38,10 @@ TROUBLES: Mapping[str, Advice] = MappingProxyType(
             "Another document has the same value in a unique index of yours; the change is tried again.",
             "If it does not heal by itself, free the value; redrive what became a dead letter.",
         ),
+        Cause.REFUSED: Advice(
+            "MongoDB refuses writes of a table for a reason that is not about the records, such as a right.",
+            "Mend what the reason names. The writes are tried again until MongoDB takes them.",
+        ),
         Cause.SWEPT: Advice(
             "A document that a dying writer had brought back was removed.",
             "Nothing. If it repeats, find out why machines freeze.",
@@ -86,6 +90,10 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
                 "MongoDB or JSON cannot hold the item.",
                 f"Drop or convert the field in replication.yaml, or shorten the item, {_THEN_REDRIVE}",
             ),
+        ),
+        "mongodb-11000": Advice(
+            "Another document has the same value in a unique index of yours; the reason names the index.",
+            f"Free the value in MongoDB, or drop the index, {_THEN_REDRIVE}",
         ),
         "mongodb-121": Advice(
             "The collection's schema validation refused the document.",

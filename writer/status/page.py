@@ -23,7 +23,7 @@ from writer.status.history import History, Incident, Row
 from writer.status.state import Awaited, Situation, state_of
 from writer.status.window import SLOTS, STEP
 from writer.telemetry.health import STARTING, Dependency, Health
-from writer.telemetry.observer import Facts
+from writer.telemetry.observer import LONGEST_NAME, Facts
 
 VERSION = 1
 """Version of the figures' format. Any release may change it: page and writer are one program."""
@@ -81,6 +81,10 @@ class StatusPage:
         awaited = [
             Awaited(_NAMES[dependency], "" if wait.reason == STARTING else wait.reason, wait.since)
             for dependency, wait in self._health.waits.items()
+        ]
+        awaited += [
+            Awaited(f"table {wait.table[:LONGEST_NAME]}", f"{wait.reason}; other tables go on", wait.since)
+            for wait in self._health.tables.values()
         ]
         samples, in_hand = list(self._history.samples), self._history.messages_in_hand
         return Situation(monotonic, awaited, self._stopping(), samples, changes, in_hand)

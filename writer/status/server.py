@@ -26,8 +26,9 @@ async def serve(
 ) -> AsyncIterator[None]:
     """Serves the endpoints, and `more`, while the context is open.
 
-    `/healthz` is 200 as long as the process answers. `/readyz` is 200 if the queue and MongoDB answer, else
-    503; its body says what the writer waits for, why, and since when.
+    `/healthz` is 200 as long as the process answers. `/readyz` is 200 if the queue and MongoDB answer, and
+    MongoDB takes the writes of every table, else 503; its body says what the writer waits for, why, and since
+    when.
 
     Raises:
         FatalError: the address cannot be listened on.
@@ -70,13 +71,18 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    waits = request.app[_HEALTH].waits
+    health = request.app[_HEALTH]
     waiting_for = {
         dependency.value: {"reason": wait.reason, "since": round(wait.since, 3)}
-        for dependency, wait in waits.items()
+        for dependency, wait in health.waits.items()
     }
-    status = "waiting" if waiting_for else "ready"
-    return _json({"status": status, "waiting_for": waiting_for}, 503 if waiting_for else 200)
+    tables = {
+        wait.table: {"code": wait.code, "reason": wait.reason, "since": round(wait.since, 3)}
+        for wait in health.tables.values()
+    }
+    waiting = bool(waiting_for or tables)
+    content = {"status": "waiting" if waiting else "ready", "waiting_for": waiting_for, "tables": tables}
+    return _json(content, 503 if waiting else 200)
 
 
 def _json(content: object, status: int) -> web.Response:

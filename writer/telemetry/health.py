@@ -2,17 +2,22 @@
 
 import logging
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 from writer.ports import Clock
+from writer.write import Place
 
 log = logging.getLogger(__name__)
 
 STARTING = "starting"
 """The reason to wait for a dependency that was not called yet."""
+
+SLOW_WRITE = 15.0
+"""Seconds without an answer to a write after which MongoDB is waited for. Usual are a few hundredths."""
 
 _MOST_OUTAGES = 50
 
@@ -32,6 +37,21 @@ class Wait:
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class TableWait:
+    """Why and since when (seconds since the epoch) MongoDB takes no writes of one table.
+
+    Attributes:
+        code: MongoDB's error code.
+        reason: a sentence that names the collection and what is wrong.
+    """
+
+    table: str
+    code: str
+    reason: str
+    since: float
+
+
 class Outage(NamedTuple):
     """A dependency did not answer: which one, since and until when (seconds since the epoch)."""
 
@@ -40,33 +60,108 @@ class Outage(NamedTuple):
     until: float
 
 
+@dataclass(slots=True)
+class _Lost:
+    """A dependency is lost to some callers, until each of them has reached it again.
+
+    One whose call fails again and again, while others reach the dependency, still waits for it. The caller
+    None stands for all that have given up: anybody's success is good for them.
+    """
+
+    reason: str
+    since: float
+    callers: set[object] = field(default_factory=lambda: {None})
+
+
 class Health:
     """The state behind `/readyz`. Changes of state are logged, repetitions are not."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waits = {dependency: Wait(STARTING, clock.now()) for dependency in Dependency}
+        self._lost = {dependency: _Lost(STARTING, clock.now()) for dependency in Dependency}
+        self._writing: dict[object, tuple[float, float]] = {}
+        self._tables: dict[Place, TableWait] = {}
         self.outages: deque[Outage] = deque(maxlen=_MOST_OUTAGES)
         """The latest outages that have ended."""
 
     @property
-    def waits(self) -> Mapping[Dependency, Wait]:
-        """The dependencies that do not answer; empty when the writer is ready."""
-        return self._waits
+    def ready(self) -> bool:
+        """Whether nothing is waited for."""
+        return not self._tables and not self.waits
 
-    def lost(self, dependency: Dependency, reason: str) -> None:
-        """A call to the dependency failed; waiting helps."""
-        if dependency in self._waits and self._waits[dependency].reason != STARTING:
+    @property
+    def waits(self) -> Mapping[Dependency, Wait]:
+        """The dependencies that do not answer."""
+        waits = {dependency: Wait(lost.reason, lost.since) for dependency, lost in self._lost.items()}
+        if Dependency.MONGODB not in waits and self._writing:
+            started, since = min(self._writing.values())
+            seconds = self._clock.monotonic() - started
+            if seconds >= SLOW_WRITE:
+                reason = f"MongoDB has not answered a write for {seconds:.0f} s"
+                waits[Dependency.MONGODB] = Wait(reason, since)
+        return waits
+
+    @property
+    def tables(self) -> Mapping[Place, TableWait]:
+        """The places where MongoDB takes no writes, although it takes others."""
+        return self._tables
+
+    def lost(self, dependency: Dependency, reason: str, caller: object = None) -> None:
+        """A call to the dependency failed; waiting helps. The latest reason is shown."""
+        lost = self._lost.get(dependency)
+        if lost is not None and lost.reason != STARTING:
+            lost.reason = reason
+            lost.callers.add(caller)
             return
-        self._waits[dependency] = Wait(reason, self._clock.now())
+        self._lost[dependency] = _Lost(reason, self._clock.now(), {caller})
         log.warning("waiting for a part", extra={"part": dependency.value, "reason": reason})
 
-    def found(self, dependency: Dependency) -> None:
+    def found(self, dependency: Dependency, caller: object = None) -> None:
         """A call to the dependency succeeded."""
-        wait = self._waits.pop(dependency, None)
+        lost = self._lost.get(dependency)
+        if lost is None:
+            return
+        lost.callers -= {caller, None}
+        if lost.callers:
+            return
+        del self._lost[dependency]
+        now = self._clock.now()
+        if lost.reason != STARTING:
+            self.outages.append(Outage(dependency, lost.since, now))
+        seconds = round(now - lost.since, 3)
+        log.info("a part is there", extra={"part": dependency.value, "waited_seconds": seconds})
+
+    def given_up(self, dependency: Dependency, caller: object) -> None:
+        """The caller does not try again; whether the dependency answers is not known."""
+        lost = self._lost.get(dependency)
+        if lost is not None and caller in lost.callers:
+            lost.callers ^= {caller}
+            lost.callers.add(None)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """While MongoDB is asked to write: if it takes long, `waits` says so before there is an answer."""
+        call = object()
+        self._writing[call] = self._clock.monotonic(), self._clock.now()
+        try:
+            yield
+        finally:
+            started, since = self._writing.pop(call)
+            if self._clock.monotonic() - started >= SLOW_WRITE:
+                self.outages.append(Outage(Dependency.MONGODB, since, self._clock.now()))
+
+    def refused(self, place: Place, wait: TableWait) -> None:
+        """MongoDB takes no writes of a table. The latest reason is shown."""
+        if (known := self._tables.get(place)) is not None:
+            self._tables[place] = TableWait(wait.table, wait.code, wait.reason, known.since)
+            return
+        self._tables[place] = wait
+        words = {"table": wait.table, "code": wait.code, "reason": wait.reason}
+        log.warning("a table waits: MongoDB takes no writes of it", extra=words)
+
+    def relieved(self, place: Place) -> None:
+        """A table is waited for no longer."""
+        wait = self._tables.pop(place, None)
         if wait is not None:
-            now = self._clock.now()
-            if wait.reason != STARTING:
-                self.outages.append(Outage(dependency, wait.since, now))
-            seconds = round(now - wait.since, 3)
-            log.info("a part is there", extra={"part": dependency.value, "waited_seconds": seconds})
+            seconds = round(self._clock.now() - wait.since, 3)
+            log.info("a table waits no longer", extra={"table": wait.table, "waited_seconds": seconds})

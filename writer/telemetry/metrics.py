@@ -55,6 +55,7 @@ class Metrics(Observer, Collector):
 
     def __init__(self, facts: Facts, health: Health, clock: Clock) -> None:
         self._clock = clock
+        self._health = health
         self._in_flight = InFlight()
         self._tables: set[str] = set()
         self._ages: defaultdict[str, _Ages] = defaultdict(_Ages)
@@ -117,7 +118,7 @@ class Metrics(Observer, Collector):
             "Age of the oldest change that this writer holds.",
             lambda: held.oldest(self._clock.now()),
         )
-        gauge("replicator_ready", "Whether queue and MongoDB answer.", lambda: not health.waits)
+        gauge("replicator_ready", "Whether nothing is waited for.", lambda: health.ready)
         waiting = Gauge("replicator_waiting", "Whether this part is waited for.", ["part"], registry=registry)
         for dependency in Dependency:
             waiting.labels(dependency.value).set_function(functools.partial(_waits_for, health, dependency))
@@ -182,6 +183,12 @@ class Metrics(Observer, Collector):
             queue.add_metric(["in_flight"], self._backlog.in_flight)
             queue.add_metric(["dead"], self._backlog.dead_letters)
         yield queue
+        tables = GaugeMetricFamily(
+            "replicator_table_waiting", "1: MongoDB takes no writes of this table.", labels=["table"]
+        )
+        for table in {self._table(wait.table) for wait in self._health.tables.values()}:
+            tables.add_metric([table], 1.0)
+        yield tables
         last = GaugeMetricFamily(
             "replicator_last_success_timestamp_seconds", "When the last batch was acknowledged."
         )

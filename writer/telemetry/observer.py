@@ -62,6 +62,8 @@ class Cause(StrEnum):
     """A batch was given back because another writer may hold its messages by now."""
     HEALABLE = "healable"
     """Messages stay for a later try: another item's change may free a unique value."""
+    REFUSED = "refused"
+    """MongoDB refused writes of a table for a reason that is not about the records; they wait."""
     SWEPT = "swept"
     """The sweep removed documents that a dying writer had brought back."""
 

@@ -62,7 +62,7 @@ class StateLog(Observer):
         """Writes the line, and starts counting again."""
         now = self._clock.now()
         fields = {
-            "ready": int(not self._health.waits),
+            "ready": int(self._health.ready),
             "lag_p50_ms": _milliseconds(self._lags.quantile(0.5)),
             "lag_p99_ms": _milliseconds(self._lags.quantile(0.99)),
             "lag_max_ms": _milliseconds(self._lags.most if self._lags.changes else None),

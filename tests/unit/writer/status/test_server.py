@@ -15,7 +15,7 @@ from local.polling import HANG_TIMEOUT_S
 from shared.errors import FatalError
 from tests.support.fake_clock import FakeClock
 from writer.status.server import serve
-from writer.telemetry.health import Dependency, Health
+from writer.telemetry.health import Dependency, Health, TableWait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -57,10 +57,21 @@ async def test_ready_when_all_parts_are_there(caplog: pytest.LogCaptureFixture) 
             {
                 "status": "waiting",
                 "waiting_for": {"mongodb": {"reason": "no primary", "since": 1_600_001_000.0}},
+                "tables": {},
             },
         )
         health.found(Dependency.MONGODB)
-        assert await ask("/readyz") == (200, {"status": "ready", "waiting_for": {}})
+        assert await ask("/readyz") == (200, {"status": "ready", "waiting_for": {}, "tables": {}})
+        health.refused(("", "people"), TableWait("people", "13", "no right", 1_600_001_000.0))
+        assert await ask("/readyz") == (
+            503,
+            {
+                "status": "waiting",
+                "waiting_for": {},
+                "tables": {"people": {"code": "13", "reason": "no right", "since": 1_600_001_000.0}},
+            },
+        )
+        health.relieved(("", "people"))
         health.lost(Dependency.SQS, "503")
         assert (await ask("/readyz"))[0] == 503
 
