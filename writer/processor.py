@@ -8,80 +8,139 @@ import asyncio
 import functools
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from shared.errors import TransientError
 from writer.context import Context
 from writer.mapping.rules import Rules
+from writer.planning.acceptance import Work, untried
 from writer.planning.fold import Refusals
 from writer.planning.plan import Plan, make_plan
-from writer.planning.settle import Settlement, refusals_to_plan_again, settle
-from writer.ports import Inbox, Message, Outcome, Sink
+from writer.planning.settle import Back, Limits, Settlement, growing_delay, refusals_to_plan_again, settle
+from writer.ports import FailureKind, Inbox, Message, Outcome, Sink
 from writer.sqs.lease import Lease
 from writer.telemetry.account import Seconds, account
 from writer.telemetry.batch_log import log_batch
 from writer.telemetry.health import Dependency
 from writer.telemetry.observer import Call, Cause
+from writer.troubles import Troubles
+from writer.write import Place
 
 log = logging.getLogger(__name__)
 
-_HEAL_DELAY = 5
-"""Seconds until a batch is tried again whose failure another item's change may heal."""
+_CAUSES = MappingProxyType({FailureKind.HEALABLE: Cause.HEALABLE, FailureKind.TRANSIENT: Cause.REFUSED})
+
+
+class Turn(NamedTuple):
+    """What is known about messages that were held.
+
+    Attributes:
+        place: MongoDB takes no writes there as far as we know: these messages find out.
+        proven: what it has taken from others since it refused these.
+    """
+
+    place: Place | None = None
+    proven: frozenset[Work] = frozenset()
+
+
+NO_TURN = Turn()
 
 
 class Ending(Enum):
     """How a batch ended."""
 
-    ACKNOWLEDGED = "acknowledged"
-    """All its messages are deleted from the queue."""
+    SETTLED = "settled"
+    """Each of its messages is acknowledged, given back, or held by the keeper."""
     DELIVERED_AGAIN = "delivered again"
-    """SQS delivers at least some of its messages again."""
+    """The lock may have lapsed: SQS delivers the messages again."""
     STOPPED = "stopped"
     """The stop came while MongoDB was away. The messages are still locked."""
+
+
+class Result(NamedTuple):
+    """How a batch ended; `staying`: the groups of the messages that are given back or held."""
+
+    ending: Ending
+    staying: frozenset[str] = frozenset()
+
+
+class Keeper(Protocol):
+    """Takes messages that wait until MongoDB takes writes of their table."""
+
+    def take(
+        self, place: Place, messages: Sequence[Message], lease: Lease, *, tried: bool
+    ) -> Sequence[Message]:
+        """Takes messages, and their lock from a lease; returns those for which there is no room."""
 
 
 class BatchProcessor:
     """Carries out batches, several at a time."""
 
-    def __init__(self, context: Context, inbox: Inbox, sink: Sink, rules: Rules) -> None:
+    def __init__(
+        self, context: Context, inbox: Inbox, sink: Sink, rules: Rules, keeper: Keeper | None = None
+    ) -> None:
+        """`keeper`: takes what waits for MongoDB; without one it is given back."""
         self._context = context
         self._inbox = inbox
         self._sink = sink
         self._rules = rules
+        self.keeper = keeper
+        self.troubles = Troubles(context.clock, context.health)
         self._numbers = itertools.count(1)
         self._hook_thread = ThreadPoolExecutor(1, "hooks")
 
     async def process(
-        self, messages: Sequence[Message], lease: Lease, on_plan: Callable[[Plan], None] = lambda _: None
-    ) -> Ending:
+        self,
+        messages: Sequence[Message],
+        lease: Lease,
+        on_plan: Callable[[Plan], None] = lambda _: None,
+        turn: Turn = NO_TURN,
+    ) -> Result:
         """Carries out a batch, or a part of one.
 
         Args:
             messages: received together; within a group oldest first.
             lease: the lock on them.
             on_plan: called with the plan as soon as it is made.
+            turn: of messages that were held.
         """
         time = self._context.clock.monotonic
         started = time()
         plan = await self._plan(messages, {})
         on_plan(plan)
+        waiting = untried(plan, lambda write: self.troubles.closed(write) and write.target[:2] != turn.place)
+        if waiting:
+            await self._hold(waiting, lease, tried=False)
+            held = {each.receipt for some in waiting.values() for each in some}
+            messages = [message for message in messages if message.receipt not in held]
+            if not messages:
+                return Result(Ending.SETTLED, _groups(waiting))
+            plan = await self._plan(messages, {})
         planned = time()
-        written = await self._write(plan, lease)
+        written = await self._write(plan, lease, turn.proven)
         if written is None:
-            return await self._not_written(messages, lease)
+            return Result(await self._not_written(messages, lease))
         plan, outcome = written
         applied = time()
-        settlement = settle(plan, outcome, self._inbox.park_limit)
+        settlement = settle(plan, outcome, self._limits, turn.proven)
+        self.troubles.note(plan, outcome, settlement, planned)
         if not await self._settle(settlement, lease):
             log.warning("applied, not acknowledged", extra={"messages": len(messages)})
-            return Ending.DELIVERED_AGAIN
+            return Result(Ending.DELIVERED_AGAIN)
         took = Seconds(planned - started, applied - planned, time() - applied)
         batch = account(plan, outcome, settlement, self._context.clock.now(), took)
         self._context.observer.batch(batch)
         log_batch(next(self._numbers), batch, plan, outcome, settlement)
-        return Ending.DELIVERED_AGAIN if settlement.give_back else Ending.ACKNOWLEDGED
+        staying = frozenset(message.group for message in settlement.staying)
+        return Result(Ending.SETTLED, staying | _groups(waiting))
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(self._inbox.park_limit, self._inbox.max_receives)
 
     async def _plan(self, messages: Sequence[Message], refusals: Refusals) -> Plan:
         limit = self._inbox.park_limit
@@ -92,7 +151,7 @@ class BatchProcessor:
         planning = functools.partial(make_plan, messages, self._rules, limit, refusals)
         return await asyncio.get_running_loop().run_in_executor(self._hook_thread, planning)
 
-    async def _write(self, plan: Plan, lease: Lease) -> tuple[Plan, Outcome] | None:
+    async def _write(self, plan: Plan, lease: Lease, proven: frozenset[Work]) -> tuple[Plan, Outcome] | None:
         """Applies a plan. Changes that MongoDB refuses are planned again as poison, and the rest is applied.
 
         Returns:
@@ -100,7 +159,7 @@ class BatchProcessor:
         """
         refusals: Refusals = {}
         while (outcome := await self._apply(plan, lease)) is not None:
-            found = refusals_to_plan_again(plan, outcome)
+            found = refusals_to_plan_again(plan, outcome, self._limits, proven)
             if not found:
                 return plan, outcome
             refusals = {**refusals, **found}
@@ -113,7 +172,8 @@ class BatchProcessor:
 
         async def apply() -> None:
             nonlocal outcome
-            outcome = await self._context.timed(Call.BULK, self._sink.apply(plan.writes))
+            with self._context.health.writing():
+                outcome = await self._context.timed(Call.BULK, self._sink.apply(plan.writes))
 
         if not plan.writes:
             return Outcome()
@@ -126,24 +186,47 @@ class BatchProcessor:
         if not lease.lapsed:
             return Ending.STOPPED
         self._context.trouble(Cause.LOCK_LOST, "the lock on a batch may have lapsed: it goes back")
-        await self.give_back(messages, "the lock may have lapsed")
+        await self.give_back(messages, lease, "the lock may have lapsed")
         return Ending.DELIVERED_AGAIN
 
     async def _settle(self, settlement: Settlement, lease: Lease) -> bool:
-        """Parks, then acknowledges, then gives back.
+        """Parks, then acknowledges, then gives back and holds.
 
         Returns:
             Whether all that was to be parked and acknowledged is.
         """
-        park, acknowledge, back = settlement.park, settlement.acknowledge, settlement.give_back
+        park, acknowledge = settlement.park, settlement.acknowledge
         if park and not await self._ask(Call.PARK, lambda: self._inbox.park(park), lease):
             return False
         done = not acknowledge or await self._ask(Call.DELETE, lambda: self._inbox.delete(acknowledge), lease)
-        if back:
-            await self._release(back, _HEAL_DELAY)
-            log.warning("messages stay for a later try", extra={"messages": len(back)})
-            self._context.trouble(Cause.HEALABLE, f"{len(back)} messages stay for a later try")
+        await self._give_back_later(settlement.give_back, lease)
+        if done:  # else the lock may have lapsed, or the stop came
+            await self._hold(settlement.hold, lease, tried=True)
         return done
+
+    async def _give_back_later(self, backs: Sequence[Back], lease: Lease) -> None:
+        """Gives messages back that stay because of some of their changes."""
+        for kind, cause in _CAUSES.items():
+            messages = [back.message for back in backs if back.kind is kind]
+            if messages:
+                log.warning(
+                    "messages stay for a later try", extra={"messages": len(messages), "cause": cause.value}
+                )
+                self._context.trouble(cause, f"{len(messages)} messages stay for a later try")
+        for delay in sorted({back.delay for back in backs}):
+            await self._release([back.message for back in backs if back.delay == delay], delay, lease)
+
+    async def _hold(self, waiting: Mapping[Place, Sequence[Message]], lease: Lease, *, tried: bool) -> None:
+        """Hands messages over that wait for MongoDB; gives those back for which there is no room."""
+        for place, messages in waiting.items():
+            wait = self._context.health.tables.get(place)
+            if tried and wait is not None:
+                self._context.trouble(Cause.REFUSED, wait.reason)
+            left = messages
+            if self.keeper is not None:
+                left = self.keeper.take(place, messages, lease, tried=tried)
+            backs = [Back(message, FailureKind.TRANSIENT, growing_delay(message)) for message in left]
+            await self._give_back_later(backs, lease)
 
     async def _ask(self, call: Call, request: Callable[[], Awaitable[None]], lease: Lease) -> bool:
         """Repeats a request to SQS until it succeeds, or the lock may have lapsed."""
@@ -152,14 +235,19 @@ class BatchProcessor:
             lambda: context.timed(call, request()), Dependency.SQS, lambda: lease.lapsed
         )
 
-    async def give_back(self, messages: Sequence[Message], reason: str) -> None:
+    async def give_back(self, messages: Sequence[Message], lease: Lease, reason: str) -> None:
         """Makes messages visible to all writers at once."""
-        await self._release(messages, 0)
+        await self._release(messages, 0, lease)
         log.info("messages given back", extra={"messages": len(messages), "reason": reason})
 
-    async def _release(self, messages: Sequence[Message], delay: int) -> None:
+    async def _release(self, messages: Sequence[Message], delay: int, lease: Lease) -> None:
+        lease.let_go(messages)  # or it would lock them again
         try:
             await self._context.timed(Call.RELEASE, self._inbox.release(messages, delay))
         except TransientError as error:  # they become visible by themselves when the lock ends
             log.warning("messages could not be released", extra={"reason": str(error)})
             self._context.trouble(Cause.SQS, str(error))
+
+
+def _groups(waiting: Mapping[Place, Sequence[Message]]) -> frozenset[str]:
+    return frozenset(message.group for messages in waiting.values() for message in messages)

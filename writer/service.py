@@ -1,8 +1,9 @@
 """The loops that drain the queue: receive → process → receive again, until the stop.
 
 Law: each loop holds at most one batch, so nothing is acknowledged early, and a slow MongoDB slows the
-receiving. "Stop receiving" (the stop event) and "stop working" (cancellation, after the grace time) are two
-signals. A batch that was received but not begun when the stop comes is given back at once.
+receiving. What waits for one table is held beside the loops (`writer.holding`). "Stop receiving" (the stop
+event) and "stop working" (cancellation, after the grace time) are two signals. A batch that was received but
+not begun when the stop comes is given back at once.
 """
 
 import asyncio
@@ -12,11 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 from writer.context import Context
+from writer.holding import Holding
 from writer.mapping.rules import Rules
 from writer.planning.plan import Plan
 from writer.planning.slices import inflates, slices
 from writer.ports import Inbox, Message, Sink
-from writer.processor import BatchProcessor, Ending
+from writer.processor import NO_TURN, BatchProcessor, Ending, Result, Turn
 from writer.runtime import done_before
 from writer.sqs.lease import Lease
 from writer.telemetry.health import Dependency
@@ -38,6 +40,8 @@ class Service:
         self._inbox = inbox
         self._sink = sink
         self._processor = BatchProcessor(context, inbox, sink, rules)
+        self._holding = Holding(context, inbox, self._processor, self._again, self._give_back_stopping)
+        self._processor.keeper = self._holding
         self._inflating = asyncio.Lock()
         self._polls = 0
         self._no_polls = asyncio.Event()
@@ -55,11 +59,16 @@ class Service:
             ExceptionGroup: a loop died; the others were cancelled.
         """
         async with asyncio.TaskGroup() as group:
+            self._holding.run_in(group, loops)
             drains = [group.create_task(self._loop(n), name=f"drain-{n}") for n in range(loops)]
             await self._context.stop.wait()
             self._inbox.hurry()
             log.info("draining: no more messages are received")
+            begun = self._context.clock.monotonic()
             _, late = await asyncio.wait(drains, timeout=grace)
+            if tasks := self._holding.tasks:  # no loop holds anything more by now
+                left = max(0.0, grace - (self._context.clock.monotonic() - begun))
+                late |= (await asyncio.wait(tasks, timeout=left))[1]
             if late:
                 log.warning("work in hand did not end in time", extra={"loops": len(late), "grace": grace})
             for task in late:
@@ -79,9 +88,10 @@ class Service:
         context = self._context
         report = functools.partial(context.observer.in_hand, loop)
         while not context.stop.is_set():
-            if Dependency.MONGODB in context.health.waits:
-                # Messages are better off in the queue than in our hands.
-                await context.retry(self._sink.ping, Dependency.MONGODB)
+            # During an outage messages are better off in the queue than in our hands.
+            if Dependency.MONGODB in context.health.waits and not await context.retry(
+                self._sink.ping, Dependency.MONGODB
+            ):
                 continue
             messages, asked = await self._receive()
             if messages:
@@ -123,7 +133,7 @@ class Service:
             keeper = group.create_task(lease.keep(), name="lease")
             try:
                 if self._context.stop.is_set():
-                    await self._give_back_stopping(messages)
+                    await self._give_back_stopping(messages, lease)
                 else:
                     await self._process(messages, lease, report)
             finally:
@@ -131,27 +141,48 @@ class Service:
 
     async def _process(self, messages: Sequence[Message], lease: Lease, report: Report) -> None:
         """Processes a batch, nearly always in one go."""
-        for part, rest in slices(messages):
+        staying: frozenset[str] = frozenset()
+        for whole, rest in slices(messages):
+            # What the changes of a document need no order for is that they are planned together.
+            part = [message for message in whole if message.group not in staying]
+            if len(part) < len(whole):
+                blocked = [message for message in whole if message.group in staying]
+                await self._processor.give_back(blocked, lease, "earlier messages of their group stay")
+            if not part:
+                continue
             on_plan = functools.partial(_report_plan, report, len(part) + len(rest))
-            async with self._inflating if inflates(part) else nullcontext():
-                if self._context.stop.is_set():  # it came while this one waited for its turn
-                    await self._give_back_stopping([*part, *rest])
-                    return
-                ending = await self._processor.process(part, lease, on_plan)
-                if ending is Ending.STOPPED:
-                    await self._give_back_stopping(part)
-            if not rest:
+            result = await self._carry_out(part, lease, on_plan)
+            if result.ending is Ending.STOPPED:
+                await self._give_back_stopping([*part, *rest], lease)
                 return
-            if ending is not Ending.ACKNOWLEDGED:  # later messages of a group wait for the earlier ones
-                await self._processor.give_back(rest, "earlier messages stay")
+            if result.ending is Ending.DELIVERED_AGAIN:
+                if rest:
+                    await self._processor.give_back(rest, lease, "earlier messages stay")
                 return
+            staying |= result.staying
             lease.let_go(part)
 
-    async def _give_back_stopping(self, messages: Sequence[Message]) -> None:
+    async def _carry_out(
+        self,
+        part: Sequence[Message],
+        lease: Lease,
+        on_plan: Callable[[Plan], None] = lambda _: None,
+        turn: Turn = NO_TURN,
+    ) -> Result:
+        async with self._inflating if inflates(part) else nullcontext():
+            if self._context.stop.is_set():  # it came while this one waited for its turn
+                return Result(Ending.STOPPED)
+            return await self._processor.process(part, lease, on_plan, turn)
+
+    async def _again(self, messages: Sequence[Message], lease: Lease, turn: Turn) -> Ending:
+        """Processes messages that were held."""
+        return (await self._carry_out(messages, lease, turn=turn)).ending
+
+    async def _give_back_stopping(self, messages: Sequence[Message], lease: Lease) -> None:
         # Not before the polls of our other loops have ended: they would receive the messages, give them
         # back, and raise their receive count each time.
         await done_before(self._no_polls, self._context.clock.sleep(_LONGEST_POLL))
-        await self._processor.give_back(messages, "stopping")
+        await self._processor.give_back(messages, lease, "stopping")
 
 
 def _report_plan(report: Report, messages: int, plan: Plan) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 USER, PASSWORD = "writer", "p@ss/hunter2-do-not-log"
+ADMIN = "admin"
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class SecureMongod:
     authority: Path
     stranger: Path
 
-    def uri(self, authority: Path | None = None, password: str = PASSWORD) -> str:
-        """The connection string of the writer's user."""
+    def uri(self, authority: Path | None = None, password: str = PASSWORD, user: str = USER) -> str:
+        """The connection string of a user; by default of the writer's."""
         ca_file = quote_plus(str(authority or self.authority))
         return (
-            f"mongodb://{USER}:{quote_plus(password)}@{self.server.address}/?replicaSet={REPLICA_SET}"
+            f"mongodb://{user}:{quote_plus(password)}@{self.server.address}/?replicaSet={REPLICA_SET}"
             f"&authSource=admin&tls=true&tlsCAFile={ca_file}"
         )
 
@@ -62,8 +63,11 @@ def secure_mongod(folder: Path) -> Iterator[SecureMongod]:
         server.wait()
         # The first user is made from this machine, before there is any (manual, "Localhost Exception").
         with pymongo.MongoClient[dict[str, Any]](server.address, directConnection=True, **tls) as client:
+            client.admin.command("createUser", ADMIN, pwd=PASSWORD, roles=["root"])
+        found = SecureMongod(server, authority, stranger)
+        with pymongo.MongoClient[dict[str, Any]](found.uri(user=ADMIN)) as client:
             client.admin.command("createUser", USER, pwd=PASSWORD, roles=["readWriteAnyDatabase"])
-        yield SecureMongod(server, authority, stranger)
+        yield found
 
 
 def _authority(folder: Path, name: str) -> Path:

@@ -17,7 +17,7 @@ from tests.support.strategies import json_scalars
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.planning.plan import make_plan
-from writer.planning.settle import settle
+from writer.planning.settle import Limits, settle
 from writer.ports import Failure, FailureKind, Outcome
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def planned(rules: Rules, *bodies: str) -> Plan:
     plan = make_plan(messages, rules, MIB)
     refused = {i: Failure(FailureKind.PERMANENT, "121", "refused") for i in range(len(plan.writes))}
     for outcome in (Outcome(), Outcome(failures=refused)):
-        settlement = settle(plan, outcome, MIB)
+        settlement = settle(plan, outcome, Limits(MIB, 5))
         assert len(settlement.park) == len(set(settlement.park))
         for letter in settlement.park:
             entry = letter.entry("0", MIB)

@@ -18,7 +18,7 @@ from producer_lambda.forward import Producer
 from tests.support.fake_sink import FakeStore
 from tests.support.pipeline_model import GARBAGE, KEYS, LANES, WRITERS, Model
 from tests.support.strategies import TABLE
-from writer.processor import BatchProcessor, Ending
+from writer.processor import NO_TURN, BatchProcessor, Result, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -145,10 +145,14 @@ class WithoutTombstones(FakeStore):
 
 class AcknowledgesFirst(BatchProcessor):
     async def process(
-        self, messages: Sequence[Message], lease: Lease, on_plan: Callable[[Plan], None] = lambda _: None
-    ) -> Ending:
+        self,
+        messages: Sequence[Message],
+        lease: Lease,
+        on_plan: Callable[[Plan], None] = lambda _: None,
+        turn: Turn = NO_TURN,
+    ) -> Result:
         await self._inbox.delete(messages)
-        return await super().process(messages, lease, on_plan)
+        return await super().process(messages, lease, on_plan, turn)
 
 
 class ParksNothing(BatchProcessor):

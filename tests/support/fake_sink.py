@@ -33,6 +33,8 @@ class FakeStore:
         """By collection, a field that its validator demands."""
         self.unique: dict[str, str] = {}
         """By collection, a field with a unique index."""
+        self.refuses: Callable[[Write], Failure | None] = lambda _: None
+        """What the database says instead of writing."""
         self.at_point: Callable[[str], Awaitable[None]] | None = None
         """Is awaited between any two operations."""
 
@@ -66,6 +68,9 @@ class FakeStore:
         modified = deleted = 0
         for index, command in enumerate(commands):
             await self._point("write")
+            if (failure := self.refuses(command.write)) is not None:
+                failures[index] = failure
+                continue
             if command.removal is not None:
                 deleted += self._delete(command.write, command.removal)
                 continue
@@ -162,6 +167,8 @@ class FakeSink:
     def __init__(self, store: FakeStore | None = None) -> None:
         self.store = store or FakeStore()
         self.faults = Faults()
+        self.fails_with: dict[str, Exception] = {}
+        """By the `repr` of an `_id`, the errors of all batches with such a document."""
 
     @property
     def documents(self) -> defaultdict[str, dict[str, dict[str, Any]]]:
@@ -183,6 +190,9 @@ class FakeSink:
 
     async def apply(self, writes: Sequence[Write]) -> Outcome:
         await self.faults.before("apply")
+        for write in writes:
+            if (error := self.fails_with.get(repr(write.target.document_id))) is not None:
+                raise error
         outcome = await apply(self.store, writes)
         await self.faults.point("after apply")
         return outcome

@@ -155,7 +155,7 @@ class Model(RuleBasedStateMachine):
                 receiving.send(None)
         except StopIteration as received:
             messages: Sequence[Message] = received.value
-        lease = SimpleNamespace(lapsed=False)
+        lease = SimpleNamespace(lapsed=False, let_go=lambda _: None)
         way = self.processor.process(messages, cast("Lease", lease))
         free = min(set(WRITERS) - self.holders.keys())
         self.holders[free] = Holder(messages, lease, way)

@@ -1,18 +1,51 @@
-"""Plan + outcome → what to park, acknowledge and give back. Pure.
+"""Plan + outcome → what to park, acknowledge, give back and hold. Pure.
 
 Law: a message is acknowledged only if each of its changes is durable in MongoDB, stale, or to be parked
-(parking comes first; if it fails, nothing is acknowledged). Within a message group, no message is
-acknowledged before an earlier one.
+(parking comes first; if it fails, nothing is acknowledged). A message that stays does not keep others: all
+changes of a document in a batch are one write, or writes that the guard lets come in any order, so what is
+delivered again finds its document as new or newer.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
 
 from shared.dead_letter import DeadLetter
 from shared.errors import PoisonError
+from writer.planning.acceptance import Work, accepted, by_place, work_of
 from writer.planning.fold import Refusals
 from writer.planning.plan import Plan, letter_of_change
 from writer.ports import Failure, FailureKind, Message, Outcome
+from writer.write import Place, Write
+
+HEAL_DELAY = 5
+"""Seconds until a change is tried again that another item's change may heal."""
+
+LONGEST_DELAY = 900
+"""Seconds after which a message that goes back again and again is tried at the latest."""
+
+_NOTHING: frozenset[Work] = frozenset()
+
+
+class Limits(NamedTuple):
+    """What the queues allow.
+
+    Attributes:
+        park: bytes that a parked message may have.
+        receives: deliveries of a message, after which SQS moves it to the dead-letter queue.
+    """
+
+    park: int
+    receives: int
+
+
+class Back(NamedTuple):
+    """A message that is made visible again after `delay` seconds; `kind`: of the failure that keeps it."""
+
+    message: Message
+    kind: FailureKind
+    delay: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,48 +56,126 @@ class Settlement:
         park: letters for the dead-letter queue, before anything else.
         acknowledge: messages to delete.
         give_back: messages to make visible again, for a later try.
+        hold: by place, messages that wait in our hands until MongoDB takes writes there.
+        parked: indices of the writes whose change is parked.
+        refused: indices of the writes for which messages are held.
     """
 
     park: Sequence[DeadLetter]
     acknowledge: Sequence[Message]
-    give_back: Sequence[Message]
+    give_back: Sequence[Back] = ()
+    hold: Mapping[Place, Sequence[Message]] = field(default_factory=dict)
+    parked: frozenset[int] = frozenset()
+    refused: frozenset[int] = frozenset()
+
+    @property
+    def staying(self) -> Sequence[Message]:
+        """All messages that are not done."""
+        return [
+            *(back.message for back in self.give_back),
+            *(message for messages in self.hold.values() for message in messages),
+        ]
 
 
-def refusals_to_plan_again(plan: Plan, outcome: Outcome) -> Refusals:
-    """Returns the refused changes that stood for others of the same document; empty if there are none.
+class _Fate(Enum):
+    """What becomes of a write that MongoDB refused."""
+
+    PARK = "park"
+    AGAIN = "again"
+    HOLD = "hold"
+
+
+def refusals_to_plan_again(
+    plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work] = _NOTHING
+) -> Refusals:
+    """Returns the changes to park that stood for others of the same document; empty if there are none.
 
     Of these only the refused change is parked: the batch is planned again without it, so that the newest
-    change that MongoDB takes is applied.
+    change that MongoDB takes is applied. The arguments are those of `settle`.
     """
     return {
-        (plan.writes[index].identity, plan.writes[index].version): _poison(failure)
-        for index, failure in outcome.failures.items()
-        if failure.kind is FailureKind.PERMANENT and plan.writes[index].changes > 1
+        (plan.writes[index].identity, plan.writes[index].version): _poison(plan.writes[index], failure)
+        for index, (fate, failure) in _fates(plan, outcome, limits, proven).items()
+        if fate is _Fate.PARK and plan.writes[index].changes > 1
     }
 
 
-def settle(plan: Plan, outcome: Outcome, park_limit: int) -> Settlement:
-    """Decides about every message of the plan; a parked message may have `park_limit` bytes."""
-    letters = [poison.letter for poison in plan.poison]
-    unsettled: set[int] = set()
-    for index, failure in outcome.failures.items():
+def settle(plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work] = _NOTHING) -> Settlement:
+    """Decides about every message of the plan.
+
+    `proven`: what MongoDB has taken from others since it refused this batch for the last time.
+    """
+    fates = _fates(plan, outcome, limits, proven)
+    held: dict[int, Place] = {}
+    again: dict[int, FailureKind] = {}
+    for index, (fate, failure) in fates.items():
         write = plan.writes[index]
-        if failure.kind is not FailureKind.PERMANENT:
-            unsettled |= write.messages
-        else:
-            message = plan.messages[write.message]
-            letters.append(letter_of_change(message, write.change, _poison(failure), park_limit))
-    acknowledge: list[Message] = []
-    give_back: list[Message] = []
-    blocked: set[str] = set()
-    for index, message in enumerate(plan.messages):
-        if index in unsettled or message.group in blocked:
-            blocked.add(message.group)
-            give_back.append(message)
-        else:
-            acknowledge.append(message)
-    return Settlement(list(dict.fromkeys(letters)), acknowledge, give_back)
+        for message in write.messages:
+            if fate is _Fate.HOLD:
+                held.setdefault(message, write.target[:2])
+            elif fate is _Fate.AGAIN and again.get(message) is not FailureKind.TRANSIENT:
+                again[message] = failure.kind
+    staying = held.keys() | again.keys()
+    # A letter is written with the end of its message: what is tried again may find another answer.
+    letters = [poison.letter for poison in plan.poison if poison.message not in staying]
+    parked: set[int] = set()
+    for index, (fate, failure) in fates.items():
+        write = plan.writes[index]
+        if fate is _Fate.PARK and write.message not in staying:
+            parked.add(index)
+            poison = _poison(write, failure)
+            letters.append(letter_of_change(plan.messages[write.message], write.change, poison, limits.park))
+    return Settlement(
+        park=list(dict.fromkeys(letters)),
+        acknowledge=[each for index, each in enumerate(plan.messages) if index not in staying],
+        give_back=[
+            Back(each, kind, HEAL_DELAY if kind is FailureKind.HEALABLE else growing_delay(each))
+            for index, each in enumerate(plan.messages)
+            if (kind := again.get(index)) is not None and index not in held
+        ],
+        hold=by_place(plan, held),
+        parked=frozenset(parked),
+        refused=frozenset(index for index, (fate, _) in fates.items() if fate is _Fate.HOLD),
+    )
 
 
-def _poison(failure: Failure) -> PoisonError:
-    return PoisonError(f"mongodb-{failure.code}", failure.reason)
+def growing_delay(message: Message) -> int:
+    """Seconds until a message is delivered again that went back for a reason that may last."""
+    return min(LONGEST_DELAY, HEAL_DELAY << min(message.receives - 1, 10))
+
+
+def _fates(
+    plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work]
+) -> Mapping[int, tuple[_Fate, Failure]]:
+    if not outcome.failures:
+        return {}
+    taken = proven | accepted(plan, outcome)
+
+    def fate(write: Write, failure: Failure) -> _Fate:
+        if failure.kind is FailureKind.PERMANENT:
+            return _Fate.PARK
+        if failure.kind is FailureKind.TRANSIENT and work_of(write) not in taken:
+            return _Fate.HOLD
+        # SQS would move the whole message, and its neighbours with it, instead of delivering it once more.
+        last = any(plan.messages[index].receives >= limits.receives for index in write.messages)
+        return _Fate.PARK if last else _Fate.AGAIN
+
+    return {
+        index: (fate(plan.writes[index], failure), failure) for index, failure in outcome.failures.items()
+    }
+
+
+def _poison(write: Write, failure: Failure) -> PoisonError:
+    reason = failure.reason
+    if failure.kind is FailureKind.HEALABLE:
+        index = f" ({failure.index})" if failure.index else ""
+        reason = (
+            f"table {write.change.table}: another document has this value in a unique index{index} of the "
+            f"collection {write.target.collection}. Free the value, or drop the index, then redrive this"
+        )
+    elif failure.kind is FailureKind.TRANSIENT:
+        reason = (
+            f"{failure.reason}. MongoDB took other writes of table {write.change.table}, and refused this "
+            "one each time. Look up the code, mend it, then redrive this"
+        )
+    return PoisonError(f"mongodb-{failure.code}", reason)

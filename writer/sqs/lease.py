@@ -43,6 +43,13 @@ class Lease:
         done = {message.receipt for message in messages}
         self._messages = [message for message in self._messages if message.receipt not in done]
 
+    def part(self, messages: Sequence[Message]) -> "Lease":
+        """A lease of its own for some of the messages, which this one lets go."""
+        self.let_go(messages)
+        lease = Lease(self._context, self._inbox, messages, self._asked)
+        lease._until = self._until
+        return lease
+
     async def keep(self) -> None:
         """Extends the lock again and again until it is cancelled or lost. Run it as a task.
 

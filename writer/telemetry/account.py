@@ -1,7 +1,7 @@
 """What became of a batch, in numbers: plan + outcome + settlement → `Batch`. Pure.
 
-Law: a change counts when its message is acknowledged, and not in a batch that gives the message back. Only a
-dead letter counts when it is written.
+Law: a change counts when its message is acknowledged, and not in a batch that gives the message back or holds
+it.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from shared.change import Op
 from writer.planning.plan import Plan
 from writer.planning.settle import Settlement
-from writer.ports import FailureKind, Outcome
+from writer.ports import Outcome
 from writer.telemetry.observer import Batch, Counted, Lag, Operation, Parked, Result
 
 _OPERATIONS = {Op.PUT: Operation.PUT, Op.DELETE: Operation.DELETE, None: Operation.UNKNOWN}
@@ -27,7 +27,7 @@ class Seconds(NamedTuple):
 
 def account(plan: Plan, outcome: Outcome, settlement: Settlement, now: float, took: Seconds) -> Batch:
     """Counts a batch that was acknowledged at `now` (seconds since the epoch)."""
-    receipts = {message.receipt for message in settlement.give_back}
+    receipts = {message.receipt for message in settlement.staying}
     back = {index for index, message in enumerate(plan.messages) if receipts and message.receipt in receipts}
     written = _written(plan, outcome, back)
     ages: Counter[tuple[str, int]] = Counter()
@@ -39,11 +39,11 @@ def account(plan: Plan, outcome: Outcome, settlement: Settlement, now: float, to
         counted=[
             *_applied(written, _stale(plan, outcome)),
             *_coalesced(plan, back),
-            *_parked(plan, outcome),
+            *_parked(plan, settlement, back),
         ],
         lags=[Lag(table, max(0.0, now - at / 1000), changes) for (table, at), changes in ages.items()],
         parked=[Parked(letter.table, letter.code) for letter in settlement.park],
-        given_back=len(settlement.give_back),
+        given_back=len(settlement.staying),
         plan=took.plan,
         apply=took.apply,
         settle=took.settle,
@@ -98,13 +98,12 @@ def _coalesced(plan: Plan, back: Collection[int]) -> Iterator[Counted]:
         yield Counted(table, _OPERATIONS[op], Result.COALESCED, changes)
 
 
-def _parked(plan: Plan, outcome: Outcome) -> Iterator[Counted]:
+def _parked(plan: Plan, settlement: Settlement, back: Collection[int]) -> Iterator[Counted]:
     found: Counter[tuple[str, Op | None]] = Counter(
-        (poison.letter.table, poison.op) for poison in plan.poison
+        (poison.letter.table, poison.op) for poison in plan.poison if poison.message not in back
     )
-    for index, failure in outcome.failures.items():
-        if failure.kind is FailureKind.PERMANENT:
-            change = plan.writes[index].change
-            found[change.table, change.op] += 1
+    for index in settlement.parked:
+        change = plan.writes[index].change
+        found[change.table, change.op] += 1
     for (table, op), changes in found.items():
         yield Counted(table, _OPERATIONS[op], Result.PARKED, changes)

@@ -11,7 +11,7 @@ from shared.errors import TransientError
 from tests.support.builders import body_of, put
 from tests.support.fake_clock import settled
 from tests.support.writer_on_fakes import AWAY, EPOCH, VISIBILITY, Writer, writing
-from writer.telemetry.health import Dependency
+from writer.telemetry.health import SLOW_WRITE, Dependency
 
 if TYPE_CHECKING:
     import pytest
@@ -136,3 +136,41 @@ async def test_a_stop_during_an_outage_ends_at_once() -> None:
     await asyncio.wait_for(running, HANG_TIMEOUT_S)
     assert len(writer.inbox.bodies) == 2
     assert writer.inbox.in_flight == []
+
+
+async def test_a_write_that_hangs_is_shown_while_it_hangs() -> None:
+    """No answer and no error: `/readyz` says so all the same, and no longer when the answer comes (P8)."""
+    goes_on = asyncio.Event()
+
+    async def hang(name: str) -> None:
+        if name == "before apply":
+            await goes_on.wait()
+
+    async with writing() as writer:
+        await settled()
+        writer.sink.faults.at_point = hang
+        writer.inbox.send(body_of(put(1, n=1)))
+        await writer.clock.advance(2 * SLOW_WRITE)
+        assert writer.health.waits[Dependency.MONGODB].reason == "MongoDB has not answered a write for 30 s"
+        goes_on.set()
+        await writer.clock.advance(1)
+        assert writer.health.ready
+        assert writer.state() == {1: 1}
+
+
+async def test_an_unknown_error_of_one_batch_does_not_hide_behind_pings() -> None:
+    """MongoDB answers others, so they go on; what is refused as a whole again and again is shown (P8)."""
+    unknown = TransientError("MongoDB: OperationFailure 4242")
+    async with writing(loops=2) as writer:
+        await settled()
+        writer.sink.fails_with["1"] = unknown
+        writer.inbox.send(body_of(put(1, 1, n=1)), "a")
+        await writer.clock.advance(1)
+        writer.inbox.send(body_of(put(2, 2, n=2)), "b")
+        await writer.clock.advance(60)
+        assert writer.state() == {2: 2}
+        assert writer.health.waits[Dependency.MONGODB].reason == str(unknown)
+        writer.sink.fails_with.clear()
+        await writer.clock.advance(10)
+        assert writer.health.ready
+        assert writer.state() == {1: 1, 2: 2}

@@ -1,10 +1,11 @@
-"""A message is acknowledged only when all of it is durable, stale or parked, and never out of its turn."""
+"""A message is acknowledged when all of it is durable, stale or parked, whatever stays before it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,13 @@ from shared.envelope import decode
 from tests.support.builders import MIB, delete, message, put
 from writer.mapping.rules import Rules
 from writer.planning.plan import make_plan
-from writer.planning.settle import settle
+from writer.planning.settle import (
+    LONGEST_DELAY,
+    Limits,
+    growing_delay,
+    refusals_to_plan_again,
+    settle,
+)
 from writer.ports import Failure, FailureKind, Outcome
 
 if TYPE_CHECKING:
@@ -22,7 +29,10 @@ if TYPE_CHECKING:
     from writer.ports import Message
 
 PERMANENT = Failure(FailureKind.PERMANENT, "121", "Document failed validation")
-HEALABLE = Failure(FailureKind.HEALABLE, "11000", "E11000 duplicate key")
+HEALABLE = Failure(FailureKind.HEALABLE, "11000", "E11000 duplicate key", "email")
+ODD = Failure(FailureKind.TRANSIENT, "4242", "MongoDB answered 4242 to a write of db.mytable")
+LIMITS = Limits(MIB, 3)
+PLACE = ("", "mytable")
 
 
 def plan(*messages: Message) -> Plan:
@@ -43,7 +53,7 @@ def failing(made: Plan, failures: dict[int, Failure]) -> Outcome:
 def test_what_is_durable_is_acknowledged() -> None:
     """All messages, and nothing is parked or given back."""
     made = plan(message(put(1, 1), put(2, 2)), message(delete(3, 1), number=1))
-    settlement = settle(made, Outcome(inserted=1, deleted=1), MIB)
+    settlement = settle(made, Outcome(inserted=1, deleted=1), LIMITS)
     assert (settlement.park, settlement.give_back) == ([], [])
     assert settlement.acknowledge == list(made.messages)
 
@@ -51,7 +61,7 @@ def test_what_is_durable_is_acknowledged() -> None:
 def test_poison_is_parked_and_its_message_is_acknowledged() -> None:
     """It must not come again: it is in the dead-letter queue by then."""
     made = plan(message(put(1, 1), put(2, [])), message(body="garbage", number=1))
-    settlement = settle(made, Outcome(), MIB)
+    settlement = settle(made, Outcome(), LIMITS)
     assert sorted(letter.code for letter in settlement.park) == ["bad-envelope", "bad-key"]
     assert settlement.acknowledge == list(made.messages)
 
@@ -60,7 +70,7 @@ def test_a_permanent_failure_parks_its_change_and_nothing_else() -> None:
     """The letter has MongoDB's code and reason, and decodes to the very change (P5)."""
     bad = put(2, 2, x=1)
     made = plan(message(put(1, 1), bad), message(put(3, 3), number=1, group="other"))
-    settlement = settle(made, failing(made, {2: PERMANENT}), MIB)
+    settlement = settle(made, failing(made, {2: PERMANENT}), LIMITS)
     (letter,) = settlement.park
     assert (letter.code, letter.reason) == ("mongodb-121", "Document failed validation")
     assert (letter.message_id, letter.group, letter.sequence) == ("message-0", "lane", "2")
@@ -75,14 +85,21 @@ def test_a_healable_failure_gives_back_all_messages_that_it_stands_for() -> None
         message(put(2, 1), number=1, group="b"),
         message(put(3, 3), number=2, group="c"),
     )
-    settlement = settle(made, failing(made, {1: HEALABLE}), MIB)
+    settlement = settle(made, failing(made, {1: HEALABLE}), LIMITS)
     assert settlement.park == []
-    assert [m.id for m in settlement.give_back] == ["message-0", "message-1"]
+    assert [(back.message.id, back.delay) for back in settlement.give_back] == [
+        ("message-0", 5),
+        ("message-1", 5),
+    ]
     assert [m.id for m in settlement.acknowledge] == ["message-2"]
 
 
-def test_within_a_group_nothing_overtakes_a_message_that_stays() -> None:
-    """What is before it goes, what is behind it waits; other groups do not care."""
+def received(times: int, *messages: Message) -> list[Message]:
+    return [replace(each, receives=times) for each in messages]
+
+
+def test_what_is_durable_is_acknowledged_behind_what_stays() -> None:
+    """The guard makes their order irrelevant: only the message with the culprit goes back (P5)."""
     made = plan(
         message(put(1, 1), number=0, group="a"),
         message(put(2, 2), number=1, group="a"),
@@ -90,10 +107,98 @@ def test_within_a_group_nothing_overtakes_a_message_that_stays() -> None:
         message(put(4, 4), number=3, group="a"),
         message(body="garbage", number=4, group="a"),
     )
-    settlement = settle(made, failing(made, {2: HEALABLE}), MIB)
+    settlement = settle(made, failing(made, {2: HEALABLE}), LIMITS)
+    assert [m.id for m in settlement.acknowledge] == ["message-0", "message-2", "message-3", "message-4"]
+    assert [back.message.id for back in settlement.give_back] == ["message-1"]
+    assert [letter.code for letter in settlement.park] == ["bad-envelope"]
+
+
+def test_a_letter_is_written_with_the_end_of_its_message() -> None:
+    """A message that stays is decided about again: its poison would be parked at each delivery."""
+    made = plan(message(put(1, []), put(2, 2), put(3, 3)))
+    for failure in (HEALABLE, ODD):
+        settlement = settle(made, failing(made, {2: failure, 3: PERMANENT}), LIMITS)
+        assert (settlement.park, settlement.parked, settlement.acknowledge) == ([], frozenset(), [])
+        assert len(settlement.staying) == 1
+
+
+def test_at_the_last_delivery_the_culprit_alone_becomes_a_letter() -> None:
+    """SQS would move its whole message, healthy changes and all, instead of delivering it again (P5)."""
+    bad = put(2, 2)
+    made = plan(*received(3, message(put(1, 1), bad, put(3, 3))))
+    settlement = settle(made, failing(made, {2: HEALABLE}), LIMITS)
+    (letter,) = settlement.park
+    assert (letter.code, decode(letter.body).entries) == ("mongodb-11000", [bad])
+    for named in ("table mytable", "index (email)", "collection mytable", "Free the value", "redrive"):
+        assert named in letter.reason
+    assert settlement.acknowledge == list(made.messages)
+    assert settlement.give_back == []
+
+
+def test_with_a_single_delivery_there_is_no_second_try() -> None:
+    """With maxReceiveCount 1 what may heal is a letter at once, for SQS delivers nothing twice."""
+    made = plan(message(put(1, 1)))
+    settlement = settle(made, failing(made, {1: HEALABLE}), Limits(MIB, 1))
+    assert [letter.code for letter in settlement.park] == ["mongodb-11000"]
+
+
+def test_at_the_last_delivery_of_any_its_older_changes_are_tried_alone() -> None:
+    """The newest change of a document is parked, and what it stood for is planned again (P5)."""
+    older, newer = received(3, message(put(1, 1))), [message(put(2, 1), number=1)]
+    made = plan(*older, *newer)
+    (refused,) = refusals_to_plan_again(made, failing(made, {1: HEALABLE}), LIMITS).values()
+    assert refused.code == "mongodb-11000"
+    made = plan(*newer, *received(2, *older))
+    assert refusals_to_plan_again(made, failing(made, {1: HEALABLE}), LIMITS) == {}
+
+
+def test_what_mongodb_takes_from_others_makes_a_refusal_one_of_this_write() -> None:
+    """It goes back for longer each time, and at the last delivery becomes a letter, alone."""
+    delays = []
+    for receives in (1, 2):
+        made = plan(*received(receives, message(put(1, 1), put(2, 2))))
+        settlement = settle(made, failing(made, {2: ODD}), LIMITS)
+        assert (settlement.park, settlement.acknowledge, settlement.hold) == ([], [], {})
+        delays += [back.delay for back in settlement.give_back]
+    assert delays == [5, 10]
+    made = plan(*received(3, message(put(1, 1), put(2, 2))))
+    (letter,) = settle(made, failing(made, {2: ODD}), LIMITS).park
+    assert letter.code == "mongodb-4242"
+    assert letter.reason.startswith(ODD.reason)
+    assert "table mytable" in letter.reason
+
+
+@pytest.mark.parametrize("stale", [0, 1], ids=["nothing else", "a put that changed nothing"])
+def test_where_nothing_was_taken_messages_are_held(stale: int) -> None:
+    """However often they were delivered: it is not known that it is their fault (P4)."""
+    made = plan(*received(9, message(put(1, 1)), message(put(2, 2), number=1)))
+    failures = failing(made, {2: ODD} if stale else {1: ODD, 2: ODD}).failures
+    outcome = Outcome(failures, stale=stale, stale_at={PLACE: stale})
+    settlement = settle(made, outcome, LIMITS)
+    assert settlement.park == []
+    assert [m.id for m in settlement.hold[PLACE]] == ["message-1"] if stale else ["message-0", "message-1"]
+    assert len(settlement.refused) == 2 - stale
+    proven = settle(made, outcome, LIMITS, frozenset({(PLACE, True)}))
+    assert (len(proven.park), proven.hold) == (2 - stale, {})
+
+
+def test_deletions_prove_nothing_about_puts() -> None:
+    """A quota lets them pass. Only the messages with puts are held, and none of another table."""
+    made = plan(
+        message(delete(1, 1)),
+        message(put(2, 2), number=1),
+        message(put(3, 2, table="other"), number=2, group="other"),
+    )
+    failures = {index: ODD for index, write in enumerate(made.writes) if write.target[1:3] == ("mytable", 2)}
+    settlement = settle(made, Outcome(failures), LIMITS)
+    assert [m.id for m in settlement.hold[PLACE]] == ["message-1"]
     assert [m.id for m in settlement.acknowledge] == ["message-0", "message-2"]
-    assert [m.id for m in settlement.give_back] == ["message-1", "message-3", "message-4"]
-    assert [letter.code for letter in settlement.park] == ["bad-envelope"]  # again next time: it deduplicates
+
+
+def test_a_delay_grows_up_to_a_quarter_of_an_hour() -> None:
+    """Whatever the receive count."""
+    delays = [growing_delay(*received(receives, message(put(1)))) for receives in (1, 2, 3, 9, 10_000)]
+    assert delays == [5, 10, 20, LONGEST_DELAY, LONGEST_DELAY]
 
 
 Rows = list[list[tuple[int, int]]]
@@ -104,13 +209,13 @@ Rows = list[list[tuple[int, int]]]
         st.lists(st.tuples(st.integers(1, 4), st.integers(1, 9)), min_size=1, max_size=4), max_size=6
     ),
     groups=st.lists(st.sampled_from("ab"), min_size=6, max_size=6),
-    fates=st.lists(st.sampled_from([None, None, PERMANENT, HEALABLE]), min_size=4, max_size=4),
+    fates=st.lists(st.sampled_from([None, None, PERMANENT, HEALABLE, ODD]), min_size=4, max_size=4),
     garbage=st.integers(0, 6),
 )
 def test_the_law_of_settling(
     rows: Rows, groups: Sequence[str], fates: Sequence[Failure | None], garbage: int
 ) -> None:
-    """For any batch and any failures: nothing lost, nothing overtaken, everything decided once (P3)."""
+    """For any batch and any failures: nothing lost, none waits for another, everything decided once (P3)."""
     messages = [
         message(*(put(sequence, key) for key, sequence in row), number=n, group=groups[n])
         for n, row in enumerate(rows)
@@ -120,26 +225,18 @@ def test_the_law_of_settling(
         rows[garbage] = []
     made = make_plan(messages, Rules(), MIB)
     failures = {key: fate for key, fate in enumerate(fates, start=1) if fate}
-    settlement = settle(made, failing(made, failures), MIB)
+    settlement = settle(made, failing(made, failures), LIMITS)
 
-    decided = [m.id for m in [*settlement.acknowledge, *settlement.give_back]]
-    assert sorted(decided) == sorted(m.id for m in messages)
+    kept = {m.id for m in settlement.staying}
+    assert sorted([*(m.id for m in settlement.acknowledge), *kept]) == sorted(m.id for m in messages)
     newest = {key: max(s for row in rows for k, s in row if k == key) for row in rows for key, _ in row}
+    last = {key: max(n for n, row in enumerate(rows) if (key, newest[key]) in row) for key in newest}
     parked = {(letter.key, letter.sequence) for letter in settlement.park}
-    kept = {m.id for m in settlement.give_back}
     for n, row in enumerate(rows):
+        stays = messages[n].id in kept
+        assert stays == any(failures.get(key) in {HEALABLE, ODD} for key, _ in row)
         for key, _ in row:
-            fate = failures.get(key)
-            if fate is HEALABLE:
-                assert messages[n].id in kept
-            if fate is PERMANENT:
+            if failures.get(key) is PERMANENT and messages[last[key]].id not in kept:
                 assert (f'{{"id":{key}}}', str(newest[key])) in parked
-    bad = sum(failures.get(key) is PERMANENT for key in newest)
+    bad = sum(failures.get(key) is PERMANENT and messages[last[key]].id not in kept for key in newest)
     assert len(settlement.park) == bad + (garbage < len(messages))
-    for group in "ab":
-        ids = [m.id for m in messages if m.group == group]
-        staying = [identity in kept for identity in ids]
-        assert staying == sorted(staying)
-        if any(staying):  # and nothing waits without a reason
-            first = ids[staying.index(True)]
-            assert any(failures.get(key) is HEALABLE for key, _ in rows[int(first.removeprefix("message-"))])

@@ -1,0 +1,200 @@
+"""Messages of tables that MongoDB takes no writes of: held here, so that the loops go on with the others.
+
+Law: a held message keeps its lock, so its receive count does not grow. For each place in trouble one try at a
+time goes to MongoDB, after growing pauses, each time with other messages; when it takes writes again, all are
+tried at once. What is held is bounded in number and in memory. When the stop comes everything is given back.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from writer.context import Context
+from writer.ports import Inbox, Message
+from writer.processor import BatchProcessor, Ending, Turn
+from writer.runtime import done_before
+from writer.sqs.lease import Lease
+from writer.telemetry.observer import InHand
+from writer.troubles import Trouble
+from writer.write import Place
+
+MOST_MESSAGES = 5_000
+"""Messages that are held. Their locks cost 500 requests to SQS per quarter of the visibility timeout."""
+
+MOST_CHARACTERS = 64 * 1024 * 1024
+"""Characters that are held. Of more messages only the lock is kept; they are delivered again afterwards."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two tries."""
+
+ALONE = 60.0
+"""Seconds for which a lone document is held. Then it goes back, to come again with those behind it: MongoDB
+may take them, and they must not wait for it for ever."""
+
+Try = Callable[[Sequence[Message], Lease, Turn], Awaitable[Ending]]
+GiveBack = Callable[[Sequence[Message], Lease], Awaitable[None]]
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    """Some messages of one place.
+
+    Attributes:
+        extending: extends their lock.
+        trouble: because of which they are held.
+        tried: whether MongoDB refused them itself.
+        bare: only the lock is held, not the content.
+    """
+
+    messages: Sequence[Message]
+    lease: Lease
+    extending: asyncio.Task[None]
+    trouble: Trouble | None
+    tried: bool
+    bare: bool
+
+    @property
+    def characters(self) -> int:
+        return sum(len(message.body) for message in self.messages)
+
+
+class Holding:
+    """Holds messages, and tries them again. A `writer.processor.Keeper`."""
+
+    def __init__(
+        self,
+        context: Context,
+        inbox: Inbox,
+        processor: BatchProcessor,
+        attempt: Try,
+        give_back_stopping: GiveBack,
+    ) -> None:
+        """Holds nothing yet.
+
+        Args:
+            context: that of the loops.
+            inbox: the same.
+            processor: the same.
+            attempt: processes messages.
+            give_back_stopping: gives messages back because of the stop.
+        """
+        self._context = context
+        self._inbox = inbox
+        self._processor = processor
+        self._attempt = attempt
+        self._give_back_stopping = give_back_stopping
+        self._numbers = itertools.count()
+        self._group: asyncio.TaskGroup | None = None
+        self._places: dict[Place, deque[_Held]] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def run_in(self, group: asyncio.TaskGroup, first: int) -> None:
+        """From now on its tasks run in this group, and report like loops, with numbers from `first` on."""
+        self._group = group
+        self._numbers = itertools.count(first)
+
+    def take(
+        self, place: Place, messages: Sequence[Message], lease: Lease, *, tried: bool
+    ) -> Sequence[Message]:
+        """Takes messages, and their lock from a lease; returns those for which there is no room."""
+        if self._group is None:
+            return messages
+        others = [held for queue in self._places.values() for held in queue]
+        room = MOST_MESSAGES - sum(len(held.messages) for held in others)
+        taken, left = messages[: max(0, room)], messages[max(0, room) :]
+        if not taken:
+            return left
+        queue = self._places.get(place)
+        if queue is None:
+            queue = self._begin(place, self._group)
+        characters = sum(held.characters for held in others) + sum(len(each.body) for each in taken)
+        # One of them at least has its content, to be tried.
+        bare = characters > MOST_CHARACTERS and any(not held.bare for held in queue)
+        if bare:
+            taken = [replace(message, body="") for message in taken]
+        own = lease.part(taken)
+        extending = self._group.create_task(own.keep(), name="lease of held messages")
+        queue.append(_Held(taken, own, extending, self._processor.troubles.at(place), tried, bare))
+        return left
+
+    def _begin(self, place: Place, group: asyncio.TaskGroup) -> deque[_Held]:
+        queue = self._places[place] = deque()
+        attending = self._attend(place, queue, next(self._numbers))
+        task = group.create_task(attending, name="held messages")
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return queue
+
+    async def _attend(self, place: Place, queue: deque[_Held], number: int) -> None:
+        """Tries what is held for a place, until nothing is."""
+        context, pause = self._context, FIRST_PAUSE
+        try:
+            while queue:
+                context.observer.in_hand(number, _in_hand(queue))
+                trouble = self._processor.troubles.at(place)
+                if trouble is None:
+                    pause = FIRST_PAUSE
+                else:
+                    await done_before(context.stop, self._pause(trouble, pause))
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                if context.stop.is_set():
+                    await self._let_go(queue)
+                else:
+                    await self._next(place, queue)
+        finally:
+            for held in queue:
+                held.extending.cancel()
+            del self._places[place]
+            self._processor.troubles.forget(place)
+            context.observer.in_hand(number, None)
+
+    async def _pause(self, trouble: Trouble, seconds: float) -> None:
+        await done_before(trouble.over, self._context.clock.sleep(seconds))
+
+    async def _let_go(self, queue: deque[_Held]) -> None:
+        while queue:
+            held = queue.popleft()
+            await self._give_back_stopping(held.messages, held.lease)
+            held.extending.cancel()
+
+    async def _next(self, place: Place, queue: deque[_Held]) -> None:
+        """The next one's turn; what MongoDB refuses again has been appended to the queue afterwards."""
+        trouble = self._processor.troubles.at(place)
+        if trouble is not None:  # with the content of a message
+            tries = (index for index, held in enumerate(queue) if not held.bare)
+            queue.rotate(-next(tries, 0))
+        held = queue.popleft()
+        try:
+            if held.bare:
+                await self._processor.give_back(held.messages, held.lease, "only their lock was held")
+            elif trouble is not None and self._is_alone(trouble, held):
+                await self._processor.give_back(held.messages, held.lease, "a lone document")
+            else:
+                await self._try(place, held)
+        finally:
+            held.extending.cancel()
+
+    def _is_alone(self, trouble: Trouble, held: _Held) -> bool:
+        """Whether the held messages go back, as nobody knows whether the place is in trouble or the document.
+
+        The last delivery but one is kept: it waits here for as long as it takes.
+        """
+        spare = self._inbox.max_receives - 1
+        return (
+            not trouble.is_sure
+            and self._context.clock.monotonic() - trouble.began >= ALONE
+            and all(message.receives < spare for message in held.messages)
+        )
+
+    async def _try(self, place: Place, held: _Held) -> None:
+        accepted = held.trouble.accepted if held.trouble is not None and held.tried else ()
+        ending = await self._attempt(held.messages, held.lease, Turn(place, frozenset(accepted)))
+        if ending is Ending.STOPPED:
+            await self._give_back_stopping(held.messages, held.lease)
+
+
+def _in_hand(queue: Sequence[_Held]) -> InHand:
+    messages = [message for held in queue for message in held.messages]
+    return InHand(len(messages), oldest=min(message.sent_at for message in messages) / 1000)

@@ -1,0 +1,93 @@
+"""Where MongoDB takes no writes now, although it takes others. State only; no I/O.
+
+A place is in trouble from the first batch of which MongoDB refused all writes of a kind there, for a reason
+that is not about the records, until it takes one of that kind.
+"""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from writer.planning.acceptance import Work, accepted, work_of
+from writer.planning.plan import Plan
+from writer.planning.settle import Settlement
+from writer.ports import Clock, Outcome
+from writer.telemetry.health import Health, TableWait
+from writer.write import Identity, Place, Write
+
+
+@dataclass(eq=False, slots=True)
+class Trouble:
+    """MongoDB takes no writes of some kind in a place.
+
+    Attributes:
+        began: on the monotonic clock.
+        refused: the kinds of writes.
+        accepted: those that it took since the trouble began.
+        documents: that were refused; two at most, which is enough to know that it is not one document.
+        over: set when it is over.
+    """
+
+    began: float
+    refused: set[Work] = field(default_factory=set)
+    accepted: set[Work] = field(default_factory=set)
+    documents: set[Identity] = field(default_factory=set)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether more than one document was refused: one alone may be at fault itself."""
+        return len(self.documents) > 1
+
+
+class Troubles:
+    """The places in trouble; `/readyz` shows them."""
+
+    def __init__(self, clock: Clock, health: Health) -> None:
+        self._clock = clock
+        self._health = health
+        self._at: dict[Place, Trouble] = {}
+
+    def at(self, place: Place) -> Trouble | None:
+        return self._at.get(place)
+
+    def closed(self, write: Write) -> bool:
+        """Whether it is known that MongoDB takes no such write now."""
+        trouble = self._at.get(write.target[:2]) if self._at else None
+        return trouble is not None and trouble.is_sure and work_of(write) in trouble.refused
+
+    def note(self, plan: Plan, outcome: Outcome, settlement: Settlement, started: float) -> None:
+        """Takes notice of what MongoDB said about a batch that was sent at `started` (monotonic)."""
+        if self._at:
+            for work in accepted(plan, outcome):
+                self._accept(work, started)
+        if settlement.hold:
+            self._refuse(plan, outcome, settlement.refused)
+
+    def _accept(self, work: Work, started: float) -> None:
+        place, _ = work
+        trouble = self._at.get(place)
+        if trouble is None or started < trouble.began:  # an answer that says nothing about the time since
+            return
+        trouble.accepted.add(work)
+        trouble.refused.discard(work)
+        if not trouble.refused:
+            self.forget(place)
+
+    def _refuse(self, plan: Plan, outcome: Outcome, refused: Collection[int]) -> None:
+        for index in refused:
+            write, failure = plan.writes[index], outcome.failures[index]
+            place = write.target[:2]
+            trouble = self._at.setdefault(place, Trouble(self._clock.monotonic()))
+            trouble.refused.add(work_of(write))
+            if not trouble.is_sure:
+                trouble.documents.add(write.identity)
+            table = write.change.table
+            self._health.refused(place, TableWait(table, failure.code, failure.reason, self._clock.now()))
+
+    def forget(self, place: Place) -> None:
+        """The trouble is over, or nobody waits for its end any more."""
+        trouble = self._at.pop(place, None)
+        if trouble is not None:
+            trouble.over.set()
+            self._health.relieved(place)
