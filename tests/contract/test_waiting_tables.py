@@ -102,7 +102,7 @@ def test_a_refused_right_holds_one_table(  # noqa: PLR0913, PLR0917 - fixtures
     secure: SecureMongod,
     admin: Any,
 ) -> None:
-    """A right is taken away in mid-run: others go on, `/readyz` names it, and afterwards all arrives (P3 to P5).
+    """A right is taken away in mid-run: others go on, `/readyz` names it, and at last all arrives (P3 to P5).
 
     While it is held, receive counts do not grow. A stop gives it back at once, and kill -9 loses nothing.
     """
@@ -151,7 +151,9 @@ def test_a_refused_right_holds_one_table(  # noqa: PLR0913, PLR0917 - fixtures
         return len(received) == 2 * LANES
 
     wait_until(receive, what="all messages to be given back")
-    assert set(received.values()) == {"2"}  # the writer's and ours
+    # Ours, and the writer's; it has not seen those behind others of their lane.
+    assert "2" in received.values()
+    assert set(received.values()) <= {"1", "2"}
 
     with running(tmp_path / "second", here) as second:
         wait_until(lambda: refused(second), what="the refusal to show again")
