@@ -131,6 +131,21 @@ async def test_one_odd_document_is_told_apart_by_what_mongodb_takes_from_others(
         assert writer.health.ready
 
 
+async def test_the_first_refusal_of_a_document_is_not_held_against_it() -> None:
+    """Another one of its table was taken before it was tried at all: that says nothing about it."""
+    async with writing() as writer:
+        close(writer)
+        writer.inbox.send(body_of(put(1, 1), put(2, 2)), "a")
+        await writer.clock.advance(5)
+        writer.inbox.send(body_of(put(3, 3, n=3)), "b")
+        await writer.clock.advance(1)
+        close(writer, lambda write: write.target.document_id == 3)
+        await writer.clock.advance(2 * holding.LONGEST_PAUSE)
+        assert set(writer.state()) == {1, 2}
+        assert "release" not in writer.inbox.faults.calls
+        assert writer.health.tables
+
+
 async def test_a_lone_document_does_not_hold_its_lane_for_ever() -> None:
     """Nobody else writes there: after a while it goes back once, and comes again with those behind it."""
     async with writing() as writer:

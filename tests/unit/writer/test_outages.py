@@ -166,11 +166,12 @@ async def test_an_unknown_error_of_one_batch_does_not_hide_behind_pings() -> Non
         writer.sink.fails_with["1"] = unknown
         writer.inbox.send(body_of(put(1, 1, n=1)), "a")
         await writer.clock.advance(1)
-        writer.inbox.send(body_of(put(2, 2, n=2)), "b")
-        await writer.clock.advance(60)
-        assert writer.state() == {2: 2}
+        for number in (2, 3):
+            writer.inbox.send(body_of(put(number, number, n=number)), "b")
+            await writer.clock.advance(30)
+        assert writer.state() == {2: 2, 3: 3}
         assert writer.health.waits[Dependency.MONGODB].reason == str(unknown)
         writer.sink.fails_with.clear()
         await writer.clock.advance(10)
         assert writer.health.ready
-        assert writer.state() == {1: 1, 2: 2}
+        assert writer.state() == {1: 1, 2: 2, 3: 3}

@@ -182,6 +182,15 @@ def test_where_nothing_was_taken_messages_are_held(stale: int) -> None:
     assert (len(proven.park), proven.hold) == (2 - stale, {})
 
 
+def test_a_message_that_is_held_is_not_given_back() -> None:
+    """Whatever else of it may heal: it is tried again as a whole."""
+    made = plan(message(put(1, 1), delete(2, 2)), message(put(3, 3), number=1))
+    failures = {index: HEALABLE if write.document else ODD for index, write in enumerate(made.writes)}
+    settlement = settle(made, Outcome(failures), LIMITS)
+    assert [m.id for m in settlement.hold[PLACE]] == ["message-0"]
+    assert [back.message.id for back in settlement.give_back] == ["message-1"]
+
+
 def test_deletions_prove_nothing_about_puts() -> None:
     """A quota lets them pass. Only the messages with puts are held, and none of another table."""
     made = plan(
