@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 _CAUSES = MappingProxyType({FailureKind.HEALABLE: Cause.HEALABLE, FailureKind.TRANSIENT: Cause.REFUSED})
 
 
+_NO_ROOM_DELAY = 900
+"""Seconds until a message is delivered again at the latest for which there is no room."""
+
+
 class Turn(NamedTuple):
     """What is known about messages that were held.
 
@@ -225,7 +229,10 @@ class BatchProcessor:
             left = messages
             if self.keeper is not None:
                 left = self.keeper.take(place, messages, lease, tried=tried)
-            backs = [Back(message, FailureKind.TRANSIENT, growing_delay(message)) for message in left]
+            backs = [
+                Back(message, FailureKind.TRANSIENT, growing_delay(message, _NO_ROOM_DELAY))
+                for message in left
+            ]
             await self._give_back_later(backs, lease)
 
     async def _ask(self, call: Call, request: Callable[[], Awaitable[None]], lease: Lease) -> bool:

@@ -22,8 +22,9 @@ from writer.write import Place, Write
 HEAL_DELAY = 5
 """Seconds until a change is tried again that another item's change may heal."""
 
-LONGEST_DELAY = 900
-"""Seconds after which a message that goes back again and again is tried at the latest."""
+LONGEST_DELAY = 60
+"""Seconds until a write is tried again at the latest that MongoDB refuses while it takes others: for so long
+SQS delivers nothing of the message's lane."""
 
 _NOTHING: frozenset[Work] = frozenset()
 
@@ -129,7 +130,7 @@ def settle(plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work]
         park=list(dict.fromkeys(letters)),
         acknowledge=[each for index, each in enumerate(plan.messages) if index not in staying],
         give_back=[
-            Back(each, kind, HEAL_DELAY if kind is FailureKind.HEALABLE else growing_delay(each))
+            Back(each, kind, _delay(each, kind))
             for index, each in enumerate(plan.messages)
             if (kind := again.get(index)) is not None and index not in held
         ],
@@ -139,9 +140,13 @@ def settle(plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work]
     )
 
 
-def growing_delay(message: Message) -> int:
-    """Seconds until a message is delivered again that went back for a reason that may last."""
-    return min(LONGEST_DELAY, HEAL_DELAY << min(message.receives - 1, 10))
+def _delay(message: Message, kind: FailureKind) -> int:
+    return HEAL_DELAY if kind is FailureKind.HEALABLE else growing_delay(message, LONGEST_DELAY)
+
+
+def growing_delay(message: Message, longest: int) -> int:
+    """Seconds until a message is delivered again that goes back for a reason that may last."""
+    return min(longest, HEAL_DELAY << min(message.receives - 1, 10))
 
 
 def _fates(

@@ -9,7 +9,7 @@ from ops.status.facts import Writer
 from ops.status.reader import ask_writer
 from tests.support.fake_clock import FakeClock
 from writer.status.server import serve
-from writer.telemetry.health import Dependency, Health
+from writer.telemetry.health import Dependency, Health, TableWait
 
 if TYPE_CHECKING:
     import pytest
@@ -33,6 +33,10 @@ async def test_a_writer_says_what_it_waits_for(
         waiting = await asyncio.to_thread(ask_writer, f"{url}/")
         assert waiting == Writer(f"{url}/", waits={"mongodb": ("no primary", 1_600_001_000.0)})
         health.found(Dependency.MONGODB)
+        health.refused(("", "people"), TableWait("people", "13", "no right", 1_600_001_000.0))
+        waiting = await asyncio.to_thread(ask_writer, url)
+        assert waiting == Writer(url, waits={"table people": ("no right", 1_600_001_000.0)})
+        health.relieved(("", "people"))
         assert await asyncio.to_thread(ask_writer, url) == Writer(url)
         assert await asyncio.to_thread(ask_writer, f"{url}/other") == Writer(
             f"{url}/other", "HTTP status 404"

@@ -18,7 +18,7 @@ from tests.support.status_scenes import SCENES, Scene, steady
 from writer.status.page import assembled, routes
 from writer.status.server import serve
 from writer.status.window import SLOTS
-from writer.telemetry.health import Dependency, Health
+from writer.telemetry.health import Dependency, Health, TableWait
 from writer.telemetry.observer import Backlog
 
 if TYPE_CHECKING:
@@ -142,6 +142,15 @@ def test_outages_leave_with_the_window() -> None:
     ]
     scene.clock.time += 900
     assert [each["part"] for each in told(scene)["outages"]] == ["SQS"]
+
+
+def test_a_table_that_waits_is_told() -> None:
+    """By its name, with the reason, and that the others go on."""
+    scene = steady()
+    scene.health.refused(("", "people"), TableWait("people", "13", "no right on db.people", 1.0))
+    state = told(scene)["state"]
+    assert (state["kind"], state["title"], state["since"]) == ("waiting", "Waiting for table people", 1.0)
+    assert state["words"].startswith("no right on db.people; other tables go on.")
 
 
 def test_stopping_is_told() -> None:
