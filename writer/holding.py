@@ -20,8 +20,8 @@ from writer.telemetry.observer import InHand
 from writer.troubles import Trouble
 from writer.write import Place
 
-MOST_MESSAGES = 5_000
-"""Messages that are held. Their locks cost 500 requests to SQS per quarter of the visibility timeout."""
+MOST_MESSAGES = 10_000
+"""Messages that are held. Their locks cost 1,000 requests to SQS per quarter of the visibility timeout."""
 
 MOST_CHARACTERS = 64 * 1024 * 1024
 """Characters that are held. Of more messages only the lock is kept; they are delivered again afterwards."""

@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 _CAUSES = MappingProxyType({FailureKind.HEALABLE: Cause.HEALABLE, FailureKind.TRANSIENT: Cause.REFUSED})
 
 
-_NO_ROOM_DELAY = 900
-"""Seconds until a message is delivered again at the latest for which there is no room."""
+_NO_ROOM_FIRST, _NO_ROOM_LONGEST = 60, 900
+"""Seconds until a message is delivered again for which there is no room: long, as each delivery counts."""
 
 
 class Turn(NamedTuple):
@@ -116,7 +116,7 @@ class BatchProcessor:
         started = time()
         plan = await self._plan(messages, {})
         on_plan(plan)
-        waiting = untried(plan, lambda write: self.troubles.closed(write) and write.target[:2] != turn.place)
+        waiting = self._untried(plan, turn)
         if waiting:
             await self._hold(waiting, lease, tried=False)
             held = {each.receipt for some in waiting.values() for each in some}
@@ -141,6 +141,11 @@ class BatchProcessor:
         log_batch(next(self._numbers), batch, plan, outcome, settlement)
         staying = frozenset(message.group for message in settlement.staying)
         return Result(Ending.SETTLED, staying | _groups(waiting))
+
+    def _untried(self, plan: Plan, turn: Turn) -> Mapping[Place, Sequence[Message]]:
+        if not self.troubles:
+            return {}
+        return untried(plan, lambda write: self.troubles.closed(write) and write.target[:2] != turn.place)
 
     @property
     def _limits(self) -> Limits:
@@ -230,7 +235,7 @@ class BatchProcessor:
             if self.keeper is not None:
                 left = self.keeper.take(place, messages, lease, tried=tried)
             backs = [
-                Back(message, FailureKind.TRANSIENT, growing_delay(message, _NO_ROOM_DELAY))
+                Back(message, FailureKind.TRANSIENT, growing_delay(message, _NO_ROOM_FIRST, _NO_ROOM_LONGEST))
                 for message in left
             ]
             await self._give_back_later(backs, lease)

@@ -48,12 +48,16 @@ class Troubles:
         self._health = health
         self._at: dict[Place, Trouble] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._at)
+
     def at(self, place: Place) -> Trouble | None:
         return self._at.get(place)
 
     def closed(self, write: Write) -> bool:
         """Whether it is known that MongoDB takes no such write now."""
-        trouble = self._at.get(write.target[:2]) if self._at else None
+        trouble = self._at.get(write.target[:2])
         return trouble is not None and trouble.is_sure and work_of(write) in trouble.refused
 
     def note(self, plan: Plan, outcome: Outcome, settlement: Settlement, started: float) -> None:

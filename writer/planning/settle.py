@@ -141,12 +141,12 @@ def settle(plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work]
 
 
 def _delay(message: Message, kind: FailureKind) -> int:
-    return HEAL_DELAY if kind is FailureKind.HEALABLE else growing_delay(message, LONGEST_DELAY)
+    return HEAL_DELAY if kind is FailureKind.HEALABLE else growing_delay(message, HEAL_DELAY, LONGEST_DELAY)
 
 
-def growing_delay(message: Message, longest: int) -> int:
+def growing_delay(message: Message, first: int, longest: int) -> int:
     """Seconds until a message is delivered again that goes back for a reason that may last."""
-    return min(longest, HEAL_DELAY << min(message.receives - 1, 10))
+    return min(longest, first << min(message.receives - 1, 10))
 
 
 def _fates(

@@ -208,7 +208,7 @@ def test_a_delay_grows_up_to_a_bound() -> None:
     """Whatever the receive count."""
     counts = (1, 2, 3, 9, 10_000)
     messages = [replace(message(put(1)), receives=count) for count in counts]
-    delays = [growing_delay(each, LONGEST_DELAY) for each in messages]
+    delays = [growing_delay(each, 5, LONGEST_DELAY) for each in messages]
     assert delays == [5, 10, 20, LONGEST_DELAY, LONGEST_DELAY]
 
 
