@@ -226,7 +226,8 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
 
 def ceiling(task: Task) -> Mapping[str, float]:
     """The same guarded operations, prepared, in the driver's full bulk writes, one thread per connection."""
-    messages = [Message("", "", body, group, 1, 0) for group, body in read(Path(task.load))]
+    sent = round(time.time() * 1000)
+    messages = [Message("", "", body, group, 1, sent) for group, body in read(Path(task.load))]
     rules = Rules()
     operations: list[Any] = []
     for first in range(0, len(messages), 10):

@@ -54,7 +54,7 @@ def messages_of(items: Sequence[Item]) -> Sequence[Message]:
     parsed = list(Records(event_of(items)))
     packed, _ = pack(parsed, LANES, MESSAGE_LIMIT)
     return [
-        Message(f"message-{index}", "receipt", message.body, message.group, 1, 1588166542000)
+        Message(f"message-{index}", "receipt", message.body, message.group, 1, 1609459200000)
         for index, message in enumerate(packed)
     ]
 

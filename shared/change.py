@@ -14,6 +14,10 @@ WireValue = Any
 """A JSON value, as `orjson` reads and writes it."""
 
 
+YEAR_5138 = 10**14
+"""Milliseconds; no change's time is as large, a larger number is surely in another unit."""
+
+
 class Op(StrEnum):
     """What a change does to the document; the values are those of the wire format."""
 
@@ -32,8 +36,9 @@ class Change(NamedTuple):
         sequence: the record's sequence number, decimal digits; second half of the version.
         op: put or delete.
         key: the item's key attributes.
-        at: when DynamoDB made the change, in milliseconds since the epoch (whole seconds in stream events).
-        event_id: the stream record's unique ``eventID``; ties log lines together.
+        at: when DynamoDB made the change, in milliseconds since the epoch (whole seconds in stream events);
+            None: not known. It orders nothing.
+        event_id: the stream record's unique ``eventID``; ties log lines together. Empty: it has none.
         image: the whole new item for a put, None for a delete.
         ttl: the delete was a time-to-live expiry, not an application's.
         gone: names of top-level attributes that left the item with this change (or one it stands for).
@@ -47,7 +52,7 @@ class Change(NamedTuple):
     sequence: str
     op: Op
     key: Mapping[str, WireValue]
-    at: int
+    at: int | None
     event_id: str
     image: Mapping[str, WireValue] | None = None
     ttl: bool = False

@@ -6,8 +6,9 @@
   {"op":"del","key":{"id":4},"seq":"5124","at":1588166542000,"eid":"9f12","ttl":true}]}
 ```
 
-Optional members of a change: ``ttl``, ``gone``, ``old``, ``tags`` (see `shared.change.Change`). A change that
-does not fit a message travels alone, with its ``changes`` array as base64(zlib(JSON)) under ``z``.
+The time ``at`` is null if it is not known. Optional members of a change: ``ttl``, ``gone``, ``old``, ``tags``
+(see `shared.change.Change`). A change that does not fit a message travels alone, its ``changes`` array as
+base64(zlib(JSON)) under ``z``.
 
 Law: what arrives is not trusted. Sizes are bounded, and what cannot be read is data (`Rejected`) or one
 `PoisonError` for the whole message, never another exception.
@@ -24,7 +25,7 @@ from typing import Any
 
 import orjson
 
-from shared.change import Change, Op
+from shared.change import YEAR_5138, Change, Op
 from shared.errors import PoisonError
 from shared.version import check_version
 
@@ -57,7 +58,6 @@ _COMPRESSED = re.compile(  # what `seal` writes, and nothing else
 )
 _HEAD_OF_COMPRESSED = re.compile(_COMPRESSED.pattern.partition("[A-Za")[0])
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"')
-_YEAR_5138 = 10**14  # milliseconds
 _IDS_IN_A_LINE = 1_000
 _USUAL = {"op", "key", "seq", "at", "eid", "doc"}
 
@@ -212,10 +212,10 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
         raise PoisonError("bad-change", "a change is neither a put nor a del")
     if not (isinstance(key, dict) and key):
         raise PoisonError("bad-change", "a change has no key")
-    if not (
-        isinstance(sequence, str) and type(at) is int and 0 <= at < _YEAR_5138 and isinstance(event_id, str)
-    ):
-        raise PoisonError("bad-change", "a change has no sequence number, time or event id")
+    if not (isinstance(sequence, str) and isinstance(event_id, str)):
+        raise PoisonError("bad-change", "a change has no sequence number or event id")
+    if not (at is None or (type(at) is int and 0 <= at < YEAR_5138)):
+        raise PoisonError("bad-change", "a change has a time that is none")
     check_version(stream, sequence)  # refuses what could not be ordered
     change = Change(table, stream, sequence, op, key, at, event_id, image)
     if entry.keys() <= _USUAL:

@@ -60,11 +60,11 @@ class Mark:
 
     Attributes:
         version: version of the deletion.
-        at: its time, milliseconds since the epoch.
+        at: its time, milliseconds since the epoch; None: not known.
     """
 
     version: str
-    at: int
+    at: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Redrive:
                 entries.append(
                     {
                         "Id": letter.id,
-                        "MessageBody": letter.body,
+                        "MessageBody": letter.body_to_send(self._limit),
                         "MessageGroupId": letter.lane,
                         "MessageDeduplicationId": uuid.uuid4().hex,
                     }

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.change import Change
-from shared.envelope import MAX_INFLATED_BYTES, decode
-from shared.errors import PoisonError
+from shared.envelope import MAX_INFLATED_BYTES, Envelope, decode, encode_change, seal
+from shared.errors import FatalError, PoisonError
+from shared.stream_record import change_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from types_boto3_sqs.type_defs import MessageTypeDef
 
-    from shared.envelope import Envelope, Rejected
+    from shared.envelope import Rejected
 
 MOVED = "moved-by-sqs"
 """The code shown for a message that SQS itself moved to the dead-letter queue, because it has none."""
@@ -44,6 +45,8 @@ class Letter:
         sent_at: when it was sent, milliseconds since the epoch.
         receives: how often it was received, including this time.
         envelope: its decoded body; None: it cannot be decoded.
+        is_record: the body is a stream record, which the Lambda parked as it came, and the envelope was made
+            of it.
         unreadable: why it cannot be applied as it is; empty: all of it can be read.
         attributes: its message attributes, unchanged.
     """
@@ -63,6 +66,7 @@ class Letter:
     envelope: Envelope | None = field(repr=False)
     unreadable: str
     attributes: Mapping[str, str] = field(repr=False)
+    is_record: bool = False
 
     @property
     def changes(self) -> Sequence[Change | Rejected]:
@@ -72,7 +76,14 @@ class Letter:
     @property
     def text(self) -> str:
         """The original text of the body, before it was compressed to fit."""
-        return _inflated(self.body) if self.envelope is None else self.body
+        return _inflated(self.body) if self.envelope is None or self.is_record else self.body
+
+    def body_to_send(self, limit: int) -> str:
+        """What redriving it sends: the body, or the envelope of a stream record, in `limit` bytes."""
+        if self.envelope is None or not self.is_record:
+            return self.body
+        changes = [encode_change(each) for each in self.changes if isinstance(each, Change)]
+        return seal(self.envelope.table, self.envelope.stream, changes, limit)
 
 
 def letter_of(message: MessageTypeDef) -> Letter:
@@ -84,6 +95,9 @@ def letter_of(message: MessageTypeDef) -> Letter:
     receives = int(system.get("ApproximateReceiveCount", "1"))
     group = system.get("MessageGroupId", "")
     envelope, unreadable = _decoded(message["Body"])
+    record = _record_in(message["Body"]) if envelope is None else None
+    if record is not None:
+        envelope, unreadable = _envelope_of(record)
     first = envelope.entries[0] if envelope and envelope.entries else None
     change = first if isinstance(first, Change) else None
     if "code" in texts:
@@ -108,6 +122,7 @@ def letter_of(message: MessageTypeDef) -> Letter:
         envelope=envelope,
         unreadable=unreadable,
         attributes=texts,
+        is_record=record is not None,
     )
 
 
@@ -118,6 +133,25 @@ def _decoded(body: str) -> tuple[Envelope | None, str]:
         return None, error.reason
     rejected = [each for each in envelope.entries if not isinstance(each, Change)]
     return envelope, rejected[0].reason if rejected else ""
+
+
+def _record_in(body: str) -> dict[str, Any] | None:
+    """The stream record that a letter of the Lambda holds; None: it holds another thing."""
+    try:
+        record = json.loads(_inflated(body))
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and "eventSourceARN" in record else None
+
+
+def _envelope_of(record: dict[str, Any]) -> tuple[Envelope | None, str]:
+    """The envelope that today's Lambda makes of a record, without old values; or why it makes none."""
+    try:
+        change = change_of(record)
+        encode_change(change)
+    except (PoisonError, FatalError) as error:
+        return None, str(error)
+    return Envelope(change.table, change.stream, [change]), ""
 
 
 def _json_of(value: Any) -> str:

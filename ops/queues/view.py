@@ -65,7 +65,7 @@ def change_data(entry: Change | Rejected) -> dict[str, Any]:
         "op": entry.op.value,
         "key": entry.key,
         "sequence": entry.sequence,
-        "at": _time(entry.at),
+        "at": None if entry.at is None else _time(entry.at),
         "event_id": entry.event_id,
         "ttl": entry.ttl,
         "document": entry.image,
@@ -110,7 +110,8 @@ def print_change(output: Output, entry: Change | Rejected, *, documents: bool = 
     what = Text(entry.op.value, style="bold")
     key = json.dumps(entry.key, ensure_ascii=False, separators=(",", ":"))
     expired = ", expired" if entry.ttl else ""
-    output.line(what, f" {key}  at {_time(entry.at)}{expired}, sequence {entry.sequence}")
+    at = "an unknown time" if entry.at is None else _time(entry.at)
+    output.line(what, f" {key}  at {at}{expired}, sequence {entry.sequence}")
     if documents and entry.image is not None:
         output.json(entry.image)
 

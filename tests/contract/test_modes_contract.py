@@ -136,6 +136,17 @@ async def test_a_marked_document_stays_with_its_last_image(world: World) -> None
     assert documents(world)[0]["n"] == 2
 
 
+async def test_a_deletion_without_a_time_marks_with_null(world: World) -> None:
+    """The mark and its version are there, whichever of put and deletion comes first."""
+    rules = mapping(deletes="mark")
+    timeless = delete(3, 1)._replace(at=None)
+    await apply(world, rules, put(1, 1))
+    await apply(world, rules, timeless, delete(3, 2)._replace(at=None))
+    await apply(world, rules, put(1, 2))
+    mark = {"v": timeless.version, "at": None}
+    assert [document["_ddb"]["deleted"] for document in documents(world)] == [mark, mark]
+
+
 async def test_an_item_that_comes_back_is_not_marked(world: World) -> None:
     """A newer put takes the mark away; an older one, or the same, does not."""
     rules = mapping(deletes="mark")

@@ -14,6 +14,8 @@ from writer.ports import Message
 from writer.write import Removal, Target, Write
 
 TABLE, LABEL = "mytable", "2020-04-30T17:47:21.395"
+SENT = 1609459200000
+"""When messages were sent, in milliseconds: some months after the stream was made."""
 MIB = 1024 * 1024
 
 
@@ -72,7 +74,7 @@ def body_of(*changes: Change) -> str:
 def message(*changes: Change, body: str | None = None, number: int = 0, group: str = "lane") -> Message:
     """A received message with these changes, or with any body."""
     text = body if body is not None else body_of(*changes)
-    return Message(f"message-{number}", f"receipt-{number}", text, group, 1, 1588166542000)
+    return Message(f"message-{number}", f"receipt-{number}", text, group, 1, SENT)
 
 
 def target(document_id: Any, collection: str = "items", database: str = "") -> Target:

@@ -208,7 +208,7 @@ def _marked(document: dict[str, Any], mark: Mark) -> dict[str, Any]:
     deleted = _metadata(document).get("deleted", {}).get("v", "")
     if max(_version(document), deleted) >= mark.version:
         return document
-    at = datetime.fromtimestamp(mark.at / 1000, UTC).replace(tzinfo=None)
+    at = None if mark.at is None else datetime.fromtimestamp(mark.at / 1000, UTC).replace(tzinfo=None)
     return {**document, "_ddb": {**_metadata(document), "deleted": {"v": mark.version, "at": at}}}
 
 

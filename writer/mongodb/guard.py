@@ -6,7 +6,7 @@ error. Field names with `$` or dots are possible (`$literal`). See docs/decision
 
 The metadata field of a document has: `v`, the version of its image; `renamed`, attributes with another name;
 `names`, the fields that replication wrote (in merge mode); `deleted` with `v` and `at`, if the item was
-deleted and the document stays.
+deleted and the document stays. `at` is null if the time of the deletion is not known.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -183,5 +183,5 @@ def _is_older(path: str, version: str) -> dict[str, Any]:
     return {"$lt": [{"$ifNull": [f"${path}", ""]}, version]}
 
 
-def _date(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+def _date(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)

@@ -238,6 +238,6 @@ def _tombstone(found: Mapping[str, Any], version: str) -> Tombstone:
     removed, marked = found.get("v", ""), found.get("marked")
     mark = None
     if marked is not None and marked["v"] > version:
-        at = round(marked["at"].replace(tzinfo=UTC).timestamp() * 1000)
-        mark = Mark(marked["v"], at)
+        at = marked["at"]  # null: the time of the deletion is not known
+        mark = Mark(marked["v"], None if at is None else round(at.replace(tzinfo=UTC).timestamp() * 1000))
     return Tombstone(removed if removed > version else "", mark)

@@ -12,9 +12,10 @@ from types import MappingProxyType
 
 from shared.change import Change, Op
 from shared.dead_letter import DeadLetter, as_it_came
-from shared.envelope import Rejected, decode, encode_change, seal
+from shared.envelope import Envelope, Rejected, decode, encode_change, seal
 from shared.errors import PoisonError
 from shared.keys import canonical_key
+from shared.version import check_time
 from writer.mapping.document import locate
 from writer.mapping.rules import Rules
 from writer.planning.fold import Candidates, Refusals, apart, can_stand_apart, fold
@@ -45,7 +46,7 @@ class Plan:
         coalesced_of: by table, operation and index of the message, how many changes need no write of their
             own: another change of the same document stands for them, or they are deletions that the mapping
             does not replicate.
-        oldest: creation time of the oldest change, milliseconds since the epoch; None: nothing can be read.
+        oldest: creation time of the oldest change, milliseconds since the epoch; None: not known.
     """
 
     messages: Sequence[Message]
@@ -81,17 +82,23 @@ def make_plan(
     oldest: int | None = None
     for index, message in enumerate(messages):
         try:
-            entries = decode(message.body).entries
+            envelope = decode(message.body)
         except PoisonError as error:
             poison.append(Poison(index, _letter(message, as_it_came(message.body, park_limit), error)))
             count += 1
             continue
+        entries, impossible = envelope.entries, _impossible(envelope, message)
         count += len(entries)
         oldest = _older(oldest, entries)
         for entry in entries:
             if not isinstance(entry, Change):
                 body = seal(entry.table, entry.stream, [entry.encoded], park_limit)
                 poison.append(Poison(index, _letter(message, body, entry, table=entry.table)))
+                continue
+            if impossible is not None:
+                poison.append(
+                    Poison(index, letter_of_change(message, entry, impossible, park_limit), entry.op)
+                )
                 continue
             try:
                 table = rules.table(entry.table)
@@ -142,9 +149,22 @@ def _fold_all(
     return writes, +coalesced
 
 
+def _impossible(envelope: Envelope, message: Message) -> PoisonError | None:
+    """Why no change of this message can have its version; None: they can.
+
+    A message is sent after its stream was made. SQS notes when it was sent: neither the sender nor the clock
+    of this machine has a part in it.
+    """
+    try:
+        check_time(envelope.stream, message.sent_at / 1000)
+    except PoisonError as error:
+        return error
+    return None
+
+
 def _older(than: int | None, entries: Sequence[Change | Rejected]) -> int | None:
-    """The older of a time and that of an envelope, whose oldest change comes first."""
-    at = next((entry.at for entry in entries if isinstance(entry, Change)), than)
+    """The older of a time and that of an envelope, whose oldest change comes first; some have no time."""
+    at = next((entry.at for entry in entries if isinstance(entry, Change) and entry.at is not None), than)
     return at if than is None or at is None else min(than, at)
 
 

@@ -32,7 +32,8 @@ def account(plan: Plan, outcome: Outcome, settlement: Settlement, now: float, to
     written = _written(plan, outcome, back)
     ages: Counter[tuple[str, int]] = Counter()
     for (table, _, at), changes in written.items():
-        ages[table, at] += changes
+        if at is not None:  # else its lag is not known, and not zero either
+            ages[table, at] += changes
     return Batch(
         messages=len(plan.messages),
         changes=plan.changes,
@@ -50,7 +51,7 @@ def account(plan: Plan, outcome: Outcome, settlement: Settlement, now: float, to
     )
 
 
-def _written(plan: Plan, outcome: Outcome, back: Collection[int]) -> Counter[tuple[str, bool, int]]:
+def _written(plan: Plan, outcome: Outcome, back: Collection[int]) -> Counter[tuple[str, bool, int | None]]:
     """Changes that are in MongoDB now, by table, whether they are deletions, and time."""
     writes = plan.writes
     if back or outcome.failures:
@@ -73,7 +74,9 @@ def _stale(plan: Plan, outcome: Outcome) -> Counter[str]:
     return stale
 
 
-def _applied(written: Mapping[tuple[str, bool, int], int], stale: Mapping[str, int]) -> Iterator[Counted]:
+def _applied(
+    written: Mapping[tuple[str, bool, int | None], int], stale: Mapping[str, int]
+) -> Iterator[Counted]:
     puts: Counter[str] = Counter()
     deletions: Counter[str] = Counter()
     for (table, deletion, _), changes in written.items():

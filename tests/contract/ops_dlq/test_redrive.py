@@ -10,10 +10,13 @@ import pytest
 
 from ops.aws import Aws
 from ops.queues.actions import Outcome, Redrive
+from shared.change import Change
 from shared.dead_letter import DeadLetter
+from shared.envelope import decode
 from tests.support.builders import MIB, TABLE, body_of, put
 from tests.support.commands import replicator
 from tests.support.dead_letter_queue import LANE, World, letter, listed
+from tests.support.strategies import stream_record
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -47,6 +50,18 @@ def test_messages_that_sqs_moved_are_redriven_as_they_are(stack: Stack, world: W
     assert replicator("dlq", "redrive", "--code", "moved-by-sqs", "--key", "2").status == 0
     stack.client("sqs").set_queue_attributes(QueueUrl=world.queues.url, Attributes={"VisibilityTimeout": "9"})
     assert world.redriven() == [(LANE, body)]
+
+
+def test_a_stream_record_is_redriven_as_an_envelope(world: World) -> None:
+    """Older versions of the Lambda parked records without a time, as they came; today they are changes."""
+    record = stream_record("MODIFY", 7)
+    del record["dynamodb"]["ApproximateCreationDateTime"]
+    world.park([DeadLetter(json.dumps(record), LANE, "bad-record", "r", message_id="1")])
+    result = replicator("dlq", "redrive", "--code", "bad-record")
+    assert (result.status, result.out, result.err) == (0, "1 letter redriven.\n", "")
+    ((lane, body),) = world.redriven()
+    assert lane == LANE
+    assert [each.at for each in decode(body).entries if isinstance(each, Change)] == [None]
 
 
 def test_only_those_that_are_meant(world: World) -> None:

@@ -1,6 +1,7 @@
 """What each record of a stream event says, and that a malformed one is data."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -181,13 +182,62 @@ def test_other_arns_are_malformed(text: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "milliseconds"),
-    [(0, 0), (1588166542, 1588166542000), (1.2345, 1234), (10**11 - 1, (10**11 - 1) * 1000)],
+    ("time", "precision", "milliseconds"),
+    [
+        (0, None, 0),
+        (1588166542, None, 1588166542000),
+        (1.2345, None, 1234),
+        (10**11 - 1, None, (10**11 - 1) * 1000),
+        (1588166542, "SECOND", 1588166542000),
+        (1588166542123, None, 1588166542123),
+        (1588166542123, "MILLISECOND", 1588166542123),
+        (1588166542123456, None, 1588166542123),
+        (1588166542123456, "MICROSECOND", 1588166542123),
+        (datetime(2020, 4, 29, 13, 22, 22, tzinfo=UTC), None, 1588166542000),
+    ],
 )
-def test_time(seconds: float, milliseconds: int) -> None:
-    """Seconds of the event are milliseconds of the change."""
-    record = changed(stream_record(), "dynamodb", "ApproximateCreationDateTime", to=seconds)
-    assert one(record).change.at == milliseconds
+def test_time(time: Any, precision: str | None, milliseconds: int) -> None:
+    """A time whose unit is certain becomes milliseconds: by its size, and by its name if it has one."""
+    named = {} if precision is None else {"ApproximateCreationDateTimePrecision": precision}
+    body = stream_record()["dynamodb"] | {"ApproximateCreationDateTime": time, **named}
+    assert one(stream_record() | {"dynamodb": body}).change.at == milliseconds
+
+
+ODD_TIMES: list[Any] = [
+    *("", "1588166542", "2020-04-29T13:22:22Z", True, None, [], {"$date": 1}, float("nan"), float("inf")),
+    *(-1, 10**11, 99999999999.9999, 10**18, 10**4000, datetime(2020, 4, 29, 13, 22, 22)),  # noqa: DTZ001
+]
+
+
+@pytest.mark.parametrize("time", ODD_TIMES, ids=lambda time: repr(time)[:20])
+def test_records_with_an_odd_time_are_replicated(time: Any) -> None:
+    """The time orders nothing: a record whose time is not certain is a change whose time is not known."""
+    body = GOOD["dynamodb"] | {"ApproximateCreationDateTime": time}
+    change = one(GOOD | {"dynamodb": body}).change
+    assert change == one(GOOD).change._replace(at=None)
+
+
+def test_records_without_a_time_are_replicated() -> None:
+    """`ApproximateCreationDateTime` is not required. The age of the event is that of the next change."""
+    record = without(GOOD, "dynamodb", "ApproximateCreationDateTime")
+    assert one(record).change == one(GOOD).change._replace(at=None)
+    records = Records({"Records": [record, GOOD]})
+    assert [each.change.at for each in records] == [None, 1588166542000]
+    assert records.oldest == 1588166542000
+
+
+@pytest.mark.parametrize("precision", ["MILLISECOND", "SECONDS", "", None, 3])
+def test_a_time_in_another_unit_than_its_size_says(precision: Any) -> None:
+    """Where the size and the name of the unit disagree, or the name is none, nothing is guessed."""
+    record = changed(GOOD, "dynamodb", "ApproximateCreationDateTimePrecision", to=precision)
+    assert one(record).change.at is None
+
+
+@pytest.mark.parametrize("event_id", [None, 7, "", "\ud800", "é", "x" * 256])
+def test_records_with_an_odd_event_id_are_replicated(event_id: Any) -> None:
+    """`eventID` is not required, and only logs look at it."""
+    assert one(GOOD | {"eventID": event_id}).change == one(GOOD).change._replace(event_id="")
+    assert one(without(GOOD, "eventID")).change.event_id == ""
 
 
 GOOD = stream_record("MODIFY", 7, key=KEY, new=JOHN)
@@ -201,7 +251,6 @@ MALFORMED: dict[str, Any] = {
     "event name of another kind": changed(GOOD, "eventName", to=["INSERT"]),
     "no body": without(GOOD, "dynamodb"),
     "body of another kind": changed(GOOD, "dynamodb", to=[]),
-    "no event id": without(GOOD, "eventID"),
     "no number": without(GOOD, "dynamodb", "SequenceNumber"),
     "number of another kind": changed(GOOD, "dynamodb", "SequenceNumber", to=7),
     "number that is none": changed(GOOD, "dynamodb", "SequenceNumber", to="7a"),
@@ -216,17 +265,6 @@ MALFORMED: dict[str, Any] = {
     "NaN": changed(GOOD, "dynamodb", "NewImage", to={"a": {"N": "NaN"}}),
     "bottomless": GOOD | {"dynamodb": GOOD["dynamodb"] | {"NewImage": {"a": nested(5000)}}},
     "old image of another kind": changed(GOOD, "dynamodb", "OldImage", to="x"),
-    "no time": without(GOOD, "dynamodb", "ApproximateCreationDateTime"),
-    "time as text": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to="1588166542"),
-    "time that is true": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=True),
-    "time that is not a number": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=float("nan")),
-    "time in milliseconds": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=1588166542000),
-    "time after 5138": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=10**11),
-    "time that is after 5138 when rounded": changed(
-        GOOD, "dynamodb", "ApproximateCreationDateTime", to=99999999999.9999
-    ),
-    "time before 1970": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=-1),
-    "huge time": changed(GOOD, "dynamodb", "ApproximateCreationDateTime", to=10**4000),
     "bytes": GOOD | {"dynamodb": GOOD["dynamodb"] | {"NewImage": {"a": {"S": b"x"}}}},
 }
 

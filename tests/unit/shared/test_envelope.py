@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from shared.change import Change, Op
-from shared.envelope import Envelope, Rejected, decode, encode_change, frame_size, seal
+from shared.envelope import (
+    Envelope,
+    Rejected,
+    decode,
+    decode_change,
+    encode_change,
+    frame_size,
+    seal,
+)
 from shared.errors import PoisonError
 from tests.support.strategies import LABEL
 
@@ -179,7 +187,7 @@ def test_no_envelope_is_poison(body: str) -> None:
         {"key": [1]},
         {"seq": 1},
         {"eid": None},
-        {"at": None},
+        {"at": "1"},
         {"at": 1.5},
         {"at": True},
         {"at": -1},
@@ -203,6 +211,15 @@ def test_bad_change_is_rejected(wrong: dict[str, Any]) -> None:
     assert rejected.code == "bad-change"
     assert (rejected.table, rejected.stream) == ("mytable", LABEL)
     assert json.loads(rejected.encoded) == entry
+
+
+def test_a_change_whose_time_is_not_known() -> None:
+    """It travels with a null, and is read with a null and without the member."""
+    change = CHANGES[0]._replace(at=None)
+    assert json.loads(encode_change(change))["at"] is None
+    assert decode_change("mytable", LABEL, encode_change(change)) == change
+    without = {name: value for name, value in ENTRY.items() if name != "at"}
+    assert decode(json.dumps(json.loads(DOCUMENTED) | {"changes": [without]})).entries == [change]
 
 
 @pytest.mark.parametrize(("stream", "sequence"), [(LABEL, "x"), (LABEL, ""), (LABEL, "9" * 100), ("$v", "1")])

@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 
 from ops.queues.dead_letters import MOVED, UNSAID, letter_of
 from ops.queues.selection import Selection, key_matches
-from tests.support.builders import TABLE, body_of, put
+from shared.change import Change
+from shared.dead_letter import as_it_came
+from shared.envelope import decode
+from tests.support.builders import MIB, TABLE, body_of, put
+from tests.support.strategies import stream_record
 
 
 def message(body: str, attributes: dict[str, str] | None = None, **system: str) -> Any:
@@ -54,6 +58,35 @@ def test_a_body_that_cannot_be_read() -> None:
     assert Selection(key="1").matches(letter)
     partly = body_of(put(1)).replace('"op":"put"', '"op":"putt"')
     assert letter_of(message(partly)).unreadable == "a change is neither a put nor a del"
+
+
+def without_a_time(size: int = 0) -> str:
+    """A stream record that older versions parked as `bad-record`, as they did."""
+    record = stream_record("MODIFY", 7, new={"id": {"N": "3"}, "text": {"S": "x" * size}})
+    del record["dynamodb"]["ApproximateCreationDateTime"], record["eventID"]
+    return as_it_came(json.dumps(record), MIB)
+
+
+@pytest.mark.parametrize("size", [0, MIB], ids=["plain", "compressed"])
+def test_a_stream_record_is_shown_and_sent_as_its_change(size: int) -> None:
+    """One that today's Lambda would replicate can be redriven, though an older one parked it as it came."""
+    letter = letter_of(message(without_a_time(size), {"code": "bad-record", "group": "mytable/malformed"}))
+    assert (letter.table, letter.key, letter.sequence, letter.unreadable) == (TABLE, '{"id":3}', "7", "")
+    assert json.loads(letter.text)["eventName"] == "MODIFY"
+    sent = letter.body_to_send(MIB)
+    assert len(sent) <= MIB
+    (change,) = decode(sent).entries
+    assert isinstance(change, Change)
+    assert (change.version, change.at) == (put(7).version, None)
+    assert change.image == {"id": 3, "text": "x" * size}
+
+
+def test_a_stream_record_that_is_malformed_stays() -> None:
+    """It would be parked again; the reason is that of today's Lambda."""
+    body = without_a_time().replace('"SequenceNumber"', '"Number"')
+    letter = letter_of(message(body, {"code": "bad-record", "table": TABLE}))
+    assert letter.unreadable == "a record has no SequenceNumber"
+    assert (letter.table, letter.text, letter.body_to_send(MIB)) == (TABLE, body, body)
 
 
 @pytest.mark.parametrize(

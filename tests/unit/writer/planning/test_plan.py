@@ -63,6 +63,13 @@ def test_the_oldest_change_is_told_as_far_as_it_can_be_read() -> None:
     assert plan(message(body="?")).oldest is None
 
 
+def test_changes_without_a_time_leave_the_oldest_to_the_others() -> None:
+    """What is not known is not old."""
+    timeless = put(1, 1)._replace(at=None)
+    assert plan(message(timeless, put(2, 2)), message(timeless, number=1)).oldest == put(2, 2).at
+    assert plan(message(timeless)).oldest is None
+
+
 def test_a_newest_change_that_is_no_document_gives_way_to_the_next_older() -> None:
     """All newer ones that cannot be written are parked, none of the older ones is."""
     made = plan(

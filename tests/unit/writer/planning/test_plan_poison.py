@@ -14,6 +14,7 @@ from tests.support.builders import LABEL, MIB, TABLE, body_of, delete, message, 
 from tests.support.plans import NUL, codes, plan, sums_up, versions
 from writer.planning.plan import letter_of_change
 
+LATE = "2021-01-02T00:00:00.001"  # a day after `SENT`
 POISON = {
     "bad-change": '{"op":"put","key":{"id":1},"seq":"9","at":1,"eid":""}',
     "bad-version": '{"op":"del","key":{"id":1},"seq":"-9","at":1,"eid":""}',
@@ -50,6 +51,25 @@ def test_a_bad_record_is_parked_alone(code: str) -> None:
         envelope = decode(letter.body)
         assert (envelope.table, envelope.stream, len(envelope.entries)) == (TABLE, LABEL, 1)
         assert json.loads(letter.body)["changes"] == [json.loads(POISON[code])]
+
+
+@pytest.mark.parametrize("label", ["9999-12-31T23:59:59.999", "2099-01-01T00:00:00.000", LATE])
+@pytest.mark.parametrize("change", [put(1), delete(1)], ids=["put", "delete"])
+def test_a_version_from_the_future_is_never_applied(change: Change, label: str) -> None:
+    """It would win over every real change for ever: a stream is not made a day after its message was sent."""
+    made = plan(message(change._replace(stream=label)), message(put(2, n=2), number=1))
+    assert codes(made) == ["bad-version"]
+    assert versions(made) == {1: "2"}
+    assert sums_up(made)
+    letter = made.poison[0].letter
+    assert (letter.table, letter.key, letter.sequence) == (TABLE, '{"id":1}', "1")
+    assert "in the future" in letter.reason
+    assert decode(letter.body).entries == [change._replace(stream=label)]
+
+
+def test_clocks_may_differ_by_hours() -> None:
+    """What DynamoDB and SQS say of the time can differ by a little, and by no day."""
+    assert codes(plan(message(put(1, stream="2021-01-01T23:59:59.999")))) == []
 
 
 @pytest.mark.parametrize(

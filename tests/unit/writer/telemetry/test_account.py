@@ -107,6 +107,13 @@ def test_lags_are_told_by_table_and_age() -> None:
     assert lags == {("mytable", 2.0): 2, ("mytable", 1.5): 1, ("mytable", 0.0): 1, ("other", 2.0): 1}
 
 
+def test_a_change_without_a_time_has_no_lag() -> None:
+    """It counts as any other; how long it took is not known, and says nothing about the others."""
+    batch = accounted(message(at(put(1, 1), 2), put(2, 2)._replace(at=None), delete(3, 3)._replace(at=None)))
+    assert counts(batch) == {("mytable", PUT, APPLIED): 2, ("mytable", DELETE, APPLIED): 1}
+    assert [(lag.seconds, lag.changes) for lag in batch.lags] == [(2.0, 1)]
+
+
 def test_marks_that_were_there_count_no_put_as_stale_that_was_none() -> None:
     """MongoDB's counts do not distinguish a put from a mark that changed nothing."""
     batch = accounted(
