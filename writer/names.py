@@ -8,7 +8,10 @@ Source: MongoDB manual, "MongoDB limits and thresholds", "Naming restrictions".
 METADATA_FIELD = "_ddb"
 """The default name of the metadata field."""
 
-TOMBSTONES = "_replicator_tombstones"
+OURS = "_replicator_"
+"""What the names of our own collections begin with: nothing is replicated into them."""
+
+TOMBSTONES = f"{OURS}tombstones"
 """Collection of the target database that keeps which documents were deleted, and at which version."""
 
 _MAX_DATABASE_BYTES = 63
@@ -33,7 +36,7 @@ def collection_problem(name: str) -> str | None:
     """Checks the name of a collection; the driver refuses some that the server accepts."""
     if not name:
         return "is empty"
-    if name == TOMBSTONES or name.startswith("system."):
+    if name.startswith((OURS, "system.")):
         return "is reserved"
     if "$" in name or "\0" in name or ".." in name or name[0] == "." or name[-1] == ".":
         return "is one that MongoDB refuses"

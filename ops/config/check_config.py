@@ -12,7 +12,7 @@ from ops.config.report import Report
 from ops.config.sample import ItemError, Preview, change_of, preview, read_items
 from ops.config.summary import entries_of, entry_of
 from writer.mapping.hooks import load_hooks
-from writer.mapping.model import WILDCARD, Replication
+from writer.mapping.model import WILDCARD, Replication, UnnamedTables
 from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
 from writer.mapping.rules import Rules
@@ -100,6 +100,7 @@ def _check(report: Report, text: str, table: str | None, sample: Path | None, ke
         report.previews = _previews(rules, table, sample, key)
     report.entries = [entry_of(rules, replication, table)] if table else every
     report.has_others = not table and WILDCARD not in replication.tables
+    report.refuses_others = replication.unnamed_tables is UnnamedTables.REFUSE
 
 
 def _only_table(replication: Replication) -> str:

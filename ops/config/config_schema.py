@@ -16,11 +16,11 @@ import typer
 
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
-from writer.mapping.model import Deletes, Mode, Replication
+from writer.mapping.model import Deletes, Mode, Replication, UnnamedTables
 
 Schema = dict[str, Any]
 
-_ENUMS: tuple[type[StrEnum], ...] = (Conversion, Deletes, Mode, Numbers)
+_ENUMS: tuple[type[StrEnum], ...] = (Conversion, Deletes, Mode, Numbers, UnnamedTables)
 _DIALECT = "http://json-schema.org/draft-07/schema#"  # the newest that every editor knows
 
 

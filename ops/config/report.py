@@ -11,6 +11,8 @@ from ops.config.summary import Entry, as_json, as_text, namespace, rule_data, ru
 from ops.console.terminal import Output
 from shared.errors import PoisonError
 
+_AS_IT_IS = "goes as it is to the collection of its own name"
+
 
 @dataclass(slots=True)
 class Report:
@@ -21,7 +23,8 @@ class Report:
         database: the database of the writer's settings; empty: unknown.
         mistakes: what is wrong with the file. If there are any, nothing else is known.
         entries: the entries to show.
-        has_others: whether to mention that tables without an entry follow the defaults.
+        has_others: whether to mention what becomes of tables without an entry.
+        refuses_others: their changes are parked.
         previews: what becomes of the sample's items; None: there is no sample.
     """
 
@@ -30,6 +33,7 @@ class Report:
     mistakes: Sequence[str] = ()
     entries: Sequence[Entry] = ()
     has_others: bool = False
+    refuses_others: bool = False
     previews: Sequence[Preview] | None = None
 
     @property
@@ -43,6 +47,7 @@ class Report:
         data: dict[str, Any] = {"file": self.file, "ok": self.is_right, "mistakes": list(self.mistakes)}
         if self.mistakes:
             return data
+        data["unnamed_tables"] = "refuse" if self.refuses_others else "replicate"
         data["tables"] = [
             {
                 "name": entry.name,
@@ -83,7 +88,8 @@ class Report:
         if self.has_others:
             output.line()
             others = "Every other table" if self.entries else "Every table"
-            _line(output, f"{others} goes as it is to the collection of its own name.")
+            fate = "is refused: its changes are parked" if self.refuses_others else _AS_IT_IS
+            _line(output, f"{others} {fate}.")
         for number, preview in enumerate(self.previews or (), 1):
             output.line()
             self._print_preview(output, number, preview)

@@ -22,6 +22,7 @@ from producer_lambda.handler import lambda_handler
 from replicator_testing import Pipeline
 from tests.support.builders import LABEL, body_of, put
 from tests.support.deployments import mapping_of, update, without_types
+from tests.support.images import WRITER, copied
 from tests.support.lambda_environment import LONGEST_INVOCATION_S, Deadline
 from tests.support.recording_proxy import recorded
 from writer.settings import DRAIN_GRACE, Settings
@@ -124,8 +125,12 @@ def permissions_of(stack: Stack, stack_name: str, role: str) -> Permissions:
 def test_the_writer_runs_on_what_its_stack_gives_it(
     stack: Stack, deployment: Deployment, writer_outputs: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """A writer needs nothing but the task's environment with the secret."""
+    """A writer needs the environment of the task, with the secret, and a mapping that names the table."""
     given = environment_of_the_task(stack, writer_outputs)
+    (path,) = (source for source, place in copied(WRITER).items() if place == given["REPLICATION_FILE"])
+    mapping = tmp_path / "replication.yaml"
+    mapping.write_text((paths.ROOT / path).read_text().replace("tables: {}", "tables: {plain: {}}"))
+    given["REPLICATION_FILE"] = str(mapping)
     uri = {"MONGODB_URI": stack.mongodb_uri}
     settings = Settings.read(given | uri)
     assert (settings.pool_size, settings.status_port) == (4, 8080)

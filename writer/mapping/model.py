@@ -18,7 +18,7 @@ from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
 from writer.mapping.paths import Path, parse_path
 from writer.mapping.problems import refuse
-from writer.names import METADATA_FIELD, collection_problem, database_problem, field_problem
+from writer.names import METADATA_FIELD, OURS, collection_problem, database_problem, field_problem
 
 NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
 """What the encoder raises for a value that BSON cannot hold."""
@@ -209,14 +209,28 @@ class TableRule(BaseModel):
             )
 
 
+class UnnamedTables(StrEnum):
+    """What becomes of the tables that the file does not name."""
+
+    REPLICATE = "replicate"
+    """They go, as they are, to collections of their own names: a hundred of them for each writer."""
+
+    REFUSE = "refuse"
+    """Their changes are parked."""
+
+
 class Replication(BaseModel):
     """The whole file."""
 
     model_config = _STRICT
 
+    unnamed_tables: UnnamedTables = UnnamedTables.REPLICATE
+    """What becomes of tables without an entry, neither of their own nor of a pattern."""
+
     tables: dict[str, TableRule] = Field(default_factory=dict)
     """By the name of the DynamoDB table, or a pattern: the beginning of names and `*`, or `*` alone. The
-    exact name comes first, then the longest beginning. Tables without an entry go by the defaults."""
+    exact name comes first, then the longest beginning. Tables without an entry go by the defaults, or are
+    refused: `unnamed_tables`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -226,6 +240,8 @@ class Replication(BaseModel):
 
     def _pattern_problems(self) -> Iterator[str]:
         for table, rule in self.tables.items():
+            if table.startswith(OURS):
+                yield f"the table {table!r} is reserved: names with {OURS} are those of our own collections"
             collection = rule.collection or ""
             stars = collection.count(WILDCARD)
             if not table.endswith(WILDCARD):

@@ -7,11 +7,16 @@ from shared.change import Change
 from shared.errors import PoisonError
 from writer.mapping.fields import Fields
 from writer.mapping.hooks import Hook
-from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule
+from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule, UnnamedTables
 from writer.mapping.problems import MappingError
-from writer.names import collection_problem
+from writer.names import OURS, collection_problem
 
-_MOST_TABLES = 1_000  # that are cached: their names come from messages, so there is no end to them
+MOST_UNNAMED = 100
+"""Tables without an entry that one process replicates. Their names come from messages, and each is a
+collection: MongoDB keeps files open for every one, and dies when it has no more."""
+
+MOST_BY_PATTERN = 1_000
+"""Tables that follow patterns. A pattern names them, but where its names end is up to the sender, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Rules:
         self._hooks = hooks or {}
         self._database = database
         self._tables: dict[str, Table] = {}
+        self._without_entry = {MOST_UNNAMED: 0, MOST_BY_PATTERN: 0}
         self._owners: dict[tuple[str, str], str] = {}
         mistakes = []
         for name, rule in self._replication.tables.items():
@@ -96,13 +102,12 @@ class Rules:
 
         Raises:
             PoisonError: ``bad-collection``: no collection can have its name, or another table has the
-                collection.
+                collection. ``unnamed-table``: the file does not name it, and says that such ones are refused.
+                ``too-many-tables``: so many without an entry of their own were replicated already.
         """
         table = self._tables.get(name)
         if table is None:
-            table = self._make(name)
-            if len(self._tables) < _MOST_TABLES:
-                self._tables[name] = table
+            table = self._tables[name] = self._make(name)
         return table
 
     def entry(self, name: str) -> tuple[str, TableRule]:
@@ -115,7 +120,14 @@ class Rules:
         return WILDCARD, _DEFAULT
 
     def _make(self, name: str) -> Table:
+        if name.startswith(OURS):
+            raise PoisonError("bad-collection", f"the table name {name!r} is reserved")
         entry, rule = self.entry(name)
+        is_named = entry in self._replication.tables
+        if not is_named and self._replication.unnamed_tables is UnnamedTables.REFUSE:
+            raise PoisonError(
+                "unnamed-table", f"the mapping does not name the table {name!r}, and refuses unnamed_tables"
+            )
         collection = _collection(name, entry, rule)
         if problem := collection_problem(collection):
             raise PoisonError(
@@ -127,6 +139,8 @@ class Rules:
             raise PoisonError(
                 "bad-collection", f"the collection {collection!r} is that of the table {owner!r}"
             )
+        if entry != name:
+            self._count(MOST_BY_PATTERN if is_named else MOST_UNNAMED)
         return Table(
             name=name,
             database=database,
@@ -135,6 +149,15 @@ class Rules:
             fields=Fields(rule.fields, rule.include, rule.exclude, numbers=rule.numbers),
             hook=None if rule.hook is None else self._hooks[rule.hook],
         )
+
+    def _count(self, most: int) -> None:
+        """Counts one more of the tables without an entry of their own, of which there are at most so many."""
+        if self._without_entry[most] == most:
+            raise PoisonError(
+                "too-many-tables",
+                f"{most} tables without an entry of their own are replicated already: name it in the mapping",
+            )
+        self._without_entry[most] += 1
 
     def _database_of(self, rule: TableRule) -> str:
         return "" if rule.database in (None, self._database) else str(rule.database)

@@ -68,6 +68,14 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
             "The item's key attributes are not those that the mapping names.",
             f"Correct key in replication.yaml, restart the writers, {_THEN_REDRIVE}",
         ),
+        "unnamed-table": Advice(
+            "The mapping does not name the table, and refuses such ones.",
+            f"Is it one of yours? Name it in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+        ),
+        "too-many-tables": Advice(
+            "This writer replicates as many tables without an entry of their own as it may.",
+            f"Name the table in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+        ),
         "bad-collection": Advice(
             "MongoDB cannot have a collection of the table's name, or it is another table's.",
             f"Name a collection in replication.yaml, restart the writers, {_THEN_REDRIVE}",

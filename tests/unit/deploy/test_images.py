@@ -16,12 +16,15 @@ from deploy.target import Target
 from local.example.scenario import DATABASE
 from local.paths import ROOT
 from tests.support import images
+from writer.mapping.model import UnnamedTables
+from writer.mapping.parser import parse_replication
 from writer.settings import DRAIN_GRACE, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+WRITER_TEMPLATE = ROOT / "deploy" / "writer.yaml"
 DOCKERFILES = [images.WRITER, images.PIPELINE]
 EXACT_VERSION = re.compile(r"[a-z0-9./-]+:\d+\.\d+\.\d+(-[a-z]+)*(@sha256:[0-9a-f]{64})?")
 
@@ -132,6 +135,15 @@ def test_the_health_check_of_the_image_is_in_the_image() -> None:
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert (python, result.returncode) == ("python", 1)
     assert "does not answer" in result.stderr
+
+
+def test_a_new_stack_replicates_named_tables_only() -> None:
+    """The mapping in the image, which the stack takes by default, refuses what it does not name."""
+    path = re.search(r"ReplicationFile:\n    Type: String\n    Default: (\S+)\n", WRITER_TEMPLATE.read_text())
+    assert path is not None
+    (source,) = (source for source, place in images.copied(images.WRITER).items() if place == path[1])
+    mapping = parse_replication((ROOT / source).read_text(), source)
+    assert mapping.unnamed_tables is UnnamedTables.REFUSE
 
 
 SERVICES = images.compose()["services"]

@@ -62,6 +62,17 @@ def test_a_file_without_entries() -> None:
     assert run("e.yaml")[:2] == (0, expected)
 
 
+def test_a_file_that_refuses_other_tables() -> None:
+    """It says so; asked about such a table, it is found wanting."""
+    Path("n.yaml").write_text("unnamed_tables: refuse")
+    expected = "n.yaml is right.\n\nEvery table is refused: its changes are parked.\n"
+    assert run("n.yaml")[:2] == (0, expected)
+    assert json.loads(run("n.yaml", "--json")[1])["unnamed_tables"] == "refuse"
+    status, output, _ = run("n.yaml", "--table", "orders")
+    assert status == 1
+    assert "every change would be parked: unnamed-table: the mapping does not name the table" in output
+
+
 @pytest.mark.parametrize(
     ("table", "line"),
     [

@@ -11,7 +11,7 @@ from shared.errors import PoisonError
 from writer.mapping.model import Deletes
 from writer.mapping.parser import parse_replication
 from writer.mapping.problems import MappingError
-from writer.mapping.rules import Rules
+from writer.mapping.rules import MOST_BY_PATTERN, MOST_UNNAMED, Rules
 
 SOURCE = "r.yaml"
 
@@ -66,6 +66,10 @@ def place(found: Rules, table: str) -> str:
         ("'*': {collection: 'system*'}", ".users", "bad-collection"),
         ("a-*: {collection: '*'}", "a-", "bad-collection"),
         ("", "_replicator_tombstones", "bad-collection"),
+        ("", "_replicator_backfills", "bad-collection"),
+        ("", "_replicator_", "bad-collection"),
+        ("'*': {collection: 'x_*'}", "_replicator_backfills", "bad-collection"),
+        ("'*': {collection: '_repl*'}", "icator_x", "bad-collection"),
         # collections that are another table's
         ("a: {collection: b}", "b", "bad-collection"),
         ("a: {collection: b, database: d}", "b", "/b"),
@@ -97,11 +101,39 @@ def test_a_named_database_can_be_that_of_the_settings() -> None:
     assert place(rules("a: {database: main, collection: c}", "main"), "c") == "bad-collection"
 
 
-def test_many_tables_are_not_all_remembered() -> None:
-    """Their names come with the messages."""
-    found = rules("'*': {collection: 'x_*'}")
-    assert [place(found, f"t{number}") for number in (0, 1500, 0)] == ["/x_t0", "/x_t1500", "/x_t0"]
-    assert all(place(found, f"t{number}") == f"/x_t{number}" for number in range(1500))
+@pytest.mark.parametrize(
+    ("tables", "most"), [("t1: {}, x-*: {}", MOST_UNNAMED), ("t1: {}, 't*': {}", MOST_BY_PATTERN)]
+)
+def test_tables_that_are_not_named_are_bounded(tables: str, most: int) -> None:
+    """Their names come with the messages, and each is a collection (P7). Those that are there go on."""
+    found = rules(tables)
+    places = [place(found, f"t{number}") for number in range(most + 10)]
+    assert places == [f"/t{number}" for number in range(most + 1)] + ["too-many-tables"] * 9  # t1 is named
+    assert [place(found, name) for name in ("t0", "t1", f"t{most + 2}")] == ["/t0", "/t1", "too-many-tables"]
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"), [("a", "/a"), ("b-1", "/b-1"), ("c", "unnamed-table"), ("b", "unnamed-table")]
+)
+def test_tables_that_are_not_named_can_be_refused(table: str, expected: str) -> None:
+    """By the file; a pattern names the tables that fit it."""
+    file = "{unnamed_tables: refuse, tables: {a: {}, b-*: {}}}"
+    assert place(Rules(parse_replication(file, "")), table) == expected
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        "_replicator_x: {}",
+        "_replicator_*: {}",
+        "a: {collection: _replicator_x}",
+        "a*: {collection: _replicator_*}",
+    ],
+)
+def test_our_own_collections_are_reserved(tables: str) -> None:
+    """Neither as a table nor as a target, those of later versions included."""
+    with pytest.raises(MappingError, match="is reserved"):
+        rules(tables)
 
 
 @pytest.mark.parametrize(
