@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from shared.change import Change
 from shared.errors import FatalError, PoisonError
 from shared.keys import canonical_key
+from shared.nesting import WRITABLE_LEVELS, is_deeper
 from shared.stream_record import change_of, stream_of
 
 
@@ -88,10 +89,10 @@ class Records:
 
 def _malformed(position: int, record: Any, error: PoisonError) -> Malformed:
     table, sequence = _table_and_sequence(record)
-    try:
-        text = json.dumps(record, default=repr)
-    except RecursionError:  # JSON cannot hold the record; its table and number still say which one it was
-        text = json.dumps({"table": table, "sequence": sequence, "record": "nested too deep to be written"})
+    if isinstance(record, dict | list) and is_deeper(record, WRITABLE_LEVELS):
+        # JSON may not hold the record; its table and number still say which one it was.
+        record = {"table": table, "sequence": sequence, "record": "nested too deep to be written"}
+    text = json.dumps(record, default=repr)
     return Malformed(position, error.code, error.reason, text, table, sequence)
 
 

@@ -29,6 +29,7 @@ from typing import Any
 from orjson import dumps
 
 from shared.errors import PoisonError
+from shared.nesting import MAX_LEVELS
 
 BINARY, NUMBER, STRING_SET, NUMBER_SET, BINARY_SET, MAP = "$b", "$n", "$ss", "$ns", "$bs", "$m"
 TAGS = frozenset({BINARY, NUMBER, STRING_SET, NUMBER_SET, BINARY_SET, MAP})
@@ -65,12 +66,10 @@ def encode_item(item: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """
     encoded: dict[str, Any] = {}
     try:
-        tagged = _encode(item.items(), encoded)
-    except (PoisonError, RecursionError) as error:
+        tagged = _encode(item.items(), encoded, MAX_LEVELS)
+    except PoisonError as error:
         name = next(name for name in item if name not in encoded)
-        if isinstance(error, PoisonError):
-            raise PoisonError(error.code, f"attribute {name[:100]!r}: {error.reason}") from error
-        raise PoisonError("too-deep", f"attribute {name[:100]!r} is nested too deep") from error
+        raise PoisonError(error.code, f"attribute {name[:100]!r}: {error.reason}") from error
     return encoded, tagged
 
 
@@ -146,8 +145,10 @@ def _from_base64(text: str) -> bytes:
         raise PoisonError("bad-attribute", "a binary value is not base64") from error
 
 
-def _encode(entries: Iterable[tuple[Any, Any]], encoded: Any) -> bool:
+def _encode(entries: Iterable[tuple[Any, Any]], encoded: Any, levels: int) -> bool:
     """Encodes the entries of a map into a dict, or those of a list, by index, into a list.
+
+    `levels` are those that are left, this one included.
 
     The producer's innermost loop: one call for all entries, the commonest types first. Returns whether a tag
     was written.
@@ -169,23 +170,25 @@ def _encode(entries: Iterable[tuple[Any, Any]], encoded: Any) -> bool:
         elif kind == "NULL" and value is True:
             encoded[place] = None
         else:
-            encoded[place], has_tag = _encode_other(kind, value)
+            encoded[place], has_tag = _encode_other(kind, value, levels - 1)
             if has_tag:
                 tagged = True
     return tagged
 
 
-def _encode_other(kind: Any, value: Any) -> tuple[Any, bool]:
+def _encode_other(kind: Any, value: Any, levels: int) -> tuple[Any, bool]:
     """Encodes the other types; returns also whether a tag was written."""
+    if levels == 0 and kind in ("M", "L"):
+        raise PoisonError("too-deep", "it is nested too deep")
     if kind == "M" and isinstance(value, dict):
         entries: dict[str, Any] = {}
-        tagged = _encode(value.items(), entries)
+        tagged = _encode(value.items(), entries, levels)
         if len(entries) == 1 and not TAGS.isdisjoint(entries):
             return {MAP: entries}, True
         return entries, tagged
     if kind == "L" and isinstance(value, list):
         elements = [None] * len(value)
-        return elements, _encode(enumerate(value), elements)
+        return elements, _encode(enumerate(value), elements, levels)
     if kind == "B":
         return {BINARY: binary_text(value)}, True
     if kind in _SETS:

@@ -19,7 +19,7 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ import orjson
 
 from shared.change import YEAR_5138, Change, Op
 from shared.errors import PoisonError
+from shared.exact_json import exact, exceeds_int64
+from shared.keys import is_key_of
+from shared.nesting import WRITABLE_LEVELS, is_deeper
 from shared.version import check_version
 
 VERSION = 1
@@ -142,9 +145,31 @@ def decode(body: str) -> Envelope:
         PoisonError: ``bad-envelope`` or ``unknown-version``: nothing of the message can be used.
     """
     try:
-        envelope = orjson.loads(body)
-    except (orjson.JSONDecodeError, RecursionError) as error:
+        text = body.encode(errors="surrogatepass")
+        envelope, has_long_integers = exact(orjson.loads(text), text)
+    except ValueError as error:  # orjson.JSONDecodeError is one
         raise PoisonError("bad-envelope", f"the message is not JSON: {error}") from error
+    table, stream = _names_of(envelope)
+    entries = envelope.get("changes")
+    if "z" in envelope:
+        entries, has_long_integers = _inflate(envelope["z"], body)
+    if not isinstance(entries, list):
+        raise PoisonError("bad-envelope", "the envelope has no list of changes")
+    if len(entries) > MAX_CHANGES:
+        raise PoisonError("bad-envelope", f"the envelope has {len(entries)} changes, more than {MAX_CHANGES}")
+    decoded: list[Change | Rejected] = []
+    for entry in entries:
+        try:
+            if has_long_integers and exceeds_int64(entry):
+                raise PoisonError("bad-value", "an integer beyond int64 has no tag")
+            decoded.append(_decode_change(table, stream, entry))
+        except PoisonError as error:
+            decoded.append(Rejected(table, stream, _as_it_came(entry), error.code, error.reason))
+    return Envelope(table, stream, decoded)
+
+
+def _names_of(envelope: Any) -> tuple[str, str]:
+    """Table and stream of an envelope of our version; raises as `decode`."""
     if not isinstance(envelope, dict):
         raise PoisonError("bad-envelope", "the message is not an envelope")
     version = envelope.get("v")
@@ -156,18 +181,7 @@ def decode(body: str) -> Envelope:
         raise PoisonError("bad-envelope", "the envelope names no table or no stream")
     if len(table) > MAX_NAME or len(stream) > MAX_NAME:
         raise PoisonError("bad-envelope", f"a table or stream has a name of more than {MAX_NAME} characters")
-    entries = _inflate(envelope["z"], body) if "z" in envelope else envelope.get("changes")
-    if not isinstance(entries, list):
-        raise PoisonError("bad-envelope", "the envelope has no list of changes")
-    if len(entries) > MAX_CHANGES:
-        raise PoisonError("bad-envelope", f"the envelope has {len(entries)} changes, more than {MAX_CHANGES}")
-    decoded: list[Change | Rejected] = []
-    for entry in entries:
-        try:
-            decoded.append(_decode_change(table, stream, entry))
-        except PoisonError as error:
-            decoded.append(Rejected(table, stream, _as_it_came(entry), error.code, error.reason))
-    return Envelope(table, stream, decoded)
+    return table, stream
 
 
 def event_ids(body: str) -> list[list[str]]:
@@ -189,18 +203,16 @@ def _as_it_came(entry: Any) -> bytes:
     try:
         return _dumps(entry)
     except PoisonError:  # orjson reads 1024 levels and writes 254
-        pass
-    try:
+        if isinstance(entry, dict | list) and is_deeper(entry, WRITABLE_LEVELS):
+            raise PoisonError("bad-envelope", "a change is nested too deep to be kept apart") from None
         return json.dumps(entry, separators=(",", ":")).encode()
-    except RecursionError as error:
-        raise PoisonError("bad-envelope", "a change is nested too deep to be kept apart") from error
 
 
 def _decode_change(table: str, stream: str, entry: Any) -> Change:
     if not isinstance(entry, dict):
         raise PoisonError("bad-change", "a change is not an object")
     get = entry.get
-    op, key, sequence, at = get("op"), get("key"), get("seq"), get("at")
+    op, sequence, at = get("op"), get("seq"), get("at")
     event_id, image = get("eid"), get("doc")
     if op == "put":
         if not isinstance(image, dict):
@@ -210,8 +222,7 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
         op = Op.DELETE
     else:
         raise PoisonError("bad-change", "a change is neither a put nor a del")
-    if not (isinstance(key, dict) and key):
-        raise PoisonError("bad-change", "a change has no key")
+    key = _checked_key(get("key"), image)
     if not (isinstance(sequence, str) and isinstance(event_id, str)):
         raise PoisonError("bad-change", "a change has no sequence number or event id")
     if not (at is None or (type(at) is int and 0 <= at < YEAR_5138)):
@@ -230,7 +241,15 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
     return change._replace(ttl=get("ttl") is True, gone=frozenset(gone), old=old, tagged=get("tags") is True)
 
 
-def _inflate(packed: Any, body: str) -> Any:
+def _checked_key(key: Any, image: Any) -> Mapping[str, Any]:
+    if not (isinstance(key, dict) and key):
+        raise PoisonError("bad-change", "a change has no key")
+    if image is not None and not is_key_of(key, image):
+        raise PoisonError("bad-change", "the key of a change is not that of its document")
+    return key
+
+
+def _inflate(packed: Any, body: str) -> tuple[Any, bool]:
     if not _COMPRESSED.fullmatch(body):
         # One that `is_compressed` does not recognise would take memory that nobody reserved.
         raise PoisonError("bad-envelope", "the compressed changes stand in no envelope of ours")
@@ -244,11 +263,10 @@ def _inflate(packed: Any, body: str) -> Any:
                 "bad-envelope", "the compressed changes have more values than two items can have"
             )
         entries = orjson.loads(inflated)
-        del inflated
         orjson.dumps(entries)  # refuses more than 254 levels: later, they would cost the writer more
-    except (TypeError, ValueError, binascii.Error, zlib.error, RecursionError) as error:
+        return exact(entries, inflated)
+    except (TypeError, ValueError, binascii.Error, zlib.error) as error:
         raise PoisonError("bad-envelope", f"the compressed changes cannot be read: {error}") from error
-    return entries
 
 
 def _structure(text: bytes) -> int:
@@ -262,7 +280,7 @@ def _head(table: str, stream: str) -> bytes:
 def _dumps(value: Any) -> bytes:
     try:
         encoded = orjson.dumps(value)
-    except (TypeError, RecursionError) as error:  # orjson.JSONEncodeError is a TypeError
+    except TypeError as error:  # orjson.JSONEncodeError is a TypeError
         raise PoisonError("not-encodable", f"a value cannot be written as JSON: {error}") from error
     if _LEAD_BYTES in encoded:
         for raw, escaped in _NONCHARACTERS:

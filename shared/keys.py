@@ -15,6 +15,7 @@ from shared.errors import PoisonError
 
 _MAX_GROUP_NAME = 100  # of the 128 characters that SQS allows in a MessageGroupId
 _DIGEST_BYTES = 16
+_ABSENT = object()
 
 
 def canonical_key(key: Mapping[str, Any]) -> bytes:
@@ -25,8 +26,17 @@ def canonical_key(key: Mapping[str, Any]) -> bytes:
     """
     try:
         return orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
-    except (TypeError, RecursionError) as error:  # orjson.JSONEncodeError is a TypeError
+    except TypeError as error:  # orjson.JSONEncodeError is a TypeError
         raise PoisonError("not-encodable", f"a key cannot be written as JSON: {error}") from error
+
+
+def is_key_of(key: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
+    """Whether an image has the attributes of a key, with the same values (true is not 1)."""
+    for name, value in key.items():
+        other = image.get(name, _ABSENT)
+        if type(other) is not type(value) or other != value:
+            return False
+    return True
 
 
 def lane_of(table: str, canonical: bytes, lanes: int) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from shared.attribute_values import encode_item
 from shared.change import YEAR_5138, Change, Op
 from shared.errors import FatalError, PoisonError
+from shared.keys import is_key_of
 from shared.version import check_version
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
@@ -70,8 +71,7 @@ def change_of(record: Any, old_image_fields: frozenset[str] = frozenset()) -> Ch
     image, image_tagged, gone = None, False, frozenset[str]()
     if event != "REMOVE":
         image, image_tagged = _item(body, "NewImage")
-        if old_image and not old_image.keys() <= image.keys():
-            gone = frozenset(old_image.keys() - image.keys())
+        gone = _gone(key, image, old_image or {})
     return Change(
         table=table,
         stream=stream,
@@ -86,6 +86,13 @@ def change_of(record: Any, old_image_fields: frozenset[str] = frozenset()) -> Ch
         old=old,
         tagged=key_tagged or image_tagged or old_tagged,
     )
+
+
+def _gone(key: Mapping[str, Any], image: Mapping[str, Any], old_image: Mapping[str, Any]) -> frozenset[str]:
+    """The attributes that left an item, whose images are checked."""
+    if not is_key_of(key, image):
+        raise PoisonError("bad-record", "a record's Keys are not those of its NewImage")
+    return frozenset() if old_image.keys() <= image.keys() else frozenset(old_image.keys() - image.keys())
 
 
 def _item(body: Mapping[str, Any], name: str) -> tuple[dict[str, Any], bool]:

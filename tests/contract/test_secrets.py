@@ -19,7 +19,6 @@ from tests.contract.secure_mongod import PASSWORD, SecureMongod, secure_mongod
 from tests.contract.test_writer_process import ended, running, sentence
 from tests.support.builders import TABLE, body_of, put
 from tests.support.commands import replicator
-from tests.support.hostile import nested, with_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,10 +120,10 @@ def test_a_working_writer_tells_no_secret(  # noqa: PLR0913, PLR0917 - fixtures
     environment: dict[str, str],
 ) -> None:
     """At LOG_LEVEL=DEBUG, over TLS, with a user: while it works, and while it parks."""
-    too_deep = json.loads(nested(220, 2))
-    too_deep["doc"]["personal"] = PERSONAL
+    with pymongo.MongoClient[dict[str, Any]](secure.uri()) as client:
+        client[database].create_collection(TABLE, validator={"refused": {"$exists": False}})
     bodies = [
-        with_entries(json.dumps(too_deep)),  # refused by MongoDB
+        body_of(put(1, 2, refused=True, personal=PERSONAL)),  # refused by MongoDB
         body_of(put(1, ["x"], personal=PERSONAL)),  # refused by the plan
         json.dumps({"personal": PERSONAL}),  # not read at all
         body_of(put(1, 1, personal=PERSONAL)),

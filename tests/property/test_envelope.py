@@ -74,7 +74,9 @@ def test_worst_items_fit(kind: str) -> None:
     size = size_of_item(item)
     assert MOST_ITEM_BYTES * 0.5 < size <= MOST_ITEM_BYTES
     image, tagged = encode_item(item)
-    change = Change(TABLE, LABEL, "1" * 40, Op.PUT, {"id": "k" * 2048}, 0, "e" * 36, image, tagged=tagged)
+    key = {"id": "k" * 2048}
+    image |= key
+    change = Change(TABLE, LABEL, "1" * 40, Op.PUT, key, 0, "e" * 36, image, tagged=tagged)
     body = seal("t" * 255, LABEL, [encode_change(change)], MIB)
     assert len(body.encode()) <= MIB
     assert sqs_takes(body)
@@ -87,8 +89,10 @@ def test_worst_items_fit(kind: str) -> None:
 def test_worst_items_are_no_bombs(kind: str) -> None:
     """With old values as bad as the item itself, more than a message may carry, it is still inflated."""
     (image, _), (old, _) = encode_item(WORST_ITEMS[kind]()), encode_item(WORST_ITEMS[kind]())
+    key = {"id": "k"}
+    image |= key
     gone = frozenset(old) - image.keys()
-    change = Change(TABLE, LABEL, "1", Op.PUT, {"id": "k"}, 0, "e", image, old=old, gone=gone, tagged=True)
+    change = Change(TABLE, LABEL, "1", Op.PUT, key, 0, "e", image, old=old, gone=gone, tagged=True)
     (entry,) = decode(seal(TABLE, LABEL, [encode_change(change)], 0)).entries
     assert entry == change
 

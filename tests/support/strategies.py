@@ -218,20 +218,21 @@ def _as_key(names: tuple[str, ...], types: list[str], values: tuple[Any, ...]) -
 @st.composite
 def changes(draw: st.DrawFn, table: str = TABLE, stream: str = LABEL) -> Change:
     """Any change that the producer can make."""
-    key, key_tagged = encode_item(draw(keys))
+    key_item = draw(keys)
+    key, key_tagged = encode_item(key_item)
     old, old_tagged = None, False
     if draw(st.booleans()):
         old, old_tagged = encode_item(draw(items))
     image, image_tagged = None, False
     if op_is_put := draw(st.booleans()):
-        image, image_tagged = encode_item(draw(items))
+        image, image_tagged = encode_item(draw(items) | key_item)
     return Change(
         table=table,
         stream=stream,
         sequence=str(draw(st.integers(0, 10**56 - 1))),
         op=Op.PUT if op_is_put else Op.DELETE,
         key=key,
-        at=draw(st.integers(0, 10**14 - 1)),
+        at=draw(st.one_of(st.integers(0, 10**14 - 1), st.none())),
         event_id=draw(strings),
         image=image,
         ttl=not op_is_put and draw(st.booleans()),
@@ -261,7 +262,7 @@ def stream_record(
         name: INSERT, MODIFY or REMOVE.
         sequence: the sequence number.
         key: the item's key.
-        new: the new image.
+        new: the new image; the key is added where it is missing.
         old: the old image.
         other: further members of the record itself, such as ``userIdentity`` or ``eventSourceARN``.
     """
@@ -274,7 +275,7 @@ def stream_record(
         "StreamViewType": "NEW_AND_OLD_IMAGES",
     }
     if name != "REMOVE":
-        body["NewImage"] = key if new is None else new
+        body["NewImage"] = key | (new or {})
     if old is not None:
         body["OldImage"] = old
     return {

@@ -22,7 +22,10 @@ from bson.decimal128 import Decimal128
 
 from shared.attribute_values import BINARY, BINARY_SET, MAP, NUMBER, NUMBER_SET, STRING_SET, encode_number
 from shared.errors import PoisonError
+from shared.nesting import MAX_LEVELS, is_deeper
 
+_NUMBERS = (int, float)  # as JSON has them: not bool
+_TOO_DEEP = "the item is nested too deep"
 _DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144, clamp=1, traps=[Inexact, Overflow])
 _SIGN_BIT, _EXPONENT_BIT, _EXPONENT_BIAS = 127, 113, 6176
 
@@ -49,41 +52,47 @@ def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> di
         tagged: whether a tag can occur; without tags, JSON's values are the native ones already.
 
     Raises:
-        PoisonError: ``bad-value``: something looks like a tag but is malformed, or is nested too deep.
+        PoisonError: ``bad-value``: something looks like a tag but is malformed; ``too-deep``.
     """
     if not tagged and numbers is not Numbers.DECIMAL128:
+        if is_deeper(wire, MAX_LEVELS):
+            raise PoisonError("too-deep", _TOO_DEEP)
         return dict(wire)
-    try:
-        return {name: decode_value(value, numbers) for name, value in wire.items()}
-    except RecursionError:
-        pass  # not chained to our error: it would keep a thousand frames for each such item
-    raise PoisonError("too-deep", "the item is nested too deep")
+    return {name: decode_value(value, numbers) for name, value in wire.items()}
 
 
-def decode_value(wire: Any, numbers: Numbers) -> Any:
-    """Returns one wire value as a BSON value. Raises as `decode_map`, and `RecursionError`."""
+def decode_value(wire: Any, numbers: Numbers, levels: int = MAX_LEVELS - 1) -> Any:
+    """Returns one wire value as a BSON value, which may have so many levels. Raises as `decode_map`."""
     kind = type(wire)
     if kind is dict:
         if len(wire) == 1:
             ((name, value),) = wire.items()
             if name in _TAG_DECODERS:
-                return _TAG_DECODERS[name](value, numbers)
-        return {name: decode_value(value, numbers) for name, value in wire.items()}
+                return _TAG_DECODERS[name](value, numbers, levels)
+        return _document(wire, numbers, levels)
     if kind is list:
-        return [decode_value(element, numbers) for element in wire]
+        if levels == 0:
+            raise PoisonError("too-deep", _TOO_DEEP)
+        return [decode_value(element, numbers, levels - 1) for element in wire]
     if kind is float and numbers is Numbers.DECIMAL128:
         return decimal_or_text(Decimal(repr(wire)))
     return wire
 
 
-def _binary(value: Any, _: Numbers) -> bytes:
+def _document(wire: Mapping[str, Any], numbers: Numbers, levels: int) -> dict[str, Any]:
+    if levels == 0:
+        raise PoisonError("too-deep", _TOO_DEEP)
+    return {name: decode_value(value, numbers, levels - 1) for name, value in wire.items()}
+
+
+def _binary(value: Any, _numbers: Numbers, _levels: int) -> bytes:
     try:
         return a2b_base64(value, strict_mode=True)
     except (TypeError, ValueError) as error:  # binascii.Error is a ValueError
         raise PoisonError("bad-value", "a tagged binary value is not base64") from error
 
 
-def _number(value: Any, numbers: Numbers) -> Any:
+def _number(value: Any, numbers: Numbers, _levels: int) -> Any:
     if not isinstance(value, str):
         raise PoisonError("bad-value", "a tagged number is not a text")
     encode_number(value)  # refuses what is not a DynamoDB number
@@ -113,28 +122,32 @@ def decimal_or_text(number: Decimal) -> Decimal128 | str:
     return str(number) if decimal is None else decimal
 
 
-def _string_set(value: Any, _: Numbers) -> list[str]:
+def _string_set(value: Any, _numbers: Numbers, _levels: int) -> list[str]:
     if not (isinstance(value, list) and {*map(type, value)} <= {str}):
         raise PoisonError("bad-value", "a tagged string set is not a list of strings")
     return value
 
 
-def _number_set(value: Any, numbers: Numbers) -> list[Any]:
-    if not isinstance(value, list):
-        raise PoisonError("bad-value", "a tagged number set is not a list")
-    return [decode_value(element, numbers) for element in value]
+def _number_set(value: Any, numbers: Numbers, levels: int) -> Any:
+    if not (isinstance(value, list) and all(map(_is_number, value))):
+        raise PoisonError("bad-value", "a tagged number set is not a list of numbers")
+    return decode_value(value, numbers, levels)
 
 
-def _binary_set(value: Any, numbers: Numbers) -> list[bytes]:
+def _is_number(wire: Any) -> bool:
+    return type(wire) in _NUMBERS or (type(wire) is dict and wire.keys() == {NUMBER})
+
+
+def _binary_set(value: Any, numbers: Numbers, levels: int) -> list[bytes]:
     if not isinstance(value, list):
         raise PoisonError("bad-value", "a tagged binary set is not a list")
-    return [_binary(element, numbers) for element in value]
+    return [_binary(element, numbers, levels) for element in value]
 
 
-def _map(value: Any, numbers: Numbers) -> dict[str, Any]:
+def _map(value: Any, numbers: Numbers, levels: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise PoisonError("bad-value", "an escaped map is not a map")
-    return {name: decode_value(element, numbers) for name, element in value.items()}
+    return _document(value, numbers, levels)
 
 
 _TAG_DECODERS = {

@@ -16,6 +16,7 @@ from bson.decimal128 import Decimal128
 
 from shared.attribute_values import INT64_MAX, INT64_MIN, encode_number
 from shared.errors import PoisonError
+from shared.nesting import MAX_LEVELS, is_deeper_json
 from writer.mapping.bson_values import Numbers, decimal128, decode_value
 
 
@@ -63,9 +64,6 @@ def convert(conversion: Conversion, name: str, value: Any, numbers: Numbers = Nu
         return _convert(conversion, value, numbers)
     except _UnfitError as error:
         raise PoisonError("bad-conversion", f"field {name[:100]!r}: {error}") from error
-    except RecursionError:
-        pass  # not chained to our error: it would keep a thousand frames for each such item
-    raise PoisonError("bad-conversion", f"field {name[:100]!r}: it is nested too deep")
 
 
 class _UnfitError(Exception):
@@ -137,8 +135,10 @@ def _json(value: Any, numbers: Numbers) -> Any:
     def constant(_: str) -> Any:
         raise _UnfitError("the JSON holds NaN or Infinity")
 
+    text = _text(value)
+    if is_deeper_json(text, MAX_LEVELS):
+        raise _UnfitError("it is nested too deep")
     try:
-        text = _text(value)
         return json.loads(
             text, parse_int=number, parse_float=number, parse_constant=constant, object_pairs_hook=pairs
         )

@@ -10,6 +10,7 @@ from shared.attribute_values import INT64_MAX, INT64_MIN
 from shared.change import Change, Op
 from shared.errors import PoisonError
 from shared.keys import canonical_key
+from shared.nesting import MAX_LEVELS, is_deeper
 from writer.mapping.bson_values import Numbers, decode_map
 from writer.mapping.hooks import Hook, call
 from writer.mapping.model import NOT_BSON, Mode
@@ -46,7 +47,7 @@ def locate(table: Table, change: Change) -> Target:
 
     Raises:
         PoisonError: ``bad-key`` (not the attributes that the mapping names, more than two, or of a type that
-            no key has), ``not-bson`` (a name with NUL, an integer beyond int64) or ``bad-value``.
+            no key has), ``not-bson`` (a name with NUL) or ``bad-value``.
     """
     rule = table.rule
     if len(change.key) == 1:
@@ -85,7 +86,7 @@ def _checked_key(change: Change, names: tuple[str, ...], numbers: Numbers) -> Ma
     if any(isinstance(value, dict | list | bool) or value is None for value in key.values()):
         raise PoisonError("bad-key", "a key attribute is not a string, number or binary value")
     if any(isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX for value in key.values()):
-        raise PoisonError("not-bson", "BSON cannot hold the key: an integer is beyond int64")
+        raise PoisonError("bad-value", "an integer of the key is beyond int64")
     if any(_bytes(part) > MAX_KEY_BYTES for part in (*names, *key.values())):
         raise PoisonError("bad-key", f"a part of the key has more than {MAX_KEY_BYTES} bytes")
     if len(names) > 1 and any("\0" in name for name in names):
@@ -133,6 +134,8 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
     if table.rule.mode is Mode.MERGE:
         merge = Merge(unset=[], names=list(fields))
         metadata["names"] = merge.names
+    if table.may_deepen and is_deeper(fields, MAX_LEVELS):
+        raise PoisonError("too-deep", "the document is nested too deep")
     document = {"_id": target.document_id, **fields, target.metadata_field: metadata}
     try:
         encoded = bson_encode(document)
@@ -177,12 +180,7 @@ def _fields_of(
     table: Table, image: Mapping[str, Any], metadata: dict[str, Any], *, tagged: bool
 ) -> dict[str, Any]:
     """The fields of a document; notes in the metadata which attributes have other names."""
-    try:
-        fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
-    except RecursionError:
-        fields = None  # not chained to our error: it would keep a thousand frames for each such item
-    if fields is None:
-        raise PoisonError("too-deep", "the item is nested too deep")
+    fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
     if "_id" not in fields and table.rule.metadata_field not in fields:
         return fields
     reserved = {"_id": table.rule.id_attribute, table.rule.metadata_field: None}
@@ -223,8 +221,6 @@ def _why(error: Exception) -> str:
     match error:
         case OverflowError():
             return "an integer is beyond int64"
-        case RecursionError():
-            return "it is nested too deep"
         case InvalidDocument():
             return "an attribute name holds a NUL character, or a value is of no BSON type"
         case _:

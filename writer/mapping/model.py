@@ -14,13 +14,14 @@ from bson import encode as bson_encode
 from bson.errors import InvalidDocument
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from shared.nesting import MAX_LEVELS, is_deeper
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
 from writer.mapping.paths import Path, parse_path
 from writer.mapping.problems import refuse
 from writer.names import METADATA_FIELD, OURS, collection_problem, database_problem, field_problem
 
-NOT_BSON = (InvalidDocument, OverflowError, RecursionError, ValueError, TypeError)
+NOT_BSON = (InvalidDocument, OverflowError, ValueError, TypeError)
 """What the encoder raises for a value that BSON cannot hold."""
 
 WILDCARD = "*"
@@ -74,6 +75,8 @@ class FieldRule(BaseModel):
             raise ValueError("a field that is dropped has no other rules")
         if self.rename is not None and (problem := field_problem(self.rename)):
             raise ValueError(f"the new name {self.rename!r} {problem}")
+        if is_deeper([self.default], MAX_LEVELS):
+            raise ValueError("the default is nested too deep")
         try:
             bson_encode({"default": self.default})
         except NOT_BSON as error:

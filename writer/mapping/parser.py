@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from shared.nesting import MAX_LEVELS
 from writer.mapping.model import FieldRule, Replication, TableRule
 from writer.mapping.problems import MappingError, Problems
 
@@ -41,8 +42,9 @@ def parse_replication(text: str, source: str) -> Replication:
         MappingError: not YAML, or not of the model.
     """
     try:
+        _check_nesting(text)
         content = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # ValueError: 2020-13-45
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # ValueError: 2020-13-45
         raise MappingError([f"this is not YAML: {_yaml_problem(error)}"], source) from error
     try:
         return Replication.model_validate(content if content is not None else {})
@@ -53,6 +55,15 @@ def parse_replication(text: str, source: str) -> Replication:
 
 class _Loader(yaml.SafeLoader):
     """Refuses duplicate keys: PyYAML's own loader would drop the first one."""
+
+
+def _check_nesting(text: str) -> None:
+    """Refuses what is nested too deep, before PyYAML builds it by calling itself."""
+    levels = 0
+    for event in yaml.parse(text, _Loader):
+        levels += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if levels > MAX_LEVELS:
+            raise ValueError("it is nested too deep")
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:

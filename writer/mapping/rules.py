@@ -47,6 +47,11 @@ class Table:
         """Whether a put replaces its whole document, in the one place where it can be."""
         return self.hook is None and self.rule.mode is Mode.REPLACE and not self.rule.shard_key
 
+    @property
+    def may_deepen(self) -> bool:
+        """Whether its documents can be nested deeper than its items."""
+        return self.hook is not None or self.fields.read_json
+
     def effect(self, change: Change) -> Deletes:
         """What a deletion does."""
         if change.ttl and self.rule.ttl_deletes is not None:
