@@ -27,3 +27,22 @@ def _value(value: dict[str, Any]) -> dict[str, Any]:
         case "M":
             content = in_lambda_event(content)
     return {kind: content}
+
+
+def from_lambda_event(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The way back: an item, or its key, as the SDK has it. Whatever is no AttributeValue raises an error."""
+    return {name: _sdk_value(value) for name, value in attributes.items()}
+
+
+def _sdk_value(value: dict[str, Any]) -> dict[str, Any]:
+    ((kind, content),) = value.items()
+    match kind:
+        case "B":
+            content = base64.b64decode(content, validate=True)
+        case "BS":
+            content = [base64.b64decode(element, validate=True) for element in content]
+        case "L":
+            content = [_sdk_value(element) for element in content]
+        case "M":
+            content = from_lambda_event(content)
+    return {kind: content}

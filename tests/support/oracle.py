@@ -93,8 +93,8 @@ def document_of(item: Item, key: Sequence[str], numbers: str = "native") -> dict
     """The document of an item, without metadata."""
     # Different keys stay different under the lossy policy, too.
     exact = "native" if numbers == "double" else numbers
-    values = {_inside_id(name, key): bson_of(item[name], exact) for name in key}
-    document_id = values if len(key) > 1 else values[_inside_id(key[0], key)]
+    values = {inside_id(name, key): bson_of(item[name], exact) for name in key}
+    document_id = values if len(key) > 1 else values[inside_id(key[0], key)]
     names = {original: name for name, original in renamed_of(item).items()}
     fields = {names.get(name, name): bson_of(value, numbers) for name, value in item.items()}
     return {"_id": document_id, **fields}
@@ -164,7 +164,7 @@ def _identity(document_id: Any) -> Hashable:
     return frozen(document_id)
 
 
-def _inside_id(name: str, key: Sequence[str]) -> str:
+def inside_id(name: str, key: Sequence[str]) -> str:
     """MongoDB refuses a leading $ inside `_id`."""
     if len(key) > 1 and name.startswith("$"):
         name = f"_{name}"
