@@ -189,6 +189,53 @@ def test_malformed_record_is_parked_and_neighbours_arrive(pipeline: Pipeline) ->
     assert by_code["bad-record"]["body"] == '"garbage"'
 
 
+def test_records_without_a_usable_time_arrive(pipeline: Pipeline) -> None:
+    """The time and the event id of a record are optional, and order nothing."""
+    table = f"timeless-of-{pipeline.database}"
+    records = [_record(table, number, {"id": {"N": str(number)}}) for number in range(5)]
+    del records[0]["dynamodb"]["ApproximateCreationDateTime"], records[4]["eventID"]
+    records[1]["dynamodb"]["ApproximateCreationDateTime"] = 1700000000123
+    micro = {
+        "ApproximateCreationDateTime": 1700000000123456,
+        "ApproximateCreationDateTimePrecision": "MICROSECOND",
+    }
+    records[2]["dynamodb"].update(micro)
+    records[3]["dynamodb"]["ApproximateCreationDateTime"] = "1700000000"
+    assert pipeline.invoke({"Records": records}) == {"batchItemFailures": []}
+    pipeline.wait_for_documents(table, [{"_id": number, "id": number} for number in range(5)])
+    assert pipeline.dead_letters() == []
+
+
+def test_messages_that_would_win_for_ever_are_parked(pipeline: Pipeline) -> None:
+    """A label from the future, and a table that is our own collection: real changes of the item apply."""
+    table = f"future-of-{pipeline.database}"
+    sqs = pipeline.stack.client("sqs")
+    real = _envelope(table, 1)
+    bodies = [
+        real.replace(STREAM, "9999-12-31T23:59:59.999"),
+        _envelope("_replicator_backfills", 1),
+        real.replace('"doc":{"id":1}', '"doc":{"id":1,"n":123456789012345678901234567890}'),
+        real.replace('"doc":{"id":1}', '"doc":{"id":2}'),
+        real,
+    ]
+    for number, body in enumerate(bodies):
+        sqs.send_message(
+            QueueUrl=pipeline.deployment.queue_url,
+            MessageBody=body,
+            MessageGroupId=f"{table}/0",
+            MessageDeduplicationId=f"{table}-{number}",
+        )
+    pipeline.wait_for_documents(table, [{"_id": 1, "id": 1}])
+    letters: list[dict[str, Any]] = []
+
+    def collect() -> list[str]:
+        letters.extend(pipeline.dead_letters())
+        return sorted(letter["code"] for letter in letters)
+
+    expected = ["bad-change", "bad-collection", "bad-value", "bad-version"]
+    pipeline.wait_until(collect, lambda codes: codes == expected)
+
+
 def test_garbage_message_is_parked_and_neighbours_arrive(pipeline: Pipeline) -> None:
     """Garbage in the queue, in the same group as real changes, is parked unchanged; the others arrive."""
     table = f"queue-of-{pipeline.database}"
