@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_RESERVE = 3.0  # seconds kept back for parking and answering
+_LARGEST_SHARE = 0.25  # of the time, that is kept back where an invocation is short
+_ANSWERING = 1 / 3  # of the reserve; the rest is for parking
+
 
 class Response(TypedDict):
     """What Lambda expects with `ReportBatchItemFailures`; it retries from the lowest sequence number.
@@ -41,6 +45,11 @@ class Response(TypedDict):
     """
 
     batchItemFailures: list[dict[str, str]]
+
+
+def reserve_of(seconds: float) -> float:
+    """Of the seconds of an invocation, those in which nothing is sent any more: it has to answer in time."""
+    return min(_RESERVE, seconds * _LARGEST_SHARE)
 
 
 class Producer:
@@ -73,15 +82,16 @@ class Producer:
             TransientError: a record without a sequence number could not be parked, so only a retry of the
                 whole event keeps it.
         """
+        reserve = reserve_of(remaining())
         records = Records(event, self._settings.old_image_fields)
         messages, unsendable = pack(records, self._settings.lanes, self._queue.queue.limit)
-        failed, letters = await self._send_all(messages, remaining)
+        failed, letters = await self._send_all(messages, lambda: remaining() - reserve)
         letters += [self._letter(lost, lost.table, lost.sequence, lost.record) for lost in records.malformed]
         letters += [
             self._letter(lost, lost.change.table, lost.change.sequence, _text_of(lost.change))
             for lost in unsendable
         ]
-        parked = await self._park(letters, remaining)
+        parked = await self._park(letters, lambda: remaining() - reserve * _ANSWERING)
         failed |= {position for position, _ in letters} - parked
         changes = sum(message.changes for message in messages)
         figures = {
@@ -97,7 +107,10 @@ class Producer:
         return _response(event, failed)
 
     async def _send_all(self, messages: Sequence[Message], remaining: Remaining) -> tuple[set[int], Letters]:
-        """Sends messages wave by wave; returns the positions that failed, and what to park."""
+        """Sends messages wave by wave; returns the positions that failed, and what to park.
+
+        `remaining` returns the seconds that are left for it.
+        """
         failed: set[int] = set()
         letters: Letters = []
         blocked: set[str] = set()

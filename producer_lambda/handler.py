@@ -11,11 +11,13 @@ import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
-from producer_lambda.forward import Producer, Response
+from producer_lambda.forward import Producer, Response, reserve_of
 from producer_lambda.sending import MAX_CALLS_IN_FLIGHT, Queue
 from producer_lambda.settings import Settings
 from shared import logs
-from shared.aws import AWS_ERRORS, sqs_client, translated
+from shared.aws import sqs_client
+from shared.aws_errors import aws_call
+from shared.sqs_answers import attributes_of, number_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,16 +38,17 @@ class Context(Protocol):
 
 
 class _Runtime:
-    """The event loop and the producer of this execution environment."""
+    """The event loop and the producer of this execution environment, made in time to answer."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], context: Context) -> None:
         settings = Settings.read(environment)
         logs.configure(settings.log_level)
+        seconds = _seconds(context)
         self._runner = asyncio.Runner()
         self._resources = AsyncExitStack()
         self._thresholds = gc.get_threshold()
         try:
-            self._producer = self._runner.run(_open(settings, self._resources))
+            self._producer = self._runner.run(_open(settings, self._resources, seconds - reserve_of(seconds)))
         except BaseException:
             self.close()
             raise
@@ -55,9 +58,7 @@ class _Runtime:
         gc.set_threshold(_COLLECT_AFTER, *self._thresholds[1:])
 
     def handle(self, event: Any, context: Context) -> Response:
-        return self._runner.run(
-            self._producer.forward(event, lambda: context.get_remaining_time_in_millis() / 1000)
-        )
+        return self._runner.run(self._producer.forward(event, lambda: _seconds(context)))
 
     def close(self) -> None:
         gc.set_threshold(*self._thresholds)
@@ -66,23 +67,27 @@ class _Runtime:
         self._runner.close()
 
 
-async def _open(settings: Settings, resources: AsyncExitStack) -> Producer:
+async def _open(settings: Settings, resources: AsyncExitStack, seconds: float) -> Producer:
     sqs = await resources.enter_async_context(
         sqs_client(MAX_CALLS_IN_FLIGHT, attempts=_ATTEMPTS, read_timeout=_READ_TIMEOUT)
     )
     queue, dead_letters = await asyncio.gather(
-        _queue(sqs, settings.queue_url, "QUEUE_URL"),
-        _queue(sqs, settings.dead_letter_queue_url, "DEAD_LETTER_QUEUE_URL"),
+        _queue(sqs, settings.queue_url, "QUEUE_URL", seconds),
+        _queue(sqs, settings.dead_letter_queue_url, "DEAD_LETTER_QUEUE_URL", seconds),
     )
     return Producer(sqs, queue, dead_letters, settings)
 
 
-async def _queue(sqs: SQSClient, url: str, name: str) -> Queue:
-    try:
-        answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["MaximumMessageSize"])
-    except AWS_ERRORS as error:
-        raise translated(error, f"reading the attributes of {name}") from error
-    return Queue(url, int(answer["Attributes"]["MaximumMessageSize"]))
+async def _queue(sqs: SQSClient, url: str, name: str, seconds: float) -> Queue:
+    doing = f"reading the attributes of {name}"
+    with aws_call(doing, at_start=True):
+        async with asyncio.timeout(seconds):
+            answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["MaximumMessageSize"])
+    return Queue(url, number_in(attributes_of(answer), "MaximumMessageSize", doing))
+
+
+def _seconds(context: Context) -> float:
+    return context.get_remaining_time_in_millis() / 1000
 
 
 _runtime: _Runtime | None = None
@@ -95,10 +100,12 @@ def lambda_handler(event: Any, context: Context) -> Response:
         The partial batch response: empty, or the lowest sequence number that is not surely forwarded.
 
     Raises:
-        FatalError: settings, permissions or the stream are wrong; the text says what to do. Lambda counts an
-            error and retries the whole event, so nothing is lost.
+        FatalError: settings, permissions or the stream are wrong; the text says what to do.
+        TransientError: SQS does not answer at the start; or a record can be neither parked nor reported.
+
+    Lambda counts either as an error and retries the whole event, so nothing is lost.
     """
     global _runtime  # noqa: PLW0603 - Lambda keeps the module between invocations, and so the client
     if _runtime is None:
-        _runtime = _Runtime(os.environ)
+        _runtime = _Runtime(os.environ, context)
     return _runtime.handle(event, context)

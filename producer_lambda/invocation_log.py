@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.emf import Unit, with_metrics
 from shared.envelope import event_ids
+from shared.sqs_answers import Fate, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +44,13 @@ def log_forwarded(fields: Mapping[str, int], oldest: int | None, function: str |
     )
 
 
-def log_sent(entries: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> None:
-    """At DEBUG, which stream events are in which message: by the entries of a call, and SQS's answer."""
+def log_sent(entries: Sequence[Mapping[str, Any]], found: Mapping[str, Verdict]) -> None:
+    """At DEBUG, which stream events are in which message: of the entries of a call those that are done."""
     if not log.isEnabledFor(logging.DEBUG):
         return
-    ids = {entry["Id"]: entry.get("MessageId") for entry in answer.get("Successful", [])}
     for entry in entries:
-        if entry["Id"] in ids:
+        if found[entry["Id"]].fate is Fate.DONE:
             for events in event_ids(entry["MessageBody"]):
-                log.debug("message sent", extra={"message_id": ids[entry["Id"]], "events": events})
+                log.debug(
+                    "message sent", extra={"message_id": found[entry["Id"]].message_id, "events": events}
+                )

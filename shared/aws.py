@@ -1,61 +1,38 @@
-"""Makes the AWS clients, and translates their errors into ours. No other module does either.
+"""Makes the AWS clients. No other module of the two sides does.
 
 Region, credentials and endpoint come from the SDK's own variables (`AWS_ENDPOINT_URL` included).
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import math
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-)
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.session import AioSession
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 
-from shared.errors import FatalError, TransientError
+from shared.errors import FatalError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from types_aiobotocore_sqs import SQSClient
 
-AWS_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
-"""What a client's call can raise; `translated` turns it into an error of ours."""
-
 _USER_AGENT = "dynamodb-mongodb-replicator"
+_LONGEST_SEARCH = 20.0  # seconds; the SDK asks a source of credentials three times, each for two seconds
 
-# Source: Amazon SQS API reference, "Common errors" and the errors of each action. A missing queue or refused
-# permission stays so until a person acts; everything else (throttling, 5xx, network) passes.
-_FATAL_CODES = frozenset(
-    {
-        "AWS.SimpleQueueService.NonExistentQueue",
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthFailure",
-        "InvalidAccessKeyId",
-        "InvalidAddress",
-        "InvalidClientTokenId",
-        "InvalidSecurity",
-        "OptInRequired",
-        "QueueDoesNotExist",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-_NO_CONFIGURATION = (NoCredentialsError, NoRegionError, PartialCredentialsError, CredentialRetrievalError)
+_READ_AGAIN = 60.0  # seconds after which credentials that do not renew themselves are looked for again
 
 
 @asynccontextmanager
 async def sqs_client(connections: int, *, attempts: int, read_timeout: float) -> AsyncIterator[SQSClient]:
-    """Opens an SQS client.
+    """Opens an SQS client. Its calls are made inside `shared.aws_errors.aws_call`.
 
     Args:
         connections: size of the pool; at least the number of concurrent calls, or deletes starve behind
@@ -79,7 +56,7 @@ async def sqs_client(connections: int, *, attempts: int, read_timeout: float) ->
     )
     async with AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(get_session().create_client("sqs", config=config))
+            client = await stack.enter_async_context(LateSession().create_client("sqs", config=config))
         except NoRegionError as error:
             raise FatalError("the AWS SDK knows no region: set AWS_DEFAULT_REGION") from error
         except (BotoCoreError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is not a URL
@@ -87,29 +64,58 @@ async def sqs_client(connections: int, *, attempts: int, read_timeout: float) ->
         yield client
 
 
-def translated(error: Exception, doing: str) -> TransientError | FatalError:
-    """Returns our error for one of `AWS_ERRORS`, by its type and code.
+class LateSession(AioSession):
+    """A session whose clients look for credentials with each call until there are some.
 
-    Args:
-        error: what the client raised.
-        doing: what was tried, such as ``receiving from QUEUE_URL``.
+    The SDK's own looks once, when a client is made: a source that is away then would be a client without
+    credentials for good. And it never reads those of a file again, which somebody may have renewed.
     """
-    if isinstance(error, ClientError):
-        code = error_code(error)
-        if code in _FATAL_CODES:
-            return FatalError(f"{doing}: AWS answered {code}: {_advice(code)}")
-        return TransientError(f"{doing}: AWS answered {code}")
-    if isinstance(error, _NO_CONFIGURATION):
-        return FatalError(f"{doing}: {error}")
-    return TransientError(f"{doing}: {type(error).__name__}: {error}")
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The SDK logs a failed refresh with a traceback, which quotes the answer.
+        logging.getLogger("aiobotocore.credentials").addFilter(_without_traceback)
+
+    async def get_credentials(self) -> Any:  # type: ignore[override]  # a coroutine in the SDK, too
+        return _LateCredentials(self.get_component("credential_provider").load_credentials)
 
 
-def error_code(error: ClientError) -> str:
-    """The code in an error response, such as ``AccessDenied``."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+class _LateCredentials(AioCredentials):
+    """Looks for other credentials, and stands for them."""
+
+    def __init__(self, find: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__("", "", method="late")
+        self._find = find
+        self._credentials: Any = None
+        self._until = -math.inf
+
+    async def get_frozen_credentials(self) -> Any:  # type: ignore[override]  # a coroutine in the SDK, too
+        async with asyncio.timeout(_LONGEST_SEARCH):
+            return await (await self._found()).get_frozen_credentials()
+
+    async def get_account_id(self) -> Any:  # type: ignore[override]  # likewise
+        async with asyncio.timeout(_LONGEST_SEARCH):
+            return await (await self._found()).get_account_id()
+
+    async def _found(self) -> Any:
+        now = asyncio.get_running_loop().time()
+        if now >= self._until:
+            try:
+                found = await self._find()
+            except Exception:
+                if self._credentials is None:
+                    raise
+                found = None
+            self._credentials = found or self._credentials
+            self._until = (
+                math.inf if isinstance(self._credentials, RefreshableCredentials) else now + _READ_AGAIN
+            )
+        if self._credentials is None:
+            self._until = -math.inf
+            raise NoCredentialsError
+        return self._credentials
 
 
-def _advice(code: str) -> str:
-    if "Queue" in code or code == "InvalidAddress":
-        return "check the queue's URL, region and account"
-    return "check the credentials and the permissions of the role"
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True

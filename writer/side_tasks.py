@@ -67,7 +67,7 @@ async def watch_backlog(context: Context, ask: Callable[[], Awaitable[Backlog]])
     while True:
         try:
             context.observer.backlog(await ask())
-        except (TransientError, FatalError, KeyError, ValueError) as error:  # an odd answer is none
+        except (TransientError, FatalError) as error:
             log.debug("the backlog is not known", extra={"reason": str(error)})
         if not await done_before(context.stop, context.clock.sleep(BACKLOG_INTERVAL)):
             return

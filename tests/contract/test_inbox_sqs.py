@@ -38,11 +38,12 @@ ACTIONS: dict[str, Callable[[SqsInbox], Awaitable[object]]] = {
 @pytest.mark.usefixtures("aws_environment")
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_a_missing_queue_needs_a_person(queues: Queues, action: str) -> None:
-    """Every call on it is fatal, and the message says what to check."""
+    """It is fatal at the start alone; later it is waited for. The message says what to check (P4)."""
     missing = queues.url.replace(".fifo", "-missing.fifo")
     dead = missing if action == "park" else queues.dead_letter_url
+    kind = FatalError if action == "open" else TransientError
     async with sqs_client(2, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
-        with pytest.raises(FatalError, match="check the queue's URL"):
+        with pytest.raises(kind, match="check the queue's URL"):
             await ACTIONS[action](SqsInbox(client, missing, dead))
 
 
@@ -243,22 +244,23 @@ class Answering:
     change_message_visibility_batch = delete_message_batch = send_message_batch = answer
 
 
-def failed(*, ours: bool) -> list[dict[str, Any]]:
-    return [{"Id": "0", "SenderFault": ours, "Code": "SomeCode", "Message": "?"}]
+def failed(code: str, *, ours: bool) -> list[dict[str, Any]]:
+    return [{"Id": "0", "SenderFault": ours, "Code": code, "Message": "?"}]
 
 
 @pytest.mark.parametrize("action", ["extend", "release", "delete", "park"])
 async def test_a_failed_entry_of_a_batch_call_is_not_overlooked(action: str) -> None:
     """The SDK does not retry entries, and the call itself succeeds: each must be looked at (P3)."""
-    client: Any = Answering(failed(ours=False))
-    with pytest.raises(TransientError):
-        await ACTIONS[action](SqsInbox(client, "queue", "dead"))
+    for code, ours in (("SomeCode", True), ("SomeCode", False), ("ReceiptHandleIsInvalid", False)):
+        client: Any = Answering(failed(code, ours=ours))
+        with pytest.raises(TransientError, match=code):
+            await ACTIONS[action](SqsInbox(client, "queue", "dead"))
 
 
 @pytest.mark.parametrize("action", ["extend", "release", "delete"])
 async def test_an_entry_that_failed_by_our_fault_is_a_lost_lock(action: str) -> None:
     """The receipt is no longer valid: another delivery decides, so it is no error here."""
-    client: Any = Answering(failed(ours=True))
+    client: Any = Answering(failed("ReceiptHandleIsInvalid", ours=True))
     result = await ACTIONS[action](SqsInbox(client, "queue", "dead"))
     assert result == ([HELD] if action == "extend" else None)
 
@@ -285,6 +287,6 @@ async def test_a_lock_that_sqs_does_not_extend_is_lost(code: str) -> None:
 
 async def test_a_letter_that_is_refused_is_not_parked() -> None:
     """Whoever's fault it is: until the letter is certainly there, nothing may be acknowledged (P3)."""
-    client: Any = Answering(failed(ours=True))
-    with pytest.raises(TransientError, match="SomeCode"):
+    client: Any = Answering(failed("InvalidMessageContents", ours=True))
+    with pytest.raises(TransientError, match="InvalidMessageContents"):
         await SqsInbox(client, "queue", "dead").park([letter()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,6 +43,15 @@ def refuses(
     return answer
 
 
+def hangs(_: Entries) -> Answer:
+    """An answer that never comes."""
+    raise _HangsError
+
+
+class _HangsError(Exception):
+    pass
+
+
 class ScriptedSqs:
     """Answers calls as scripted for a queue, and takes everything after that; time is ours."""
 
@@ -51,14 +61,20 @@ class ScriptedSqs:
         self.taken: dict[str, list[dict[str, Any]]] = {QUEUE: [], DEAD: []}
         self.pauses: list[float] = []
         self.seconds = 60.0
+        self.looks: list[float] = []
+        """What the first looks at the clock show; then it is `seconds`."""
 
     async def send_message_batch(self, *, QueueUrl: str, Entries: Entries) -> Answer:  # noqa: N803 - the API's
         self.sent.append((QueueUrl, list(Entries)))
         step = self._script[QueueUrl].pop(0) if self._script[QueueUrl] else took
         if isinstance(step, Exception):
             raise step
-        answer = step(Entries)
-        ids = {entry["Id"] for entry in answer.get("Successful", ())}
+        try:
+            answer = step(Entries)
+        except _HangsError:
+            await asyncio.Event().wait()
+            raise
+        ids = {entry["Id"] for entry in answer.get("Successful", ())} if isinstance(answer, dict) else ()
         self.taken[QueueUrl] += [entry for entry in Entries if entry["Id"] in ids]
         return answer
 
@@ -67,7 +83,7 @@ class ScriptedSqs:
         self.seconds -= seconds
 
     def remaining(self) -> float:
-        return self.seconds
+        return self.looks.pop(0) if self.looks else self.seconds
 
     async def forward(
         self,

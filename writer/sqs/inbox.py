@@ -1,6 +1,7 @@
 """The SQS FIFO queue: receive, extend, release, delete, park.
 
-Law: translates AWS errors once; never decides what is acknowledged.
+Law: never decides what is acknowledged. Only `open` raises FatalError: what has worked once is waited for,
+whatever SQS answers.
 
 Sources: Amazon SQS API reference for each action; developer guide, "Amazon SQS visibility timeout".
 """
@@ -8,33 +9,34 @@ Sources: Amazon SQS API reference for each action; developer guide, "Amazon SQS 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.aws import AWS_ERRORS, translated
+from shared.aws_errors import aws_call
 from shared.batches import MAX_ENTRIES, batches
 from shared.dead_letter import entry_size
 from shared.envelope import is_compressed
-from shared.errors import FatalError, TransientError
-from writer.ports import Message
+from shared.errors import TransientError
+from shared.sqs_answers import Fate, about_the_lock, all_done, attributes_of, number_in, verdicts
+from writer.runtime import done_before
+from writer.sqs.empty_answers import EmptyAnswers
+from writer.sqs.queue_facts import MIN_VISIBILITY, QueueFacts, check_queues, reading
+from writer.sqs.received import ATTRIBUTES, messages_in
 from writer.telemetry.observer import Backlog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from types_aiobotocore_sqs import SQSClient
 
     from shared.dead_letter import DeadLetter
+    from shared.sqs_answers import Verdict
+    from writer.ports import Message
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5
 """Length of a long poll: an idle loop makes one request in this time, and a stop waits that long at most."""
-
-MIN_VISIBILITY = 5
 
 ENOUGH_BYTES = 160 * 1024
 """Characters that are enough for one `receive`: a bulk write of them costs little beside its documents."""
@@ -45,53 +47,10 @@ ENOUGH_MESSAGES = 50
 PROMPT_SECONDS = 2.0
 """How long a further request may keep the messages in hand waiting."""
 
+_RECEIVING = "receiving from QUEUE_URL"
 _WAITING, _HELD = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
 _FORGETTING = 0.8  # factor for the largest size, with each request that brought smaller messages
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFacts:
-    """What the writer needs to know about the queues.
-
-    Attributes:
-        visibility: the queue's visibility timeout, seconds.
-        park_limit: `MaximumMessageSize` of the dead-letter queue, bytes.
-        max_receives: `maxReceiveCount` of the queue's redrive policy.
-    """
-
-    visibility: int
-    park_limit: int
-    max_receives: int
-
-
-def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> QueueFacts:
-    """Checks the attributes of both queues. Pure.
-
-    Raises:
-        FatalError: the pipeline cannot keep its promises with these queues; the text names every reason.
-    """
-    problems = []
-    if queue.get("FifoQueue") != "true":
-        problems.append("QUEUE_URL is not a FIFO queue")
-    if dead_letters.get("FifoQueue") != "true":
-        problems.append("DEAD_LETTER_QUEUE_URL is not a FIFO queue")
-    visibility = int(queue["VisibilityTimeout"])
-    if visibility < MIN_VISIBILITY:
-        problems.append(f"the queue's VisibilityTimeout is {visibility} s, less than {MIN_VISIBILITY} s")
-    policy = json.loads(queue.get("RedrivePolicy") or "{}")
-    if not policy:
-        problems.append("the queue has no RedrivePolicy: what fails again and again would block its group")
-    elif policy.get("deadLetterTargetArn") != dead_letters["QueueArn"]:
-        problems.append("the queue's RedrivePolicy names another queue than DEAD_LETTER_QUEUE_URL")
-    park_limit = int(dead_letters["MaximumMessageSize"])
-    if park_limit < int(queue["MaximumMessageSize"]):
-        problems.append(
-            "the dead-letter queue's MaximumMessageSize is less than the queue's: large poison would not fit"
-        )
-    if problems:
-        raise FatalError("; ".join(problems))
-    return QueueFacts(visibility, park_limit, int(policy["maxReceiveCount"]))
 
 
 class SqsInbox:
@@ -103,7 +62,8 @@ class SqsInbox:
         self._dead_letter_url = dead_letter_queue_url
         self._facts = QueueFacts(MIN_VISIBILITY, 0, 1)
         self._largest: float | None = None  # size of the largest recent message
-        self._hurries = False
+        self._empty_answers = EmptyAnswers()
+        self._hurrying = asyncio.Event()
 
     async def open(self) -> None:
         """Reads and checks the attributes of both queues. To be called before anything else.
@@ -112,9 +72,7 @@ class SqsInbox:
             TransientError: SQS does not answer, yet.
             FatalError: a queue is missing, refuses us, or is not suitable.
         """
-        queue = await self._attributes(self._url, "QUEUE_URL")
-        dead_letters = await self._attributes(self._dead_letter_url, "DEAD_LETTER_QUEUE_URL")
-        self._facts = check_queues(queue, dead_letters)
+        self._facts = check_queues(*await self._both_attributes(at_start=True))
 
     @property
     def visibility(self) -> float:
@@ -135,9 +93,9 @@ class SqsInbox:
         hold a bounded amount, whatever is in the queue.
         """
         first = self._number(ENOUGH_BYTES)
-        messages = latest = await self._receive(first, WAIT_SECONDS)
+        messages = latest = await self._poll(first)
         number = first
-        while len(latest) == number and not self._hurries:
+        while len(latest) == number and not self._hurrying.is_set():
             room = ENOUGH_BYTES - sum(map(_size, messages))
             if room <= 0 or len(messages) >= ENOUGH_MESSAGES:
                 break
@@ -151,27 +109,36 @@ class SqsInbox:
         return messages
 
     def hurry(self) -> None:
-        self._hurries = True
+        self._hurrying.set()
+
+    async def _poll(self, number: int) -> list[Message]:
+        """A long poll; after an empty answer that came much too early it pauses."""
+        time = asyncio.get_running_loop().time
+        asked = time()
+        messages = await self._receive(number, WAIT_SECONDS)
+        if messages or time() - asked >= WAIT_SECONDS / 2:
+            self._empty_answers.well()
+            return messages
+        pause = self._empty_answers.pause(time())
+        if pause is None:
+            raise TransientError(f"{_RECEIVING}: empty answers come at once, which SQS does not do")
+        await done_before(self._hurrying, asyncio.sleep(pause))
+        return []
 
     async def _receive(self, number: int, wait: int) -> list[Message]:
-        with _translated("receiving from QUEUE_URL"):
+        names: Any = ATTRIBUTES
+        with aws_call(_RECEIVING):
             answer = await self._sqs.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=number,
                 WaitTimeSeconds=wait,
-                MessageSystemAttributeNames=["MessageGroupId", "ApproximateReceiveCount", "SentTimestamp"],
+                MessageSystemAttributeNames=names,
             )
-        messages = [
-            Message(
-                id=message["MessageId"],
-                receipt=message["ReceiptHandle"],
-                body=message["Body"],
-                group=message["Attributes"]["MessageGroupId"],
-                receives=int(message["Attributes"]["ApproximateReceiveCount"]),
-                sent_at=int(message["Attributes"]["SentTimestamp"]),
-            )
-            for message in answer.get("Messages", [])
-        ]
+        messages, odd = messages_in(answer)
+        if odd and not messages:
+            raise TransientError(f"{_RECEIVING}: SQS's answer has messages that cannot be read")
+        if odd:
+            log.warning("messages that cannot be read were left in the queue", extra={"messages": odd})
         if messages:
             largest = max(map(_size, messages))
             self._largest = max(largest, (self._largest or 0) * _FORGETTING)
@@ -190,47 +157,41 @@ class SqsInbox:
         await self._change_visibility(messages, delay)
 
     async def _change_visibility(self, messages: Sequence[Message], seconds: int) -> Sequence[Message]:
+        """Returns the messages whose lock is lost; if there are none, the lock on all of them is changed."""
+        doing = "changing the visibility of messages"
         lost: list[Message] = []
+        found: list[Verdict] = []
         for batch in batches(messages):
-            with _translated("changing the visibility of messages"):
-                answer = await self._sqs.change_message_visibility_batch(
-                    QueueUrl=self._url,
-                    Entries=[
-                        {"Id": str(index), "ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
-                        for index, message in enumerate(batch)
-                    ],
-                )
-            failed = answer.get("Failed", [])
-            if any(not entry["SenderFault"] for entry in failed):
-                raise TransientError("SQS did not change the visibility of some messages")
-            lost += [batch[int(entry["Id"])] for entry in failed]
+            entries = _entries(batch, VisibilityTimeout=seconds)
+            with aws_call(doing):
+                answer = await self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+            latest = verdicts(answer, _ids(entries), about_the_lock)
+            lost += [batch[int(each)] for each, verdict in latest.items() if verdict.fate is Fate.AT_FAULT]
+            found += latest.values()
+        if not lost:
+            all_done(found, doing)
         return lost
 
     async def delete(self, messages: Sequence[Message]) -> None:
+        doing = "deleting messages"
         for batch in batches(messages):
-            with _translated("deleting messages"):
-                answer = await self._sqs.delete_message_batch(
-                    QueueUrl=self._url,
-                    Entries=[
-                        {"Id": str(index), "ReceiptHandle": message.receipt}
-                        for index, message in enumerate(batch)
-                    ],
-                )
-            failed = answer.get("Failed", [])
-            if any(not entry["SenderFault"] for entry in failed):
-                raise TransientError("SQS did not delete some messages")
-            if failed:  # the lock was lost: they are delivered again, and the guard recognises them
-                log.warning("messages were not deleted", extra={"codes": sorted({e["Code"] for e in failed})})
+            entries = _entries(batch)
+            with aws_call(doing):
+                answer = await self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            found = verdicts(answer, _ids(entries), about_the_lock).values()
+            all_done((verdict for verdict in found if verdict.fate is not Fate.AT_FAULT), doing)
+            # The lock was lost: they are delivered again, and the guard recognises them.
+            if codes := sorted({verdict.code for verdict in found if verdict.fate is Fate.AT_FAULT}):
+                log.warning("messages were not deleted", extra={"codes": codes})
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
+        doing = "parking in DEAD_LETTER_QUEUE_URL"
         limit = self._facts.park_limit
-        entries = [letter.entry("", limit) for letter in letters]
-        for batch in batches(entries, entry_size, limit):
-            numbered: list[Any] = [{**entry, "Id": str(index)} for index, entry in enumerate(batch)]
-            with _translated("parking in DEAD_LETTER_QUEUE_URL"):
-                answer = await self._sqs.send_message_batch(QueueUrl=self._dead_letter_url, Entries=numbered)
-            if failed := answer.get("Failed"):
-                raise TransientError(f"parking in DEAD_LETTER_QUEUE_URL: SQS answered {failed[0]['Code']}")
+        for batch in batches([letter.entry("", limit) for letter in letters], entry_size, limit):
+            entries: list[Any] = [{**entry, "Id": str(index)} for index, entry in enumerate(batch)]
+            with aws_call(doing):
+                answer = await self._sqs.send_message_batch(QueueUrl=self._dead_letter_url, Entries=entries)
+            all_done(verdicts(answer, _ids(entries)).values(), doing)
 
     async def backlog(self) -> Backlog:
         """Asks both queues how many messages are in them.
@@ -239,27 +200,35 @@ class SqsInbox:
         consistent within a minute.
 
         Raises:
-            TransientError: SQS does not answer.
-            FatalError: it refuses us.
+            TransientError: SQS does not answer, or not with numbers.
         """
-        queue = await self._attributes(self._url, "QUEUE_URL")
-        dead_letters = await self._attributes(self._dead_letter_url, "DEAD_LETTER_QUEUE_URL")
-        parked = int(dead_letters[_WAITING]) + int(dead_letters[_HELD])
-        return Backlog(int(queue[_WAITING]), int(queue[_HELD]), parked)
+        queue, dead_letters = await self._both_attributes()
+        waiting, held = (number_in(queue, name, reading("QUEUE_URL")) for name in (_WAITING, _HELD))
+        of_dead_letters = reading("DEAD_LETTER_QUEUE_URL")
+        parked = sum(number_in(dead_letters, name, of_dead_letters) for name in (_WAITING, _HELD))
+        return Backlog(waiting, held, parked)
 
-    async def _attributes(self, url: str, name: str) -> Mapping[str, str]:
-        with _translated(f"reading the attributes of {name}"):
-            answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        return {str(attribute): value for attribute, value in answer["Attributes"].items()}
+    async def _both_attributes(
+        self, *, at_start: bool = False
+    ) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The attributes of the queue and of the dead-letter queue."""
+        found = []
+        for url, name in ((self._url, "QUEUE_URL"), (self._dead_letter_url, "DEAD_LETTER_QUEUE_URL")):
+            with aws_call(reading(name), at_start=at_start):
+                answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+            found.append(attributes_of(answer))
+        return found[0], found[1]
 
 
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """Translates AWS errors; `doing` says what failed."""
-    try:
-        yield
-    except AWS_ERRORS as error:
-        raise translated(error, doing) from error
+def _entries(messages: Sequence[Message], **more: Any) -> list[Any]:
+    """The entries of a batch call about received messages; their ids are their indices."""
+    return [
+        {"Id": str(index), "ReceiptHandle": message.receipt, **more} for index, message in enumerate(messages)
+    ]
+
+
+def _ids(entries: Sequence[Any]) -> list[str]:
+    return [entry["Id"] for entry in entries]
 
 
 def _size(message: Message) -> int:

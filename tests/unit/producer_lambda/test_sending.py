@@ -5,6 +5,8 @@ Trouble that passes is waited for as long as there is time, and nothing counts a
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
@@ -14,6 +16,7 @@ from tests.support.scripted_sqs import (
     MALFORMED,
     OK,
     ScriptedSqs,
+    hangs,
     insert,
     refuses,
     reported,
@@ -28,6 +31,8 @@ from tests.support.scripted_sqs import (
         ("ServiceUnavailable", False),
         ("RequestThrottled", True),
         ("ThrottlingException", True),
+        ("SomethingNew", True),
+        ("InvalidParameterValue", True),
         ("KmsThrottled", True),
         ("KmsAccessDenied", True),
         ("KmsDisabled", True),
@@ -84,9 +89,9 @@ async def test_out_of_time() -> None:
 
 
 async def test_no_time_at_all() -> None:
-    """One try is made however little time there is; then the failure is reported without a pause."""
+    """One try is made however short the invocation is; then the failure is reported without a pause."""
     sqs = ScriptedSqs(queue=[TimeoutError()])
-    sqs.seconds = 2.0
+    sqs.seconds = 0.05
     assert await sqs.forward(insert(7)) == reported(7)
     assert sqs.pauses == []
 
@@ -121,3 +126,42 @@ async def test_fatal_waits_for_the_other_calls() -> None:
     with pytest.raises(FatalError):
         await sqs.forward(*map(insert, range(1, 12)), lanes=0)
     assert sqs.changes() == ["11"]
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], "", {}, {"Successful": "0"}, {"Failed": [{"Id": "0"}]}], ids=repr
+)
+async def test_an_odd_answer_is_no_success(answer: Any) -> None:
+    """Whatever the answer is made of, what it does not call successful is sent again (P3)."""
+    sqs = ScriptedSqs(queue=[lambda _: answer])
+    assert await sqs.forward(insert(1)) == OK
+    assert len(sqs.sent) == 2
+    assert sqs.taken[DEAD] == []
+
+
+async def test_a_call_that_is_never_answered() -> None:
+    """It ends with the time for it, and counts as not sent; parking has time of its own."""
+    sqs = ScriptedSqs(queue=[hangs] * 1000)
+    sqs.looks = [60.0, 3.1, 3.0]  # at the start, for the call, for another one
+    assert await sqs.forward(insert(4), MALFORMED) == reported(4)
+    assert sqs.changes() == []
+    assert len(sqs.taken[DEAD]) == 1
+    assert sqs.looks == []
+
+
+async def test_a_dead_letter_queue_that_never_answers() -> None:
+    """What could not be parked is reported, and what was sent is not."""
+    sqs = ScriptedSqs(dead=[hangs] * 1000)
+    sqs.looks = [60.0, 60.0, 1.1, 1.0]
+    assert await sqs.forward(insert(4), MALFORMED) == reported(5)
+    assert sqs.changes() == ["4"]
+    assert sqs.looks == []
+
+
+async def test_without_time_nothing_is_sent() -> None:
+    """What is late is reported, so that there is an answer in time."""
+    sqs = ScriptedSqs()
+    sqs.looks = [60.0]
+    sqs.seconds = 0.5
+    assert await sqs.forward(insert(4), MALFORMED) == reported(4)
+    assert sqs.sent == []

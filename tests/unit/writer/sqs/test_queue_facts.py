@@ -7,7 +7,7 @@ import json
 import pytest
 
 from shared.errors import FatalError
-from writer.sqs.inbox import QueueFacts, check_queues
+from writer.sqs.queue_facts import QueueFacts, check_queues
 
 DEAD_ARN = "arn:aws:sqs:us-east-1:000000000000:dead.fifo"
 QUEUE = {
