@@ -12,17 +12,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 
 from ops.console.exit_status import CommandError
-from shared.errors import FatalError, TransientError
+from shared.aws_errors import error_code, is_about_time, is_refusal, words_of
+from shared.errors import FatalError, PoisonError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -41,7 +35,6 @@ _CONFIG: dict[str, Any] = {
 }
 _CONNECTIONS = 64
 
-_NO_CONFIGURATION = (NoCredentialsError, NoRegionError, PartialCredentialsError, CredentialRetrievalError)
 _NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress", "QueueDoesNotExist"})
 _REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
 _UNKNOWN_CALLER = frozenset(
@@ -50,30 +43,33 @@ _UNKNOWN_CALLER = frozenset(
         "ExpiredTokenException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidSignatureException",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
 )
-_CLIENT_ERRORS = range(400, 500)
-_PASSING_STATUS = frozenset({408, 429})
-_PASSING = frozenset(
+_LASTING = frozenset(
     {
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestTimeout",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
+        "AuthorizationHeaderMalformed",
+        "InvalidArgument",
+        "InvalidBucketName",
+        "InvalidObjectState",
+        "InvalidParameterCombination",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "NoSuchBucket",
+        "NoSuchKey",
+        "PermanentRedirect",
+        "ResourceNotFoundException",
+        "SerializationException",
+        "ValidationError",
+        "ValidationException",
     }
 )
-"""Errors of the caller that pass. All others of the caller stay until a person acts.
+"""Answers that stay until a person acts, besides the refusals (`shared.aws_errors`). All others pass.
 
 Sources: Amazon DynamoDB developer guide, "Error handling with DynamoDB"; Amazon S3 API reference, "Error
-responses".
+responses"; the errors of the actions of AWS Lambda and CloudWatch.
 """
 
 
@@ -123,14 +119,15 @@ class Aws:
             CommandError: the SDK's settings are wrong, or one is missing, such as the region.
         """
         from aiobotocore.config import AioConfig  # noqa: PLC0415
-        from aiobotocore.session import get_session  # noqa: PLC0415
+
+        from shared.aws import LateSession  # noqa: PLC0415
 
         config = AioConfig(
             max_pool_connections=_CONNECTIONS,
             parameter_validation=False,  # keys come from DynamoDB itself, thousands at a time
             **_CONFIG,
         )
-        session: Any = get_session()
+        session: Any = LateSession()
         async with AsyncExitStack() as stack:
             with _making_a_client():
                 made = session.create_client(service, config=config, **self._place)
@@ -140,16 +137,16 @@ class Aws:
 
 @contextmanager
 def _making_a_client() -> Iterator[None]:
-    try:
-        with asking("using the AWS SDK"):
+    with asking("using the AWS SDK"):
+        try:
             yield
-    except ValueError as error:  # AWS_ENDPOINT_URL is not a URL
-        raise CommandError(f"the AWS SDK cannot be used with its AWS_* variables: {error}") from error
+        except ValueError as error:  # AWS_ENDPOINT_URL is not a URL
+            raise CommandError(f"the AWS SDK cannot be used with its AWS_* variables: {error}") from error
 
 
 @contextmanager
 def asking(doing: str) -> Iterator[None]:
-    """Makes a sentence of what calls of boto3 raise.
+    """Makes a sentence of what calls of boto3 raise, whatever it is: an answer can have any form.
 
     Args:
         doing: what is tried, such as ``receiving from the queue``.
@@ -159,7 +156,9 @@ def asking(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (FatalError, PoisonError, TransientError):
+        raise
+    except Exception as error:
         raise CommandError(f"{doing}: {reason_of(error)}") from error
 
 
@@ -171,37 +170,30 @@ def aws_errors(doing: str) -> Iterator[None]:
         doing: what is tried, such as ``reading the table t``.
 
     Raises:
-        TransientError: trying again helps.
+        TransientError: trying again helps, or nobody knows.
         FatalError: only a person can help.
     """
-    import aiohttp  # noqa: PLC0415
-
     try:
         yield
-    except (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (FatalError, PoisonError, TransientError):
+        raise
+    except Exception as error:
         if _is_lasting(error):
             raise FatalError(f"{doing}: {reason_of(error)}") from error
         # A wait is announced once per text, and AWS's own words may differ from call to call.
-        reason = f"AWS answered {_code(error)}" if isinstance(error, ClientError) else reason_of(error)
-        raise TransientError(f"{doing}: {reason}") from error
+        raise TransientError(f"{doing}: {words_of(error)}") from error
 
 
 def _is_lasting(error: Exception) -> bool:
-    if not isinstance(error, ClientError):
-        return isinstance(error, _NO_CONFIGURATION)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    is_ours = status in _CLIENT_ERRORS and status not in _PASSING_STATUS
-    return is_ours and _code(error) not in _PASSING
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    if isinstance(error, NoRegionError | ProfileNotFound):
+        return True
+    return not is_about_time(error) and (is_refusal(error) or error_code(error) in _LASTING)
 
 
 def code_of(error: CommandError) -> str:
     """The code of AWS's answer that a sentence was made of; empty if there was no answer."""
     cause = error.__cause__
-    return _code(cause) if isinstance(cause, ClientError) else ""
+    return error_code(cause) if isinstance(cause, ClientError) else ""
 
 
 def reason_of(error: Exception) -> str:
@@ -210,9 +202,9 @@ def reason_of(error: Exception) -> str:
         return "no region is set: set AWS_DEFAULT_REGION, or AWS_PROFILE"
     if isinstance(error, NoCredentialsError):
         return "there are no AWS credentials: set AWS_PROFILE, or log in"
-    if not isinstance(error, ClientError):
-        return f"{type(error).__name__}: {error}"
-    code, message = _code(error), str(error.response.get("Error", {}).get("Message", ""))
+    if is_about_time(error) or not isinstance(error, ClientError) or not error_code(error):
+        return words_of(error)
+    code, message = error_code(error), str(error.response.get("Error", {}).get("Message", ""))
     if code in _NO_QUEUE:
         return "AWS knows no such queue: check its URL, and region and account"
     if code in _REFUSED:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ops.aws import asking
 from ops.console.exit_status import CommandError
-from ops.queues.queue_browser import DEAD_LETTERS, attributes_of
+from ops.queues.queue_browser import DEAD_LETTERS, queue_numbers
 from shared.batches import batches
 from shared.dead_letter import entry_size
+from shared.sqs_answers import NOT_ANSWERED, Fate, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from ops.queues.dead_letters import Letter
     from ops.queues.queue_browser import QueueBrowser
+    from shared.sqs_answers import Verdict
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Redrive:
         self._sqs = sqs
         self._queue_url = queue_url
         self._force = force
-        self._limit = int(attributes_of(sqs, queue_url, "the queue", "MaximumMessageSize")[0])
+        self._limit = queue_numbers(sqs, queue_url, "the queue", "MaximumMessageSize")[0]
         self._sent: set[bytes] = set()
 
     def perform(self, browser: QueueBrowser, letters: Sequence[Letter], outcome: Outcome) -> None:
@@ -94,9 +96,11 @@ class Redrive:
             request: Any = batch
             with asking("sending to the queue"):
                 answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=request)
-            sent += [each["Id"] for each in answer.get("Successful", [])]
-            for each in answer.get("Failed", []):
-                outcome.kept[each["Id"]] = f"SQS refused it: {each['Code']}: {each.get('Message', '')}"
+            for each, verdict in verdicts(answer, [entry["Id"] for entry in batch]).items():
+                if verdict.fate is Fate.DONE:
+                    sent.append(each)
+                else:
+                    outcome.kept[each] = _not_taken(verdict)
         return sent
 
 
@@ -131,16 +135,25 @@ def restore(sqs: SQSClient, url: str, lines: Iterable[str]) -> Outcome:
         CommandError: a line is not of a backup (then nothing is sent), or a call failed.
     """
     entries = [_restored(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    limit = int(attributes_of(sqs, url, DEAD_LETTERS, "MaximumMessageSize")[0])
+    limit = queue_numbers(sqs, url, DEAD_LETTERS, "MaximumMessageSize")[0]
     outcome = Outcome()
     for batch in batches(entries, entry_size, limit):
         numbered: Any = [{**entry, "Id": str(index)} for index, entry in enumerate(batch)]
         with asking(f"sending to {DEAD_LETTERS}"):
             answer = sqs.send_message_batch(QueueUrl=url, Entries=numbered)
-        outcome.done += len(answer.get("Successful", []))
-        for each in answer.get("Failed", []):
-            outcome.kept[batch[int(each["Id"])]["Id"]] = f"SQS refused it: {each['Code']}"
+        found = verdicts(answer, [entry["Id"] for entry in numbered])
+        for entry, verdict in zip(batch, found.values(), strict=True):
+            if verdict.fate is Fate.DONE:
+                outcome.done += 1
+            else:
+                outcome.kept[entry["Id"]] = _not_taken(verdict)
     return outcome
+
+
+def _not_taken(verdict: Verdict) -> str:
+    if verdict.code == NOT_ANSWERED:
+        return "SQS did not say whether it took it"
+    return f"SQS refused it: {verdict.code}: {verdict.reason}".rstrip(": ")
 
 
 def _restored(number: int, line: str) -> dict[str, Any]:

@@ -86,6 +86,34 @@ class Letter:
         return seal(self.envelope.table, self.envelope.stream, changes, limit)
 
 
+def received_in(answer: Any) -> list[MessageTypeDef]:
+    """The messages of an answer that are whole; an odd one stays in the queue."""
+    entries = answer.get("Messages") if isinstance(answer, dict) else None
+    return [entry for entry in entries if _is_whole(entry)] if isinstance(entries, list) else []
+
+
+def _is_whole(entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    system, more = entry.get("Attributes"), entry.get("MessageAttributes", {})
+    if not isinstance(system, dict) or not isinstance(more, dict):
+        return False
+    texts = [
+        entry.get("MessageId"),
+        entry.get("ReceiptHandle"),
+        entry.get("Body"),
+        system.get("MessageGroupId"),
+    ]
+    numbers = [system.get(name, "0") for name in ("ApproximateReceiveCount", "SentTimestamp")]
+    return (
+        all(isinstance(text, str) and text for text in texts)
+        and all(isinstance(number, str) and number.isascii() and number.isdigit() for number in numbers)
+        and all(
+            isinstance(each, dict) and isinstance(each.get("StringValue", ""), str) for each in more.values()
+        )
+    )
+
+
 def letter_of(message: MessageTypeDef) -> Letter:
     """Reads any received message."""
     system: Mapping[str, str] = {str(name): value for name, value in message.get("Attributes", {}).items()}

@@ -23,8 +23,8 @@ from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status
 from ops.console.terminal import Output, age, count
 from ops.options import DeadLetterOption, QueueOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
-from ops.queues.dead_letters import letter_of
-from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser, attributes_of
+from ops.queues.dead_letters import letter_of, received_in
+from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser, queue_attributes
 from ops.queues.selection import Selection
 from ops.queues.view import change_data, print_change
 from shared.batches import MAX_ENTRIES
@@ -103,8 +103,11 @@ def _outcome(found: list[Letter], most: int) -> int:
 
 
 def _most_receives(sqs: SQSClient, url: str) -> int:
-    (policy,) = attributes_of(sqs, url, "the queue", "RedrivePolicy")
-    most = int(json.loads(policy or "{}").get("maxReceiveCount", 0))
+    policy = queue_attributes(sqs, url, "the queue", "RedrivePolicy").get("RedrivePolicy", "")
+    try:
+        most = int(json.loads(policy or "{}").get("maxReceiveCount", 0))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CommandError("the queue's RedrivePolicy cannot be read") from error
     if 0 < most < _FEWEST_RECEIVES:
         raise CommandError(
             f"the queue's maxReceiveCount is {most}: SQS would move messages to the dead-letter queue "
@@ -123,7 +126,7 @@ def _receive(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
         )
-    return [letter_of(each) for each in answer.get("Messages", [])]
+    return [letter_of(each) for each in received_in(answer)]
 
 
 def _receive_dead_letters(sqs: SQSClient, url: str, limit: int) -> list[Letter]:

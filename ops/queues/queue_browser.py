@@ -16,19 +16,18 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ops.aws import asking
-from ops.console.exit_status import warn
-from ops.queues.dead_letters import letter_of
+from ops.console.exit_status import CommandError, warn
+from ops.queues.dead_letters import letter_of, received_in
 from shared.batches import MAX_ENTRIES, batches
+from shared.errors import TransientError
+from shared.sqs_answers import Fate, about_the_lock, attributes_of, number_in, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import FrameType
 
     from types_boto3_sqs import SQSClient
-    from types_boto3_sqs.type_defs import MessageTypeDef
 
     from ops.queues.dead_letters import Letter
     from ops.queues.selection import Selection
@@ -88,17 +87,17 @@ class QueueBrowser:
                 self._stopped_early = True
                 return
             messages = self._receive()
-            new = [each for each in messages if each["MessageId"] not in self._seen]
-            self._seen.update(each["MessageId"] for each in new)
+            new = [each for each in messages if each.id not in self._seen]
+            self._seen.update(each.id for each in new)
             if not new:  # the queue is empty, or letters have become visible again and would come forever
                 return
-            yield [letter_of(each) for each in new]
+            yield new
 
-    def _receive(self) -> list[MessageTypeDef]:
+    def _receive(self) -> list[Letter]:
         asked = time.monotonic()
         # If we missed the answer, nobody could make visible again what it hides.
         with _uninterrupted(), asking(f"receiving from {DEAD_LETTERS}"):
-            messages = self._sqs.receive_message(
+            answer = self._sqs.receive_message(
                 QueueUrl=self._url,
                 ReceiveRequestAttemptId=uuid.uuid4().hex,  # the SDK's retry gets the same messages
                 MaxNumberOfMessages=MAX_ENTRIES,
@@ -106,10 +105,11 @@ class QueueBrowser:
                 WaitTimeSeconds=WAIT_SECONDS,
                 MessageAttributeNames=["All"],
                 MessageSystemAttributeNames=["All"],
-            ).get("Messages", [])
+            )
             self._since = self._since if self._held else asked
-            self._held |= {each["MessageId"]: each["ReceiptHandle"] for each in messages}
-        return messages
+            received = received_in(answer)
+            self._held |= {each["MessageId"]: each["ReceiptHandle"] for each in received}
+        return [letter_of(each) for each in received]
 
     def delete(self, ids: Iterable[str]) -> dict[str, str]:
         """Deletes letters that are held. Returns the codes of those that could not be deleted, by id.
@@ -119,18 +119,17 @@ class QueueBrowser:
         """
         failed: dict[str, str] = {}
         for batch in batches(ids):
+            entries: list[Any] = [
+                {"Id": str(index), "ReceiptHandle": self._held[each]} for index, each in enumerate(batch)
+            ]
             with asking(f"deleting from {DEAD_LETTERS}"):
-                answer = self._sqs.delete_message_batch(
-                    QueueUrl=self._url,
-                    Entries=[
-                        {"Id": str(index), "ReceiptHandle": self._held[each]}
-                        for index, each in enumerate(batch)
-                    ],
-                )
-            failed |= {batch[int(each["Id"])]: each["Code"] for each in answer.get("Failed", [])}
-            for each in batch:
-                if each not in failed:
+                answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            found = verdicts(answer, [entry["Id"] for entry in entries], about_the_lock)
+            for each, verdict in zip(batch, found.values(), strict=True):
+                if verdict.fate is Fate.DONE:
                     del self._held[each]
+                else:
+                    failed[each] = verdict.code
         return failed
 
     def report_unseen(self, expected: int) -> None:
@@ -148,17 +147,22 @@ class QueueBrowser:
         if len(self._held) > _MANY:
             warn(f"Making {len(self._held)} messages visible again ...")
         for batch in batches(self._held.values()):
-            try:  # an entry that fails is held by another receiver by now, or gone
-                self._sqs.change_message_visibility_batch(
-                    QueueUrl=self._url,
-                    Entries=[
-                        {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
-                        for index, receipt in enumerate(batch)
-                    ],
-                )
-            except (BotoCoreError, ClientError) as error:
+            entries: list[Any] = [
+                {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+                for index, receipt in enumerate(batch)
+            ]
+            try:
+                with asking("changing their visibility"):
+                    answer = self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+                # An entry at fault is held by another receiver by now, or gone.
+                found = verdicts(answer, [entry["Id"] for entry in entries], about_the_lock).values()
+                unknown = [verdict.code for verdict in found if verdict.fate is Fate.UNKNOWN]
+                why = f"SQS answered {unknown[0]}" if unknown else ""
+            except CommandError as error:
+                why = str(error)
+            if why:
                 warn(
-                    f"Messages of {DEAD_LETTERS} could not be made visible again ({error}); they are in "
+                    f"Messages of {DEAD_LETTERS} could not be made visible again ({why}); they are in "
                     f"{HIDE_SECONDS // 60} minutes, by themselves."
                 )
                 return
@@ -171,18 +175,31 @@ def letters_in(sqs: SQSClient, url: str) -> int:
         CommandError: there is no such queue, or it cannot be read.
     """
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    return sum(int(number or 0) for number in attributes_of(sqs, url, DEAD_LETTERS, *names))
+    return sum(queue_numbers(sqs, url, DEAD_LETTERS, *names))
 
 
-def attributes_of(sqs: SQSClient, url: str, what: str, *names: Any) -> list[str]:
-    """Attributes of a queue in the order of their names; empty: it does not have that one.
+def queue_numbers(sqs: SQSClient, url: str, what: str, *names: str) -> list[int]:
+    """Numbers that every queue has, in the order of their names.
+
+    Raises:
+        CommandError: there is no such queue, or it cannot be read.
+    """
+    attributes = queue_attributes(sqs, url, what, *names)
+    try:
+        return [number_in(attributes, name, f"reading the attributes of {what}") for name in names]
+    except TransientError as error:
+        raise CommandError(str(error)) from error
+
+
+def queue_attributes(sqs: SQSClient, url: str, what: str, *names: Any) -> dict[str, str]:
+    """Attributes of a queue, without those that it does not have.
 
     Raises:
         CommandError: there is no such queue, or it cannot be read.
     """
     with asking(f"reading the attributes of {what}"):
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names).get("Attributes", {})
-    return [attributes.get(name, "") for name in names]
+        answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+    return attributes_of(answer)
 
 
 @contextmanager

@@ -27,7 +27,9 @@ def text_of(error: ClientError) -> tuple[type[Exception], str]:
 def test_what_passes_reads_the_same_each_time(status: int, code: str) -> None:
     """A wait is announced once per text; a request id in AWS's words would announce each try (P7)."""
     first, second = (text_of(answer(status, code, f"request {number}")) for number in (1, 2))
-    assert first == second == (TransientError, f"reading the table t: AWS answered {code}")
+    assert (
+        first == second == (TransientError, f"reading the table t: AWS answered {code or 'the status 429'}")
+    )
 
 
 def test_what_stays_says_what_aws_says() -> None:
