@@ -1,0 +1,132 @@
+"""Credentials that cannot be got are an outage, at the start and later: the writer says what it waits for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.polling import wait_until
+from tests.contract.test_writer_process import documents, running, send
+from tests.support.credentials_endpoint import SECRET, credentials, credentials_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from local.stack import Stack
+    from tests.conftest import Queues
+    from tests.contract.test_writer_process import Running
+    from tests.support.credentials_endpoint import CredentialsEndpoint
+
+BAD: dict[str, Callable[[CredentialsEndpoint], None]] = {
+    "status 500": lambda endpoint: endpoint.give(SECRET, 500),
+    "status 403": lambda endpoint: endpoint.give(SECRET, 403),
+    "html": lambda endpoint: endpoint.give(f"<html>{SECRET}</html>"),
+    "cut json": lambda endpoint: endpoint.give(credentials()[:60]),
+    "list": lambda endpoint: endpoint.give(f'["{SECRET}"]'),
+    "incomplete": lambda endpoint: endpoint.give(json.dumps({"AccessKeyId": "test", "Token": SECRET})),
+    "expired": lambda endpoint: endpoint.give(credentials(minutes=-5)),
+    "silence": lambda endpoint: endpoint.give("", hangs=True),
+}
+
+
+@pytest.fixture
+def endpoint() -> Iterator[CredentialsEndpoint]:
+    with credentials_endpoint() as endpoint:
+        yield endpoint
+
+
+@dataclass
+class World:
+    """An endpoint, the settings of a writer that uses it, and what it works on."""
+
+    endpoint: CredentialsEndpoint
+    environment: dict[str, str]
+    stack: Stack
+    queues: Queues
+    database: str
+
+    def send(self, number: int) -> None:
+        send(self.stack, self.queues, number)
+
+    def documents(self) -> set[int]:
+        return documents(self.stack, self.database)
+
+
+@pytest.fixture
+def world(stack: Stack, queues: Queues, database: str, endpoint: CredentialsEndpoint) -> World:
+    environment = endpoint.environment(stack.environment()) | {
+        "QUEUE_URL": queues.url,
+        "DEAD_LETTER_QUEUE_URL": queues.dead_letter_url,
+        "MONGODB_URI": stack.mongodb_uri,
+        "MONGODB_DATABASE": database,
+        "STATUS_HOST": "127.0.0.1",
+        "STATUS_PORT": "0",
+        "LOG_LEVEL": "DEBUG",
+    }
+    return World(endpoint, environment, stack, queues, database)
+
+
+def is_waited_for(writer: Running) -> None:
+    wait_until(lambda: writer.waits_for("sqs"), what="it to say that it waits for SQS")
+    reason = writer.answer("/readyz")[1]["waiting_for"]["sqs"]["reason"]
+    assert (
+        "the AWS credentials" in reason or "no answer that can be read" in reason or "TimeoutError" in reason
+    )
+    assert writer.answer("/healthz")[0] == 200
+
+
+def ends_well(writer: Running) -> None:
+    assert writer.stop() == 0
+    assert "Traceback" not in writer.output
+    assert SECRET not in writer.output
+
+
+def test_at_the_start(tmp_path: Path, world: World) -> None:
+    """Whatever the endpoint does, the writer waits; as soon as there are credentials it replicates (P4)."""
+    endpoint = world.endpoint
+    world.send(1)
+    for name, bad in BAD.items():
+        bad(endpoint)
+        with running(tmp_path / name, world.environment) as writer:
+            is_waited_for(writer)
+            endpoint.over.set()
+            endpoint.give(credentials())
+            wait_until(writer.ready, what=f"the writer to be ready after {name}")
+            wait_until(lambda: world.documents() == {1}, what="the document")
+            ends_well(writer)
+        endpoint.over.clear()
+
+
+def test_later(tmp_path: Path, world: World) -> None:
+    """Credentials that cannot be renewed: it waits, and goes on; nothing is lost and nothing ends it (P4)."""
+    endpoint = world.endpoint
+    soon = 5.0  # minutes: the SDK renews what expires in ten with each call
+    endpoint.give(credentials(minutes=soon))
+    with running(tmp_path / "log", world.environment) as writer:
+        wait_until(writer.ready, what="the writer to be ready")
+        for number, (name, bad) in enumerate(BAD.items(), 1):
+            bad(endpoint)
+            is_waited_for(writer)
+            world.send(number)
+            endpoint.over.set()
+            endpoint.give(credentials(minutes=soon))
+            expected = set(range(1, number + 1))
+            wait_until(
+                lambda expected=expected: world.documents() == expected,  # type: ignore[misc]
+                what=f"the document after {name}",
+            )
+            endpoint.over.clear()
+        ends_well(writer)
+
+
+def test_no_credentials_at_all(tmp_path: Path, world: World) -> None:
+    """A source can come later; the reason says what is missing."""
+    without = {name: text for name, text in world.environment.items() if "CONTAINER" not in name}
+    with running(tmp_path / "log", without) as writer:
+        wait_until(lambda: writer.waits_for("sqs"), what="it to say that it waits for SQS")
+        assert "no AWS credentials" in writer.answer("/readyz")[1]["waiting_for"]["sqs"]["reason"]
+        ends_well(writer)
