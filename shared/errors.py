@@ -1,7 +1,7 @@
 """The three kinds of failure. Every other error is a bug and may end the process.
 
-The edges (`writer.mongodb.driver_errors`, `shared.aws`) translate drivers' errors into these, once, by type
-and code. Nothing here knows a driver.
+The edges (`writer.mongodb.driver_errors`, `shared.aws_errors`) translate drivers' errors into these, once, by
+type and code. Nothing here knows a driver.
 """
 
 
