@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -106,12 +107,13 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> No
     history = History(clock)
     context = Context(clock, health, Observers(metrics, state, history), stop)
     page = StatusPage(history, health, clock, facts, stop.is_set)
+    pages = routes(page, settings.status_names | {socket.gethostname().lower()})
     # A loop makes at most one call at a time, its lease another one; and one asks for the backlog.
     connections = 2 * settings.loops + 3
     sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
     try:
         async with (
-            serve(settings.status_host, settings.status_port, health, [metrics.route(), *routes(page)]),
+            serve(settings.status_host, settings.status_port, health, [metrics.route(), *pages]),
             sqs_client(connections, attempts=_SDK_ATTEMPTS, read_timeout=_READ_TIMEOUT) as sqs,
         ):
             try:

@@ -1,5 +1,6 @@
 """The writer's settings: one frozen object, read from the environment. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -11,6 +12,8 @@ LOOPS_PER_CONNECTION = 2
 """While one loop talks to SQS, another one uses the connection."""
 
 _ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside the container
+
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 
 _LONGEST_NAME = 1024  # Amazon CloudWatch API reference, ``Dimension``
 
@@ -30,6 +33,7 @@ class Settings:
         pool_size: number of MongoDB connections.
         status_host: address of the status page and the probes.
         status_port: their port; 0: any free one, which is logged.
+        status_names: DNS names under which the status page is opened, lower case.
         log_level: one of `shared.settings.LOG_LEVELS`.
         cloudwatch_metrics: the metrics' dimension in CloudWatch (the queue's name); None: no metrics.
     """
@@ -42,6 +46,7 @@ class Settings:
     pool_size: int
     status_host: str
     status_port: int
+    status_names: frozenset[str]
     log_level: str
     cloudwatch_metrics: str | None = None
 
@@ -67,6 +72,7 @@ class Settings:
             pool_size=reader.integer("POOL_SIZE", 4, 1, 100),
             status_host=reader.text("STATUS_HOST", "an address of this machine", default=_ALL_INTERFACES),
             status_port=reader.integer("STATUS_PORT", 8080, 0, 65535),
+            status_names=_names(reader, "STATUS_NAMES"),
             log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
             cloudwatch_metrics=reader.optional("CLOUDWATCH_METRICS"),
         )
@@ -80,3 +86,12 @@ class Settings:
             )
         reader.finish()
         return settings
+
+
+def _names(reader: Reader, setting: str) -> frozenset[str]:
+    """DNS names, separated by commas."""
+    names = [name.strip().lower() for name in (reader.optional(setting) or "").split(",")]
+    wrong = [name for name in names if name and not _NAME(name)]
+    if wrong:
+        reader.problem(f"{setting}: {wrong[0][:50]!r} is not a DNS name; a port does not belong to it")
+    return frozenset(name for name in names if name)

@@ -9,7 +9,7 @@ Sources: "Content Security Policy Level 3" (W3C), hashes of inline scripts and s
 import base64
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from typing import Any
@@ -20,6 +20,7 @@ from aiohttp import web
 from writer.ports import Clock
 from writer.status.advice import TROUBLES, for_dead_letter
 from writer.status.history import History, Incident, Row
+from writer.status.hosts import is_known
 from writer.status.state import Awaited, Situation, state_of
 from writer.status.window import SLOTS, STEP
 from writer.telemetry.health import STARTING, Dependency, Health
@@ -33,6 +34,8 @@ _PRIVATE = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+_NOT_OURS = "The writer is not known by this name. Use its address, or set STATUS_NAMES.\n"
 
 _NAMES = {Dependency.SQS: "SQS", Dependency.MONGODB: "MongoDB"}
 
@@ -139,15 +142,25 @@ def _short(value: float | None) -> float | None:
     return int(value) if value.is_integer() else round(value, 4)
 
 
-def routes(page: StatusPage) -> Sequence[web.RouteDef]:
-    """`/` and `/status.json`, for GET and HEAD."""
+def routes(page: StatusPage, names: Collection[str] = ()) -> Sequence[web.RouteDef]:
+    """`/` and `/status.json`, for GET and HEAD, and only under a name of ours (`writer.status.hosts`).
+
+    Probes and metrics answer whatever they are called: load balancers and scrapers use names that we cannot
+    know, and a probe that fails for its name would end a writer that is well.
+    """
     text, policy = assembled()
     figures = {**_PRIVATE, "Content-Security-Policy": "default-src 'none'"}
 
-    async def send_page(_: web.Request) -> web.Response:
+    def check(request: web.Request) -> None:
+        if not is_known(request.headers.getall("Host", ()), names):
+            raise web.HTTPMisdirectedRequest(text=_NOT_OURS, headers=_PRIVATE)
+
+    async def send_page(request: web.Request) -> web.Response:
+        check(request)
         return web.Response(text=text, content_type="text/html", headers={**_PRIVATE, **policy})
 
-    async def send_figures(_: web.Request) -> web.Response:
+    async def send_figures(request: web.Request) -> web.Response:
+        check(request)
         body = orjson.dumps(page.figures())
         return web.Response(body=body, content_type="application/json", headers=figures)
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from shared.errors import FatalError
+from writer.status.connections import BACKLOG, Connection, Guests, say_goodbye
 from writer.telemetry.health import Health
 
 log = logging.getLogger(__name__)
@@ -35,23 +36,40 @@ async def serve(
     """
     app = web.Application(middlewares=[_log_errors])
     app[_HEALTH] = health
+    app.on_response_prepare.append(say_goodbye)
     app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz), *more])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LEAVE)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise FatalError(f"STATUS_PORT={port} cannot be listened on: {error.strerror}") from error
-        log.info("status server listening", extra={"host": host, "port": runner.addresses[0][1]})
-        yield
+        async with _listening(runner, host, port) as actual:
+            log.info("status server listening", extra={"host": host, "port": actual})
+            yield
     finally:
         try:
             async with asyncio.timeout(_LONGEST_LEAVE):
                 await runner.cleanup()
         except TimeoutError:
             log.warning("status server left with requests under way")
+
+
+@asynccontextmanager
+async def _listening(runner: web.AppRunner, host: str, port: int) -> AsyncIterator[int]:
+    """Accepts connections while the context is open; yields the port."""
+    guests = Guests()
+
+    def connected() -> Connection:
+        if runner.server is None:
+            raise RuntimeError("the runner was not set up")
+        return Connection(runner.server, guests)
+
+    try:
+        listener = await asyncio.get_running_loop().create_server(connected, host, port, backlog=BACKLOG)
+    except OSError as error:
+        raise FatalError(f"STATUS_PORT={port} cannot be listened on: {error.strerror}") from error
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
 
 
 @web.middleware

@@ -36,6 +36,13 @@ def test_all_settings_are_read() -> None:
     assert Settings.read({**GOOD, "CLOUDWATCH_METRICS": " replicator "}).cloudwatch_metrics == "replicator"
 
 
+def test_names_are_compared_in_lower_case() -> None:
+    """Several, separated by commas; none is usual."""
+    assert Settings.read(GOOD).status_names == frozenset()
+    settings = Settings.read({**GOOD, "STATUS_NAMES": "Status.example.com, writer.example.com,"})
+    assert settings.status_names == {"status.example.com", "writer.example.com"}
+
+
 def test_nothing_set_names_everything() -> None:
     """In one message, with what each is."""
     with pytest.raises(FatalError) as caught:
@@ -56,6 +63,8 @@ def test_nothing_set_names_everything() -> None:
         ({"MONGODB_DATABASE": "a/b"}, "MONGODB_DATABASE='a/b'"),
         ({"MONGODB_DATABASE": "é" * 32}, "has more than the 63 bytes"),
         ({"QUEUE_URL": "  "}, "QUEUE_URL is missing"),
+        ({"STATUS_NAMES": "a.example, https://b.example"}, "STATUS_NAMES: 'https://b.example'"),
+        ({"STATUS_NAMES": "a.example:8080"}, "STATUS_NAMES: 'a.example:8080'"),
     ],
 )
 def test_each_mistake_is_named_beside_the_others(wrong: dict[str, str], named: str) -> None:

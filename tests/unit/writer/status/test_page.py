@@ -33,7 +33,7 @@ HOST = "127.0.0.1"
 async def server(caplog: pytest.LogCaptureFixture) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the status server of a writer that has lived a while."""
     caplog.set_level("INFO")
-    async with serve(HOST, 0, Health(FakeClock()), routes(steady().page)):
+    async with serve(HOST, 0, Health(FakeClock()), routes(steady().page, {"status.example.com"})):
         (line,) = [record for record in caplog.records if record.message == "status server listening"]
         async with aiohttp.ClientSession(f"http://{HOST}:{vars(line)['port']}") as session:
             yield session
@@ -85,6 +85,23 @@ async def test_it_is_read_only(server: aiohttp.ClientSession) -> None:
     for path in ("/page.js", "/../pyproject.toml", "/favicon.ico"):
         async with server.get(path) as answer:
             assert answer.status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/status.json"])
+async def test_a_name_of_somebody_else_opens_nothing(server: aiohttp.ClientSession, path: str) -> None:
+    """A page elsewhere whose name leads here ("DNS rebinding") reads neither page nor figures."""
+    async with server.get(path, headers={"Host": "evil.example"}) as answer:
+        assert (answer.status, is_private(answer)) == (421, True)
+        assert "STATUS_NAMES" in await answer.text()
+    async with server.get(path, headers={"Host": "status.example.com:8080"}) as answer:
+        assert answer.status == 200
+
+
+async def test_probes_answer_whatever_they_are_called(server: aiohttp.ClientSession) -> None:
+    """A load balancer calls us by a name of its own, and must not end a writer for that."""
+    for path in ("/healthz", "/readyz"):
+        async with server.get(path, headers={"Host": "any.example"}) as answer:
+            assert answer.status in (200, 503)
 
 
 async def test_the_figures(server: aiohttp.ClientSession) -> None:
