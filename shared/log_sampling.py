@@ -8,7 +8,7 @@ import copy
 import logging
 import math
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Protocol
 
 MOST = 5
 """Lines a minute of one logger, level and wording."""
@@ -26,10 +26,17 @@ class _Seen:
     last: logging.LogRecord | None = None
 
 
-class SamplingHandler(logging.StreamHandler[TextIO]):
+class Output(Protocol):
+    """What lines are written to, such as a text file."""
+
+    def write(self, text: str, /) -> object:
+        """Writes lines."""
+
+
+class SamplingHandler(logging.StreamHandler[Output]):
     """Writes to a stream. Its clock is the time of the records."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Output) -> None:
         super().__init__(stream)
         self._seen: dict[_Kind, _Seen] = {}
 

@@ -7,27 +7,29 @@ messages and stream events. The same warning is written a few times a minute (`s
 
 import logging
 import sys
-from typing import TextIO
 
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from shared.emf import FIELD
-from shared.log_sampling import SamplingHandler
+from shared.log_sampling import Output, SamplingHandler
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
+def formatter() -> logging.Formatter:
+    """Makes a JSON object of a record."""
+    return OrjsonFormatter(
+        ["levelname", "name", "message"],
+        rename_fields={"levelname": "level", "name": "logger", "exc_info": "error", FIELD: "_aws"},
+        timestamp="time",
+    )
+
+
+def configure(level: str, stream: Output | None = None) -> None:
     """Makes the root logger write JSON lines at `level` and above, and removes its other handlers.
 
     In Lambda too: the runtime's own handler would write each line a second time, unstructured.
     """
     handler = SamplingHandler(stream or sys.stdout)
-    handler.setFormatter(
-        OrjsonFormatter(
-            ["levelname", "name", "message"],
-            rename_fields={"levelname": "level", "name": "logger", "exc_info": "error", FIELD: "_aws"},
-            timestamp="time",
-        )
-    )
+    handler.setFormatter(formatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -31,29 +31,40 @@ from writer.status.history import History
 from writer.status.page import StatusPage, routes
 from writer.status.server import serve
 from writer.telemetry.health import Dependency, Health
+from writer.telemetry.log_output import LogOutput
 from writer.telemetry.metrics import Metrics
 from writer.telemetry.observer import Facts, Observers
 from writer.telemetry.state_log import StateLog
 
 log = logging.getLogger("writer")
 
+_LAST_LINES = 2.0  # seconds that the end may take until the log is written
 _SDK_ATTEMPTS = 3  # tries of one SQS call by the SDK; `Context.retry` repeats calls that still fail
 _READ_TIMEOUT = WAIT_SECONDS + 10.0  # seconds; a long poll takes longer than any other call
 
 
 def main() -> int:
     """Runs the writer until a signal stops it; returns the exit status."""
-    logs.configure("INFO")
+    output = LogOutput(sys.stdout.fileno(), logs.formatter())
+    try:
+        return _main(output)
+    finally:
+        logging.shutdown()  # the last lines of its handler
+        output.close(_LAST_LINES)
+
+
+def _main(output: LogOutput) -> int:
+    logs.configure("INFO", output)
     try:
         settings, replication = _read_all(os.environ)
         rules = Rules(replication, load_hooks(replication), settings.mongodb_database)
     except FatalError as error:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400 - a sentence, not a traceback
         return 2
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, output)
     spare_the_collector()
     try:
-        asyncio.run(_run(settings, rules, replication.databases))
+        asyncio.run(_run(settings, rules, replication.databases, output))
     except Exception as error:
         reasons = fatal_reasons(error)
         for reason in reasons:
@@ -95,14 +106,14 @@ def _version() -> str:
         return ""
 
 
-async def _run(settings: Settings, rules: Rules, databases: Iterable[str]) -> None:
+async def _run(settings: Settings, rules: Rules, databases: Iterable[str], output: LogOutput) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock = SystemClock()
     health = Health(clock)
     facts = Facts(_version(), settings.pool_size, settings.loops)
-    metrics = Metrics(facts, health, clock)
+    metrics = Metrics(facts, health, clock, lambda: output.dropped)
     state = StateLog(health, clock, settings.cloudwatch_metrics)
     history = History(clock)
     context = Context(clock, health, Observers(metrics, state, history), stop)

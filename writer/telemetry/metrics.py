@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
@@ -53,9 +53,12 @@ _MINUTE = 60.0
 class Metrics(Observer, Collector):
     """An observer that counts for Prometheus."""
 
-    def __init__(self, facts: Facts, health: Health, clock: Clock) -> None:
+    def __init__(
+        self, facts: Facts, health: Health, clock: Clock, log_lines_dropped: Callable[[], int] = lambda: 0
+    ) -> None:
         self._clock = clock
         self._health = health
+        self._log_lines_dropped = log_lines_dropped
         self._in_flight = InFlight()
         self._tables: set[str] = set()
         self._ages: defaultdict[str, _Ages] = defaultdict(_Ages)
@@ -195,6 +198,11 @@ class Metrics(Observer, Collector):
         if self._last_success is not None:
             last.add_metric([], self._last_success)
         yield last
+        yield CounterMetricFamily(
+            "replicator_log_lines_dropped",
+            "Lines of the log that were lost because nobody read standard output.",
+            self._log_lines_dropped(),
+        )
 
     def route(self) -> web.RouteDef:
         """`/metrics`, in the format that the client accepts: Prometheus text or OpenMetrics."""
