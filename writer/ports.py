@@ -105,6 +105,8 @@ class Outcome:
         deleted: documents removed.
         stale: puts that changed nothing because the document or a tombstone was newer or the same.
         stale_at: the same, by place.
+        older_stream_at: those of them, by place, that come from an older stream than what is stored, as far
+            as that is known.
     """
 
     failures: Mapping[int, Failure] = field(default_factory=dict)
@@ -113,6 +115,7 @@ class Outcome:
     deleted: int = 0
     stale: int = 0
     stale_at: Mapping[Place, int] = field(default_factory=dict, compare=False)
+    older_stream_at: Mapping[Place, int] = field(default_factory=dict, compare=False)
 
 
 class Sink(Protocol):

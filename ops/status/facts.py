@@ -1,5 +1,6 @@
 """The state of a pipeline, and what of it is not well. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -50,11 +51,14 @@ class Writer:
         url: the URL of its status server.
         error: why it does not answer; empty: it answers.
         waits: what it waits for, with the reason and the start (seconds since the epoch).
+        older_streams: how many changes of the last 15 minutes came from an older stream than what is in
+            MongoDB, by table; None: unknown.
     """
 
     url: str
     error: str = ""
     waits: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    older_streams: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,18 @@ class Status:
             for part, (reason, since) in writer.waits.items():
                 waited = age(self.at - since)
                 found.append(f"The writer {writer.url} waits for {part} since {waited}: {reason}.")
+        for name, changes in sorted(self._older_streams().items()):
+            found.append(
+                f"{count(changes, 'change')} of the table {name} in the last 15 minutes came from an older "
+                'stream than what is in MongoDB, and did not win: see "Another stream" in docs/migration.md.'
+            )
+        return found
+
+    def _older_streams(self) -> Mapping[str, int]:
+        """The changes of older streams by table, of all writers that told."""
+        found: Counter[str] = Counter()
+        for writer in self.writers:
+            found.update(writer.older_streams or {})
         return found
 
     def data(self, most_behind: float) -> dict[str, Any]:
@@ -136,6 +152,7 @@ class Status:
                         part: {"reason": reason, "since": since}
                         for part, (reason, since) in each.waits.items()
                     },
+                    "older_stream_changes": each.older_streams,
                 }
                 for each in self.writers
             ],

@@ -7,6 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ops.pipeline import Pipeline
 
 _WRITER_SECONDS = 5.0
+_OTHER_TABLES = "(others)"
 _NO_WRITER = "what answers is no writer"
 _NEWEST_METRICS = timedelta(minutes=10)
 _PERIOD = 60
@@ -54,14 +56,15 @@ def read_status(aws: Aws, parts: Pipeline, writers: Iterable[str]) -> Status:
 
 
 def ask_writer(url: str) -> Writer:
-    """Reads a writer's `/readyz`."""
+    """Reads a writer's `/readyz`, and of its figures what `Writer` has."""
     if urlsplit(url).scheme not in ("http", "https"):
         return Writer(url, "it is no http:// URL")
     # Writers are in our network; a proxy in the environment is for other hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{url.rstrip('/')}/readyz", timeout=_WRITER_SECONDS) as answer:
-            return _writer(url, answer.read())
+            writer = _writer(url, answer.read())
+            return writer if writer.error else replace(writer, older_streams=_older_streams(opener, url))
     except urllib.error.HTTPError as error:
         with error:
             return _writer(url, error.read(), f"HTTP status {error.code}")
@@ -69,6 +72,17 @@ def ask_writer(url: str) -> Writer:
         return Writer(url, str(getattr(error, "reason", error)))
     except http.client.HTTPException:
         return Writer(url, _NO_WRITER)
+
+
+def _older_streams(opener: urllib.request.OpenerDirector, url: str) -> Mapping[str, int] | None:
+    """Changes of older streams, by table; None: the writer does not tell, or not to us."""
+    try:
+        with opener.open(f"{url.rstrip('/')}/status.json", timeout=_WRITER_SECONDS) as answer:
+            rows = json.loads(answer.read())["tables"]
+            found = {row["table"] or _OTHER_TABLES: int(row["older_stream"]) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
+        return None
+    return {table: changes for table, changes in found.items() if changes}
 
 
 def _writer(url: str, body: bytes, error: str = "") -> Writer:

@@ -82,6 +82,7 @@ async def test_a_copy_loses_to_every_change(world: World) -> None:
     await world.sink.apply([live(1, 5, n="live"), live(2, 1, n="live")])
     outcome = await world.sink.apply([copy_of(1, n="old"), copy_of(2, n="old"), copy_of(3, n="old")])
     assert (outcome.inserted, outcome.modified, outcome.stale) == (1, 0, 2)
+    assert outcome.older_stream_at == {}  # it comes from none
     assert (await world.sink.apply([live(3, 1, n="live")])).modified == 1
     assert state(world) == {1: "live", 2: "live", 3: "live"}
 

@@ -11,6 +11,7 @@ import bson
 from shared.version import BACKFILL
 from tests.support.fake_faults import Faults
 from writer.mongodb.apply import Tombstone, Written, apply
+from writer.mongodb.older_streams import tell_older_streams
 from writer.ports import Failure, FailureKind
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ class FakeStore:
             if removed or mark:
                 newer[index] = Tombstone(removed, mark)
         return newer
+
+    async def stored_versions(self, puts: Sequence[Write]) -> Mapping[int, object]:
+        found = {index: self._find(put, {}) for index, put in enumerate(puts)}
+        return {
+            index: _metadata(self.documents[_place(puts[index])[0]][key]).get("v")
+            for index, key in found.items()
+            if key is not None
+        }
 
     async def write(self, commands: Sequence[Command]) -> Written:
         failures: dict[int, Failure] = {}
@@ -193,7 +202,7 @@ class FakeSink:
         for write in writes:
             if (error := self.fails_with.get(repr(write.target.document_id))) is not None:
                 raise error
-        outcome = await apply(self.store, writes)
+        outcome = await tell_older_streams(self.store, writes, await apply(self.store, writes))
         await self.faults.point("after apply")
         return outcome
 

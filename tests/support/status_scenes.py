@@ -121,6 +121,11 @@ class Scene:
         counted = [Counted(table, Operation.PUT, Result.PARKED, 1)]
         self.history.batch(Batch(1, 1, counted, parked=[Parked(table, code)]))
 
+    def meets_an_older_stream(self, table: str, changes: int) -> None:
+        """Changes come that can never win."""
+        counted = [Counted(table, Operation.PUT, Result.OLDER_STREAM, changes)]
+        self.history.batch(Batch(1, changes, counted))
+
     @contextmanager
     def served(self) -> Iterator[str]:
         """The page's address, while it is served."""
@@ -189,7 +194,18 @@ def catching_up() -> Scene:
     return scene
 
 
-SCENES = {each.__name__: each for each in (just_started, steady, outage, catching_up)}
+def other_region() -> Scene:
+    """The stream of another region is followed: its label is older."""
+    scene = Scene()
+    scene.opens()
+    scene.passes(400)
+    for _ in range(3):
+        scene.meets_an_older_stream("orders", 2_400)
+        scene.passes(30)
+    return scene
+
+
+SCENES = {each.__name__: each for each in (just_started, steady, outage, catching_up, other_region)}
 
 
 def picture(

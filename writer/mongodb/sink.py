@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference, UpdateOne
@@ -25,6 +26,7 @@ from writer.mongodb.bulk import KEYS_PER_QUERY, perform, refusals_of
 from writer.mongodb.driver_errors import concerns_server, refusal_of, translated, translated_at_start
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.guard import tombstone_id, tombstone_pipeline
+from writer.mongodb.older_streams import tell_older_streams
 from writer.mongodb.opening import check_server, try_writes
 from writer.mongodb.places import Places, full_name
 from writer.mongodb.sweep import make_expiry, sweep
@@ -34,6 +36,7 @@ from writer.ports import Failure, Outcome
 from writer.write import Mark, Place, Write, hashable
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
+_TELLING_MS = 2_000  # for what is only told
 
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions()
 """How documents are read, whatever the URI says: read otherwise, a key is not equal to itself."""
@@ -128,9 +131,33 @@ class MongoSink:
             TransientError: nothing can be said about the batch; apply it again.
         """
         try:
-            return await apply(self, writes)
+            outcome = await apply(self, writes)
         except PyMongoError as error:
             raise translated(error) from error
+        try:
+            return await tell_older_streams(self, writes, outcome)
+        except (PyMongoError, BSONError, TransientError, TombstonesRefusedError):
+            return outcome  # what is written is written, and this is only told
+
+    async def stored_versions(self, puts: Sequence[Write]) -> Mapping[int, object]:
+        by_place: defaultdict[Place, dict[Hashable, int]] = defaultdict(dict)
+        for index, put in enumerate(puts):
+            by_place[put.target[:2]][hashable(put.target.document_id)] = index
+        found: dict[int, object] = {}
+        for (database, name), indices in by_place.items():
+            some = [puts[index].target for index in indices.values()]
+            field = some[0].metadata_field  # the same for all that goes to a collection
+            for start in range(0, len(some), KEYS_PER_QUERY):
+                keys = [target.document_id for target in some[start : start + KEYS_PER_QUERY]]
+                cursor = self._database(database)[name].find(
+                    {"_id": {"$in": keys}}, {f"{field}.v": 1}, max_time_ms=_TELLING_MS
+                )
+                async for document in cursor:
+                    metadata = document.get(field)
+                    version = metadata.get("v") if isinstance(metadata, dict) else None
+                    if (place := indices.get(hashable(document["_id"]))) is not None:
+                        found[place] = version
+        return found
 
     async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> Mapping[int, Failure]:
         operations = [

@@ -1,4 +1,4 @@
-"""What went wrong, and what to do about it: one table for troubles, one for dead letters. Pure.
+"""What went wrong, and what to do about it: tables for troubles, changes and dead letters. Pure.
 
 docs/operations.md has the same codes; a test compares them.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from writer.telemetry.observer import Cause
+from writer.telemetry.observer import Cause, Result
 
 
 class Advice(NamedTuple):
@@ -49,6 +49,16 @@ TROUBLES: Mapping[str, Advice] = MappingProxyType(
     }
 )
 """By the cause of a trouble."""
+
+CHANGES: Mapping[str, Advice] = MappingProxyType(
+    {
+        Result.OLDER_STREAM: Advice(
+            "Changes come from an older stream of the table than what is in MongoDB.",
+            'They never win. If that is the stream to follow now, see "Another stream" in docs/migration.md.',
+        ),
+    }
+)
+"""By the result of changes that a person should know of."""
 
 DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
     {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from writer.status.window import SLOTS, STEP, Window
@@ -44,18 +45,28 @@ class Sample(NamedTuple):
     backlog: Backlog
 
 
+class Kind(StrEnum):
+    """What an incident is."""
+
+    TROUBLE = "trouble"
+    DEAD_LETTER = "dead letter"
+    CHANGES = "changes"
+
+
 @dataclass(slots=True)
 class Incident:
-    """A trouble, or dead letters of one kind, once or repeatedly.
+    """A trouble, dead letters of one kind, or changes of an older stream, once or repeatedly.
 
     Attributes:
-        cause: see `Trouble`; for dead letters their code.
-        words: the latest; empty for dead letters.
-        table: the dead letters' table; None for a trouble.
+        kind: which of these.
+        cause: see `Trouble`; for dead letters their code; for changes their result.
+        words: the latest; empty for dead letters and changes.
+        table: that of the dead letters or changes; None for a trouble.
         first, last: when, monotonic seconds.
         count: how often.
     """
 
+    kind: Kind
     cause: str
     words: str
     table: str | None
@@ -112,6 +123,9 @@ class History(Observer):
             row = self._row(table)
             row.counts[result][index] += changes
             row.seen = self._window.latest
+            if result is Result.OLDER_STREAM:
+                name = table[:LONGEST_NAME]
+                self._add_incident(Incident(Kind.CHANGES, result, "", name, now, now, changes))
         oldest: dict[str, float] = {}
         for table, seconds, changes in batch.lags:
             self._lags.add(seconds, changes)
@@ -119,7 +133,7 @@ class History(Observer):
         for table, seconds in oldest.items():
             self._row(table).lag = seconds
         for table, code in batch.parked:
-            self._add_incident(now, code, "", table[:LONGEST_NAME])
+            self._add_incident(Incident(Kind.DEAD_LETTER, code, "", table[:LONGEST_NAME], now, now))
 
     def in_hand(self, loop: int, held: InHand | None) -> None:
         self._advance(self._clock.monotonic())
@@ -144,7 +158,8 @@ class History(Observer):
         self.samples.append(Sample(now, backlog))
 
     def trouble(self, trouble: Trouble) -> None:
-        self._add_incident(self._clock.monotonic(), trouble.cause, trouble.words[:_MOST_WORDS], None)
+        now, words = self._clock.monotonic(), trouble.words[:_MOST_WORDS]
+        self._add_incident(Incident(Kind.TROUBLE, trouble.cause, words, None, now, now))
 
     @property
     def since(self) -> int:
@@ -200,14 +215,15 @@ class History(Observer):
             row = self.rows[table] = Row(self._window)
         return row
 
-    def _add_incident(self, now: float, cause: str, words: str, table: str | None) -> None:
+    def _add_incident(self, news: Incident) -> None:
         for known in self.incidents:
-            if known.cause == cause and known.table == table and now - known.last <= SAME_TROUBLE:
-                known.words, known.last, known.count = words, now, known.count + 1
+            same = (known.kind, known.cause, known.table) == (news.kind, news.cause, news.table)
+            if same and news.last - known.last <= SAME_TROUBLE:
+                known.words, known.last, known.count = news.words, news.last, known.count + news.count
                 self.incidents.remove(known)
                 self.incidents.append(known)
                 return
-        self.incidents.append(Incident(cause, words, table, now, now))
+        self.incidents.append(news)
 
     def _advance(self, now: float) -> int:
         """Closes slots that have ended; returns the index of the current one."""

@@ -18,8 +18,8 @@ import orjson
 from aiohttp import web
 
 from writer.ports import Clock
-from writer.status.advice import TROUBLES, for_dead_letter
-from writer.status.history import History, Incident, Row
+from writer.status.advice import CHANGES, TROUBLES, for_dead_letter
+from writer.status.history import History, Incident, Kind, Row
 from writer.status.hosts import is_known
 from writer.status.state import Awaited, Situation, state_of
 from writer.status.window import SLOTS, STEP
@@ -120,11 +120,16 @@ class StatusPage:
 
 
 def _incident(incident: Incident, ahead: float) -> Mapping[str, Any]:
-    is_letter = incident.table is not None
-    advice = for_dead_letter(incident.cause) if is_letter else TROUBLES[incident.cause]
+    match incident.kind:
+        case Kind.TROUBLE:
+            advice = TROUBLES[incident.cause]
+        case Kind.DEAD_LETTER:
+            advice = for_dead_letter(incident.cause)
+        case Kind.CHANGES:
+            advice = CHANGES[incident.cause]
     return {
         "cause": incident.cause,
-        "dead_letter": is_letter,
+        "kind": incident.kind,
         "table": incident.table,
         "words": incident.words,
         "meaning": advice.meaning,

@@ -13,6 +13,7 @@ from writer.planning.plan import Plan
 from writer.planning.settle import Settlement
 from writer.ports import Outcome
 from writer.telemetry.observer import Batch, Counted, Lag, Operation, Parked, Result
+from writer.write import Place
 
 _OPERATIONS = {Op.PUT: Operation.PUT, Op.DELETE: Operation.DELETE, None: Operation.UNKNOWN}
 
@@ -38,7 +39,7 @@ def account(plan: Plan, outcome: Outcome, settlement: Settlement, now: float, to
         messages=len(plan.messages),
         changes=plan.changes,
         counted=[
-            *_applied(written, _stale(plan, outcome)),
+            *_applied(written, _by_table(plan, outcome.stale_at), _by_table(plan, outcome.older_stream_at)),
             *_coalesced(plan, back),
             *_parked(plan, settlement, back),
         ],
@@ -64,18 +65,20 @@ def _written(plan: Plan, outcome: Outcome, back: Collection[int]) -> Counter[tup
     return Counter((write.change.table, write.change.op is Op.DELETE, write.change.at) for write in writes)
 
 
-def _stale(plan: Plan, outcome: Outcome) -> Counter[str]:
-    """Puts that changed nothing, by table."""
-    stale: Counter[str] = Counter()
-    if outcome.stale_at:
+def _by_table(plan: Plan, counts: Mapping[Place, int]) -> Counter[str]:
+    """What is counted by place, by table."""
+    found: Counter[str] = Counter()
+    if counts:
         tables = {write.target[:2]: write.change.table for write in plan.writes}
-        for place, changes in outcome.stale_at.items():
-            stale[tables[place]] += changes
-    return stale
+        for place, changes in counts.items():
+            found[tables[place]] += changes
+    return found
 
 
 def _applied(
-    written: Mapping[tuple[str, bool, int | None], int], stale: Mapping[str, int]
+    written: Mapping[tuple[str, bool, int | None], int],
+    stale: Mapping[str, int],
+    older_stream: Mapping[str, int],
 ) -> Iterator[Counted]:
     puts: Counter[str] = Counter()
     deletions: Counter[str] = Counter()
@@ -84,8 +87,11 @@ def _applied(
     for table, changes in puts.items():
         # MongoDB also counts a deletion as stale that finds its mark in the document.
         late = min(stale[table], changes)
-        if late:
-            yield Counted(table, Operation.PUT, Result.STALE, late)
+        older = min(older_stream[table], late)
+        if older:
+            yield Counted(table, Operation.PUT, Result.OLDER_STREAM, older)
+        if late > older:
+            yield Counted(table, Operation.PUT, Result.STALE, late - older)
         if changes > late:
             yield Counted(table, Operation.PUT, Result.APPLIED, changes - late)
     for table, changes in deletions.items():

@@ -11,17 +11,18 @@ from shared.envelope import event_ids
 from writer.planning.plan import Plan
 from writer.planning.settle import Settlement
 from writer.ports import Message, Outcome
-from writer.telemetry.observer import Batch
+from writer.telemetry.observer import Batch, Result
 
 log = logging.getLogger(__name__)
 
 
 def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlement: Settlement) -> None:
-    """Logs one line with the numbers of a batch, and one for each dead letter.
+    """Logs one line with the numbers of a batch, and one for each dead letter and each older stream.
 
     `number` counts the batches of this process: all lines of a batch have it.
     """
     _log_parked(number, settlement.park)
+    _log_older_streams(number, batch)
     _log_events(number, settlement.acknowledge)
     oldest = max((lag.seconds for lag in batch.lags), default=None)
     log.info(
@@ -35,6 +36,7 @@ def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlemen
             "modified": outcome.modified,
             "deleted": outcome.deleted,
             "stale": outcome.stale,
+            "older_stream": sum(outcome.older_stream_at.values()),
             "parked": len(batch.parked),
             "given_back": batch.given_back,
             "plan_ms": _milliseconds(batch.plan),
@@ -51,6 +53,15 @@ def _log_events(number: int, messages: Sequence[Message]) -> None:
     for message in messages:
         for events in event_ids(message.body):
             log.debug("changes applied", extra={"batch": number, "message_id": message.id, "events": events})
+
+
+def _log_older_streams(number: int, batch: Batch) -> None:
+    for table, _, result, changes in batch.counted:
+        if result is Result.OLDER_STREAM:
+            log.warning(
+                "changes of an older stream do not win",
+                extra={"batch": number, "table": table, "changes": changes},
+            )
 
 
 def _log_parked(number: int, letters: Sequence[DeadLetter]) -> None:

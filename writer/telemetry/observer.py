@@ -33,6 +33,9 @@ class Result(StrEnum):
     """It is in MongoDB. A deletion always counts as applied: its tombstone is written, whatever was there."""
     STALE = "stale"
     """A put whose document was newer or the same already: a repeated or late delivery."""
+    OLDER_STREAM = "older_stream"
+    """The same, but for a put from an older stream of the table than what is in MongoDB. None of that stream
+    will ever win: somebody should know."""
     COALESCED = "coalesced"
     """Another change of the same document stands for it, or the mapping does not replicate it."""
     PARKED = "parked"

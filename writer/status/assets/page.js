@@ -284,10 +284,11 @@ function showTables(status) {
     const name = html("th", row.table ? "" : "unnamed", row.table || NAMES[row.table]);
     name.scope = "row";
     name.setAttribute("role", "rowheader");
-    const values = ["applied", "stale", "coalesced", "parked"].map((key) => number(row[key]));
+    const values = ["applied", "stale", "older_stream", "coalesced", "parked"].map((key) => number(row[key]));
     const cells = [...values, duration(row.lag_seconds)].map((text) => html("td", "", text));
     for (const cell of cells) cell.setAttribute("role", "cell");
-    cells[3].classList.toggle("alert", row.parked > 0);
+    cells[2].classList.toggle("alert", row.older_stream > 0);
+    cells[4].classList.toggle("alert", row.parked > 0);
     const line = html("tr", "", "", name, ...cells);
     line.setAttribute("role", "row");
     return line;
@@ -300,9 +301,10 @@ function showTables(status) {
 function showTroubles(status) {
   const items = status.troubles.map((each) => {
     const when = each.count === 1 || clock(each.first) === clock(each.last) ? clock(each.last) : `${clock(each.first)} – ${clock(each.last)}`;
-    const where = each.dead_letter ? `dead letter ${each.cause}${each.table ? ` of table ${each.table}` : ""}` : each.words || each.cause;
+    const of = each.table ? ` of table ${each.table}` : "";
+    const where = { "dead letter": `dead letter ${each.cause}${of}`, changes: each.table ? `table ${each.table}` : each.cause }[each.kind] ?? (each.words || each.cause);
     return html("li", "", "",
-      html("p", "when", when, html("br"), document.createTextNode(times(each.count))),
+      html("p", "when", when, html("br"), document.createTextNode(each.kind === "changes" ? `${number(each.count)} changes` : times(each.count))),
       html("div", "what", "", html("h3", "", each.meaning), html("p", "do", each.do), html("p", "detail", where)));
   });
   byId("troubles").replaceChildren(...items);

@@ -20,6 +20,10 @@ WELL = Status(
     dead_letters=0,
     writers=[Writer("http://a:8080")],
 )
+OLDER = (
+    "1,234 changes of the table orders in the last 15 minutes came from an older stream than what is in "
+    'MongoDB, and did not win: see "Another stream" in docs/migration.md.'
+)
 
 
 def test_well() -> None:
@@ -74,6 +78,16 @@ def test_what_is_not_known_is_no_problem(unknown: dict[str, Any]) -> None:
         (
             {"writers": [Writer("http://a:1", "Connection refused")]},
             "The writer http://a:1 does not answer: Connection refused.",
+        ),
+        (
+            {
+                "writers": [
+                    Writer("http://a:1", older_streams={"orders": 1_200}),
+                    Writer("http://b:1", older_streams={"orders": 34}),
+                    Writer("http://c:1"),
+                ]
+            },
+            OLDER,
         ),
         (
             {"writers": [Writer("http://a:1", waits={"mongodb": ("no primary", 940.0)})]},

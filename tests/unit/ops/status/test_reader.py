@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from ops.status.facts import Writer
 from ops.status.reader import ask_writer
 from tests.support.fake_clock import FakeClock
+from tests.support.status_scenes import steady
+from writer.status.page import routes
 from writer.status.server import serve
 from writer.telemetry.health import Dependency, Health, TableWait
 
@@ -41,6 +43,18 @@ async def test_a_writer_says_what_it_waits_for(
         assert await asyncio.to_thread(ask_writer, f"{url}/other") == Writer(
             f"{url}/other", "HTTP status 404"
         )
+
+
+async def test_a_writer_tells_of_older_streams(caplog: pytest.LogCaptureFixture) -> None:
+    """By table, from the figures of its page."""
+    caplog.set_level("INFO")
+    scene = steady()
+    async with serve(HOST, 0, scene.health, routes(scene.page)):
+        (line,) = [record for record in caplog.records if record.message == "status server listening"]
+        url = f"http://{HOST}:{vars(line)['port']}"
+        assert (await asyncio.to_thread(ask_writer, url)).older_streams == {}
+        scene.meets_an_older_stream("orders", 12)
+        assert (await asyncio.to_thread(ask_writer, url)).older_streams == {"orders": 12}
 
 
 def test_what_is_no_writer() -> None:

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from local.paths import ROOT
-from writer.status.advice import DEAD_LETTERS, TROUBLES, for_dead_letter
-from writer.telemetry.observer import Cause
+from writer.status.advice import CHANGES, DEAD_LETTERS, TROUBLES, for_dead_letter
+from writer.telemetry.observer import Cause, Result
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 
@@ -31,10 +31,17 @@ def test_every_cause_has_advice() -> None:
     assert TROUBLES[Cause.MONGODB].meaning.startswith("MongoDB")
 
 
-@pytest.mark.parametrize("code", [*sorted(DEAD_LETTERS), *sorted(TROUBLES)])
+def test_the_page_names_a_section_that_is_there() -> None:
+    """What to do about changes of an older stream takes more than a sentence."""
+    (place,) = re.findall(r'see "(.+)" in (docs/\S+\.md)', CHANGES[Result.OLDER_STREAM].do)
+    section, file = place
+    assert f"\n## {section}\n" in (ROOT / file).read_text()
+
+
+@pytest.mark.parametrize("code", [*sorted(DEAD_LETTERS), *sorted(TROUBLES), *sorted(CHANGES)])
 def test_advice_is_short_and_plain(code: str) -> None:
     """Two sentences or so, each with its end."""
-    advice = TROUBLES[code] if code in TROUBLES else for_dead_letter(code)
+    advice = TROUBLES.get(code) or CHANGES.get(code) or for_dead_letter(code)
     for sentence in advice:
         assert sentence[0].isupper()
         assert sentence.endswith(".")

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from tests.support.fake_clock import FakeClock
-from writer.status.history import MOST_BACKLOGS, MOST_TROUBLES, SAME_TROUBLE, History
+from writer.status.history import MOST_BACKLOGS, MOST_TROUBLES, SAME_TROUBLE, History, Kind
 from writer.status.window import SLOTS, STEP, Window
 from writer.telemetry.histogram import Histogram
 from writer.telemetry.observer import (
@@ -206,6 +206,16 @@ def test_more_tables_than_rows() -> None:
         "new": 2,
     }
     assert history.others.totals()[Result.APPLIED] == 0
+
+
+def test_changes_of_an_older_stream_are_an_incident() -> None:
+    """Of their table, with their number, however many batches they came in."""
+    history = History(FakeClock())
+    for table, changes in (("a", 3), ("b", 1), ("a", 4)):
+        history.batch(Batch(1, changes, [Counted(table, Operation.PUT, Result.OLDER_STREAM, changes)]))
+    told = [(each.kind, each.cause, each.table, each.count) for each in history.incidents]
+    assert told == [(Kind.CHANGES, "older_stream", "b", 1), (Kind.CHANGES, "older_stream", "a", 7)]
+    assert history.rows["a"].totals()[Result.OLDER_STREAM] == 7
 
 
 def test_the_same_trouble_is_counted() -> None:

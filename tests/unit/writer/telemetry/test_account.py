@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from writer.telemetry.observer import Batch
 
 PUT, DELETE, UNKNOWN = Operation.PUT, Operation.DELETE, Operation.UNKNOWN
+OLDER_STREAM = Result.OLDER_STREAM
 APPLIED, STALE, COALESCED, PARKED = Result.APPLIED, Result.STALE, Result.COALESCED, Result.PARKED
 NOW = 1588166545.0
 PERMANENT = Failure(FailureKind.PERMANENT, "121", "Document failed validation")
@@ -67,6 +68,25 @@ def test_changes_are_told_apart_by_table_operation_and_fate() -> None:
         ("", "bad-envelope"),
     ]
     assert (batch.messages, batch.plan, batch.apply, batch.settle) == (3, 1, 2, 3)
+
+
+def test_puts_of_an_older_stream_are_told_apart() -> None:
+    """Each change has one result: they are not among the stale ones."""
+    batch = accounted(
+        message(put(1, 1), put(2, 2), put(3, 3), put(4, 4)),
+        message(put(5, 1, table="other"), number=1),
+        outcome=Outcome(
+            stale=4,
+            stale_at={("", "mytable"): 3, ("", "other"): 1},
+            older_stream_at={("", "mytable"): 2, ("", "other"): 1},
+        ),
+    )
+    assert counts(batch) == {
+        ("mytable", PUT, OLDER_STREAM): 2,
+        ("mytable", PUT, STALE): 1,
+        ("mytable", PUT, APPLIED): 1,
+        ("other", PUT, OLDER_STREAM): 1,
+    }
 
 
 def test_what_the_mapping_does_not_replicate_is_coalesced() -> None:

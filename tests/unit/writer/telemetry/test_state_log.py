@@ -22,6 +22,7 @@ IDLE = {
     "oldest_unapplied_ms": 0,
     "applied": 0,
     "stale": 0,
+    "older_stream": 0,
     "coalesced": 0,
     "parked": 0,
     "retries": 0,
@@ -46,6 +47,7 @@ def test_a_minute_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
             Counted("a", DELETE, Result.APPLIED, 5),
             Counted("b", PUT, Result.STALE, 4),
             Counted("b", PUT, Result.COALESCED, 3),
+            Counted("b", Operation.PUT, Result.OLDER_STREAM, 6),
             Counted("", Operation.UNKNOWN, Result.PARKED, 2),
         ]
         lags = [Lag("a", 1.0, 98), Lag("b", 50.0, 1), Lag("b", 700.0, 1)]
@@ -67,6 +69,7 @@ def test_a_minute_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
         "oldest_unapplied_ms": 2500,
         "applied": 95,
         "stale": 4,
+        "older_stream": 6,
         "coalesced": 3,
         "parked": 2,
         "retries": 1,
