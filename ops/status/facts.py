@@ -103,7 +103,7 @@ class Status:
                 f"The Lambda is {age(self.iterator_age)} behind the stream, which forgets after a day."
             )
         if self.oldest is not None and not self.queue.is_empty and self.oldest > most_behind:
-            found.append(f"The oldest message waits for {age(self.oldest)}: the writers do not keep up.")
+            found.append(f"The oldest message has waited for {age(self.oldest)}: the writers do not keep up.")
         if self.dead_letters:
             verb = "waits" if self.dead_letters == 1 else "wait"
             found.append(f"{count(self.dead_letters, 'dead letter')} {verb}: see replicator dlq list.")
@@ -112,7 +112,7 @@ class Status:
                 found.append(f"The writer {writer.url} does not answer: {writer.error}.")
             for part, (reason, since) in writer.waits.items():
                 waited = age(self.at - since)
-                found.append(f"The writer {writer.url} waits for {part} since {waited}: {reason}.")
+                found.append(f"The writer {writer.url} has waited for {part} for {waited}: {reason}.")
         for name, changes in sorted(self._older_streams().items()):
             found.append(
                 f"{count(changes, 'change')} of the table {name} in the last 15 minutes came from an older "
@@ -169,7 +169,7 @@ def _problems_of(table: Table) -> list[str]:
         found.append(f"The event source mapping of the table {table.name} is {table.mapping}.")
     if not table.reads_latest_stream:
         found.append(
-            f"The event source mapping of the table {table.name} reads a stream that the table has no more."
+            f"The event source mapping of the table {table.name} reads a stream that the table no longer has."
         )
     if "PROBLEM" in table.last_result or "FAILED" in table.last_result:
         found.append(f"The Lambda's last invocation for the table {table.name} failed: {table.last_result}.")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _WRITER_SECONDS = 5.0
 _OTHER_TABLES = "(others)"
-_NO_WRITER = "what answers is no writer"
+_NO_WRITER = "something answers, but it is not a writer"
 _NEWEST_METRICS = timedelta(minutes=10)
 _PERIOD = 60
 """Seconds. Both metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
@@ -58,7 +58,7 @@ def read_status(aws: Aws, parts: Pipeline, writers: Iterable[str]) -> Status:
 def ask_writer(url: str) -> Writer:
     """Reads a writer's `/readyz`, and of its figures what `Writer` has."""
     if urlsplit(url).scheme not in ("http", "https"):
-        return Writer(url, "it is no http:// URL")
+        return Writer(url, "it is not an http:// URL")
     # Writers are in our network; a proxy in the environment is for other hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

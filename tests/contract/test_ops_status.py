@@ -44,6 +44,6 @@ def test_an_old_message_is_not_well(stack: Stack, queues: Queues, monkeypatch: p
     found = json.loads(result.out)
     assert result.status == 1
     assert found["queue"] == {"visible": 1, "in_flight": 0, "delayed": 0, "oldest_seconds": 240.0}
-    assert found["problems"] == ["The oldest message waits for 4m: the writers do not keep up."]
+    assert found["problems"] == ["The oldest message has waited for 4m: the writers do not keep up."]
     assert (found["function"], found["behind_seconds_at_most"]) == (None, None)
     assert replicator("status", "--json", "--max-behind", "300").status == 0

@@ -65,7 +65,7 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
         **dict.fromkeys(
             ("bad-attribute", "bad-number", "bad-record"), Advice("A stream record is malformed.", _MALFORMED)
         ),
-        "bad-envelope": Advice("A queue message is none that a producer writes.", _MALFORMED),
+        "bad-envelope": Advice("A queue message is not one that a producer writes.", _MALFORMED),
         "unknown-version": Advice(
             "A queue message is of another version of the producer.",
             f"Update the writer before the producer, {_THEN_REDRIVE}",

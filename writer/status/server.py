@@ -49,7 +49,7 @@ async def serve(
             async with asyncio.timeout(_LONGEST_LEAVE):
                 await runner.cleanup()
         except TimeoutError:
-            log.warning("status server left with requests under way")
+            log.warning("status server stopped, and dropped open requests")
 
 
 @asynccontextmanager

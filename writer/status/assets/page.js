@@ -329,7 +329,7 @@ function showUnreachable() {
   byId("state").dataset.kind = "unreachable";
   say(byId("title"), "Writer not reachable");
   say(byId("since"), `since ${clock(failedSince)} (${duration(Math.round(Date.now() / 1000 - failedSince))})`);
-  say(byId("words"), `It ended, or the network between is interrupted. ${latest ? `The figures are those of ${clock(latest.now)}.` : ""}`);
+  say(byId("words"), `It ended, or the network is interrupted. ${latest ? `The figures are those of ${clock(latest.now)}.` : ""}`);
   document.title = "Not reachable · Replicator";
 }
 

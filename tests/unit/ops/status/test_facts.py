@@ -68,13 +68,13 @@ def test_what_is_not_known_is_no_problem(unknown: dict[str, Any]) -> None:
         ),
         (
             {"tables": [replace(TABLE, reads_latest_stream=False)]},
-            "The event source mapping of the table orders reads a stream that the table has no more.",
+            "The event source mapping of the table orders reads a stream that the table no longer has.",
         ),
         (
             {"iterator_age": 61.0},
             "The Lambda is 1m behind the stream, which forgets after a day.",
         ),
-        ({"oldest": 7300.0}, "The oldest message waits for 2h: the writers do not keep up."),
+        ({"oldest": 7300.0}, "The oldest message has waited for 2h: the writers do not keep up."),
         (
             {"writers": [Writer("http://a:1", "Connection refused")]},
             "The writer http://a:1 does not answer: Connection refused.",
@@ -91,7 +91,7 @@ def test_what_is_not_known_is_no_problem(unknown: dict[str, Any]) -> None:
         ),
         (
             {"writers": [Writer("http://a:1", waits={"mongodb": ("no primary", 940.0)})]},
-            "The writer http://a:1 waits for mongodb since 1m: no primary.",
+            "The writer http://a:1 has waited for mongodb for 1m: no primary.",
         ),
     ],
 )

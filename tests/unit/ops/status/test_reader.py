@@ -59,7 +59,7 @@ async def test_a_writer_tells_of_older_streams(caplog: pytest.LogCaptureFixture)
 
 def test_what_is_no_writer() -> None:
     """A reason, whatever is there."""
-    assert ask_writer("file:///etc/passwd").error == "it is no http:// URL"
+    assert ask_writer("file:///etc/passwd").error == "it is not an http:// URL"
     assert ask_writer("http://").error != ""
     assert ask_writer(f"http://{HOST}:1").error == "[Errno 111] Connection refused"
     assert ask_writer(f"http://{HOST}:99999").error != ""
@@ -83,5 +83,5 @@ async def test_something_else_that_answers() -> None:
     async with server:
         url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
         errors = [(await asyncio.to_thread(ask_writer, url)).error for _ in range(3)]
-    assert errors[:2] == ["what answers is no writer"] * 2
+    assert errors[:2] == ["something answers, but it is not a writer"] * 2
     assert errors[2] != ""
