@@ -276,6 +276,9 @@ class Partial:
         self.wrote = True
         return await self.store.write(commands)
 
+    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+        await self.store.exchange(commands, written)
+
 
 class BlindBefore(Partial):
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:

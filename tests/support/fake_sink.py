@@ -93,7 +93,49 @@ class FakeStore:
                 case "stale":
                     unchanged[command.write.target[:2]] += 1
         await self._point("answer")
-        return Written(failures, inserted=inserted, modified=modified, unchanged=unchanged, deleted=deleted)
+        conflicts: dict[int, Mapping[str, Any]] = {
+            index: {} for index, failure in failures.items() if failure.kind is FailureKind.HEALABLE
+        }
+        return Written(
+            failures, conflicts, inserted=inserted, modified=modified, unchanged=unchanged, deleted=deleted
+        )
+
+    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+        await self._point("exchange")
+        newest: dict[Place, int] = {}
+        for index in sorted(written.conflicts, key=lambda index: commands[index].write.version):
+            if commands[index].puts and not commands[index].write.shard:
+                newest[_place(commands[index].write)] = index
+        left = sorted(newest.values())
+        while left and (refused := self._together([commands[i] for i in left], left, written)) is not None:
+            left.remove(refused)
+
+    def _together(self, commands: Sequence[Command], names: Sequence[int], written: Written) -> int | None:
+        """All documents at once, as a transaction does; or none, and the first that is refused."""
+        before = {name: dict(documents) for name, documents in self.documents.items()}
+        done: dict[int, str] = {}
+        for command in commands:
+            collection, key = _place(command.write)
+            self.documents[collection].pop(key, None)
+        for index, command in zip(names, commands, strict=True):
+            collection, key = _place(command.write)
+            there = before.get(collection, {}).get(key)
+            after = self._put(command.write, there)
+            after = _marked(after, command.mark) if command.mark else after
+            if self._refused(collection, key, after) is not None:
+                self.documents.clear()
+                self.documents.update(before)
+                return index
+            self.documents[collection][key] = after
+            done[index] = "inserted" if there is None else "stale" if after == there else "modified"
+        for index, what in done.items():
+            del written.failures[index]
+            written.inserted |= {index} if what == "inserted" else set()
+            written.suspects |= {index} if what == "modified" else set()
+            written.modified += what == "modified"
+            if what == "stale":
+                written.unchanged[commands[names.index(index)].write.target[:2]] += 1
+        return None
 
     def _update(self, command: Command) -> Failure | str:
         collection, key = _place(command.write)

@@ -41,7 +41,15 @@ class Spy(CommandListener):
 
     def started(self, event: Any) -> None:
         command = dict(event.command)
-        if event.command_name in {"insert", "update", "delete", "find", "getMore"}:
+        if event.command_name in {
+            "insert",
+            "update",
+            "delete",
+            "find",
+            "getMore",
+            "aggregate",
+            "commitTransaction",
+        }:
             self.commands.append((event.command_name, command))
             if self._act is not None:
                 self._act(event.command_name, command)

@@ -23,7 +23,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from writer.ports import Failure, Outcome
 from writer.write import Mark, Place, Removal, Write
@@ -66,16 +66,19 @@ class Written:
 
     Attributes:
         failures: commands that the database refused.
+        conflicts: what the database says about those of them that a unique index refused.
         misplaced: those of them that it refused because the document stands under another shard key.
         inserted: puts that inserted a document.
         suspects: puts that may have inserted one: they were in a bulk write that failed as a whole, perhaps
-            after a part of it was done. Their repetition finds the document unchanged.
+            after a part of it was done. Their repetition finds the document unchanged. And puts that took a
+            document away and inserted it anew: a deletion at the same time may have found neither.
         modified: number of documents replaced or marked.
         unchanged: number of documents that puts and marks found and left as they were, by place.
         deleted: number of documents removed.
     """
 
     failures: dict[int, Failure] = field(default_factory=dict)
+    conflicts: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     misplaced: set[int] = field(default_factory=set)
     inserted: set[int] = field(default_factory=set)
     suspects: set[int] = field(default_factory=set)
@@ -114,6 +117,9 @@ class Store(Protocol):
 
     async def write(self, commands: Sequence[Command]) -> Written:
         """Performs commands on different documents (or places), in any order, each atomically."""
+
+    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+        """Does together what it can of the puts that a unique index refused; notes it in `written`."""
 
 
 async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
@@ -177,6 +183,8 @@ async def _apply_in_order(store: Store, writes: Sequence[Write]) -> Outcome:
     written = await store.write(commands)
     if written.misplaced:
         await _put_in_place(store, commands, written)
+    if written.conflicts:
+        await store.exchange(commands, written)
     inserted = sorted(written.inserted | written.suspects)
     unburied = await _remove_buried(store, [commands[index].write for index in inserted])
     failures |= {owners[inserted[position]]: failure for position, failure in unburied.items()}

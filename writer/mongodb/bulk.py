@@ -21,7 +21,7 @@ from shared.errors import TransientError
 from writer.mongodb.apply import Command, Written
 from writer.mongodb.driver_errors import check_server, concerns_server, refusal_of
 from writer.mongodb.error_codes import Meaning
-from writer.mongodb.guard import document_filter, mark_stage, put_pipeline, removal_filter
+from writer.mongodb.guard import Pipeline, document_filter, mark_stage, put_pipeline, removal_filter
 from writer.mongodb.places import full_name
 from writer.mongodb.verdicts import Operation, Refusal, judge
 from writer.write import Place, hashable
@@ -33,8 +33,8 @@ upserts."""
 KEYS_PER_QUERY = 1_000
 """Keys have up to 3 KB, a query up to 16 MB."""
 
-_Operation = InsertOne[RawBSONDocument] | UpdateOne | DeleteOne
-_Indexed = tuple[int, _Operation]
+BulkOperation = InsertOne[RawBSONDocument] | UpdateOne | DeleteOne
+_Indexed = tuple[int, BulkOperation]
 
 
 async def perform(
@@ -170,6 +170,10 @@ class _Bulk:
             raise TransientError("another writer inserted the same document at the same time")
         self.refusals |= failed
         self.written.misplaced |= by_id
+        for problem in error.details["writeErrors"]:
+            index = operations[problem["index"]][0]
+            if index in failed and failed[index].meaning is Meaning.DUPLICATE:
+                self.written.conflicts[index] = problem
 
 
 def refusals_of(error: BulkWriteError) -> dict[int, Refusal]:
@@ -196,12 +200,17 @@ def _insertion(command: Command) -> InsertOne[RawBSONDocument]:
     return InsertOne(RawBSONDocument(command.write.document))
 
 
-def guarded(command: Command) -> _Operation:
+def guarded(command: Command) -> BulkOperation:
     """The operation that has the effect of a command, whatever the document is now."""
     write = command.write
     if command.removal is not None:
         return DeleteOne(removal_filter(write.target, command.removal))
-    stages = []
+    return UpdateOne(document_filter(write.target, write.shard), stages_of(command), upsert=command.puts)
+
+
+def stages_of(command: Command) -> Pipeline:
+    """The pipeline that makes the new document of the present one."""
+    write, stages = command.write, []
     if command.puts and write.document is not None:
         image = RawBSONDocument(write.document)
         stages = put_pipeline(
@@ -209,4 +218,4 @@ def guarded(command: Command) -> _Operation:
         )
     if command.mark is not None:
         stages.append(mark_stage(write.target, command.mark))
-    return UpdateOne(document_filter(write.target, write.shard), stages, upsert=command.puts)
+    return stages

@@ -25,6 +25,7 @@ from writer.mongodb.apply import Command, Tombstone, TombstonesRefusedError, Wri
 from writer.mongodb.bulk import KEYS_PER_QUERY, perform, refusals_of
 from writer.mongodb.driver_errors import concerns_server, refusal_of, translated, translated_at_start
 from writer.mongodb.error_codes import Meaning
+from writer.mongodb.exchange import exchange
 from writer.mongodb.guard import tombstone_id, tombstone_pipeline
 from writer.mongodb.older_streams import tell_older_streams
 from writer.mongodb.opening import check_server, try_writes
@@ -206,14 +207,9 @@ class MongoSink:
         return newer
 
     async def write(self, commands: Sequence[Command]) -> Written:
-        by_place: defaultdict[Place, dict[int, Command]] = defaultdict(dict)
-        for index, command in enumerate(commands):
-            target = command.write.target
-            by_place[target.database, target.collection][index] = command
         written = Written()
-        for place, some in by_place.items():
-            database, name = place
-            collection = self._database(database)[name]
+        for place, some in _by_place(commands).items():
+            collection = self._collection(place)
             if (failure := await self._places.problem(collection)) is not None:
                 written.failures |= dict.fromkeys(some, failure)
                 continue
@@ -225,6 +221,10 @@ class MongoSink:
             if not written.failures.keys().isdisjoint(some):
                 self._places.forget(collection)
         return written
+
+    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+        for place, some in _by_place(commands).items():
+            await exchange(self._collection(place), place, some, written)
 
     async def sweep(self, window: float) -> int:
         """Removes documents older than their tombstones of the last `window` seconds; returns how many.
@@ -256,8 +256,20 @@ class MongoSink:
             read_concern=ReadConcern("local"),
         )
 
+    def _collection(self, place: Place) -> AgnosticCollection[Any]:
+        database, name = place
+        return self._database(database)[name]
+
     def _tombstones(self, database: str) -> AgnosticCollection[Any]:
         return self._database(database)[TOMBSTONES]
+
+
+def _by_place(commands: Sequence[Command]) -> Mapping[Place, Mapping[int, Command]]:
+    by_place: defaultdict[Place, dict[int, Command]] = defaultdict(dict)
+    for index, command in enumerate(commands):
+        target = command.write.target
+        by_place[target.database, target.collection][index] = command
+    return by_place
 
 
 def _tombstone(found: Mapping[str, Any], version: str) -> Tombstone:

@@ -1,0 +1,246 @@
+"""Writes of one collection that block each other by a unique index, done together in a transaction.
+
+Items can exchange a unique value in one moment. Written one after the other, their documents never get there:
+each write wants what the other document still has. If all of these writes are in hand, a transaction takes
+the old documents away and inserts the new ones. The guarded put's own pipeline makes the new ones, so the
+guard, `merge` and marks are the same; what is newer is left alone. See
+docs/decisions/0022-exchanging-unique-values.md.
+
+Law: what cannot be done, or not now, stays refused as it was, and is tried again later. Nothing is half done.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from motor.core import AgnosticClientSession, AgnosticCollection
+from pymongo import DeleteOne, InsertOne
+from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from writer.mongodb.apply import Command, Written
+from writer.mongodb.blocking import groups
+from writer.mongodb.bulk import BulkOperation, guarded, perform, stages_of
+from writer.mongodb.driver_errors import concerns_server
+from writer.mongodb.error_codes import Meaning, meaning_of
+from writer.ports import FailureKind
+from writer.write import Place, hashable
+
+_MOST_TOGETHER = 1_000
+"""Documents in a transaction, as MongoDB recommends."""
+
+_FAILED_ATTEMPTS = 20
+"""Transactions of one call that may come to nothing."""
+
+_LOOK_MS, _COMMIT_MS = 2_000, 20_000
+
+_RAW = CodecOptions(document_class=RawBSONDocument)
+
+Problem = Mapping[str, Any]
+"""What MongoDB says about a write that it refused."""
+
+
+async def exchange(
+    collection: AgnosticCollection[Any], place: Place, commands: Mapping[int, Command], written: Written
+) -> None:
+    """Does what can be done together of the puts that a unique index refused.
+
+    Args:
+        collection: majority write concern, primary.
+        place: of the collection.
+        commands: those of this collection, by their index in the batch.
+        written: what became of them; those that are done now are no failures any more. Documents that were
+            there, and are others now, are among the suspects: a deletion may have missed them.
+
+    Raises:
+        PyMongoError: it concerns the server; perform all commands again.
+    """
+    refused = _refused(commands, written)
+    if refused:
+        await _Exchange(collection, place, commands, written, refused).run()
+
+
+def _refused(commands: Mapping[int, Command], written: Written) -> dict[int, Problem]:
+    """The puts that may be done together: of each document the newest.
+
+    Not those with a shard key: their documents may be on several shards.
+    """
+    newest: dict[Hashable, int] = {}
+    for index in sorted(written.conflicts.keys() & commands.keys()):
+        command, failure = commands[index], written.failures.get(index)
+        if failure is None or failure.kind is not FailureKind.HEALABLE:
+            continue
+        if not command.puts or command.write.shard or not written.conflicts[index].get("keyValue"):
+            continue
+        key = hashable(command.write.target.document_id)
+        if key not in newest or commands[newest[key]].write.version < command.write.version:
+            newest[key] = index
+    return {index: written.conflicts[index] for index in newest.values()}
+
+
+class _Done(NamedTuple):
+    """What a transaction did, by the index of the command."""
+
+    inserted: list[int]
+    modified: list[int]
+    unchanged: list[int]
+
+
+class _RefusedError(Exception):
+    """A unique index refused one document of a transaction."""
+
+    def __init__(self, index: int, problem: Problem) -> None:
+        super().__init__()
+        self.index, self.problem = index, problem
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One call of `exchange`.
+
+    Attributes:
+        refused: what MongoDB said about each write.
+        by_id: the same writes, by their documents.
+        needs: by write, the other writes whose documents have what it wants.
+        blocked: writes that cannot be done now.
+        unknown: writes of which nobody knows what they need.
+    """
+
+    collection: AgnosticCollection[Any]
+    place: Place
+    commands: Mapping[int, Command]
+    written: Written
+    refused: Mapping[int, Problem]
+    by_id: dict[Hashable, int] = field(default_factory=dict)
+    needs: dict[int, set[int]] = field(default_factory=dict)
+    blocked: set[int] = field(default_factory=set)
+    unknown: set[int] = field(default_factory=set)
+
+    async def run(self) -> None:
+        self.by_id = {
+            hashable(self.commands[index].write.target.document_id): index for index in self.refused
+        }
+        self.needs = {index: set() for index in self.refused}
+        for index, problem in self.refused.items():
+            await self._look(index, problem)
+        await self._repeat_what_is_free()
+        attempts = _FAILED_ATTEMPTS
+        while attempts and (found := groups(self.needs, self.blocked, self.unknown)):
+            group = found[0]
+            if len(group) > _MOST_TOGETHER:
+                self.blocked.update(group)
+                continue
+            try:
+                self._note(await self._do(group))
+            except _RefusedError as error:
+                attempts -= 1
+                await self._learn(group, error)
+            except OperationFailure as error:
+                attempts -= 1
+                if error.has_error_label("TransientTransactionError"):
+                    continue  # another writer changed one of the documents
+                if concerns_server(error) or error.has_error_label("UnknownTransactionCommitResult"):
+                    raise  # perhaps it is done: all again, and the guard recognises it
+                self.blocked.update(group)
+
+    async def _look(self, index: int, problem: Problem) -> None:
+        """Looks whose document has the value that a write wants."""
+        pattern, values = problem["keyPattern"], problem["keyValue"]
+        if any(problem.get("hexEncoded", ())):
+            self.unknown.add(index)  # with a collation, the index holds something else than the value
+            return
+        query = {path: {"$eq": value} for path, value in values.items()}
+        holders = self.collection.find(query, {"_id": 1}).hint(list(pattern.items())).max_time_ms(_LOOK_MS)
+        try:
+            ids = [hashable(found["_id"]) for found in await holders.to_list(None)]
+        except OperationFailure as error:  # such as two indexes of this pattern
+            if concerns_server(error) and not isinstance(error, ExecutionTimeout):
+                raise
+            self.unknown.add(index)
+            return
+        others = [key for key in ids if self.by_id.get(key) != index]
+        in_hand = {self.by_id[key] for key in others if self.by_id.get(key) in self.needs}
+        self.needs[index] |= in_hand
+        if others and not in_hand:
+            self.blocked.add(index)
+
+    async def _repeat_what_is_free(self) -> None:
+        """Writes whose value is free by now, such as that of a deleted item: no transaction."""
+        alone = [group[0] for group in groups(self.needs, self.blocked, self.unknown) if len(group) == 1]
+        free = {index: self.commands[index] for index in alone if index not in self.unknown}
+        if free:
+            for index in free:
+                del self.written.failures[index], self.needs[index]
+            await perform(self.collection, self.place, free, self.written)
+
+    async def _learn(self, group: Sequence[int], error: _RefusedError) -> None:
+        """Another index refused a write: one more joins the group, or this one cannot be done."""
+        known = set(self.needs[error.index])
+        self.unknown.discard(error.index)
+        await self._look(error.index, error.problem)
+        if error.index in self.unknown or self.needs[error.index] <= known | set(group):
+            self.unknown.discard(error.index)
+            self.blocked.add(error.index)
+
+    def _note(self, done: _Done) -> None:
+        written = self.written
+        written.inserted.update(done.inserted)
+        written.suspects.update(done.modified)
+        written.modified += len(done.modified)
+        if done.unchanged:
+            written.unchanged[self.place] += len(done.unchanged)
+        for index in (*done.inserted, *done.modified, *done.unchanged):
+            del written.failures[index], self.needs[index]
+
+    async def _do(self, group: Sequence[int]) -> _Done:
+        """One transaction with the writes of a group.
+
+        Raises:
+            _RefusedError: a unique index refused one of them; nothing was done.
+            OperationFailure: nothing was done, unless its label says that this is not known.
+        """
+        client = self.collection.database.client
+        async with await client.start_session() as session:
+            options = {
+                "read_concern": ReadConcern("snapshot"),
+                "write_concern": self.collection.write_concern,
+                "max_commit_time_ms": _COMMIT_MS,
+            }
+            async with session.start_transaction(**options):
+                return await self._write(group, session)
+
+    async def _write(self, group: Sequence[int], session: AgnosticClientSession) -> _Done:
+        done = _Done([], [], [])
+        raw = self.collection.with_options(codec_options=_RAW)
+        # A document that is changed by somebody else after it was read here makes the transaction fail.
+        removals: list[BulkOperation] = []
+        puts: list[tuple[int, BulkOperation]] = []
+        for index in group:
+            command = self.commands[index]
+            where = {"_id": {"$eq": command.write.target.document_id}}
+            before = await raw.find_one(where, session=session)
+            if before is None:
+                puts.append((index, guarded(command)))
+                done.inserted.append(index)
+                continue
+            stages = [{"$match": where}, *stages_of(command)]
+            (after,) = await raw.aggregate(stages, session=session).to_list(None)
+            if after.raw == before.raw:
+                done.unchanged.append(index)
+                continue
+            removals.append(DeleteOne(where))
+            puts.append((index, InsertOne(after)))
+            done.modified.append(index)
+        if puts:
+            try:
+                await raw.bulk_write([*removals, *(put for _, put in puts)], session=session)
+            except BulkWriteError as error:
+                problem = error.details["writeErrors"][0]
+                position = problem["index"] - len(removals)
+                is_duplicate = meaning_of(problem["code"]) is Meaning.DUPLICATE and "keyValue" in problem
+                if position < 0 or not is_duplicate or problem["keyPattern"] == {"_id": 1}:
+                    raise
+                raise _RefusedError(puts[position][0], problem) from error
+        return done
