@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bson.codec_options import CodecOptions
@@ -15,9 +16,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
+from shared.version import BACKFILL
 from writer.mongodb.apply import TombstonesRefusedError
 from writer.mongodb.driver_errors import concerns_server, translated_at_start
 from writer.mongodb.error_codes import Meaning, meaning_of
+from writer.mongodb.guard import tombstone_id
 from writer.mongodb.sink import MongoSink
 from writer.ports import FailureKind
 from writer.write import hashable
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from writer.mapping.rules import Table
     from writer.mongodb.apply import Tombstone
     from writer.ports import Outcome
-    from writer.write import Write
+    from writer.write import Target, Write
 
 _FEW = 50
 """Up to so many tombstones of a collection are read at once; of more, each key is looked up."""
@@ -76,6 +79,55 @@ class Store(MongoSink):
         found = self._tombstones(database).find(bounds, {"_id": 1}).limit(_FEW + 1)
         ids = {hashable(each["_id"]["k"]) for each in await found.to_list(None)}
         return ids if len(ids) <= _FEW else None
+
+    async def clock(self) -> float:
+        """The time by MongoDB's clock, seconds since the epoch; raises as `documents`."""
+        with mongodb_errors():
+            answer = await self._database("").command("hello")
+        return float(answer["localTime"].replace(tzinfo=UTC).timestamp())
+
+    async def tombstones_of_the_future(self, table: Table, after: float) -> list[tuple[Any, str]]:
+        """Tombstones whose version is above all versions of a time: `_id` of the document, and that version.
+
+        Args:
+            table: whose collection.
+            after: seconds since the epoch.
+        """
+        highest = datetime.fromtimestamp(after, UTC).replace(tzinfo=None).isoformat()
+        bounds = {"_id": {"$gt": {"c": table.collection}, "$lt": {"c": f"{table.collection}\0"}}}
+        late = [{path: {"$type": "string", "$gt": highest}} for path in ("v", "marked.v")]
+        with mongodb_errors():
+            cursor = self._tombstones(table.database).find({**bounds, "$or": late}, {"v": 1, "marked.v": 1})
+            return [
+                (each["_id"]["k"], max(each.get("v", ""), each.get("marked", {}).get("v", "")))
+                async for each in cursor
+            ]
+
+    async def bring_down(
+        self, target: Target, version: str | None, mark: str | None, tombstone: Tombstone
+    ) -> None:
+        """Takes back versions that no change can have, each only as long as it is still exactly that.
+
+        The document gets the lowest version, that of a copy, so every change wins; the tombstone gets none.
+
+        Args:
+            target: the document.
+            version: that of the document; None: leave it.
+            mark: that of the deletion that marked it; None: leave it.
+            tombstone: versions of its tombstone; what is empty is left.
+        """
+        documents = self._database(target.database)[target.collection]
+        tombstones, field = self._tombstones(target.database), target.metadata_field
+        with mongodb_errors():
+            for path, value in ((f"{field}.v", version), (f"{field}.deleted.v", mark)):
+                if value:
+                    where = {"_id": {"$eq": target.document_id}, path: value}
+                    await documents.update_one(where, {"$set": {path: BACKFILL}})
+            marked = tombstone.mark.version if tombstone.mark else ""
+            for path, value in (("v", tombstone.removed), ("marked.v", marked)):
+                if value:
+                    where = {"_id": tombstone_id(target), path: value}
+                    await tombstones.update_one(where, {"$unset": {path.split(".")[0]: ""}})
 
     # For comparing
 

@@ -172,7 +172,8 @@ def plant(world: World, table: Table, first: int) -> dict[str, int]:
         collection.update_one({"_id": damaged}, {"$set": {"id": float(damaged)}})  # of another type
     collection.update_one({"_id": next(ids)}, {"$unset": {"_ddb": 1}})
     collection.update_one({"_id": next(ids)}, {"$set": {"_ddb.renamed": {"a": "b"}}})
-    extra = [{"_id": 2_000_000, "_ddb": {"v": ""}}, {"_id": 2_000_001, "_ddb": {"v": "2020 01 1"}}]
+    earlier = {"v": "2020-01-01T00:00:00.000 01 1"}
+    extra = [{"_id": 2_000_000, "_ddb": {"v": ""}}, {"_id": 2_000_001, "_ddb": earlier}]
     strange = {"_id": "text", "_ddb": {"v": ""}}
     collection.insert_many([*extra, strange, {"_id": 3_000_000, "mine": True}, {"_id": "mine, too"}])
     return {"missing": 4, "different": 6, "extra": 5, "unmappable": 0}
@@ -185,7 +186,7 @@ def test_planted_differences_are_found_and_mended(begin: Begin, tmp_path: Path) 
     world.start_writers(1)
     world.begin(load=False)
     # As after a backfill that died before its second check: the sweep of the next one removes it.
-    buried = {"_id": {"c": table.name, "k": 5_000_000}, "v": "2020 01 1", "f": "_ddb"}
+    buried = {"_id": {"c": table.name, "k": 5_000_000}, "v": "2020-01-01T00:00:00.000 01 1", "f": "_ddb"}
     world.target[TOMBSTONES].insert_one({**buried, "at": datetime.now(UTC) - timedelta(minutes=30)})
     world.target[table.name].insert_one({"_id": 5_000_000, "_ddb": {"v": ""}})
     for each in (table, other):

@@ -89,7 +89,7 @@ def verify_check(
     at = state["at"].replace(tzinfo=UTC)
     ago = _ago(at, now)
     if not state["clean"]:
-        kinds = ", ".join(f"{state[kind]:,} {kind}" for kind in Kind if state[kind])
+        kinds = ", ".join(f"{state[kind]:,} {kind}" for kind in Kind if state.get(kind))
         return red(f"found {kinds}, {ago}", "replicator repair, then verify")
     if not state["complete"]:
         return red(f"clean, but only a sample of {state['sample']:,}, {ago}", again)

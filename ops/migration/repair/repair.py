@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -15,7 +15,7 @@ from rich.text import Text
 from ops.console.progress import Progress, console
 from ops.migration.command import CommandResult, migration_command, print_counts
 from ops.migration.json_lines import open_lines
-from ops.migration.repair.repair_writes import Repairer, Result
+from ops.migration.repair.repairer import Repairer, Result
 from ops.migration.settings import Settings, open_session
 from ops.migration.verify.findings import read_findings
 from ops.migration.verify.lookup import Lookup
@@ -23,7 +23,9 @@ from ops.migration.verify.verify import Segments, Settle, short_key, verifier_of
 from ops.options import Rcu, TableOptions
 
 if TYPE_CHECKING:
-    from ops.migration.repair.repair_writes import Repair
+    from collections.abc import Sequence
+
+    from ops.migration.repair.repairer import Repair
 
 _TOGETHER = 200
 _SHOWN = 10
@@ -77,14 +79,20 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                     await verifier.everything()
             repairer = Repairer(session, Lookup(session), dry_run=options.dry_run)
             findings = read_findings(report, options.table)
-            while some := list(itertools.islice(findings, _TOGETHER)):
-                repairs = await repairer.repair(some)
+
+            def note(repairs: Sequence[Repair]) -> None:
                 counts.update(each.result for each in repairs)
-                examples += [each for each in repairs if each.reason][: _SHOWN - len(examples)]
+                examples.extend([each for each in repairs if each.reason][: _SHOWN - len(examples)])
                 progress.done(0, f"{counts[Result.MENDED]:,} mended")
+
+            while some := list(itertools.islice(findings, _TOGETHER)):
+                note(await repairer.repair(some))
+            note(await repairer.repair_kept_back())
     is_done = not counts[Result.LEFT] and not (options.dry_run and counts[Result.MENDED])
 
-    found = {result.replace(" ", "_"): counts[result] for result in Result}
+    found: dict[str, Any] = {result.replace(" ", "_"): counts[result] for result in Result}
+    left = [each for each in examples if each.result is Result.LEFT]
+    found["left_examples"] = [f"{short_key(each.finding)}: {each.reason}" for each in left]
     return CommandResult(
         0 if is_done else 1,
         {"table": options.table, "dry_run": options.dry_run, **found},
@@ -106,3 +114,6 @@ def print_repairs(settings: Settings, options: Options, counts: Counter[str], ex
     for each in examples:
         word = "left" if each.result is Result.LEFT else "would mend"
         out.print(f"  {word} {short_key(each.finding)}: {each.reason}")
+    more = counts[Result.LEFT] - sum(each.result is Result.LEFT for each in examples)
+    if more:
+        out.print(f"  and {more:,} more are left; verify --report FILE has them all")

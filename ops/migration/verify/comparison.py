@@ -19,6 +19,7 @@ from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
 
+from shared.version import is_possible
 from writer.mapping.model import Deletes, Mode
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Kind(StrEnum):
     """A document has no item."""
     UNMAPPABLE = "unmappable"
     """An item cannot become a document."""
+    IMPOSSIBLE = "impossible"
+    """A version is stored that no change can have: it may win over every change, for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class Difference:
 
     kind: Kind
     reason: str
+
+
+IMPOSSIBLE = Difference(
+    Kind.IMPOSSIBLE, "its stored version is no time, or one of the future, and may win over every change"
+)
 
 
 def find_difference(
@@ -88,6 +96,11 @@ def find_difference(
     shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return Difference(Kind.DIFFERENT, f"these fields differ: {shown}{more}")
+
+
+def impossible(now: float, *versions: str | None) -> list[str]:
+    """Those of some stored versions that no change can have by now (seconds since the epoch)."""
+    return [version for version in versions if version and not is_possible(version, now)]
 
 
 def is_extra(table: Table, document: Mapping[str, Any], *, item_exists: bool = False) -> bool:

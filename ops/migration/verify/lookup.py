@@ -14,11 +14,13 @@ from bson.errors import InvalidBSON
 from ops.migration.images import copied, id_of_key, key_of_item, write_of
 from ops.migration.json_lines import json_of
 from ops.migration.verify.comparison import (
+    IMPOSSIBLE,
     Difference,
     Kind,
     as_document,
     find_difference,
     id_of_raw,
+    impossible,
     key_identity,
     mark_of,
     version_of,
@@ -66,10 +68,16 @@ class KeyState:
 
 
 class Lookup:
-    """Reads one table and its collection by keys."""
+    """Reads one table and its collection by keys.
+
+    Attributes:
+        now: the time when documents were read last, seconds since the epoch; that of MongoDB if our clock is
+            behind it. By a clock that is wrong, good versions would be of the future.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.now = 0.0
 
     async def read(self, keys: Sequence[Key]) -> list[KeyState]:
         """Reads both sides of some keys, and compares them."""
@@ -106,6 +114,8 @@ class Lookup:
             difference = Difference(Kind.UNMAPPABLE, f"{error.code}: {error.reason}")
         except InvalidBSON as error:
             difference = Difference(Kind.DIFFERENT, f"the document cannot be read: {error}")
+        if impossible(self.now, version, mark):
+            difference = IMPOSSIBLE
         return KeyState(key, document_id, item, found, version, mark, difference)
 
     def id_of(self, key: Key) -> Any:
@@ -115,8 +125,13 @@ class Lookup:
     async def documents(self, ids: Sequence[Any]) -> dict[Any, Raw]:
         """Documents by their `_id`s."""
         session = self._session
+        await self.look_at_the_clock()
         found = await session.retry.until_done(lambda: session.store.documents(session.table, ids))
         return {hashable(id_of_raw(raw)): raw for raw in found}
+
+    async def look_at_the_clock(self) -> None:
+        """Learns what time it is."""
+        self.now = max(time.time(), await self._session.retry.until_done(self._session.store.clock))
 
     async def items(self, keys: Sequence[Key], *, only_keys: bool = False) -> dict[Any, Item]:
         """Items by the identities of their keys (`key_identity`)."""

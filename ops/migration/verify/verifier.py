@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from ops.migration.images import key_of_id, key_of_item
 from ops.migration.verify.comparison import (
+    IMPOSSIBLE,
     Kind,
     as_document,
     id_of_raw,
+    impossible,
     is_application_document,
     is_extra,
     is_marked,
     key_identity,
+    mark_of,
     version_of,
 )
 from ops.migration.verify.lookup import Lookup
@@ -79,6 +82,7 @@ class Counts:
     different: int = 0
     extra: int = 0
     unmappable: int = 0
+    impossible: int = 0
     marked: int = 0
     theirs: int = 0
     in_flight: int = 0
@@ -86,7 +90,7 @@ class Counts:
     @property
     def wrong(self) -> int:
         """The number of differences."""
-        return self.missing + self.different + self.extra + self.unmappable
+        return self.missing + self.different + self.extra + self.unmappable + self.impossible
 
 
 @dataclass(slots=True)
@@ -128,6 +132,7 @@ class Verifier:
                 await self._check_documents(group, documents)
                 after = documents[-1]["_id"]
             await self._flush(group)
+        await self._check_tombstones()
         return self.counts
 
     async def sample(self, number: int) -> Counts:
@@ -193,17 +198,21 @@ class Verifier:
     async def _check_documents(self, group: asyncio.TaskGroup, documents: Sequence[Raw]) -> None:
         table, source = self.session.table, self.session.source
         keys: list[Key] = []
+        await self._lookup.look_at_the_clock()
         for raw in documents:
             document = as_document(bytes(raw.raw))
+            version = version_of(table, document)
+            is_good = not impossible(self._lookup.now, version, mark_of(table, document))
             if is_application_document(table, document):
                 self.counts.theirs += 1
-            elif is_marked(table, document):
+            elif is_marked(table, document) and is_good:
                 self.counts.marked += 1
             elif (key := key_of_id(table, source.key, document["_id"])) is not None:
                 keys.append(key)
+            elif not is_good:
+                self._found(Finding(IMPOSSIBLE.kind, None, document["_id"], version, IMPOSSIBLE.reason))
             elif is_extra(table, document):
                 reason = "no item of the table can have this _id"
-                version = version_of(table, document)
                 self._found(Finding(Kind.EXTRA, None, document["_id"], version, reason))
         items = await self._lookup.items(keys, only_keys=True)
         for key in keys:
@@ -211,6 +220,19 @@ class Verifier:
                 await self._recheck_later(group, key)
         self.counts.documents += len(documents)
         self.on_progress(len(documents))
+
+    async def _check_tombstones(self) -> None:
+        """Those that would bury their items for ever, whatever is done to them."""
+        session = self.session
+        table = session.table
+        await self._lookup.look_at_the_clock()
+        now = self._lookup.now
+        found = await session.retry.until_done(lambda: session.store.tombstones_of_the_future(table, now))
+        for document_id, version in found:
+            if impossible(now, version):
+                key = key_of_id(table, session.source.key, document_id)
+                reason = "the version of its deletion is no time, or one of the future: it stays deleted"
+                self._found(Finding(Kind.IMPOSSIBLE, key, document_id, version, reason))
 
     async def _recheck_later(self, group: asyncio.TaskGroup, key: Key) -> None:
         self._pending.append(key)

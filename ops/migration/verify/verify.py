@@ -190,6 +190,7 @@ def _rows(counts: Counts) -> list[tuple[int, str, bool]]:
     ]
     others = [
         (counts.unmappable, "unmappable: items that cannot become documents", True),
+        (counts.impossible, "impossible: versions that no change can have", True),
         (counts.in_flight, "in flight: changed all the time, not known", False),
         (counts.marked, "documents of deleted items, marked", False),
         (counts.theirs, "documents of applications", False),

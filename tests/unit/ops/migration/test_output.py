@@ -31,7 +31,7 @@ from ops.migration.cutover.checks import (
     verify_check,
 )
 from ops.migration.repair import repair
-from ops.migration.repair.repair_writes import Repair, Result
+from ops.migration.repair.repairer import Repair, Result
 from ops.migration.settings import Settings
 from ops.migration.verify import verify
 from ops.migration.verify.comparison import Kind

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ops.migration.repair.repair_writes import Repairer, Result
+from ops.migration.repair.repairer import Repairer, Result
 from ops.migration.verify.comparison import Difference, Kind
 from ops.migration.verify.lookup import KeyState
 from ops.migration.verify.verifier import Finding
@@ -32,6 +33,7 @@ class Live:
         self.store = self.retry = self
         self.tombstone = Tombstone()
         self.writes: list[Write] = []
+        self.now = time.time()
 
     def id_of(self, _: Any) -> int:
         return 1
