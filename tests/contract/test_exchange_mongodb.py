@@ -15,8 +15,10 @@ from local.polling import wait_until
 from shared.errors import TransientError
 from tests.contract.test_sink_races import deleted_by_another_writer
 from tests.faults.proxy import Proxy
-from tests.support.builders import delete, put, write
+from tests.support.builders import delete, put, target, write
 from tests.support.sinks import Document, Spy, sink_on, watched_sink
+from writer.mongodb.guard import tombstone_id, tombstone_pipeline
+from writer.names import TOMBSTONES
 from writer.ports import Outcome
 
 if TYPE_CHECKING:
@@ -119,6 +121,60 @@ async def test_no_transaction_where_none_helps(stack: Stack, database: str, peop
     assert list(outcome.failures) == [2]
     assert fields(people, "email") == {9: ("a",), 2: ("b",), "theirs": ("x",)}
     assert not {name for name, _ in spy.commands} & {"aggregate", "commitTransaction"}
+    updates = [command for name, command in spy.commands if name == "update" and command[name] == "items"]
+    assert [len(command["updates"]) for command in updates] == [2, 1]
+
+
+async def test_a_ring_in_three_batches(stack: Stack, database: str, items: Collection) -> None:
+    """What was refused is remembered: the last batch does it all, and the others are stale then."""
+    items.create_index("email", unique=True)
+    items.insert_many([image(1, n, email=n) for n in range(3)])
+    one, two, three = (write(put(2, n, email=(n + 1) % 3)) for n in range(3))
+    with sink_on(stack.mongodb_uri, database) as sink:
+        for early in (one, two):
+            assert list((await sink.apply([early])).failures) == [0]
+        assert await sink.apply([three]) == Outcome(modified=1)
+        assert fields(items, "email") == {0: (1,), 1: (2,), 2: (0,)}
+        assert await sink.apply([one, two]) == Outcome(stale=2)
+
+
+async def test_what_is_remembered_and_half_deleted(
+    stack: Stack, database: str, mongodb: pymongo.MongoClient[Document], people: Collection
+) -> None:
+    """Where there is a newer tombstone, a put of an earlier batch is not written (P2)."""
+    with sink_on(stack.mongodb_uri, database) as sink:
+        assert (await sink.apply(SWAP[:1])).failures
+        gone = tombstone_pipeline(target(1), delete(5, 1).version, None)
+        where = {"_id": tombstone_id(target(1))}
+        mongodb[database][TOMBSTONES].update_one(where, gone, upsert=True)
+        before = list(people.find())
+        assert list((await sink.apply(SWAP[1:])).failures) == [0]
+        assert list(people.find()) == before
+
+
+@pytest.mark.parametrize("moment", ["aggregate", "find"])
+async def test_what_is_remembered_and_then_deleted(
+    stack: Stack, database: str, mongodb: pymongo.MongoClient[Document], people: Collection, moment: str
+) -> None:
+    """A put of an earlier batch takes the steps of every put: a deletion at any moment wins (P2)."""
+
+    def act(name: str, _: Document) -> None:
+        # The last look at the tombstones comes after the transaction.
+        if name == moment and armed and (name != "find" or is_after):
+            armed.clear()
+            deleted_by_another_writer(mongodb[database], delete(5, 1))
+        is_after.extend([1] if name == "commitTransaction" else [])
+
+    armed: list[int] = []
+    is_after: list[int] = []
+    with watched_sink(stack.mongodb_uri, database, Spy(act)) as sink:
+        assert (await sink.apply(SWAP[:1])).failures
+        armed.append(1)
+        outcome = await sink.apply(SWAP[1:])
+        if outcome.failures:
+            outcome = await sink.apply(SWAP[1:])
+    assert not outcome.failures
+    assert fields(people, "email") == {2: ("a",)}
 
 
 @pytest.mark.parametrize("there", [2, 3], ids=["the same", "a newer one"])

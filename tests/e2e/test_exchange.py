@@ -44,6 +44,17 @@ def wait_for(pipeline: Pipeline, collection: Any, emails: str) -> None:
     )
 
 
+def test_items_exchange_a_value(pipeline: Pipeline, target: Any, unique: str) -> None:
+    """In one transaction of DynamoDB: their documents follow, and nothing is parked."""
+    table = f"people-{unique}"
+    filled(pipeline, target, table, "abc")
+    puts: Any = [{"Put": {"TableName": table, "Item": item(*pair)}} for pair in enumerate("bca")]
+    pipeline.stack.client("dynamodb").transact_write_items(TransactItems=puts)
+    wait_for(pipeline, target[table], "bca")
+    pipeline.wait_until_drained()
+    assert pipeline.dead_letters() == []
+
+
 def test_repair_exchanges_values(pipeline: Pipeline, target: Any, unique: str) -> None:
     """Documents that need each other's values are mended; what cannot be is left, with index and key."""
     table = f"people-{unique}"

@@ -276,8 +276,8 @@ class Partial:
         self.wrote = True
         return await self.store.write(commands)
 
-    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
-        await self.store.exchange(commands, written)
+    async def exchange(self, commands: Sequence[Command], written: Written) -> Sequence[Write]:
+        return await self.store.exchange(commands, written)
 
 
 class BlindBefore(Partial):

@@ -100,7 +100,7 @@ class FakeStore:
             failures, conflicts, inserted=inserted, modified=modified, unchanged=unchanged, deleted=deleted
         )
 
-    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+    async def exchange(self, commands: Sequence[Command], written: Written) -> Sequence[Write]:
         await self._point("exchange")
         newest: dict[Place, int] = {}
         for index in sorted(written.conflicts, key=lambda index: commands[index].write.version):
@@ -109,6 +109,7 @@ class FakeStore:
         left = sorted(newest.values())
         while left and (refused := self._together([commands[i] for i in left], left, written)) is not None:
             left.remove(refused)
+        return ()
 
     def _together(self, commands: Sequence[Command], names: Sequence[int], written: Written) -> int | None:
         """All documents at once, as a transaction does; or none, and the first that is refused."""

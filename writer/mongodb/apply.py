@@ -118,8 +118,12 @@ class Store(Protocol):
     async def write(self, commands: Sequence[Command]) -> Written:
         """Performs commands on different documents (or places), in any order, each atomically."""
 
-    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
-        """Does together what it can of the puts that a unique index refused; notes it in `written`."""
+    async def exchange(self, commands: Sequence[Command], written: Written) -> Sequence[Write]:
+        """Does together what it can of the puts that a unique index refused; notes it in `written`.
+
+        Returns:
+            Puts of earlier batches that it did, too; each may have inserted its document.
+        """
 
 
 async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
@@ -183,11 +187,11 @@ async def _apply_in_order(store: Store, writes: Sequence[Write]) -> Outcome:
     written = await store.write(commands)
     if written.misplaced:
         await _put_in_place(store, commands, written)
-    if written.conflicts:
-        await store.exchange(commands, written)
+    helped = await store.exchange(commands, written) if written.conflicts else ()
     inserted = sorted(written.inserted | written.suspects)
-    unburied = await _remove_buried(store, [commands[index].write for index in inserted])
-    failures |= {owners[inserted[position]]: failure for position, failure in unburied.items()}
+    looked_at = [*(commands[index].write for index in inserted), *helped]
+    unburied = await _remove_buried(store, looked_at)
+    failures |= {owners[inserted[n]]: failure for n, failure in unburied.items() if n < len(inserted)}
     failures |= {owners[index]: failure for index, failure in written.failures.items()}
     moved = [index for index in puts if index not in failures and writes[index].removals]
     left, unmoved = await _leave_old_places(store, [writes[index] for index in moved])

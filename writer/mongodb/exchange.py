@@ -9,7 +9,7 @@ docs/decisions/0022-exchanging-unique-values.md.
 Law: what cannot be done, or not now, stays refused as it was, and is tried again later. Nothing is half done.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,8 +25,8 @@ from writer.mongodb.blocking import groups
 from writer.mongodb.bulk import BulkOperation, guarded, perform, stages_of
 from writer.mongodb.driver_errors import concerns_server
 from writer.mongodb.error_codes import Meaning, meaning_of
-from writer.ports import FailureKind
-from writer.write import Place, hashable
+from writer.mongodb.refused import Problem, Refused, key_of, refused_puts
+from writer.write import Place, Write, hashable
 
 _MOST_TOGETHER = 1_000
 """Documents in a transaction, as MongoDB recommends."""
@@ -38,13 +38,14 @@ _LOOK_MS, _COMMIT_MS = 2_000, 20_000
 
 _RAW = CodecOptions(document_class=RawBSONDocument)
 
-Problem = Mapping[str, Any]
-"""What MongoDB says about a write that it refused."""
-
 
 async def exchange(
-    collection: AgnosticCollection[Any], place: Place, commands: Mapping[int, Command], written: Written
-) -> None:
+    collection: AgnosticCollection[Any],
+    place: Place,
+    commands: Mapping[int, Command],
+    written: Written,
+    earlier: Iterable[Refused] = (),
+) -> list[Write]:
     """Does what can be done together of the puts that a unique index refused.
 
     Args:
@@ -53,39 +54,32 @@ async def exchange(
         commands: those of this collection, by their index in the batch.
         written: what became of them; those that are done now are no failures any more. Documents that were
             there, and are others now, are among the suspects: a deletion may have missed them.
+        earlier: puts that were refused earlier, and have no newer tombstone; they are done if others need it.
+
+    Returns:
+        Those of `earlier` that are done; they are suspects, too.
 
     Raises:
         PyMongoError: it concerns the server; perform all commands again.
     """
-    refused = _refused(commands, written)
-    if refused:
-        await _Exchange(collection, place, commands, written, refused).run()
-
-
-def _refused(commands: Mapping[int, Command], written: Written) -> dict[int, Problem]:
-    """The puts that may be done together: of each document the newest.
-
-    Not those with a shard key: their documents may be on several shards.
-    """
-    newest: dict[Hashable, int] = {}
-    for index in sorted(written.conflicts.keys() & commands.keys()):
-        command, failure = commands[index], written.failures.get(index)
-        if failure is None or failure.kind is not FailureKind.HEALABLE:
-            continue
-        if not command.puts or command.write.shard or not written.conflicts[index].get("keyValue"):
-            continue
-        key = hashable(command.write.target.document_id)
-        if key not in newest or commands[newest[key]].write.version < command.write.version:
-            newest[key] = index
-    return {index: written.conflicts[index] for index in newest.values()}
+    refused = refused_puts(commands, written)
+    if not refused:
+        return []
+    mine = {key_of(each.command) for each in refused.values()}
+    others = [each for each in earlier if key_of(each.command) not in mine]
+    # They have no index in the batch.
+    named = refused | {-number: each for number, each in enumerate(others, 1)}
+    made = _Exchange(collection, place, written, named)
+    await made.run({index: commands[index] for index in refused})
+    return made.helped
 
 
 class _Done(NamedTuple):
     """What a transaction did, by the index of the command."""
 
-    inserted: list[int]
-    modified: list[int]
-    unchanged: list[int]
+    inserted: set[int]
+    modified: set[int]
+    unchanged: set[int]
 
 
 class _RefusedError(Exception):
@@ -101,7 +95,7 @@ class _Exchange:
     """One call of `exchange`.
 
     Attributes:
-        refused: what MongoDB said about each write.
+        refused: the writes; those below 0 were refused earlier, and join only if others need them.
         by_id: the same writes, by their documents.
         needs: by write, the other writes whose documents have what it wants.
         blocked: writes that cannot be done now.
@@ -110,21 +104,20 @@ class _Exchange:
 
     collection: AgnosticCollection[Any]
     place: Place
-    commands: Mapping[int, Command]
     written: Written
-    refused: Mapping[int, Problem]
+    refused: Mapping[int, Refused]
     by_id: dict[Hashable, int] = field(default_factory=dict)
     needs: dict[int, set[int]] = field(default_factory=dict)
     blocked: set[int] = field(default_factory=set)
     unknown: set[int] = field(default_factory=set)
+    done: set[int] = field(default_factory=set)
+    helped: list[Write] = field(default_factory=list)
 
-    async def run(self) -> None:
-        self.by_id = {
-            hashable(self.commands[index].write.target.document_id): index for index in self.refused
-        }
-        self.needs = {index: set() for index in self.refused}
-        for index, problem in self.refused.items():
-            await self._look(index, problem)
+    async def run(self, commands: Mapping[int, Command]) -> None:
+        self.by_id = {key_of(each.command): index for index, each in self.refused.items()}
+        self.needs = {index: set() for index in commands}
+        for index in commands:
+            await self._look(index, self.refused[index].problem)
         await self._repeat_what_is_free()
         attempts = _FAILED_ATTEMPTS
         while attempts and (found := groups(self.needs, self.blocked, self.unknown)):
@@ -146,30 +139,45 @@ class _Exchange:
                 self.blocked.update(group)
 
     async def _look(self, index: int, problem: Problem) -> None:
-        """Looks whose document has the value that a write wants."""
-        pattern, values = problem["keyPattern"], problem["keyValue"]
-        if any(problem.get("hexEncoded", ())):
-            self.unknown.add(index)  # with a collation, the index holds something else than the value
-            return
-        query = {path: {"$eq": value} for path, value in values.items()}
-        holders = self.collection.find(query, {"_id": 1}).hint(list(pattern.items())).max_time_ms(_LOOK_MS)
+        """Looks whose document has the value that a write wants, and what that document's write wants."""
+        todo = [(index, problem)]
+        while todo:
+            index, problem = todo.pop()
+            holders = await self._holders(problem)
+            if holders is None:
+                self.unknown.add(index)
+                found = {each for each in self.refused if each < 0 and _is_hidden(self.refused[each].problem)}
+            else:
+                others = [key for key in holders if self.by_id.get(key) != index]
+                found = {self.by_id[key] for key in others if self._may_help(self.by_id.get(key))}
+                self.needs[index] |= found
+                if others and not found:
+                    self.blocked.add(index)
+            for joins in found - self.needs.keys():
+                self.needs[joins] = set()
+                todo.append((joins, self.refused[joins].problem))
+
+    def _may_help(self, index: int | None) -> bool:
+        return index is not None and (index in self.needs or (index < 0 and index not in self.done))
+
+    async def _holders(self, problem: Problem) -> list[Hashable] | None:
+        """The documents with the value that was refused; None: nobody knows."""
+        if _is_hidden(problem):
+            return None
+        query = {path: {"$eq": value} for path, value in problem["keyValue"].items()}
+        hint = list(problem["keyPattern"].items())
+        holders = self.collection.find(query, {"_id": 1}).hint(hint).max_time_ms(_LOOK_MS)
         try:
-            ids = [hashable(found["_id"]) for found in await holders.to_list(None)]
+            return [hashable(found["_id"]) for found in await holders.to_list(None)]
         except OperationFailure as error:  # such as two indexes of this pattern
             if concerns_server(error) and not isinstance(error, ExecutionTimeout):
                 raise
-            self.unknown.add(index)
-            return
-        others = [key for key in ids if self.by_id.get(key) != index]
-        in_hand = {self.by_id[key] for key in others if self.by_id.get(key) in self.needs}
-        self.needs[index] |= in_hand
-        if others and not in_hand:
-            self.blocked.add(index)
+            return None
 
     async def _repeat_what_is_free(self) -> None:
         """Writes whose value is free by now, such as that of a deleted item: no transaction."""
         alone = [group[0] for group in groups(self.needs, self.blocked, self.unknown) if len(group) == 1]
-        free = {index: self.commands[index] for index in alone if index not in self.unknown}
+        free = {i: self.refused[i].command for i in alone if i >= 0 and i not in self.unknown}
         if free:
             for index in free:
                 del self.written.failures[index], self.needs[index]
@@ -186,13 +194,20 @@ class _Exchange:
 
     def _note(self, done: _Done) -> None:
         written = self.written
-        written.inserted.update(done.inserted)
-        written.suspects.update(done.modified)
-        written.modified += len(done.modified)
-        if done.unchanged:
-            written.unchanged[self.place] += len(done.unchanged)
         for index in (*done.inserted, *done.modified, *done.unchanged):
-            del written.failures[index], self.needs[index]
+            del self.needs[index]
+            self.done.add(index)
+            if index < 0:
+                self.helped.append(self.refused[index].command.write)
+                continue
+            del written.failures[index]
+            if index in done.inserted:
+                written.inserted.add(index)
+            elif index in done.modified:
+                written.suspects.add(index)
+                written.modified += 1
+            else:
+                written.unchanged[self.place] += 1
 
     async def _do(self, group: Sequence[int]) -> _Done:
         """One transaction with the writes of a group.
@@ -212,27 +227,27 @@ class _Exchange:
                 return await self._write(group, session)
 
     async def _write(self, group: Sequence[int], session: AgnosticClientSession) -> _Done:
-        done = _Done([], [], [])
+        done = _Done(set(), set(), set())
         raw = self.collection.with_options(codec_options=_RAW)
         # A document that is changed by somebody else after it was read here makes the transaction fail.
         removals: list[BulkOperation] = []
         puts: list[tuple[int, BulkOperation]] = []
         for index in group:
-            command = self.commands[index]
+            command = self.refused[index].command
             where = {"_id": {"$eq": command.write.target.document_id}}
             before = await raw.find_one(where, session=session)
             if before is None:
                 puts.append((index, guarded(command)))
-                done.inserted.append(index)
+                done.inserted.add(index)
                 continue
             stages = [{"$match": where}, *stages_of(command)]
             (after,) = await raw.aggregate(stages, session=session).to_list(None)
             if after.raw == before.raw:
-                done.unchanged.append(index)
+                done.unchanged.add(index)
                 continue
             removals.append(DeleteOne(where))
             puts.append((index, InsertOne(after)))
-            done.modified.append(index)
+            done.modified.add(index)
         if puts:
             try:
                 await raw.bulk_write([*removals, *(put for _, put in puts)], session=session)
@@ -244,3 +259,8 @@ class _Exchange:
                     raise
                 raise _RefusedError(puts[position][0], problem) from error
         return done
+
+
+def _is_hidden(problem: Problem) -> bool:
+    """Whether the index holds something else than the value, for a collation."""
+    return any(problem.get("hexEncoded", ()))

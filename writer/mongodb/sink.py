@@ -9,6 +9,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Self
 
 from bson.codec_options import CodecOptions
@@ -30,6 +31,7 @@ from writer.mongodb.guard import tombstone_id, tombstone_pipeline
 from writer.mongodb.older_streams import tell_older_streams
 from writer.mongodb.opening import check_server, try_writes
 from writer.mongodb.places import Places, full_name
+from writer.mongodb.refused import Memory, refused_puts
 from writer.mongodb.sweep import make_expiry, sweep
 from writer.mongodb.verdicts import waits_for_a_code
 from writer.names import TOMBSTONES
@@ -56,6 +58,7 @@ class MongoSink:
         self._default = database
         self._names = {database, *databases}
         self._places = Places()
+        self._refused_puts = Memory()
 
     @classmethod
     def connect(cls, uri: str, database: str, pool_size: int, databases: Iterable[str] = frozenset()) -> Self:
@@ -222,9 +225,21 @@ class MongoSink:
                 self._places.forget(collection)
         return written
 
-    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+    async def exchange(self, commands: Sequence[Command], written: Written) -> Sequence[Write]:
+        helped: list[Write] = []
         for place, some in _by_place(commands).items():
-            await exchange(self._collection(place), place, some, written)
+            if written.conflicts.keys().isdisjoint(some):
+                continue
+            earlier = list(self._refused_puts.of(place, monotonic()))
+            buried = await self.newer_tombstones([each.command.write for each in earlier])
+            unburied = [each for index, each in enumerate(earlier) if index not in buried]
+            done = await exchange(self._collection(place), place, some, written, unburied)
+            for each in (*done, *(earlier[index].command.write for index in buried)):
+                self._refused_puts.forget(place, hashable(each.target.document_id))
+            left = refused_puts(some, written)
+            self._refused_puts.remember(place, list(left.values()), monotonic())
+            helped += done
+        return helped
 
     async def sweep(self, window: float) -> int:
         """Removes documents older than their tombstones of the last `window` seconds; returns how many.

@@ -1,0 +1,88 @@
+"""Puts that a unique index refused a short while ago, and that come again. Pure.
+
+Two items that exchange a value are mostly in two message groups, so their puts are in hand of two loops of
+the writer, and never meet in a batch. So the writer remembers what was refused: if another put needs it, both
+are done together, and when the message of the first comes again, its put is stale.
+
+Law: bounded in number, size and time. What is remembered is no promise: it can be forgotten at any time.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from writer.mongodb.apply import Command, Written
+from writer.ports import FailureKind
+from writer.write import Place, hashable
+
+Problem = Mapping[str, Any]
+"""What MongoDB says about a write that it refused."""
+
+_MOST = 1_000
+_BYTES = 16 * 1024 * 1024
+_SECONDS = 600
+"""Much less than tombstones live: an old put that is done late must find them."""
+
+
+class Refused(NamedTuple):
+    """A put that a unique index refused."""
+
+    command: Command
+    problem: Problem
+
+
+def refused_puts(commands: Mapping[int, Command], written: Written) -> dict[int, Refused]:
+    """The refused puts that may be done together with others: of each document the newest.
+
+    Not those with a shard key: their documents may be on several shards.
+    """
+    newest: dict[Hashable, int] = {}
+    for index in sorted(written.conflicts.keys() & commands.keys()):
+        command, failure = commands[index], written.failures.get(index)
+        if failure is None or failure.kind is not FailureKind.HEALABLE:
+            continue
+        if not command.puts or command.write.shard or not written.conflicts[index].get("keyValue"):
+            continue
+        key = key_of(command)
+        if key not in newest or commands[newest[key]].write.version < command.write.version:
+            newest[key] = index
+    return {index: Refused(commands[index], written.conflicts[index]) for index in newest.values()}
+
+
+def key_of(command: Command) -> Hashable:
+    """Equal for commands on the same document of a collection."""
+    return hashable(command.write.target.document_id)
+
+
+class Memory:
+    """Remembers refused puts, of each document one."""
+
+    def __init__(self) -> None:
+        self._puts: dict[tuple[Place, Hashable], tuple[Refused, float]] = {}
+        self._size = 0
+
+    def remember(self, place: Place, refused: Sequence[Refused], now: float) -> None:
+        """Notes puts; `now`: seconds on a monotonic clock."""
+        for each in refused:
+            key = place, key_of(each.command)
+            self.forget(*key)
+            self._puts[key] = each, now
+            self._size += _size(each)
+        while self._puts and (len(self._puts) > _MOST or self._size > _BYTES):
+            self.forget(*next(iter(self._puts)))
+
+    def forget(self, place: Place, key: Hashable) -> None:
+        """The put of this document is done, or never will be."""
+        if (found := self._puts.pop((place, key), None)) is not None:
+            self._size -= _size(found[0])
+
+    def of(self, place: Place, now: float) -> Iterator[Refused]:
+        """The puts of a collection that were refused in the last minutes."""
+        for key, (refused, at) in list(self._puts.items()):
+            if now - at > _SECONDS:
+                self.forget(*key)
+            elif key[0] == place:
+                yield refused
+
+
+def _size(refused: Refused) -> int:
+    return len(refused.command.write.document or b"")
