@@ -9,7 +9,14 @@ import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
-from ops.migration.verify.comparison import Kind, as_document, find_difference, key_identity, same
+from ops.migration.verify.comparison import (
+    Kind,
+    as_document,
+    find_difference,
+    impossible,
+    key_identity,
+    same,
+)
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.write import hashable
@@ -140,3 +147,11 @@ def test_identities() -> None:
 def test_same_compares_nan() -> None:
     """It is not equal to itself, but the same."""
     assert same(float("nan"), float("nan"))
+
+
+def test_versions_that_cannot_be() -> None:
+    """Of the future, or no time at all; that of a copy, of a change, and of a repair can be."""
+    now = 1588166542.0  # 2020-04-29
+    good = ["", None, "2020-04-29T13:22:22.123 01 7", "2020-04-29T13:22:22.123 01 7+", "+"]
+    bad = ["2020-05-02T00:00:00.000 01 7", "9999-01-01T00:00:00.000 01 1", "9 01 1", "text"]
+    assert impossible(now, *good, *bad) == bad
