@@ -125,16 +125,21 @@ async def test_no_transaction_where_none_helps(stack: Stack, database: str, peop
     assert [len(command["updates"]) for command in updates] == [2, 1]
 
 
-async def test_a_ring_in_three_batches(stack: Stack, database: str, items: Collection) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"collation": Collation("en", strength=2)}], ids=["plain", "without case"]
+)
+async def test_a_ring_in_three_batches(
+    stack: Stack, database: str, items: Collection, options: dict[str, Any]
+) -> None:
     """What was refused is remembered: the last batch does it all, and the others are stale then."""
-    items.create_index("email", unique=True)
-    items.insert_many([image(1, n, email=n) for n in range(3)])
-    one, two, three = (write(put(2, n, email=(n + 1) % 3)) for n in range(3))
+    items.create_index("email", unique=True, **options)
+    items.insert_many([image(1, n, email=email) for n, email in enumerate("abc")])
+    one, two, three = (write(put(2, n, email=email)) for n, email in enumerate("bca"))
     with sink_on(stack.mongodb_uri, database) as sink:
         for early in (one, two):
             assert list((await sink.apply([early])).failures) == [0]
         assert await sink.apply([three]) == Outcome(modified=1)
-        assert fields(items, "email") == {0: (1,), 1: (2,), 2: (0,)}
+        assert fields(items, "email") == {0: ("b",), 1: ("c",), 2: ("a",)}
         assert await sink.apply([one, two]) == Outcome(stale=2)
 
 

@@ -146,7 +146,8 @@ class _Exchange:
             holders = await self._holders(problem)
             if holders is None:
                 self.unknown.add(index)
-                found = {each for each in self.refused if each < 0 and _is_hidden(self.refused[each].problem)}
+                hidden = {each for each, refused in self.refused.items() if _is_hidden(refused.problem)}
+                found = {each for each in hidden if self._may_help(each)}
             else:
                 others = [key for key in holders if self.by_id.get(key) != index]
                 found = {self.by_id[key] for key in others if self._may_help(self.by_id.get(key))}

@@ -58,7 +58,8 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     """Mend what verify found: write what is missing, replace what is different, remove what is extra.
 
     Each key is looked at anew, and its document is written only if it is still in the version that was seen:
-    a live change always wins. Documents without a version of ours are left alone.
+    a live change always wins. Documents that need each other's value of a unique index are written together.
+    A version that no change can have is taken back first. Documents without a version of ours are left alone.
 
     Exit status: 0 if nothing is left (with --dry-run: if there is nothing to mend), else 1; 2 for wrong use
     or if a server refuses us.

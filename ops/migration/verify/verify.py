@@ -86,7 +86,8 @@ async def command(settings: Settings, options: Options) -> CommandResult:
 
     Both directions: items without their document (missing), documents that are not what the mapping makes of
     their item (different), documents without an item (extra). Types count, the order of fields does not. A
-    difference counts only if it stays.
+    difference counts only if it stays. Stored versions that no change can have are reported (impossible);
+    those of deletions only without --sample.
 
     Exit status: 0 if there is no difference, 1 if there are some, 2 for wrong use or if a server refuses us.
     """
