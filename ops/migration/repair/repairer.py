@@ -120,6 +120,7 @@ class Repairer:
                 case, reason = writes[index][0], _reason_of(failure)
                 if failure.kind is FailureKind.HEALABLE:
                     refused.append((case, reason))
+                    case.touched = True  # the sink remembers it, and does it with one that needs it
                 else:
                     done.append(case.end(Result.LEFT, reason))
             written = [case for index, (case, _) in enumerate(writes) if index not in outcome.failures]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from ops.migration.repair.repairer import Repairer, Result
 from ops.migration.verify.comparison import Difference, Kind
@@ -13,7 +16,7 @@ from ops.migration.verify.verifier import Finding
 from tests.support.builders import put
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Tombstone
-from writer.ports import Outcome
+from writer.ports import Failure, FailureKind, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,3 +65,35 @@ async def test_what_is_deleted_meanwhile_stays_deleted() -> None:
     assert mended.result is Result.MENDED
     (write,) = live.writes
     assert write.version < DELETION
+
+
+class Blocked(Live):
+    """A document that a unique index refuses; `done_later`: the sink does it with another one."""
+
+    def __init__(self, *, done_later: bool) -> None:
+        super().__init__()
+        self.done_later = done_later
+
+    async def read(self, keys: Sequence[Any]) -> list[KeyState]:
+        states = await super().read(keys)
+        is_done = self.writes and self.done_later
+        return [replace(each, difference=None) for each in states] if is_done else states
+
+    async def apply(self, writes: Sequence[Write]) -> Outcome:
+        self.writes += writes
+        refused = Failure(FailureKind.HEALABLE, "11000", "words", "email")
+        return Outcome({0: refused} if writes else {})
+
+
+@pytest.mark.parametrize(("done_later", "result"), [(True, Result.MENDED), (False, Result.LEFT)])
+async def test_what_a_unique_index_refuses_is_tried_once_more_at_the_end(
+    *, done_later: bool, result: Result
+) -> None:
+    """It counts as mended if it got there with another one; else the reason names the index."""
+    live: Any = Blocked(done_later=done_later)
+    repairer = Repairer(live, live, dry_run=False)
+    assert await repairer.repair([Finding(Kind.MISSING, KEY, 1, None, "there is no document")]) == []
+    (repair,) = await repairer.repair_kept_back()
+    assert repair.result is result
+    assert ("unique index on email" in repair.reason) is not done_later
+    assert await repairer.repair_kept_back() == []
