@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from shared.aws_errors import aws_call
 from shared.errors import TransientError
-from shared.sqs_answers import NOT_ANSWERED, Fate, Verdict, verdicts
+from shared.sqs_answers import Fate, Verdict, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -46,7 +46,11 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An entry that SQS did not take: for good (its own fault), or for now."""
+    """An entry that SQS did not take: for good (its own fault), or for now.
+
+    Attributes:
+        reason: for a refusal for good SQS's own text, which is not for logs; else our words.
+    """
 
     index: int
     code: str
@@ -91,10 +95,9 @@ class Sender:
                 return permanent
             wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not cryptography
             if remaining() <= wait:
-                log.error(
-                    "giving up for this invocation",
-                    extra={"doing": self.doing, "entries": len(for_now), "code": for_now[0].code},
-                )
+                first = for_now[0]
+                fields = {"doing": self.doing, "entries": len(for_now), "code": first.code}
+                log.error("giving up for this invocation", extra={**fields, "reason": first.reason})
                 return permanent + for_now
             await self.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -105,18 +108,26 @@ class Sender:
         ids = [str(entry["Id"]) for entry in entries]
         seconds = remaining()
         if seconds <= 0:
-            return [Refusal(int(each), "NoTimeLeft", "", permanent=False) for each in ids]
+            return [
+                Refusal(int(each), "NoTimeLeft", f"{self.doing}: no time is left", permanent=False)
+                for each in ids
+            ]
         try:
             # An invocation is short, so each is a start: a refusal ends it with a sentence.
             with aws_call(self.doing, at_start=True):
                 async with asyncio.timeout(seconds), self._calls:
                     answer = await self.sqs.send_message_batch(QueueUrl=self.queue.url, Entries=typed)
         except TransientError as error:
-            return [Refusal(int(each), NOT_ANSWERED, str(error), permanent=False) for each in ids]
+            code = type(error.__cause__).__name__
+            return [Refusal(int(each), code, str(error), permanent=False) for each in ids]
         found = verdicts(answer, ids)
         self.answered(entries, found)
         return [
-            Refusal(int(each), verdict.code, verdict.reason, permanent=verdict.fate is Fate.AT_FAULT)
+            Refusal(int(each), verdict.code, verdict.reason, permanent=True)
+            if verdict.fate is Fate.AT_FAULT
+            else Refusal(
+                int(each), verdict.code, f"{self.doing}: SQS answered {verdict.code}", permanent=False
+            )
             for each, verdict in found.items()
             if verdict.fate is not Fate.DONE
         ]

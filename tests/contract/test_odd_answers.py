@@ -114,7 +114,6 @@ class Case:
         return self.world.proxy.fault(action, self.dead if dead else self.url, self.odd, reaches=self.reaches)
 
     async def apply(self, writes: Sequence[Write]) -> Outcome:
-        """The sink's; a test can keep it waiting."""
         await self.may_write.wait()
         return await self.world.sink.apply(writes)
 
@@ -152,7 +151,6 @@ class Case:
 
 
 async def until(condition: Callable[[], Any], what: str) -> None:
-    """Waits for a condition without keeping the event loop."""
     async with asyncio.timeout(HANG_TIMEOUT_S):
         while not condition():  # noqa: ASYNC110 - what is waited for is on a server
             await asyncio.sleep(0.1)

@@ -101,6 +101,7 @@ async def test_logs_tell_success_from_failure(caplog: pytest.LogCaptureFixture) 
         ("ERROR", "giving up for this invocation"),
         ("INFO", "event forwarded in part"),
     ]
+    assert caplog.records[0].__dict__["reason"] == "sending to QUEUE_URL: TimeoutError: "
 
 
 async def test_the_line_of_an_invocation_is_a_metric(capsys: pytest.CaptureFixture[str]) -> None:
