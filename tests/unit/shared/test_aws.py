@@ -1,10 +1,12 @@
 """AWS clients are made of the SDK's own variables; what is wrong with these is a sentence."""
 
 import os
+from pathlib import Path
 
 import pytest
+from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
-from shared.aws import sqs_client
+from shared.aws import LateSession, sqs_client
 from shared.errors import FatalError
 
 
@@ -36,3 +38,30 @@ async def test_client_without_configuration(
     with pytest.raises(FatalError, match=sentence):
         async with sqs_client(1, attempts=1, read_timeout=60):
             pass
+
+
+KEYS = "[default]\naws_access_key_id = {0}\naws_secret_access_key = {0}\n"
+
+
+async def test_credentials_that_come_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are looked for with each call until there are some, and those of a file are read again (P4)."""
+    file = tmp_path / "credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setattr("shared.aws._READ_AGAIN", 0.0)
+    credentials = await LateSession().get_credentials()
+    with pytest.raises(NoCredentialsError):
+        await credentials.get_frozen_credentials()
+    file.write_text("[default]\naws_access_key_id = half\n")
+    with pytest.raises(PartialCredentialsError):
+        await credentials.get_frozen_credentials()
+    for text, key in (
+        (KEYS.format("first"), "first"),
+        ("half = written", "first"),
+        (KEYS.format("new"), "new"),
+    ):
+        file.write_text(text)
+        assert (await credentials.get_frozen_credentials()).access_key == key
