@@ -5,16 +5,18 @@ may have some.
 """
 
 import json
+import re
 from typing import Any
 
 from shared.attribute_values import INT64_MAX, INT64_MIN
 from shared.nesting import WRITABLE_LEVELS, is_deeper
 
-# Digits and minus become 0, and all that can stand before a value becomes a colon. The same may stand in a
-# string: then a text is only read more slowly.
-_SHAPES = bytes.maketrans(b"0123456789-:[, \t\n\r", b"0" * 11 + b":" * 7)
+# Digits become 0, and all that can stand before them becomes a colon. The same may stand in a string: then a
+# text is only read more slowly.
+_SHAPES = bytes.maketrans(b"0123456789-:[, \t\n\r", b"0" * 10 + b":" * 8)
 _LONG_INTEGER = b":" + b"0" * 19
-_BEYOND_64_BITS = b":" + b"0" * 20
+_LARGE_INTEGER = re.compile(rb"[-:\[,\s](?:9[0-9]{18}|[0-9]{20})")
+_ROUNDED = re.compile(rb"-9[0-9]{18}|[-:\[,\s][0-9]{20}")  # by orjson, if it is no int64
 _MOST_DIGITS = 4_000  # Python by itself reads 4,300
 
 
@@ -29,9 +31,9 @@ def exact(value: Any, text: bytes) -> tuple[Any, bool]:
         ValueError: it has integers beyond 64 bits, and some of thousands of digits, or hundreds of levels.
     """
     shapes = text.translate(_SHAPES)
-    if _LONG_INTEGER not in shapes:
+    if _LONG_INTEGER not in shapes or not _LARGE_INTEGER.search(text):
         return value, False
-    if _BEYOND_64_BITS not in shapes:
+    if not _ROUNDED.search(text):
         return value, True
     del shapes
     if isinstance(value, dict | list) and is_deeper(value, WRITABLE_LEVELS):

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 MAX_LEVELS = 100
 """Levels of an item and of its document, itself included, that are replicated. MongoDB promises no more
 (manual, "MongoDB limits and thresholds"); DynamoDB has 32 below the item (developer guide, "Constraints")."""
@@ -17,6 +19,7 @@ WRITABLE_LEVELS = 700
 
 _SCALARS = frozenset({str, int, float, bool, type(None), bytes})
 _CONTAINERS = (dict, list, tuple, Mapping)
+_WIRE_CONTAINERS = frozenset({dict, list})
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
@@ -37,6 +40,40 @@ def is_deeper(value: Any, levels: int) -> bool:
             return True
         pending += inner
     return False
+
+
+def is_deeper_wire(wire: Mapping[str, Any]) -> bool:
+    """Whether a map of wire values has more than `MAX_LEVELS`; the same as `is_deeper`, and faster."""
+    if _WIRE_CONTAINERS.isdisjoint(map(type, wire.values())):
+        return False
+    for value in wire.values():
+        kind = type(value)
+        if kind is dict:
+            members = value.values()
+        elif kind is list:
+            members = value
+        else:
+            continue
+        if not _WIRE_CONTAINERS.isdisjoint(map(type, members)):
+            break
+    else:
+        return False  # nearly always
+    try:
+        orjson.dumps(_ENVELOPED, default=lambda _: wire)
+    except TypeError:  # it is too deep, or no JSON for another reason
+        return is_deeper(wire, MAX_LEVELS)
+    return False
+
+
+def _enveloped(levels: int) -> list[Any]:
+    value: list[Any] = [object()]
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+_ENVELOPED = _enveloped(254 - MAX_LEVELS)
+"""With a map in the place of its innermost value, orjson writes it unless the map has more levels."""
 
 
 def is_deeper_json(text: str, levels: int) -> bool:

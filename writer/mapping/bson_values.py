@@ -22,9 +22,9 @@ from bson.decimal128 import Decimal128
 
 from shared.attribute_values import BINARY, BINARY_SET, MAP, NUMBER, NUMBER_SET, STRING_SET, encode_number
 from shared.errors import PoisonError
-from shared.nesting import MAX_LEVELS, is_deeper
+from shared.nesting import MAX_LEVELS, is_deeper_wire
 
-_NUMBERS = (int, float)  # as JSON has them: not bool
+_NUMBERS = frozenset({int, float})  # as JSON has them: not bool
 _TOO_DEEP = "the item is nested too deep"
 _DECIMAL128 = Context(prec=34, Emin=-6143, Emax=6144, clamp=1, traps=[Inexact, Overflow])
 _SIGN_BIT, _EXPONENT_BIT, _EXPONENT_BIAS = 127, 113, 6176
@@ -55,7 +55,7 @@ def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> di
         PoisonError: ``bad-value``: something looks like a tag but is malformed; ``too-deep``.
     """
     if not tagged and numbers is not Numbers.DECIMAL128:
-        if is_deeper(wire, MAX_LEVELS):
+        if is_deeper_wire(wire):
             raise PoisonError("too-deep", _TOO_DEEP)
         return dict(wire)
     return {name: decode_value(value, numbers) for name, value in wire.items()}
@@ -73,7 +73,8 @@ def decode_value(wire: Any, numbers: Numbers, levels: int = MAX_LEVELS - 1) -> A
     if kind is list:
         if levels == 0:
             raise PoisonError("too-deep", _TOO_DEEP)
-        return [decode_value(element, numbers, levels - 1) for element in wire]
+        inside = levels - 1
+        return [decode_value(element, numbers, inside) for element in wire]
     if kind is float and numbers is Numbers.DECIMAL128:
         return decimal_or_text(Decimal(repr(wire)))
     return wire
@@ -82,7 +83,8 @@ def decode_value(wire: Any, numbers: Numbers, levels: int = MAX_LEVELS - 1) -> A
 def _document(wire: Mapping[str, Any], numbers: Numbers, levels: int) -> dict[str, Any]:
     if levels == 0:
         raise PoisonError("too-deep", _TOO_DEEP)
-    return {name: decode_value(value, numbers, levels - 1) for name, value in wire.items()}
+    inside = levels - 1
+    return {name: decode_value(value, numbers, inside) for name, value in wire.items()}
 
 
 def _binary(value: Any, _numbers: Numbers, _levels: int) -> bytes:
@@ -128,14 +130,18 @@ def _string_set(value: Any, _numbers: Numbers, _levels: int) -> list[str]:
     return value
 
 
-def _number_set(value: Any, numbers: Numbers, levels: int) -> Any:
-    if not (isinstance(value, list) and all(map(_is_number, value))):
-        raise PoisonError("bad-value", "a tagged number set is not a list of numbers")
-    return decode_value(value, numbers, levels)
+def _number_set(value: Any, numbers: Numbers, _levels: int) -> list[Any]:
+    if not isinstance(value, list):
+        raise PoisonError("bad-value", "a tagged number set is not a list")
+    if numbers is not Numbers.DECIMAL128 and _NUMBERS.issuperset(map(type, value)):
+        return value
+    return [_element(element, numbers) for element in value]
 
 
-def _is_number(wire: Any) -> bool:
-    return type(wire) in _NUMBERS or (type(wire) is dict and wire.keys() == {NUMBER})
+def _element(wire: Any, numbers: Numbers) -> Any:
+    if type(wire) in _NUMBERS or (type(wire) is dict and wire.keys() == {NUMBER}):
+        return decode_value(wire, numbers)
+    raise PoisonError("bad-value", "a tagged number set has other elements")
 
 
 def _binary_set(value: Any, numbers: Numbers, levels: int) -> list[bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.errors import PoisonError
 from writer.mapping.bson_values import Numbers
-from writer.mapping.conversions import Conversion, convert
+from writer.mapping.conversions import convert
 from writer.mapping.model import FieldRule
 from writer.mapping.paths import Path, parse_path
 
@@ -34,11 +34,7 @@ class _Node:
 
 
 class Fields:
-    """The field rules of one table, ready to be applied.
-
-    Attributes:
-        read_json: some fields are read as JSON, which may be nested.
-    """
+    """The field rules of one table, ready to be applied."""
 
     def __init__(
         self,
@@ -58,7 +54,6 @@ class Fields:
         for text, rule in rules.items():
             node = self._rules.at(parse_path(text))
             node.rule, node.path, node.dropped = rule, text, rule.drop
-        self.read_json = any(rule.convert is Conversion.JSON for rule in rules.values())
 
     def apply(self, document: dict[str, Any]) -> dict[str, Any]:
         """Returns a new document, which shares values without a rule with the old one.

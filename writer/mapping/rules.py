@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.change import Change
 from shared.errors import PoisonError
+from writer.mapping.conversions import Conversion
 from writer.mapping.fields import Fields
 from writer.mapping.hooks import Hook
 from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule, UnnamedTables
@@ -28,6 +29,7 @@ class Table:
         database: the target database; empty: that of the settings.
         collection: the target collection.
         rule: its entry in the file.
+        may_deepen: its documents can be nested deeper than its items.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Table:
     rule: TableRule
     fields: Fields
     hook: Hook | None
+    may_deepen: bool
 
     @property
     def can_mark(self) -> bool:
@@ -46,11 +49,6 @@ class Table:
     def is_plain(self) -> bool:
         """Whether a put replaces its whole document, in the one place where it can be."""
         return self.hook is None and self.rule.mode is Mode.REPLACE and not self.rule.shard_key
-
-    @property
-    def may_deepen(self) -> bool:
-        """Whether its documents can be nested deeper than its items."""
-        return self.hook is not None or self.fields.read_json
 
     def effect(self, change: Change) -> Deletes:
         """What a deletion does."""
@@ -153,6 +151,8 @@ class Rules:
             rule=rule,
             fields=Fields(rule.fields, rule.include, rule.exclude, numbers=rule.numbers),
             hook=None if rule.hook is None else self._hooks[rule.hook],
+            may_deepen=rule.hook is not None
+            or any(field.convert is Conversion.JSON for field in rule.fields.values()),
         )
 
     def _count(self, most: int) -> None:
