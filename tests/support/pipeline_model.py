@@ -45,6 +45,8 @@ WRITERS = (0, 1, 2)
 QUEUE, DEAD_LETTERS = Queue("queue", 1024 * 1024), Queue("dead", 1024 * 1024)
 GARBAGE = "{ this is no envelope"
 MOST_TURNS = 2000
+LESS_THAN_A_PAUSE = 0.04
+"""Seconds that the Lambda has: each message is sent once. The fake answers at once, so no time passes."""
 
 
 class ModelSqs:
@@ -141,7 +143,7 @@ class Model(RuleBasedStateMachine):
         """Lambda is invoked with the next records; its answer moves the position in the stream."""
         self.sqs.refusing, self.sqs.answers_get_lost = refusing, lost
         batch = self.stream[self.forwarded : self.forwarded + count]
-        answer = self.runner.run(self.producer.forward({"Records": batch}, lambda: 0.0))
+        answer = self.runner.run(self.producer.forward({"Records": batch}, lambda: LESS_THAN_A_PAUSE))
         failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
         numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
         self.forwarded += numbers.index(failed[0]) if failed else len(batch)
