@@ -17,7 +17,7 @@ from producer_lambda.settings import Settings
 from shared import logs
 from shared.aws import sqs_client
 from shared.aws_errors import aws_call
-from shared.sqs_answers import attributes_of, number_in
+from shared.sqs_answers import attributes_of, message_limit_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +83,7 @@ async def _queue(sqs: SQSClient, url: str, name: str, seconds: float) -> Queue:
     with aws_call(doing, at_start=True):
         async with asyncio.timeout(seconds):
             answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["MaximumMessageSize"])
-    return Queue(url, number_in(attributes_of(answer), "MaximumMessageSize", doing))
+    return Queue(url, message_limit_in(attributes_of(answer), doing))
 
 
 def _seconds(context: Context) -> float:

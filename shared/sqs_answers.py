@@ -120,16 +120,24 @@ def attributes_of(answer: object) -> dict[str, str]:
     }
 
 
-def number_in(attributes: Mapping[str, str], name: str, doing: str) -> int:
+def number_in(attributes: Mapping[str, str], name: str, doing: str, least: int = 0) -> int:
     """A number that every queue has.
 
     Raises:
-        TransientError: it is not there, or no number; `doing` says what was asked.
+        TransientError: it is not there, no number, or less than it can be; `doing` says what was asked.
     """
     text = attributes.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        raise TransientError(f"{doing}: SQS's answer has no {name} that can be read")
-    return int(text)
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) >= least:
+        return int(text)
+    raise TransientError(f"{doing}: SQS's answer has no {name} that can be read")
+
+
+def message_limit_in(attributes: Mapping[str, str], doing: str) -> int:
+    """`MaximumMessageSize`, bytes. Raises as `number_in`.
+
+    Source: Amazon SQS API reference, ``SetQueueAttributes``: 1,024 bytes at least.
+    """
+    return number_in(attributes, "MaximumMessageSize", doing, least=1024)
 
 
 def _done(entry: Mapping[str, Any]) -> Verdict:

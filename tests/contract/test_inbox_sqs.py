@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -141,7 +142,11 @@ class Queue:
             await asyncio.Event().wait()
         taken, self.lengths = self.lengths[:number], self.lengths[number:]
         bodies, self.bodies = self.bodies[:number], self.bodies[number:]
-        attributes = {"MessageGroupId": "lane", "ApproximateReceiveCount": "1", "SentTimestamp": "0"}
+        attributes = {
+            "MessageGroupId": "lane",
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1588166542000",
+        }
         message = {"MessageId": "1", "ReceiptHandle": "1", "Attributes": attributes}
         return {"Messages": [{**message, "Body": body} for body in bodies or ["x" * n for n in taken]]}
 
@@ -290,3 +295,20 @@ async def test_a_letter_that_is_refused_is_not_parked() -> None:
     client: Any = Answering(failed("InvalidMessageContents", ours=True))
     with pytest.raises(TransientError, match="InvalidMessageContents"):
         await SqsInbox(client, "queue", "dead").park([letter()])
+
+
+@pytest.mark.usefixtures("aws_environment")
+async def test_a_changed_limit_of_the_queues_is_followed(stack: Stack, queues: Queues) -> None:
+    """Or SQS would move whole messages before the writer parks the one change that is to blame (P5)."""
+    async with sqs_client(2, attempts=2, read_timeout=HANG_TIMEOUT_S) as client:
+        inbox = SqsInbox(client, queues.url, queues.dead_letter_url)
+        await inbox.open()
+        sqs = stack.client("sqs")
+        attributes = sqs.get_queue_attributes(QueueUrl=queues.url, AttributeNames=["RedrivePolicy"])[
+            "Attributes"
+        ]
+        policy = {**json.loads(attributes["RedrivePolicy"]), "maxReceiveCount": inbox.max_receives + 2}
+        expected = inbox.max_receives + 2
+        sqs.set_queue_attributes(QueueUrl=queues.url, Attributes={"RedrivePolicy": json.dumps(policy)})
+        await inbox.backlog()
+        assert inbox.max_receives == expected

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from shared.aws_errors import aws_call
 from shared.batches import MAX_ENTRIES, batches
 from shared.dead_letter import entry_size
 from shared.envelope import is_compressed
-from shared.errors import TransientError
+from shared.errors import FatalError, TransientError
 from shared.sqs_answers import Fate, about_the_lock, all_done, attributes_of, number_in, verdicts
 from writer.runtime import done_before
 from writer.sqs.empty_answers import EmptyAnswers
@@ -194,7 +195,7 @@ class SqsInbox:
             all_done(verdicts(answer, _ids(entries)).values(), doing)
 
     async def backlog(self) -> Backlog:
-        """Asks both queues how many messages are in them.
+        """Asks both queues how many messages are in them. If an operator changed their limits, we follow.
 
         Source: Amazon SQS API reference, ``GetQueueAttributes``: the numbers are approximate, and become
         consistent within a minute.
@@ -203,6 +204,8 @@ class SqsInbox:
             TransientError: SQS does not answer, or not with numbers.
         """
         queue, dead_letters = await self._both_attributes()
+        with suppress(TransientError, FatalError):  # whoever starts now is told
+            self._facts = check_queues(queue, dead_letters)
         waiting, held = (number_in(queue, name, reading("QUEUE_URL")) for name in (_WAITING, _HELD))
         of_dead_letters = reading("DEAD_LETTER_QUEUE_URL")
         parked = sum(number_in(dead_letters, name, of_dead_letters) for name in (_WAITING, _HELD))

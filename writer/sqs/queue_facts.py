@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.errors import FatalError, TransientError
-from shared.sqs_answers import number_in
+from shared.sqs_answers import message_limit_in, number_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +39,8 @@ def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> Q
     """
     of_queue, of_dead_letters = reading("QUEUE_URL"), reading("DEAD_LETTER_QUEUE_URL")
     visibility = number_in(queue, "VisibilityTimeout", of_queue)
-    limit = number_in(queue, "MaximumMessageSize", of_queue)
-    park_limit = number_in(dead_letters, "MaximumMessageSize", of_dead_letters)
+    limit = message_limit_in(queue, of_queue)
+    park_limit = message_limit_in(dead_letters, of_dead_letters)
     if not dead_letters.get("QueueArn"):
         raise TransientError(f"{of_dead_letters}: SQS's answer has no QueueArn")
     target, max_receives = _redrive_policy(queue.get("RedrivePolicy", ""), of_queue)

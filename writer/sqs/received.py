@@ -13,6 +13,8 @@ ATTRIBUTES = ("MessageGroupId", "ApproximateReceiveCount", "SentTimestamp")
 """The system attributes that a message needs."""
 
 _MOST_DIGITS = 18
+_YEAR_2001 = 10**12
+"""Milliseconds; an older time is in another unit, or none. Stream labels are judged by it."""
 
 
 def messages_in(answer: object) -> tuple[list[Message], int]:
@@ -34,11 +36,11 @@ def _message(entry: object) -> Message | None:
     texts = [found.get(name) for name in ("MessageId", "ReceiptHandle", "Body", *ATTRIBUTES)]
     match texts:
         case [str(id_), str(receipt), str(body), str(group), str(receives), str(sent_at)] if (
-            id_ and receipt and body and group and _is_number(receives) and _is_number(sent_at)
+            id_ and receipt and body and group and _is_number(receives, 1) and _is_number(sent_at, _YEAR_2001)
         ):
             return Message(id_, receipt, body, group, int(receives), int(sent_at))
     return None
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+def _is_number(text: str, least: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) >= least

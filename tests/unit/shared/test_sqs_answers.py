@@ -14,6 +14,7 @@ from shared.sqs_answers import (
     about_the_message,
     all_done,
     attributes_of,
+    message_limit_in,
     number_in,
     verdicts,
 )
@@ -140,3 +141,11 @@ def test_attributes_that_are_no_number(text: str) -> None:
     with pytest.raises(TransientError):
         number_in({"N": text}, "N", "doing")
     assert number_in({"N": "262144"}, "N", "doing") == 262144
+
+
+@pytest.mark.parametrize("text", ["5", "0", "1023", "", "large"])
+def test_a_limit_that_no_queue_can_have_is_not_known(text: str) -> None:
+    """With it, every record would be too large, and parked for it (P5)."""
+    with pytest.raises(TransientError, match="MaximumMessageSize"):
+        message_limit_in({"MaximumMessageSize": text}, "doing")
+    assert message_limit_in({"MaximumMessageSize": "1024"}, "doing") == 1024

@@ -32,6 +32,9 @@ def test_no_messages(answer: Any) -> None:
         *({**WHOLE, name: value} for name in WHOLE for value in WRONG),
         *({**WHOLE, "Attributes": {**ATTRIBUTES, name: value}} for name in ATTRIBUTES for value in WRONG),
         {**WHOLE, "Attributes": {**ATTRIBUTES, "SentTimestamp": "-1"}},
+        {**WHOLE, "Attributes": {**ATTRIBUTES, "SentTimestamp": "0"}},
+        {**WHOLE, "Attributes": {**ATTRIBUTES, "SentTimestamp": "1588166542"}},  # seconds
+        {**WHOLE, "Attributes": {**ATTRIBUTES, "ApproximateReceiveCount": "0"}},
         {**WHOLE, "Attributes": {**ATTRIBUTES, "ApproximateReceiveCount": "9" * 5000}},
     ],
     ids=repr,
