@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +31,7 @@ from ops.migration.verify.findings import COLLECTION
 from ops.options import DeadLetterOption, QueueOption, StackOption, TableOptions
 from ops.pipeline import Pipeline, find_pipeline
 from shared.errors import FatalError, TransientError
+from shared.sqs_answers import attributes_of, number_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -92,8 +94,8 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     checks += [
         backfill_check(checkpoint, settings.digest),
         verify_check(state, checkpoint, settings.digest, timedelta(hours=options.hours), now),
-        *await _lag_checks(settings.aws, options, function, queues.queue_url, now),
-        *await _queue_checks(settings.aws, queues),
+        *await lag_checks(settings.aws, options, function, queues.queue_url, now),
+        *await queue_checks(settings.aws, queues),
     ]
     is_green = may_cut_over(checks)
 
@@ -103,9 +105,8 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     )
 
 
-async def _lag_checks(
-    aws: Aws, options: Options, function: str, queue_url: str, now: datetime
-) -> list[Check]:
+async def lag_checks(aws: Aws, options: Options, function: str, queue_url: str, now: datetime) -> list[Check]:
+    """Asks CloudWatch how far the Lambda and the writers were behind."""
     async with aws.open_client("cloudwatch") as client:
 
         async def check(
@@ -144,12 +145,15 @@ async def _worst(
             Period=_PERIOD,
             Statistics=["Maximum"],
         )
-    points = [float(point["Maximum"]) for point in answer.get("Datapoints", [])]
+        points = [float(point["Maximum"]) for point in answer["Datapoints"]]
+    if not all(0 <= point < math.inf for point in points):
+        raise TransientError("asking CloudWatch: its answer has no maximum that can be read")
     # The newest minutes come late.
     return max(points) if points and len(points) >= minutes - 2 else None
 
 
-async def _queue_checks(aws: Aws, queues: Pipeline) -> list[Check]:
+async def queue_checks(aws: Aws, queues: Pipeline) -> list[Check]:
+    """Asks SQS how many messages and dead letters there are."""
     wanted = [
         ("messages in the queue", queues.queue_url, "wait, or see docs/operations.md"),
         (
@@ -171,7 +175,8 @@ async def _queue_checks(aws: Aws, queues: Pipeline) -> list[Check]:
 async def _messages(client: Any, url: str) -> int:
     with aws_errors("asking SQS"):
         answer = await client.get_queue_attributes(QueueUrl=url, AttributeNames=list(_MESSAGES))
-    return sum(int(answer["Attributes"].get(name, 0)) for name in _MESSAGES)
+    attributes = attributes_of(answer)
+    return sum(number_in(attributes, name, "asking SQS") for name in _MESSAGES)
 
 
 async def _known(question: Awaitable[Any], otherwise: str) -> tuple[Any, str]:
