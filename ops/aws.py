@@ -151,13 +151,17 @@ def asking(doing: str) -> Iterator[None]:
     Args:
         doing: what is tried, such as ``receiving from the queue``.
 
+    What is read of the answer belongs into the block, too.
+
     Raises:
-        CommandError: a call failed.
+        CommandError: a call failed, or its answer cannot be read.
     """
     try:
         yield
-    except (FatalError, PoisonError, TransientError):
+    except (FatalError, PoisonError):
         raise
+    except TransientError as error:
+        raise CommandError(str(error)) from error
     except Exception as error:
         raise CommandError(f"{doing}: {reason_of(error)}") from error
 

@@ -57,20 +57,24 @@ def find_pipeline(aws: Aws, stack: str, named: Pipeline) -> Pipeline:
     try:
         with asking(f"looking for the CloudFormation stack {stack}"):
             found = aws.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+            outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
     except CommandError as error:
         if code_of(error) == "ValidationError":  # "Stack with id … does not exist" (DescribeStacks)
             raise CommandError(
                 f"there is no CloudFormation stack {stack}: check its name, and region and account"
             ) from error
         raise
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
     names = ("QueueUrl", "DeadLetterQueueUrl", "FunctionName")
-    if missing := [name for name in names if name not in outputs]:
+    if missing := [name for name in names if not _is_text(outputs.get(name))]:
         raise CommandError(
             f"the CloudFormation stack {stack} has no output {missing[0]}: it is not of "
             "deploy/pipeline.yaml, or not finished"
         )
     return Pipeline(*(outputs[name] for name in names))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _missing(what: str, option: str) -> str:
