@@ -116,20 +116,15 @@ async def list_mappings(client: Any, source: Source) -> list[EventSourceMapping]
     while source.stream:
         with aws_errors("listing the event source mappings of the stream"):
             answer = await client.list_event_source_mappings(EventSourceArn=source.stream, **marker)
-        found += [
-            EventSourceMapping(
-                each["UUID"],
-                each["State"],
-                each.get("StartingPosition", ""),
-                _as_datetime(each["LastModified"]),
-                each.get("FunctionArn", "").partition(":function:")[2].partition(":")[0],
-            )
-            for each in answer["EventSourceMappings"]
-            if each.get("EventSourceArn", source.stream) == source.stream
-        ]
-        if not answer.get("NextMarker"):
+            found += [
+                _mapping_of(each)
+                for each in answer["EventSourceMappings"]
+                if each.get("EventSourceArn", source.stream) == source.stream
+            ]
+            next_marker = answer.get("NextMarker")
+        if not next_marker:
             break
-        marker = {"Marker": answer["NextMarker"]}
+        marker = {"Marker": next_marker}
     return found
 
 
@@ -219,6 +214,16 @@ def _label_time(stream: str) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _mapping_of(entry: Any) -> EventSourceMapping:
+    """Reads a mapping; raises any error if it has another form."""
+    texts = (entry["UUID"], entry["State"], entry.get("StartingPosition", ""), entry.get("FunctionArn", ""))
+    if not all(isinstance(each, str) for each in texts):
+        raise TypeError("no text")
+    id_, state, start, arn = texts
+    function = arn.partition(":function:")[2].partition(":")[0]
+    return EventSourceMapping(id_, state, start, _as_datetime(entry["LastModified"]), function)
 
 
 def _as_datetime(value: Any) -> datetime:

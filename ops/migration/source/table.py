@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ops.aws import aws_errors
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ops.migration.images import Item, Key
     from ops.migration.retry import Retry
     from ops.migration.source.pace import Pace
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +67,10 @@ class Reader:
             FatalError: it does not exist, or we may not describe it.
         """
         name = self._table
-        answer = await self._call(
-            f"looking at the table {name!r}", lambda: self._client.describe_table(TableName=name)
-        )
-        table = answer["Table"]
-        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
-        schema = sorted(table["KeySchema"], key=lambda each: str(each["KeyType"]) != "HASH")
-        stream = table.get("StreamSpecification", {})
-        is_on = stream.get("StreamEnabled", False)
-        return Source(
-            name=name,
-            id=table.get("TableId", ""),
-            key={each["AttributeName"]: types[each["AttributeName"]] for each in schema},
-            items=table.get("ItemCount", 0),
-            stream=table.get("LatestStreamArn", "") if is_on else "",
-            view=stream.get("StreamViewType", "") if is_on else "",
+        return await self._call(
+            f"looking at the table {name!r}",
+            lambda: self._client.describe_table(TableName=name),
+            lambda answer: _source_of(name, answer["Table"]),
         )
 
     async def page(
@@ -105,7 +96,7 @@ class Reader:
         if limits:
             options["Limit"] = min(limits)
         await self._turn()
-        answer = await self._call(
+        page, units = await self._call(
             f"reading the table {self._table!r}",
             lambda: self._client.scan(
                 TableName=self._table,
@@ -115,10 +106,10 @@ class Reader:
                 ReturnConsumedCapacity="TOTAL",
                 **options,
             ),
+            _page_of,
         )
-        units = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
-        self.pace.record(units, len(answer["Items"]), time.monotonic())
-        return Page(answer["Items"], answer.get("LastEvaluatedKey"))
+        self.pace.record(units, len(page.items), time.monotonic())
+        return page
 
     async def get(self, keys: Sequence[Key], *, attributes: Iterable[str] = ()) -> list[Item]:
         """Reads items, consistently, in any order; items that do not exist are left out.
@@ -131,21 +122,19 @@ class Reader:
         wanted: dict[str, Any] = {"Keys": list(keys), "ConsistentRead": True}
         if names := {f"#{position}": name for position, name in enumerate(attributes)}:
             wanted |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
-        while wanted:
+        left = wanted["Keys"]
+        while left:
             await self._turn()
-            answer = await self._call(
+            items, left, units = await self._call(
                 f"reading items of the table {self._table!r}",
-                lambda wanted=wanted: self._client.batch_get_item(  # type: ignore[misc]
-                    RequestItems={self._table: wanted}, ReturnConsumedCapacity="TOTAL"
+                lambda left=left: self._client.batch_get_item(  # type: ignore[misc]
+                    RequestItems={self._table: {**wanted, "Keys": left}}, ReturnConsumedCapacity="TOTAL"
                 ),
+                lambda answer: _items_of(self._table, answer),
             )
-            items = answer["Responses"].get(self._table, [])
             found += items
-            units = sum(each.get("CapacityUnits", 0.0) for each in answer.get("ConsumedCapacity", []))
             self.pace.record(units, 0, time.monotonic())
-            # What did not fit into one answer, or was throttled.
-            wanted = answer.get("UnprocessedKeys", {}).get(self._table, {})
-            if wanted and not items:
+            if left and not items:
                 await asyncio.sleep(0.2)
         return found
 
@@ -153,9 +142,63 @@ class Reader:
         while wait := self.pace.wait(time.monotonic()):  # noqa: ASYNC110 - another reader was faster
             await asyncio.sleep(wait)
 
-    async def _call(self, doing: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        async def attempt() -> Any:
+    async def _call(self, doing: str, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> T:
+        """Calls until there is an answer that can be read."""
+
+        async def attempt() -> T:
             with aws_errors(doing):
-                return await call()
+                return read(await call())
 
         return await self._retry.until_done(attempt)
+
+
+def _source_of(name: str, table: Any) -> Source:
+    """Reads a description; raises any error if it has another form."""
+    types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    schema = sorted(table["KeySchema"], key=lambda each: str(each["KeyType"]) != "HASH")
+    if not schema:
+        raise ValueError("no key")
+    stream = table.get("StreamSpecification", {})
+    is_on = stream.get("StreamEnabled", False)
+    return Source(
+        name=name,
+        id=table.get("TableId", ""),
+        key={each["AttributeName"]: types[each["AttributeName"]] for each in schema},
+        items=table.get("ItemCount", 0),
+        stream=table.get("LatestStreamArn", "") if is_on else "",
+        view=stream.get("StreamViewType", "") if is_on else "",
+    )
+
+
+def _page_of(answer: Any) -> tuple[Page, float]:
+    """Reads a page and its cost; raises any error if the answer has another form."""
+    after = answer.get("LastEvaluatedKey")
+    if after is not None and not (isinstance(after, dict) and after):
+        raise TypeError("no key to begin after")
+    units = float(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
+    return Page(_whole(answer["Items"]), after), units
+
+
+def _items_of(table: str, answer: Any) -> tuple[list[Item], list[Key], float]:
+    """Reads items, the keys to ask for again, and the cost; raises any error if the answer has another form.
+
+    Only an answer that has the table, and says what it left out, says that an item does not exist.
+    """
+    left: list[Key] = []
+    if table in answer["UnprocessedKeys"]:  # what did not fit into one answer, or was throttled
+        left = _whole(answer["UnprocessedKeys"][table]["Keys"])
+        if not left:
+            raise ValueError("no keys")
+    responses = answer.get("Responses", {}) if left else answer["Responses"]
+    items = _whole(responses.get(table, []) if left else responses[table])
+    return (
+        items,
+        left,
+        sum(float(each.get("CapacityUnits", 0.0)) for each in answer.get("ConsumedCapacity", [])),
+    )
+
+
+def _whole(entries: Any) -> list[Any]:
+    if not (isinstance(entries, list) and all(isinstance(each, dict) for each in entries)):
+        raise TypeError("no list of objects")
+    return entries

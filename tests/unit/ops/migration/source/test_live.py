@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from ops.migration.source.live import (
     EventSourceMapping,
     export_problem,
+    list_mappings,
     replication_problem,
     replication_warning,
 )
 from ops.migration.source.table import Source
+from shared.errors import TransientError
 
 NOW = datetime(2020, 5, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -82,3 +85,46 @@ def test_an_export_older_than_tombstones() -> None:
     mapping = replace(ON, changed=datetime(2020, 1, 2, tzinfo=UTC))
     assert export_problem(NOW - 28 * DAY, old, [mapping], NOW) is None
     assert "30 days" in (export_problem(NOW - 30 * DAY, old, [mapping], NOW) or "")
+
+
+class Lambda:
+    """Gives one answer."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def list_event_source_mappings(self, **_: Any) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *({}, None, [], "x"),
+        {"EventSourceMappings": None},
+        {"EventSourceMappings": [{}]},
+        {"EventSourceMappings": [{"UUID": "u", "State": "Enabled", "LastModified": "x"}]},
+        {"EventSourceMappings": [{"UUID": "u", "State": "Enabled", "LastModified": 1, "FunctionArn": 5}]},
+        {"EventSourceMappings": [{"UUID": "u", "State": 5, "LastModified": NOW}]},
+    ],
+    ids=repr,
+)
+async def test_mappings_that_cannot_be_read_are_not_known(answer: Any) -> None:
+    """They are not taken for none, and the command ends with a sentence."""
+    with pytest.raises(TransientError, match="listing the event source mappings of the stream"):
+        await list_mappings(Lambda(answer), SOURCE)
+
+
+async def test_mappings_of_a_stream() -> None:
+    answer = {
+        "EventSourceMappings": [
+            {
+                "UUID": "uuid-1",
+                "State": "Enabled",
+                "StartingPosition": "TRIM_HORIZON",
+                "LastModified": NOW - DAY,
+                "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:f:live",
+            }
+        ]
+    }
+    assert await list_mappings(Lambda(answer), SOURCE) == [replace(ON, function="f")]
