@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MOVED = "moved-by-sqs"
 """The code shown for a message that SQS itself moved to the dead-letter queue, because it has none."""
 
+_NUMBER = re.compile("[0-9]{1,18}")
 UNSAID = "not-said"
 """The code shown for a letter whose attributes did not fit beside its body."""
 
@@ -86,10 +88,20 @@ class Letter:
         return seal(self.envelope.table, self.envelope.stream, changes, limit)
 
 
-def received_in(answer: Any) -> list[MessageTypeDef]:
-    """The messages of an answer that are whole; an odd one stays in the queue."""
-    entries = answer.get("Messages") if isinstance(answer, dict) else None
-    return [entry for entry in entries if _is_whole(entry)] if isinstance(entries, list) else []
+def received_in(answer: Any) -> tuple[list[MessageTypeDef], int]:
+    """The messages of an answer that are whole, and how many are not; an odd one stays in the queue.
+
+    An answer of another form counts as one odd message.
+    """
+    if not isinstance(answer, dict):
+        return [], 1
+    entries = answer.get("Messages")
+    if entries is None:  # there are none
+        return [], 0
+    if not isinstance(entries, list):
+        return [], 1
+    whole = [entry for entry in entries if _is_whole(entry)]
+    return whole, len(entries) - len(whole)
 
 
 def _is_whole(entry: Any) -> bool:
@@ -107,7 +119,7 @@ def _is_whole(entry: Any) -> bool:
     numbers = [system.get(name, "0") for name in ("ApproximateReceiveCount", "SentTimestamp")]
     return (
         all(isinstance(text, str) and text for text in texts)
-        and all(isinstance(number, str) and number.isascii() and number.isdigit() for number in numbers)
+        and all(isinstance(number, str) and _NUMBER.fullmatch(number) for number in numbers)
         and all(
             isinstance(each, dict) and isinstance(each.get("StringValue", ""), str) for each in more.values()
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ops.aws import Aws
-from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
+from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import count
 from ops.options import DeadLetterOption, QueueOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
@@ -63,8 +63,9 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """List dead letters.
 
-    Exit status: 0 if there are none, 1 if there are some, 2 for wrong use or
-    a queue that cannot be reached.
+    Exit status: 0 if there are none, 1 if there are some, 2 for wrong use, a
+    queue that cannot be reached, or if none was found and not all could be
+    looked at.
     """
     aws = Aws()
     url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
@@ -80,17 +81,18 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
                     typer.echo(json.dumps(letter_data(letter)))
                 else:
                     rows.append(row_of(letter, time.time()))
-    found = codes.total()
+    found, all_seen = codes.total(), browser.all_seen(expected)
     if not as_json:
         if rows:
             print_rows(rows)
             typer.echo("")
-        typer.echo(f"{count(found, 'dead letter')}: {numbers_of(codes)}." if found else selection.none_found)
+        none_found = selection.none_found(all_seen=all_seen)
+        typer.echo(f"{count(found, 'dead letter')}: {numbers_of(codes)}." if found else none_found)
     if found == limit < expected:
         warn(f"These are the first {limit}; the queue has about {expected:,}. --limit shows more.")
     else:
         browser.report_unseen(expected)
-    raise typer.Exit(FOUND if found else WELL)
+    raise typer.Exit(FOUND if found else WELL if all_seen else UNUSABLE)
 
 
 @app.command("show")
@@ -254,11 +256,13 @@ def restore_letters(
 def _confirmed(sqs: SQSClient, url: str, selection: Selection, limit: int | None) -> bool:
     """Counts the selected letters, and asks whether to drop them."""
     codes: Counter[str] = Counter()
+    expected = letters_in(sqs, url)
     with QueueBrowser(sqs, url) as browser:
         for letters in browser.selected(selection, limit):
             codes.update(letter.code for letter in letters)
     if not codes:
-        typer.echo(selection.none_found)
+        typer.echo(selection.none_found(all_seen=browser.all_seen(expected)))
+        browser.report_unseen(expected)
         return False
     try:
         confirmed = typer.confirm(f"Drop {count(codes.total(), 'dead letter')} ({numbers_of(codes)})?")
@@ -275,8 +279,9 @@ def _finish(outcome: Outcome, selection: Selection, browser: QueueBrowser, expec
     for reason, number in Counter(outcome.kept.values()).most_common():
         example = next(each for each, why in outcome.kept.items() if why == reason)
         warn(f"{count(number, 'letter')} stayed, such as {example}: {reason}.")
-    if not outcome.done and not outcome.kept:
-        warn(selection.none_found)
-    if selection.is_all:
+    none_found = not outcome.done and not outcome.kept
+    if none_found:
+        warn(selection.none_found(all_seen=browser.all_seen(expected)))
+    if selection.is_all or none_found:
         browser.report_unseen(expected)
-    raise typer.Exit(WELL if outcome.done and not outcome.kept else FOUND)
+    raise typer.Exit(WELL if outcome.done and not outcome.kept and not browser.has_odd else FOUND)

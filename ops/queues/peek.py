@@ -23,8 +23,8 @@ from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status
 from ops.console.terminal import Output, age, count
 from ops.options import DeadLetterOption, QueueOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
-from ops.queues.dead_letters import letter_of, received_in
-from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser, queue_attributes
+from ops.queues.dead_letters import letter_of
+from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser, queue_attributes, whole_messages
 from ops.queues.selection import Selection
 from ops.queues.view import change_data, print_change
 from shared.batches import MAX_ENTRIES
@@ -126,7 +126,7 @@ def _receive(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
         )
-    return [letter_of(each) for each in received_in(answer)]
+    return [letter_of(each) for each in whole_messages(answer, "the queue")[0]]
 
 
 def _receive_dead_letters(sqs: SQSClient, url: str, limit: int) -> list[Letter]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ops.aws import asking
 from ops.console.exit_status import CommandError, warn
+from ops.console.terminal import count
 from ops.queues.dead_letters import letter_of, received_in
 from shared.batches import MAX_ENTRIES, batches
 from shared.errors import TransientError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.type_defs import MessageTypeDef
 
     from ops.queues.dead_letters import Letter
     from ops.queues.selection import Selection
@@ -51,6 +53,7 @@ class QueueBrowser:
         self._seen: set[str] = set()
         self._since = 0.0
         self._stopped_early = False
+        self._odd = 0
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +110,8 @@ class QueueBrowser:
                 MessageSystemAttributeNames=["All"],
             )
             self._since = self._since if self._held else asked
-            received = received_in(answer)
+            received, odd = whole_messages(answer, DEAD_LETTERS)
+            self._odd += odd
             self._held |= {each["MessageId"]: each["ReceiptHandle"] for each in received}
         return [letter_of(each) for each in received]
 
@@ -131,6 +135,15 @@ class QueueBrowser:
                 else:
                     failed[each] = verdict.code
         return failed
+
+    @property
+    def has_odd(self) -> bool:
+        """Whether SQS handed out a message that cannot be read."""
+        return self._odd > 0
+
+    def all_seen(self, expected: int) -> bool:
+        """Whether everything was looked at, if there are `expected` letters."""
+        return not (self._stopped_early or self.has_odd) and len(self._seen) >= expected
 
     def report_unseen(self, expected: int) -> None:
         """Warns if fewer letters were seen than `expected`, so that nobody takes a part for the whole."""
@@ -166,6 +179,20 @@ class QueueBrowser:
                     f"{HIDE_SECONDS // 60} minutes, by themselves."
                 )
                 return
+
+
+def whole_messages(answer: Any, where: str) -> tuple[list[MessageTypeDef], int]:
+    """The messages of an answer to a receive, and how many more cannot be read, of which it warns.
+
+    Raises:
+        CommandError: none of them can be read, so that it is not known what there is.
+    """
+    received, odd = received_in(answer)
+    if odd and not received:
+        raise CommandError(f"receiving from {where}: SQS's answer has no message that can be read")
+    if odd:
+        warn(f"{count(odd, 'message')} in SQS's answer cannot be read; what that is stays in {where}.")
+    return received, odd
 
 
 def letters_in(sqs: SQSClient, url: str) -> int:

@@ -73,9 +73,14 @@ class Selection:
         """Whether the ids are whole, so that the search can end when all of them are found."""
         return bool(self.ids) and all(len(each) == _ID_LENGTH for each in self.ids)
 
-    @property
-    def none_found(self) -> str:
-        """The sentence for a person if no letter matches."""
+    def none_found(self, *, all_seen: bool) -> str:
+        """The sentence for a person if no letter matches; `all_seen`: of all that there are."""
+        if not all_seen:
+            return (
+                "No dead letter could be looked at."
+                if self.is_all
+                else "No such letter is among those that were seen."
+            )
         return "There are no dead letters." if self.is_all else "There are no such dead letters."
 
     def matches(self, letter: Letter) -> bool:
