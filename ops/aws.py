@@ -48,9 +48,9 @@ _UNKNOWN_CALLER = frozenset(
         "UnrecognizedClientException",
     }
 )
+_MALFORMED = "AuthorizationHeaderMalformed"
 _LASTING = frozenset(
     {
-        "AuthorizationHeaderMalformed",
         "InvalidArgument",
         "InvalidBucketName",
         "InvalidObjectState",
@@ -66,7 +66,8 @@ _LASTING = frozenset(
         "ValidationException",
     }
 )
-"""Answers that stay until a person acts, besides the refusals (`shared.aws_errors`). All others pass.
+"""Answers that stay until a person acts, whatever the credentials are. All others pass, but the refusals
+(`shared.aws_errors`) of a command that has just begun.
 
 Sources: Amazon DynamoDB developer guide, "Error handling with DynamoDB"; Amazon S3 API reference, "Error
 responses"; the errors of the actions of AWS Lambda and CloudWatch.
@@ -166,12 +167,32 @@ def asking(doing: str) -> Iterator[None]:
         raise CommandError(f"{doing}: {reason_of(error)}") from error
 
 
+class Calls:
+    """What has worked in a command that takes long: credentials and rights that were good come back.
+
+    Before that a refusal is for a person: the credentials until one call has worked, a right until the same
+    action has worked.
+    """
+
+    def __init__(self) -> None:
+        self._worked: set[str] = set()
+
+    @contextmanager
+    def errors(self, action: str, doing: str) -> Iterator[None]:
+        """As `aws_errors`; `action` is that of the API, such as ``Scan``."""
+        with aws_errors(doing, has_credentials=bool(self._worked), has_right=action in self._worked):
+            yield
+        self._worked.add(action)
+
+
 @contextmanager
-def aws_errors(doing: str) -> Iterator[None]:
+def aws_errors(doing: str, *, has_credentials: bool = False, has_right: bool = False) -> Iterator[None]:
     """Makes a sentence of what calls of aiobotocore raise, and tells whether to try again.
 
     Args:
         doing: what is tried, such as ``reading the table t``.
+        has_credentials: AWS has accepted the credentials before.
+        has_right: AWS has allowed this before.
 
     Raises:
         TransientError: trying again helps, or nobody knows.
@@ -182,16 +203,22 @@ def aws_errors(doing: str) -> Iterator[None]:
     except (FatalError, PoisonError, TransientError):
         raise
     except Exception as error:
-        if _is_lasting(error):
+        if _is_lasting(error, has_credentials=has_credentials, has_right=has_right):
             raise FatalError(f"{doing}: {reason_of(error)}") from error
         # A wait is announced once per text, and AWS's own words may differ from call to call.
         raise TransientError(f"{doing}: {words_of(error)}") from error
 
 
-def _is_lasting(error: Exception) -> bool:
-    if isinstance(error, NoRegionError | ProfileNotFound):
+def _is_lasting(error: Exception, *, has_credentials: bool, has_right: bool) -> bool:
+    code = error_code(error)
+    if is_about_time(error):
+        return False
+    if code in _LASTING | _NO_QUEUE:
         return True
-    return not is_about_time(error) and (is_refusal(error) or error_code(error) in _LASTING)
+    is_about_credentials = isinstance(error, NoRegionError | ProfileNotFound) or code == _MALFORMED
+    if is_about_credentials or code in _UNKNOWN_CALLER:
+        return not has_credentials and (is_about_credentials or is_refusal(error))
+    return not has_right and is_refusal(error)
 
 
 def code_of(error: CommandError) -> str:

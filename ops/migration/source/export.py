@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
-from ops.aws import aws_errors
+from ops.aws import Calls
 from ops.migration.source.table import Page
 from shared.errors import FatalError
 
@@ -60,6 +60,7 @@ class Bucket:
     def __init__(self, client: Any, url: str) -> None:
         """Takes a client of Amazon S3, and s3://bucket/prefix/AWSDynamoDB/id."""
         self._client = client
+        self._calls = Calls()
         self._bucket, _, self._prefix = url.rstrip("/").removeprefix("s3://").partition("/")
 
     async def read(self, name: str, into: IO[bytes]) -> None:
@@ -67,7 +68,7 @@ class Bucket:
         key = f"{self._prefix}/{name}" if self._prefix else name
         into.seek(0)
         into.truncate()  # an earlier attempt may have written half of it
-        with aws_errors(f"reading s3://{self._bucket}/{key}"):
+        with self._calls.errors("GetObject", f"reading s3://{self._bucket}/{key}"):
             answer = await self._client.get_object(Bucket=self._bucket, Key=key)
             async with answer["Body"] as body:
                 while chunk := await body.read(_CHUNK):

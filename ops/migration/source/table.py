@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ops.aws import aws_errors
+from ops.aws import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -59,6 +59,7 @@ class Reader:
         self._client = client
         self._table = table
         self._retry = retry
+        self._calls = Calls()
 
     async def describe(self) -> Source:
         """Describes the table.
@@ -68,6 +69,7 @@ class Reader:
         """
         name = self._table
         return await self._call(
+            "DescribeTable",
             f"looking at the table {name!r}",
             lambda: self._client.describe_table(TableName=name),
             lambda answer: _source_of(name, answer["Table"]),
@@ -97,6 +99,7 @@ class Reader:
             options["Limit"] = min(limits)
         await self._turn()
         page, units = await self._call(
+            "Scan",
             f"reading the table {self._table!r}",
             lambda: self._client.scan(
                 TableName=self._table,
@@ -126,6 +129,7 @@ class Reader:
         while left:
             await self._turn()
             items, left, units = await self._call(
+                "BatchGetItem",
                 f"reading items of the table {self._table!r}",
                 lambda left=left: self._client.batch_get_item(  # type: ignore[misc]
                     RequestItems={self._table: {**wanted, "Keys": left}}, ReturnConsumedCapacity="TOTAL"
@@ -142,11 +146,13 @@ class Reader:
         while wait := self.pace.wait(time.monotonic()):  # noqa: ASYNC110 - another reader was faster
             await asyncio.sleep(wait)
 
-    async def _call(self, doing: str, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> T:
+    async def _call(
+        self, action: str, doing: str, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]
+    ) -> T:
         """Calls until there is an answer that can be read."""
 
         async def attempt() -> T:
-            with aws_errors(doing):
+            with self._calls.errors(action, doing):
                 return read(await call())
 
         return await self._retry.until_done(attempt)
