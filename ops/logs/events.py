@@ -51,42 +51,52 @@ def merged(logs: CloudWatchLogsClient, groups: Iterable[str], start: int, end: i
 
 def _events_of(logs: CloudWatchLogsClient, group: str, start: int, end: int) -> Iterator[Event]:
     """The events of one group, page by page."""
-    token: str | None = None
+    token = ""
     newest: set[str] = set()
     while True:
-        page = _page(logs, group, start, end, token)
-        events = [each for each in page["events"] if _identity(each) not in newest]
-        for each in events:
-            yield Event(each["timestamp"], group, each.get("logStreamName", ""), each["message"].rstrip("\n"))
-        token = page.get("nextToken")
+        page, token = _page(logs, group, start, end, token)
+        events = [(identity, event) for identity, event in page if identity not in newest]
+        for _, event in events:
+            yield event
         if token:
             continue
-        if len(page["events"]) < PAGE:
+        if len(page) < PAGE:
             return
         # A full page without a token is of an emulator without paging: go on from the last time in it.
         if events:
-            start = events[-1]["timestamp"]
-            newest = {_identity(each) for each in page["events"] if each["timestamp"] == start}
+            start = events[-1][1].at
+            newest = {identity for identity, event in page if event.at == start}
         else:
             start += 1
 
 
-def _identity(event: Mapping[str, Any]) -> str:
-    return event.get("eventId") or f"{event.get('logStreamName')}\n{event['message']}"
-
-
 def _page(
-    logs: CloudWatchLogsClient, group: str, start: int, end: int, token: str | None
-) -> Mapping[str, Any]:
+    logs: CloudWatchLogsClient, group: str, start: int, end: int, token: str
+) -> tuple[list[tuple[str, Event]], str]:
+    """Events with their identities, and the token of the next page; empty: there is none."""
     more: Any = {"nextToken": token} if token else {}
     try:
         with asking(f"reading the log group {group}"):
-            return logs.filter_log_events(
+            answer = logs.filter_log_events(
                 logGroupName=group, startTime=start, endTime=end, limit=PAGE, **more
             )
+            page = [_identified(group, each) for each in answer["events"]]
+            following: object = answer.get("nextToken", "")
+            if not isinstance(following, str):
+                raise TypeError("no token")
     except CommandError as error:
         if code_of(error) == "ResourceNotFoundException":
             raise CommandError(
                 f"there is no log group {group}: check its name, and region and account"
             ) from error
         raise
+    return page, following
+
+
+def _identified(group: str, event: Mapping[str, Any]) -> tuple[str, Event]:
+    """Reads an event and what is its own; raises any error if it has another form."""
+    at, stream, message = event["timestamp"], event.get("logStreamName", ""), event["message"]
+    if not (isinstance(at, int) and isinstance(stream, str)):
+        raise TypeError("no event")
+    identity = event.get("eventId") or f"{stream}\n{message}"
+    return str(identity), Event(at, group, stream, message.rstrip("\n"))

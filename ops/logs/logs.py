@@ -77,4 +77,5 @@ def _group_of(aws: Aws, function: str) -> str:
     """The log group of a Lambda function."""
     with asking(f"reading the configuration of the function {function}"):
         found = aws.functions.get_function_configuration(FunctionName=function)
-    return found.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}"
+        group = found.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}"
+    return str(group)
