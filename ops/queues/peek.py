@@ -103,12 +103,19 @@ def _outcome(found: list[Letter], most: int) -> int:
 
 
 def _most_receives(sqs: SQSClient, url: str) -> int:
-    policy = queue_attributes(sqs, url, "the queue", "RedrivePolicy").get("RedrivePolicy", "")
+    """How many receives SQS allows; 0: any number, for the queue has no dead-letter queue."""
+    attributes = queue_attributes(sqs, url, "the queue", "RedrivePolicy", "MaximumMessageSize")
+    if "MaximumMessageSize" not in attributes:  # which every queue has
+        raise CommandError("reading the attributes of the queue: SQS's answer cannot be read")
+    if not attributes.get("RedrivePolicy"):
+        return 0
     try:
-        most = int(json.loads(policy or "{}").get("maxReceiveCount", 0))
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        most = int(json.loads(attributes["RedrivePolicy"])["maxReceiveCount"])
+        if most < 1:
+            raise ValueError("no number of receives")
+    except (ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
         raise CommandError("the queue's RedrivePolicy cannot be read") from error
-    if 0 < most < _FEWEST_RECEIVES:
+    if most < _FEWEST_RECEIVES:
         raise CommandError(
             f"the queue's maxReceiveCount is {most}: SQS would move messages to the dead-letter queue "
             "because they were looked at"

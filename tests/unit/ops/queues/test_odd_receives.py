@@ -120,3 +120,29 @@ def test_a_queue_that_is_empty(run: Any) -> None:
     """SQS counts none, and hands out none."""
     result = run(0, [], "dlq", "list")
     assert (result.status, result.out, result.err) == (0, "There are no dead letters.\n", "")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        *({"MaximumMessageSize": "9", "RedrivePolicy": odd} for odd in ("{}", "[]", "x", "1")),
+        *(
+            {"MaximumMessageSize": "9", "RedrivePolicy": f'{{"maxReceiveCount": {odd}}}'}
+            for odd in ("null", "-1", "0", '"x"', "Infinity")
+        ),
+    ],
+    ids=repr,
+)
+def test_peek_does_not_guess_how_many_receives_are_allowed(
+    attributes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It receives nothing then: a look could make SQS move the message."""
+    sqs = Sqs(1, [{"Messages": [LETTER]}])
+    sqs.attributes = attributes
+    monkeypatch.setenv("QUEUE_URL", "queue")
+    monkeypatch.delenv("REPLICATOR_STACK", raising=False)
+    monkeypatch.setattr("ops.queues.peek.Aws", lambda: SimpleNamespace(sqs=sqs))
+    result = replicator("peek")
+    assert (result.status, len(sqs.answers)) == (2, 1)
+    assert "cannot be read" in result.err
