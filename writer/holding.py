@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from writer.context import Context
+from writer.planning.acceptance import Work
 from writer.ports import Inbox, Message
 from writer.processor import BatchProcessor, Ending, Turn
 from writer.runtime import done_before
@@ -189,10 +190,16 @@ class Holding:
         )
 
     async def _try(self, place: Place, held: _Held) -> None:
-        accepted = held.trouble.accepted if held.trouble is not None and held.tried else ()
-        ending = await self._attempt(held.messages, held.lease, Turn(place, frozenset(accepted)))
+        ending = await self._attempt(held.messages, held.lease, Turn(place, self._proven(place, held)))
         if ending is Ending.STOPPED:
             await self._give_back_stopping(held.messages, held.lease)
+
+    def _proven(self, place: Place, held: _Held) -> frozenset[Work]:
+        """What MongoDB has taken there since it refused the held messages, and not refused again by now."""
+        if held.trouble is None or not held.tried:
+            return frozenset()
+        now = self._processor.troubles.at(place)
+        return frozenset(held.trouble.accepted - now.refused if now is not None else held.trouble.accepted)
 
 
 def _in_hand(queue: Sequence[_Held]) -> InHand:

@@ -23,7 +23,7 @@ class Trouble:
     Attributes:
         began: on the monotonic clock.
         refused: the kinds of writes.
-        accepted: those that it took since the trouble began.
+        accepted: those that it took since it refused one of that kind for the last time.
         documents: that were refused; two at most, which is enough to know that it is not one document.
         over: set when it is over.
     """
@@ -84,6 +84,7 @@ class Troubles:
             place = write.target[:2]
             trouble = self._at.setdefault(place, Trouble(self._clock.monotonic()))
             trouble.refused.add(work_of(write))
+            trouble.accepted.discard(work_of(write))
             if not trouble.is_sure:
                 trouble.documents.add(write.identity)
             table = write.change.table
