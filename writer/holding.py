@@ -35,7 +35,7 @@ ALONE = 60.0
 may take them, and they must not wait for it for ever."""
 
 Try = Callable[[Sequence[Message], Lease, Turn], Awaitable[Ending]]
-GiveBack = Callable[[Sequence[Message], Lease], Awaitable[None]]
+GiveBack = Callable[[Sequence[Lease]], Awaitable[None]]
 
 
 @dataclass(eq=False, slots=True)
@@ -79,7 +79,7 @@ class Holding:
             inbox: the same.
             processor: the same.
             attempt: processes messages.
-            give_back_stopping: gives messages back because of the stop.
+            give_back_stopping: gives all messages of some leases back because of the stop.
         """
         self._context = context
         self._inbox = inbox
@@ -155,10 +155,14 @@ class Holding:
         await done_before(trouble.over, self._context.clock.sleep(seconds))
 
     async def _let_go(self, queue: deque[_Held]) -> None:
-        while queue:
-            held = queue.popleft()
-            await self._give_back_stopping(held.messages, held.lease)
-            held.extending.cancel()
+        while queue:  # a loop that ends now can put something into it meanwhile
+            some = list(queue)
+            queue.clear()
+            try:
+                await self._give_back_stopping([held.lease for held in some])
+            finally:
+                for held in some:
+                    held.extending.cancel()
 
     async def _next(self, place: Place, queue: deque[_Held]) -> None:
         """The next one's turn; what MongoDB refuses again has been appended to the queue afterwards."""
@@ -192,7 +196,7 @@ class Holding:
     async def _try(self, place: Place, held: _Held) -> None:
         ending = await self._attempt(held.messages, held.lease, Turn(place, self._proven(place, held)))
         if ending is Ending.STOPPED:
-            await self._give_back_stopping(held.messages, held.lease)
+            await self._give_back_stopping([held.lease])
 
     def _proven(self, place: Place, held: _Held) -> frozenset[Work]:
         """What MongoDB has taken there since it refused the held messages, and not refused again by now."""

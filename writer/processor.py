@@ -223,7 +223,9 @@ class BatchProcessor:
                 )
                 self._context.trouble(cause, f"{len(messages)} messages stay for a later try")
         for delay in sorted({back.delay for back in backs}):
-            await self._release([back.message for back in backs if back.delay == delay], delay, lease)
+            messages = [back.message for back in backs if back.delay == delay]
+            lease.let_go(messages)  # or it would lock them again
+            await self._release(messages, delay)
 
     async def _hold(self, waiting: Mapping[Place, Sequence[Message]], lease: Lease, *, tried: bool) -> None:
         """Hands messages over that wait for MongoDB; gives those back for which there is no room."""
@@ -249,11 +251,19 @@ class BatchProcessor:
 
     async def give_back(self, messages: Sequence[Message], lease: Lease, reason: str) -> None:
         """Makes messages visible to all writers at once."""
-        await self._release(messages, 0, lease)
+        lease.let_go(messages)  # or it would lock them again
+        await self._release(messages, 0)
         log.info("messages given back", extra={"messages": len(messages), "reason": reason})
 
-    async def _release(self, messages: Sequence[Message], delay: int, lease: Lease) -> None:
-        lease.let_go(messages)  # or it would lock them again
+    async def give_back_all(self, leases: Sequence[Lease], reason: str) -> None:
+        """Does so with all messages of some leases, and asks SQS as few times as possible."""
+        messages = [message for lease in leases for message in lease.messages]
+        for lease in leases:
+            lease.let_go(lease.messages)
+        await self._release(messages, 0)
+        log.info("messages given back", extra={"messages": len(messages), "reason": reason})
+
+    async def _release(self, messages: Sequence[Message], delay: int) -> None:
         try:
             await self._context.timed(Call.RELEASE, self._inbox.release(messages, delay))
         except TransientError as error:  # they become visible by themselves when the lock ends

@@ -133,7 +133,7 @@ class Service:
             keeper = group.create_task(lease.keep(), name="lease")
             try:
                 if self._context.stop.is_set():
-                    await self._give_back_stopping(messages, lease)
+                    await self._give_back_stopping([lease])
                 else:
                     await self._process(messages, lease, report)
             finally:
@@ -153,7 +153,7 @@ class Service:
             on_plan = functools.partial(_report_plan, report, len(part) + len(rest))
             result = await self._carry_out(part, lease, on_plan)
             if result.ending is Ending.STOPPED:
-                await self._give_back_stopping([*part, *rest], lease)
+                await self._give_back_stopping([lease])
                 return
             if result.ending is Ending.DELIVERED_AGAIN:
                 if rest:
@@ -178,11 +178,11 @@ class Service:
         """Processes messages that were held."""
         return (await self._carry_out(messages, lease, turn=turn)).ending
 
-    async def _give_back_stopping(self, messages: Sequence[Message], lease: Lease) -> None:
+    async def _give_back_stopping(self, leases: Sequence[Lease]) -> None:
         # Not before the polls of our other loops have ended: they would receive the messages, give them
         # back, and raise their receive count each time.
         await done_before(self._no_polls, self._context.clock.sleep(_LONGEST_POLL))
-        await self._processor.give_back(messages, lease, "stopping")
+        await self._processor.give_back_all(leases, "stopping")
 
 
 def _report_plan(report: Report, messages: int, plan: Plan) -> None:

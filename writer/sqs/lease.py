@@ -38,6 +38,11 @@ class Lease:
         """Whether another writer may hold the messages by now."""
         return self._clock.monotonic() >= self._until
 
+    @property
+    def messages(self) -> Sequence[Message]:
+        """What it holds: all that it was made for, but for what it let go."""
+        return self._messages
+
     def let_go(self, messages: Sequence[Message]) -> None:
         """Holds these no longer: they are acknowledged, so SQS would report their lock as lost."""
         done = {message.receipt for message in messages}
