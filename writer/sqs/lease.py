@@ -61,10 +61,11 @@ class Lease:
         Raises:
             FatalError: SQS refuses us.
         """
-        while True:
-            await self._clock.sleep(self._inbox.visibility / _BEATS)
-            if not await self._extend():
-                return
+        beat = self._inbox.visibility / _BEATS
+        # A part goes on with the beat of the whole: it may be a part of a part of a part.
+        await self._clock.sleep(max(0.0, self._asked + beat - self._clock.monotonic()))
+        while await self._extend():
+            await self._clock.sleep(beat)
 
     async def confirm(self) -> None:
         """Extends the lock before anything else if the messages came late: the machine may have been frozen.
@@ -90,5 +91,5 @@ class Lease:
             self._until = asked
             log.warning("the lock was lost", extra={"messages": len(lost)})
             return False
-        self._until = asked + self._inbox.visibility * _SAFE_PART
+        self._asked, self._until = asked, asked + self._inbox.visibility * _SAFE_PART
         return True

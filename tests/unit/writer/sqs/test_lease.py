@@ -154,3 +154,19 @@ async def test_what_is_let_go_meanwhile_is_not_lost() -> None:
     assert not lease.lapsed
     assert inbox.in_flight == ["b"]
     keeping.cancel()
+
+
+async def test_a_part_of_a_lease_goes_on_with_its_beat() -> None:
+    """Messages that are held get a lease with each try. However often that is, their lock is extended."""
+    clock = FakeClock()
+    inbox = FakeInbox(clock, VISIBILITY)
+    inbox.send("body")
+    messages = await inbox.receive()
+    lease = Lease(context_on(clock), inbox, messages, clock.monotonic())
+    for _ in range(20):
+        lease = lease.part(messages)
+        keeping = asyncio.create_task(lease.keep())
+        await clock.advance(VISIBILITY / 6)
+        keeping.cancel()
+        assert not lease.lapsed
+    assert inbox.receivable == []
