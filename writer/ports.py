@@ -86,12 +86,14 @@ class Failure:
         code: MongoDB's error code, or a word where it has none.
         reason: MongoDB's message, without the document.
         index: the unique index that refused the write, by its fields; empty: none did, or it is not known.
+        of_place: it is about the whole collection, such as a right: no record can be at fault.
     """
 
     kind: FailureKind
     code: str
     reason: str
     index: str = ""
+    of_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ class Troubles:
     def note(self, plan: Plan, outcome: Outcome, settlement: Settlement, started: float) -> None:
         """Takes notice of what MongoDB said about a batch that was sent at `started` (monotonic)."""
         if self._at:
-            for work in accepted(plan, outcome):
+            refused = {work_of(plan.writes[index]) for index in settlement.refused}
+            for work in accepted(plan, outcome) - refused:
                 self._accept(work, started)
         if settlement.hold:
             self._refuse(plan, outcome, settlement.refused)

@@ -45,6 +45,7 @@ async def test_a_collection_of_another_kind_waits_as_a_whole(
             range(3), (FailureKind.TRANSIENT, word)
         )
         assert f"{database}.items" in outcome.failures[0].reason
+        assert outcome.failures[0].of_place
         assert mongodb[database]["beside"].count_documents({}) == 1
         mongodb[database].drop_collection("items")
         assert (await sink.apply(batch)).failures == {}

@@ -70,6 +70,7 @@ async def test_a_collection_that_may_not_be_written_waits_alone(mongod: Mongod) 
             (0, 1), (FailureKind.TRANSIENT, "13")
         )
         assert "a right on t.closed" in outcome.failures[0].reason
+        assert outcome.failures[0].of_place
         await sink.sweep(3600)
         with administrator(mongod) as client:
             assert client["t"]["open"].count_documents({}) == 1

@@ -83,6 +83,6 @@ class Places:
                 if (problem := kind_problem(found)) is not None:
                     word, words = problem
                     reason = f"nothing is written to {place}: it {words}"
-                    return Failure(FailureKind.TRANSIENT, word, reason)
+                    return Failure(FailureKind.TRANSIENT, word, reason, of_place=True)
         self._good.add(place)
         return None

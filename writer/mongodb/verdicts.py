@@ -145,7 +145,7 @@ def waits_for_a_code(place: str, refusal: Refusal) -> Failure:
 
 def waits_for_a_right(place: str, code: int | None) -> Failure:
     """The user may not write there."""
-    return Failure(FailureKind.TRANSIENT, str(code), lacks_right(place, code))
+    return Failure(FailureKind.TRANSIENT, str(code), lacks_right(place, code), of_place=True)
 
 
 def lacks_right(place: str, code: int | None) -> str:

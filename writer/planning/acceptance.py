@@ -1,8 +1,8 @@
 """Which kinds of writes MongoDB takes, by what it said about a batch. Pure.
 
-A refusal that is not about its record (`FailureKind.TRANSIENT`) may be about the whole collection: a right
-that is missing, a quota. Or it is about this one write, for a reason that we do not know. What tells them
-apart is whether MongoDB took another write of the same kind.
+A refusal that is not about its record (`FailureKind.TRANSIENT`) may be about the whole collection, such as a
+quota. Or it is about this one write, for a reason that we do not know. If its code does not say which, what
+tells them apart is whether MongoDB took another write of the same kind.
 """
 
 from collections import Counter

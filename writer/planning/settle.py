@@ -159,7 +159,7 @@ def _fates(
     def fate(write: Write, failure: Failure) -> _Fate:
         if failure.kind is FailureKind.PERMANENT:
             return _Fate.PARK
-        if failure.kind is FailureKind.TRANSIENT and work_of(write) not in taken:
+        if failure.kind is FailureKind.TRANSIENT and (failure.of_place or work_of(write) not in taken):
             return _Fate.HOLD
         # SQS would move the whole message, and its neighbours with it, instead of delivering it once more.
         last = any(plan.messages[index].receives >= limits.receives for index in write.messages)

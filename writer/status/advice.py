@@ -40,7 +40,7 @@ TROUBLES: Mapping[str, Advice] = MappingProxyType(
         ),
         Cause.REFUSED: Advice(
             "MongoDB refuses writes of a table for a reason that is not about the records, such as a right.",
-            "Mend what the reason names. The writes are tried again until MongoDB takes them.",
+            "Mend what the reason names. The writes are tried again; a missing right parks nothing.",
         ),
         Cause.SWEPT: Advice(
             "A document that a dying writer had brought back was removed.",
@@ -133,7 +133,7 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
 """By the code of a dead letter, except for MongoDB's other codes."""
 
 _REFUSED_BY_MONGODB = Advice(
-    "MongoDB refused the document for good.",
+    "MongoDB refused this change, and took others of its table.",
     f"Look up the code in MongoDB's manual, mend it, {_THEN_REDRIVE}",
 )
 _UNKNOWN = Advice("A record cannot be applied.", "The reason is in the dead letter: replicator dlq show.")

@@ -22,18 +22,21 @@ if TYPE_CHECKING:
     from writer.write import Write
 
 REASON = "the user may not update db.mytable (code 13)"
-NO_RIGHT = Failure(FailureKind.TRANSIENT, "13", REASON)
+NO_RIGHT = Failure(FailureKind.TRANSIENT, "13", REASON, of_place=True)
+ODD = Failure(FailureKind.TRANSIENT, "4242", "MongoDB answered 4242 to a write to db.mytable")
 PLACE = ("", TABLE)
 
 
-def close(writer: Writer, which: Callable[[Write], bool] = lambda _: True) -> list[Any]:
+def close(
+    writer: Writer, which: Callable[[Write], bool] = lambda _: True, answer: Failure = NO_RIGHT
+) -> list[Any]:
     """MongoDB takes no such writes of the table from now on; returns the keys that it refuses."""
     refused: list[Any] = []
 
     def refuses(write: Write) -> Failure | None:
         if write.target.collection == TABLE and which(write):
             refused.append(write.target.document_id)
-            return NO_RIGHT
+            return answer
         return None
 
     writer.sink.store.refuses = refuses
@@ -111,7 +114,7 @@ async def test_one_odd_document_is_told_apart_by_what_mongodb_takes_from_others(
     """Its table is in trouble no longer, its neighbours are done, and at the end it alone is parked (P5)."""
     async with writing() as writer:
         writer.inbox.max_receives = 3
-        close(writer, lambda write: write.target.document_id == 1)
+        close(writer, lambda write: write.target.document_id == 1, ODD)
         writer.inbox.send(body_of(put(1, 1)), "a")
         await writer.clock.advance(5)
         assert writer.health.tables
@@ -125,7 +128,7 @@ async def test_one_odd_document_is_told_apart_by_what_mongodb_takes_from_others(
             await writer.clock.advance(5)
             writer.inbox.send(body_of(put(number, number, n=number)), "b")
         await writer.clock.advance(5)
-        assert [letter.code for letter in writer.inbox.letters] == ["mongodb-13"]
+        assert [letter.code for letter in writer.inbox.letters] == ["mongodb-4242"]
         assert set(writer.state()) == set(range(2, 40))
         assert writer.inbox.bodies == []
         assert writer.health.ready
@@ -150,7 +153,7 @@ async def test_a_lone_document_does_not_hold_its_lane_for_ever() -> None:
     """Nobody else writes there: after a while it goes back once, and comes again with those behind it."""
     async with writing() as writer:
         writer.inbox.max_receives = 3
-        close(writer, lambda write: write.target.document_id == 1)
+        close(writer, lambda write: write.target.document_id == 1, ODD)
         writer.inbox.send(body_of(put(1, 1)), "a")
         await writer.clock.advance(5)
         writer.inbox.send(body_of(put(2, 2, n=2)), "a")

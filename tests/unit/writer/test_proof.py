@@ -44,6 +44,28 @@ async def test_what_was_taken_before_the_refusal_proves_nothing() -> None:
         assert writer.inbox.most_receives == 1
 
 
+async def test_a_missing_right_is_never_the_fault_of_a_record() -> None:
+    """The user may insert and not update: changes of present items wait, new items are written (P4)."""
+    async with writing() as writer:
+        writer.inbox.max_receives = 4
+        present = range(1, 6)
+        writer.inbox.send(body_of(*(put(key, key, n=key) for key in present)), "a")
+        await writer.clock.advance(2)
+        no_right = Failure(FailureKind.TRANSIENT, "13", "a right on db.mytable", of_place=True)
+        refuse(writer, lambda write: write.target.document_id in present, no_right)
+        writer.inbox.send(body_of(*(put(key + 100, key, n=key + 100) for key in present)), "a")
+        for key in range(200, 300):
+            writer.inbox.send(body_of(put(key, key, n=key)), f"b{key}")
+            await writer.clock.advance(5)
+        assert writer.inbox.letters == []
+        assert writer.inbox.most_receives == 1
+        assert writer.state().keys() >= set(range(200, 290))
+        refuse(writer, lambda _: False)
+        await writer.clock.advance(2 * holding.LONGEST_PAUSE)
+        assert all(writer.state()[key] == key + 100 for key in present)
+        assert writer.inbox.bodies == []
+
+
 async def test_what_was_taken_in_an_earlier_trouble_proves_nothing_in_the_next() -> None:
     """One put is taken, and all are refused again before those that were held had their turn (P4)."""
     async with writing(loops=2) as writer:

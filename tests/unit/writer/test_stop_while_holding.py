@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from writer.ports import Message
 
-NO_RIGHT = Failure(FailureKind.TRANSIENT, "13", "no right")
+NO_RIGHT = Failure(FailureKind.TRANSIENT, "13", "no right", of_place=True)
 
 
 def closed() -> Writer:

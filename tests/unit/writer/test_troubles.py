@@ -11,7 +11,7 @@ from writer.ports import Failure, FailureKind, Outcome
 from writer.telemetry.health import Health
 from writer.troubles import Troubles
 
-NO_RIGHT = Failure(FailureKind.TRANSIENT, "13", "no right")
+NO_RIGHT = Failure(FailureKind.TRANSIENT, "13", "no right", of_place=True)
 PLACE = ("", TABLE)
 LIMITS = Limits(1000, 5)
 PUTS = plan(message(put(1, 1), put(2, 2)))
@@ -41,6 +41,15 @@ def test_only_what_was_refused_is_closed() -> None:
     assert trouble.over.is_set()
     assert world.troubles.at(PLACE) is None
     assert world.health.tables == {}
+
+
+def test_what_a_refusal_of_the_same_batch_contradicts_ends_nothing() -> None:
+    """The user may insert and not update: that is one trouble, and not a new one with each batch."""
+    world = World()
+    trouble = world.troubles.at(PLACE)
+    mixed = Outcome({0: NO_RIGHT})
+    world.troubles.note(PUTS, mixed, settle(PUTS, mixed, LIMITS), world.clock.time)
+    assert world.troubles.at(PLACE) is trouble
 
 
 def test_an_answer_to_what_was_sent_before_says_nothing() -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PERMANENT = Failure(FailureKind.PERMANENT, "121", "Document failed validation")
 HEALABLE = Failure(FailureKind.HEALABLE, "11000", "E11000 duplicate key", "email")
 ODD = Failure(FailureKind.TRANSIENT, "4242", "MongoDB answered 4242 to a write of db.mytable")
+NO_RIGHT = Failure(FailureKind.TRANSIENT, "13", "a right on db.mytable", of_place=True)
 LIMITS = Limits(MIB, 3)
 PLACE = ("", "mytable")
 
@@ -180,6 +181,16 @@ def test_where_nothing_was_taken_messages_are_held(stale: int) -> None:
     assert len(settlement.refused) == 2 - stale
     proven = settle(made, outcome, LIMITS, frozenset({(PLACE, True)}))
     assert (len(proven.park), proven.hold) == (2 - stale, {})
+
+
+def test_nothing_proves_that_a_missing_right_is_about_one_record() -> None:
+    """A user may insert and not update: what is refused is held, whatever else is taken (P4)."""
+    made = plan(*received(3, message(put(1, 1)), message(put(2, 2), number=1)))
+    settlement = settle(made, failing(made, {2: NO_RIGHT}), LIMITS, frozenset({(PLACE, True)}))
+    assert settlement.park == []
+    assert [m.id for m in settlement.hold[PLACE]] == ["message-1"]
+    assert [m.id for m in settlement.acknowledge] == ["message-0"]
+    assert refusals_to_plan_again(made, failing(made, {2: NO_RIGHT}), LIMITS) == {}
 
 
 def test_a_message_that_is_held_is_not_given_back() -> None:
