@@ -120,6 +120,10 @@ class Holding:
         queue.append(_Held(taken, own, extending, self._processor.troubles.at(place), tried, bare))
         return left
 
+    def attends(self, place: Place) -> bool:
+        """Whether messages of a place are held."""
+        return place in self._places
+
     def _begin(self, place: Place, group: asyncio.TaskGroup) -> deque[_Held]:
         queue = self._places[place] = deque()
         attending = self._attend(place, queue, next(self._numbers))

@@ -8,7 +8,7 @@ import asyncio
 import functools
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from types import MappingProxyType
@@ -80,6 +80,9 @@ class Keeper(Protocol):
     ) -> Sequence[Message]:
         """Takes messages, and their lock from a lease; returns those for which there is no room."""
 
+    def attends(self, place: Place) -> bool:
+        """Whether it holds messages of a place, and tries them again."""
+
 
 class BatchProcessor:
     """Carries out batches, several at a time."""
@@ -132,7 +135,9 @@ class BatchProcessor:
         applied = time()
         settlement = settle(plan, outcome, self._limits, turn.proven)
         self.troubles.note(plan, outcome, settlement, planned)
-        if not await self._settle(settlement, lease):
+        done = await self._settle(settlement, lease)
+        self._forget_unattended(settlement.hold)
+        if not done:
             log.warning("applied, not acknowledged", extra={"messages": len(messages)})
             return Result(Ending.DELIVERED_AGAIN)
         took = Seconds(planned - started, applied - planned, time() - applied)
@@ -241,6 +246,12 @@ class BatchProcessor:
                 for message in left
             ]
             await self._give_back_later(backs, lease)
+
+    def _forget_unattended(self, places: Iterable[Place]) -> None:
+        """Nobody here would find out when MongoDB takes writes there again: whatever comes next is tried."""
+        for place in places:
+            if self.keeper is None or not self.keeper.attends(place):
+                self.troubles.forget(place)
 
     async def _ask(self, call: Call, request: Callable[[], Awaitable[None]], lease: Lease) -> bool:
         """Repeats a request to SQS until it succeeds, or the lock may have lapsed."""
