@@ -207,7 +207,9 @@ class Holding:
         if held.trouble is None or not held.tried:
             return frozenset()
         now = self._processor.troubles.at(place)
-        return frozenset(held.trouble.accepted - now.refused if now is not None else held.trouble.accepted)
+        return frozenset(
+            held.trouble.accepted - now.refused.keys() if now is not None else held.trouble.accepted
+        )
 
 
 def _in_hand(queue: Sequence[_Held]) -> InHand:

@@ -133,7 +133,7 @@ class BatchProcessor:
             return Result(await self._not_written(messages, lease))
         plan, outcome = written
         applied = time()
-        settlement = settle(plan, outcome, self._limits, turn.proven)
+        settlement = settle(plan, outcome, self._limits, turn.proven, self.troubles.answers)
         self.troubles.note(plan, outcome, settlement, planned)
         done = await self._settle(settlement, lease)
         self._forget_unattended(settlement.hold)
@@ -173,7 +173,7 @@ class BatchProcessor:
         """
         refusals: Refusals = {}
         while (outcome := await self._apply(plan, lease)) is not None:
-            found = refusals_to_plan_again(plan, outcome, self._limits, proven)
+            found = refusals_to_plan_again(plan, outcome, self._limits, proven, self.troubles.answers)
             if not found:
                 return plan, outcome
             refusals = {**refusals, **found}

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from writer.planning.acceptance import Work, accepted, work_of
+from writer.planning.acceptance import Answer, Work, accepted, work_of
 from writer.planning.plan import Plan
 from writer.planning.settle import Settlement
-from writer.ports import Clock, Outcome
+from writer.ports import Clock, FailureKind, Outcome
 from writer.telemetry.health import Health, TableWait
 from writer.write import Identity, Place, Write
 
@@ -22,14 +22,14 @@ class Trouble:
 
     Attributes:
         began: on the monotonic clock.
-        refused: the kinds of writes.
+        refused: the kinds of writes, and the codes with which they were refused.
         accepted: those that it took since it refused one of that kind for the last time.
         documents: that were refused; two at most, which is enough to know that it is not one document.
         over: set when it is over.
     """
 
     began: float
-    refused: set[Work] = field(default_factory=set)
+    refused: dict[Work, set[str]] = field(default_factory=dict)
     accepted: set[Work] = field(default_factory=set)
     documents: set[Identity] = field(default_factory=set)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,6 +60,17 @@ class Troubles:
         trouble = self._at.get(write.target[:2])
         return trouble is not None and trouble.is_sure and work_of(write) in trouble.refused
 
+    @property
+    def answers(self) -> frozenset[Answer]:
+        """What MongoDB is known to answer to all documents."""
+        return frozenset(
+            (work, code)
+            for trouble in self._at.values()
+            if trouble.is_sure
+            for work, codes in trouble.refused.items()
+            for code in codes
+        )
+
     def note(self, plan: Plan, outcome: Outcome, settlement: Settlement, started: float) -> None:
         """Takes notice of what MongoDB said about a batch that was sent at `started` (monotonic)."""
         if self._at:
@@ -75,7 +86,7 @@ class Troubles:
         if trouble is None or started < trouble.began:  # an answer that says nothing about the time since
             return
         trouble.accepted.add(work)
-        trouble.refused.discard(work)
+        trouble.refused.pop(work, None)
         if not trouble.refused:
             self.forget(place)
 
@@ -84,10 +95,14 @@ class Troubles:
             write, failure = plan.writes[index], outcome.failures[index]
             place = write.target[:2]
             trouble = self._at.setdefault(place, Trouble(self._clock.monotonic()))
-            trouble.refused.add(work_of(write))
+            trouble.refused.setdefault(work_of(write), set()).add(failure.code)
             trouble.accepted.discard(work_of(write))
             if not trouble.is_sure:
                 trouble.documents.add(write.identity)
+            if (
+                failure.kind is FailureKind.PERMANENT
+            ):  # the server's words about this document are not for all
+                continue
             table = write.change.table
             self._health.refused(place, TableWait(table, failure.code, failure.reason, self._clock.now()))
 

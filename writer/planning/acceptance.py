@@ -15,6 +15,9 @@ from writer.write import Place, Write
 Work = tuple[Place, bool]
 """Puts (True) or deletions in one collection: a quota or a role refuses the ones and lets the others pass."""
 
+Answer = tuple[Work, str]
+"""A code that MongoDB answers to all writes of a kind."""
+
 
 def work_of(write: Write) -> Work:
     return write.target[:2], write.document is not None

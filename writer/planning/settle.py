@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from shared.dead_letter import DeadLetter
 from shared.errors import PoisonError
-from writer.planning.acceptance import Work, accepted, by_place, work_of
+from writer.planning.acceptance import Answer, Work, accepted, by_place, work_of
 from writer.planning.fold import Refusals
 from writer.planning.plan import Plan, letter_of_change
 from writer.ports import Failure, FailureKind, Message, Outcome
@@ -27,6 +27,7 @@ LONGEST_DELAY = 60
 SQS delivers nothing of the message's lane."""
 
 _NOTHING: frozenset[Work] = frozenset()
+_NO_ANSWERS: frozenset[Answer] = frozenset()
 
 
 class Limits(NamedTuple):
@@ -87,7 +88,11 @@ class _Fate(Enum):
 
 
 def refusals_to_plan_again(
-    plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work] = _NOTHING
+    plan: Plan,
+    outcome: Outcome,
+    limits: Limits,
+    proven: frozenset[Work] = _NOTHING,
+    known: frozenset[Answer] = _NO_ANSWERS,
 ) -> Refusals:
     """Returns the changes to park that stood for others of the same document; empty if there are none.
 
@@ -96,17 +101,28 @@ def refusals_to_plan_again(
     """
     return {
         (plan.writes[index].identity, plan.writes[index].version): _poison(plan.writes[index], failure)
-        for index, (fate, failure) in _fates(plan, outcome, limits, proven).items()
+        for index, (fate, failure) in _fates(plan, outcome, limits, proven, known).items()
         if fate is _Fate.PARK and plan.writes[index].changes > 1
     }
 
 
-def settle(plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work] = _NOTHING) -> Settlement:
+def settle(
+    plan: Plan,
+    outcome: Outcome,
+    limits: Limits,
+    proven: frozenset[Work] = _NOTHING,
+    known: frozenset[Answer] = _NO_ANSWERS,
+) -> Settlement:
     """Decides about every message of the plan.
 
-    `proven`: what MongoDB has taken from others since it refused this batch for the last time.
+    Args:
+        plan: the batch.
+        outcome: what became of it.
+        limits: what the queues allow.
+        proven: what MongoDB has taken from others since it refused this batch for the last time.
+        known: what it answers to all writes of a place now, so that they are not the documents' fault.
     """
-    fates = _fates(plan, outcome, limits, proven)
+    fates = _fates(plan, outcome, limits, proven, known)
     held: dict[int, Place] = {}
     again: dict[int, FailureKind] = {}
     for index, (fate, failure) in fates.items():
@@ -150,16 +166,17 @@ def growing_delay(message: Message, first: int, longest: int) -> int:
 
 
 def _fates(
-    plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work]
+    plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work], known: frozenset[Answer]
 ) -> Mapping[int, tuple[_Fate, Failure]]:
     if not outcome.failures:
         return {}
     taken = proven | accepted(plan, outcome)
 
     def fate(write: Write, failure: Failure) -> _Fate:
+        work = work_of(write)
         if failure.kind is FailureKind.PERMANENT:
-            return _Fate.PARK
-        if failure.kind is FailureKind.TRANSIENT and (failure.of_place or work_of(write) not in taken):
+            return _Fate.HOLD if (work, failure.code) in known and work not in taken else _Fate.PARK
+        if failure.kind is FailureKind.TRANSIENT and (failure.of_place or work not in taken):
             return _Fate.HOLD
         # SQS would move the whole message, and its neighbours with it, instead of delivering it once more.
         last = any(plan.messages[index].receives >= limits.receives for index in write.messages)

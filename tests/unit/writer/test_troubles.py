@@ -59,6 +59,18 @@ def test_an_answer_to_what_was_sent_before_says_nothing() -> None:
     assert world.troubles.at(PLACE) is not None
 
 
+def test_what_mongodb_answers_to_all_is_known_while_two_documents_are_refused() -> None:
+    """One alone may be at fault itself."""
+    world = World()
+    assert world.troubles.answers == {((PLACE, True), "13")}
+    world.troubles.forget(PLACE)
+    one = Outcome({0: NO_RIGHT})
+    alone = plan(message(put(1, 1)))
+    world.troubles.note(alone, one, settle(alone, one, LIMITS), world.clock.time)
+    assert world.troubles.at(PLACE) is not None
+    assert world.troubles.answers == frozenset()
+
+
 def test_what_waits_without_a_try_takes_all_changes_of_its_documents_with_it() -> None:
     """Also those that another message has, and what these have in common with others; no other message."""
     made = plan(

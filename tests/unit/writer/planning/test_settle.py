@@ -193,6 +193,21 @@ def test_nothing_proves_that_a_missing_right_is_about_one_record() -> None:
     assert refusals_to_plan_again(made, failing(made, {2: NO_RIGHT}), LIMITS) == {}
 
 
+@pytest.mark.parametrize("changes", [1, 2])
+def test_what_mongodb_answers_to_all_is_no_documents_fault(changes: int) -> None:
+    """A validator is wrong, and a single document comes: it is held, unless another one is taken (P5)."""
+    made = plan(message(*(put(number, 1) for number in range(1, 1 + changes))))
+    outcome = failing(made, {1: PERMANENT})
+    work = (PLACE, True)
+    known = frozenset({(work, PERMANENT.code)})
+    assert refusals_to_plan_again(made, outcome, LIMITS, known=known) == {}
+    settlement = settle(made, outcome, LIMITS, known=known)
+    assert (settlement.park, [m.id for m in settlement.hold[PLACE]]) == ([], ["message-0"])
+    assert len(settle(made, outcome, LIMITS, frozenset({work}), known).park) == 1
+    for other in ((work, "171"), ((PLACE, False), PERMANENT.code), ((("", "other"), True), PERMANENT.code)):
+        assert len(settle(made, outcome, LIMITS, known=frozenset({other})).park) == 1
+
+
 def test_a_message_that_is_held_is_not_given_back() -> None:
     """Whatever else of it may heal: it is tried again as a whole."""
     made = plan(message(put(1, 1), delete(2, 2)), message(put(3, 3), number=1))
