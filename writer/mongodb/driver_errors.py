@@ -6,6 +6,7 @@ writer that has worked: `FatalError` is for the start.
 
 from typing import Any
 
+from bson.errors import BSONError
 from dns.exception import DNSException
 from dns.name import EmptyLabel, LabelTooLong, NameTooLong
 from dns.resolver import NXDOMAIN
@@ -47,8 +48,12 @@ def check_server(refusals: list[Refusal]) -> None:
             raise TransientError(_refused_login(refusal.code))
 
 
-def translated(error: PyMongoError) -> TransientError:
+def translated(error: PyMongoError | BSONError) -> TransientError:
     """Translates a driver's error by type and code. Whatever it is, a writer that has worked waits."""
+    if isinstance(error, BSONError):
+        return TransientError(
+            f"MongoDB holds or answered something that cannot be read: {type(error).__name__}"
+        )
     if isinstance(error, OperationFailure):
         meaning = meaning_of(error.code, text_of(error))
         if meaning is Meaning.LOGIN:

@@ -13,8 +13,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
+from bson.errors import BSONError
 from motor.core import AgnosticClientSession, AgnosticCollection
 from pymongo import DeleteOne, InsertOne
 from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
@@ -26,7 +25,9 @@ from writer.mongodb.bulk import BulkOperation, guarded, perform, stages_of
 from writer.mongodb.driver_errors import concerns_server
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.mongodb.refused import Problem, Refused, key_of, refused_puts
-from writer.write import Place, Write, hashable
+from writer.mongodb.stored import RAW
+from writer.mongodb.stored import key_of as stored_key
+from writer.write import Place, Write
 
 _MOST_TOGETHER = 1_000
 """Documents in a transaction, as MongoDB recommends."""
@@ -35,8 +36,6 @@ _FAILED_ATTEMPTS = 20
 """Transactions of one call that may come to nothing."""
 
 _LOOK_MS, _COMMIT_MS = 2_000, 20_000
-
-_RAW = CodecOptions(document_class=RawBSONDocument)
 
 
 async def exchange(
@@ -167,9 +166,12 @@ class _Exchange:
             return None
         query = {path: {"$eq": value} for path, value in problem["keyValue"].items()}
         hint = list(problem["keyPattern"].items())
-        holders = self.collection.find(query, {"_id": 1}).hint(hint).max_time_ms(_LOOK_MS)
+        raw = self.collection.with_options(codec_options=RAW)
+        holders = raw.find(query, {"_id": 1}).hint(hint).max_time_ms(_LOOK_MS)
         try:
-            return [hashable(found["_id"]) for found in await holders.to_list(None)]
+            return [stored_key(found) for found in await holders.to_list(None)]
+        except (BSONError, UnicodeError):  # the value is an application's, and cannot be sent as it was read
+            return None
         except OperationFailure as error:  # such as two indexes of this pattern
             if concerns_server(error) and not isinstance(error, ExecutionTimeout):
                 raise
@@ -229,7 +231,7 @@ class _Exchange:
 
     async def _write(self, group: Sequence[int], session: AgnosticClientSession) -> _Done:
         done = _Done(set(), set(), set())
-        raw = self.collection.with_options(codec_options=_RAW)
+        raw = self.collection.with_options(codec_options=RAW)
         # A document that is changed by somebody else after it was read here makes the transaction fail.
         removals: list[BulkOperation] = []
         puts: list[tuple[int, BulkOperation]] = []

@@ -118,8 +118,9 @@ def outranked_pipeline(collection: str, metadata_field: str, since: datetime) ->
             "$match": {
                 "at": {"$gte": since},
                 "_id.c": collection,
+                "_id.k": {"$exists": True},
                 "f": metadata_field,
-                "v": {"$exists": True},
+                "v": {"$type": "string"},
             }
         },
         {

@@ -14,6 +14,7 @@ from pymongo.errors import OperationFailure
 
 from writer.mongodb.driver_errors import concerns_server, refusal_of
 from writer.mongodb.error_codes import Meaning
+from writer.mongodb.stored import CODEC
 from writer.mongodb.verdicts import waits_for_a_code
 from writer.ports import Failure, FailureKind
 
@@ -23,6 +24,8 @@ _LONGEST_NAME = 255
 """Bytes of database, dot and collection. Source: MongoDB manual, "MongoDB limits and thresholds"."""
 
 _INVALID_NAMESPACE = 73
+
+_UNKNOWN = ("unknown kind", "is of an unknown kind")
 
 
 def full_name(collection: AgnosticCollection[Any]) -> str:
@@ -35,14 +38,23 @@ def kind_problem(found: Mapping[str, Any]) -> tuple[str, str] | None:
 
     `found`: the collection as `listCollections` shows it.
     """
-    kind, options = found.get("type", "collection"), found.get("options", {})
+    kind, options = found.get("type"), found.get("options", {})
     if kind != "collection":
-        return str(kind), f"is a {kind}"
+        return _UNKNOWN if kind is None else (str(kind), f"is a {kind}")
     if options.get("collation", {}).get("locale", "simple") != "simple":
         return "collation", "has a collation, so that different keys can be one document"
     if options.get("capped"):
         return "capped", "is capped, so that it loses documents by itself"
     return None
+
+
+def _problem_of(answer: Mapping[str, Any]) -> tuple[str, str] | None:
+    match answer:
+        case {"cursor": {"firstBatch": []}}:
+            return None
+        case {"cursor": {"firstBatch": [dict() as found]}}:
+            return kind_problem(found)
+    return _UNKNOWN
 
 
 class Places:
@@ -69,7 +81,9 @@ class Places:
             reason = f"the collection's full name has {size} bytes; MongoDB allows {_LONGEST_NAME}"
             return Failure(FailureKind.PERMANENT, str(_INVALID_NAMESPACE), reason)
         try:
-            answer = await collection.database.command("listCollections", filter={"name": collection.name})
+            answer = await collection.database.command(
+                "listCollections", filter={"name": collection.name}, codec_options=CODEC
+            )
         except OperationFailure as error:
             if concerns_server(error):
                 raise
@@ -79,10 +93,9 @@ class Places:
             # Who may write need not be allowed to list. Then the operator answers for the kind.
             log.warning("may not look up collections", extra={"database": collection.database.name})
         else:
-            for found in answer["cursor"]["firstBatch"]:
-                if (problem := kind_problem(found)) is not None:
-                    word, words = problem
-                    reason = f"nothing is written to {place}: it {words}"
-                    return Failure(FailureKind.TRANSIENT, word, reason, of_place=True)
+            if (problem := _problem_of(answer)) is not None:
+                word, words = problem
+                reason = f"nothing is written to {place}: it {words}"
+                return Failure(FailureKind.TRANSIENT, word, reason, of_place=True)
         self._good.add(place)
         return None

@@ -5,14 +5,14 @@ Law: decides nothing. `writer.mongodb.apply` decides the order of operations tha
 `writer.mongodb.bulk`, the start `writer.mongodb.opening`, the sweep `writer.mongodb.sweep`.
 """
 
+import logging
 import warnings
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, Self
 
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -32,17 +32,17 @@ from writer.mongodb.older_streams import tell_older_streams
 from writer.mongodb.opening import check_server, try_writes
 from writer.mongodb.places import Places, full_name
 from writer.mongodb.refused import Memory, refused_puts
+from writer.mongodb.stored import CODEC, is_tombstone, tombstone_of
 from writer.mongodb.sweep import make_expiry, sweep
 from writer.mongodb.verdicts import waits_for_a_code
 from writer.names import TOMBSTONES
 from writer.ports import Failure, Outcome
-from writer.write import Mark, Place, Write, hashable
+from writer.write import Place, Write, hashable
+
+log = logging.getLogger(__name__)
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 _TELLING_MS = 2_000  # for what is only told
-
-_CODEC: CodecOptions[dict[str, Any]] = CodecOptions()
-"""How documents are read, whatever the URI says: read otherwise, a key is not equal to itself."""
 
 _Identity = tuple[str, str, Hashable]
 
@@ -136,7 +136,7 @@ class MongoSink:
         """
         try:
             outcome = await apply(self, writes)
-        except PyMongoError as error:
+        except (PyMongoError, BSONError) as error:
             raise translated(error) from error
         try:
             return await tell_older_streams(self, writes, outcome)
@@ -191,23 +191,31 @@ class MongoSink:
             by_database[put.target.database].append(tombstone_id(put.target))
         found: dict[_Identity, Mapping[str, Any]] = {}
         for database, wanted in by_database.items():
-            tombstones = self._tombstones(database)
-            try:
-                for start in range(0, len(wanted), KEYS_PER_QUERY):
-                    some = wanted[start : start + KEYS_PER_QUERY]
-                    async for document in tombstones.find({"_id": {"$in": some}}):
-                        found[database, document["_id"]["c"], hashable(document["_id"]["k"])] = document
-            except OperationFailure as error:
-                raise self._refused(tombstones, error) from error
+            async for document in self._tombstones_of(database, wanted):
+                found[database, document["_id"]["c"], hashable(document["_id"]["k"])] = document
         if not found:  # nearly always
             return {}
         newer: dict[int, Tombstone] = {}
         for index, put in enumerate(puts):
             target = put.target
-            document = found.get((target.database, target.collection, hashable(target.document_id)))
-            if document and (tombstone := _tombstone(document, put.version)) != Tombstone():
+            there = found.get((target.database, target.collection, hashable(target.document_id)))
+            if there and (tombstone := tombstone_of(there, put.version)) != Tombstone():
                 newer[index] = tombstone
         return newer
+
+    async def _tombstones_of(
+        self, database: str, wanted: Sequence[dict[str, Any]]
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        tombstones = self._tombstones(database)
+        try:
+            for start in range(0, len(wanted), KEYS_PER_QUERY):
+                async for found in tombstones.find({"_id": {"$in": wanted[start : start + KEYS_PER_QUERY]}}):
+                    if not is_tombstone(found):
+                        where = {"collection": full_name(tombstones)}
+                        log.warning("a tombstone is not as the writer writes it", extra=where)
+                    yield found
+        except OperationFailure as error:
+            raise self._refused(tombstones, error) from error
 
     async def write(self, commands: Sequence[Command]) -> Written:
         written = Written()
@@ -250,7 +258,7 @@ class MongoSink:
         since = datetime.now(UTC) - timedelta(seconds=window)
         try:
             return sum([await sweep(self._database(name), self._places, since) for name in self._names])
-        except PyMongoError as error:
+        except (PyMongoError, BSONError) as error:
             raise translated(error) from error
 
     def _refused(
@@ -265,7 +273,7 @@ class MongoSink:
         # are read from the member that writes them, as they are there.
         return self._client.get_database(
             name or self._default,
-            codec_options=_CODEC,
+            codec_options=CODEC,
             read_preference=ReadPreference.PRIMARY,
             write_concern=WriteConcern(w="majority", wtimeout=_MAJORITY_MS),
             read_concern=ReadConcern("local"),
@@ -285,13 +293,3 @@ def _by_place(commands: Sequence[Command]) -> Mapping[Place, Mapping[int, Comman
         target = command.write.target
         by_place[target.database, target.collection][index] = command
     return by_place
-
-
-def _tombstone(found: Mapping[str, Any], version: str) -> Tombstone:
-    """The part of a tombstone that is newer than a version."""
-    removed, marked = found.get("v", ""), found.get("marked")
-    mark = None
-    if marked is not None and marked["v"] > version:
-        at = marked["at"]  # null: the time of the deletion is not known
-        mark = Mark(marked["v"], None if at is None else round(at.replace(tzinfo=UTC).timestamp() * 1000))
-    return Tombstone(removed if removed > version else "", mark)

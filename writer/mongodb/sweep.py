@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from bson.errors import BSONError
 from motor.core import AgnosticDatabase
-from pymongo.errors import OperationFailure
+from pymongo.errors import InvalidName, OperationFailure
 
 from writer.mongodb.driver_errors import concerns_server
 from writer.mongodb.guard import TOMBSTONE_SECONDS, outranked_filter, outranked_pipeline
@@ -45,9 +46,14 @@ async def sweep(database: AgnosticDatabase[Any], places: Places, since: datetime
     groups: list[dict[str, Any]] = [since_then, {"$group": kinds}]
     async with _reported(full_name(tombstones)):
         async for group in tombstones.aggregate(groups):
-            name, metadata_field = group["_id"]["c"], group["_id"]["f"]
-            documents = database[name]
-            async with _reported(full_name(documents)):
+            name, metadata_field = group["_id"].get("c"), group["_id"].get("f")
+            if not isinstance(name, str) or not isinstance(metadata_field, str):
+                log.warning(
+                    "the sweep left out what is no tombstone", extra={"collection": full_name(tombstones)}
+                )
+                continue
+            async with _reported(f"{database.name}.{name}"):
+                documents = database[name]
                 if await places.problem(documents) is not None:
                     continue  # whoever writes there is told
                 pipeline = outranked_pipeline(name, metadata_field, since)
@@ -67,3 +73,6 @@ async def _reported(place: str) -> AsyncIterator[None]:
         if concerns_server(error):
             raise
         log.warning("the sweep left out a collection", extra={"collection": place, "code": error.code})
+    except (BSONError, InvalidName, UnicodeError) as error:  # a tombstone of somebody else
+        word = type(error).__name__
+        log.warning("the sweep left out a collection", extra={"collection": place, "code": word})

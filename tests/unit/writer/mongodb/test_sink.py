@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bson.errors import InvalidDocument
+from bson.errors import InvalidBSON, InvalidDocument
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -91,6 +91,7 @@ TRANSIENT = [
     OperationFailure(SECRET, 189),
     OperationFailure(SECRET, 99999, {"errorLabels": ["RetryableWriteError"]}),
     WriteConcernError(SECRET, 64),
+    InvalidBSON(SECRET),
     bulk_error(concern=True),
     bulk_error({"code": 121}, {"code": 91}),
     bulk_error({"code": 121}, DUPLICATE),
