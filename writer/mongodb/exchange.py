@@ -9,11 +9,14 @@ docs/decisions/0022-exchanging-unique-values.md.
 Law: what cannot be done, or not now, stays refused as it was, and is tried again later. Nothing is half done.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from asyncio import CancelledError, ensure_future, shield, wait
+from collections.abc import Awaitable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 from motor.core import AgnosticClientSession, AgnosticCollection
 from pymongo import DeleteOne, InsertOne
 from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
@@ -248,12 +251,13 @@ class _Exchange:
             if after.raw == before.raw:
                 done.unchanged.add(index)
                 continue
-            removals.append(DeleteOne(where))
+            removals.append(DeleteOne(where | _unchanged(command, before)))
             puts.append((index, InsertOne(after)))
             done.modified.add(index)
         if puts:
             try:
-                await raw.bulk_write([*removals, *(put for _, put in puts)], session=session)
+                operations = [*removals, *(put for _, put in puts)]
+                await _to_its_end(raw.bulk_write(operations, session=session))
             except BulkWriteError as error:
                 problem = error.details["writeErrors"][0]
                 position = problem["index"] - len(removals)
@@ -262,6 +266,30 @@ class _Exchange:
                     raise
                 raise _RefusedError(puts[position][0], problem) from error
         return done
+
+
+async def _to_its_end(call: Awaitable[Any]) -> None:
+    """Awaits what a thread of the driver does, cancelled or not: it cannot be called back.
+
+    If the transaction ended before, the driver would send the rest outside of it.
+    """
+    answer = ensure_future(call)
+    try:
+        await shield(answer)
+    except CancelledError:
+        while not answer.done():
+            with suppress(CancelledError):
+                await wait([answer])
+        raise
+
+
+def _unchanged(command: Command, before: RawBSONDocument) -> dict[str, Any]:
+    """Matches the document as it was read, as far as replication goes. In a transaction it always does."""
+    field = command.write.target.metadata_field
+    metadata = before.get(field)
+    if isinstance(metadata, RawBSONDocument):
+        return {field: {"$eq": metadata}}
+    return {f"{field}.v": {"$exists": False}}
 
 
 def _is_hidden(problem: Problem) -> bool:
