@@ -19,6 +19,7 @@ Problem = Mapping[str, Any]
 
 _MOST = 1_000
 _BYTES = 16 * 1024 * 1024
+_STRING_BYTES = 64
 _SECONDS = 600
 """Much less than tombstones live: an old put that is done late must find them."""
 
@@ -54,9 +55,10 @@ def key_of(command: Command) -> Hashable:
 
 
 class Memory:
-    """Remembers refused puts, of each document one."""
+    """Remembers refused puts, of each document the newest."""
 
     def __init__(self) -> None:
+        # The oldest first.
         self._puts: dict[tuple[Place, Hashable], tuple[Refused, float]] = {}
         self._size = 0
 
@@ -64,9 +66,13 @@ class Memory:
         """Notes puts; `now`: seconds on a monotonic clock."""
         for each in refused:
             key = place, key_of(each.command)
+            known = self._puts.get(key)
+            if known is not None and known[0].command.write.version > each.command.write.version:
+                continue
             self.forget(*key)
-            self._puts[key] = each, now
-            self._size += _size(each)
+            small = _needed_of(each)
+            self._puts[key] = small, now
+            self._size += _size(small)
         while self._puts and (len(self._puts) > _MOST or self._size > _BYTES):
             self.forget(*next(iter(self._puts)))
 
@@ -75,14 +81,32 @@ class Memory:
         if (found := self._puts.pop((place, key), None)) is not None:
             self._size -= _size(found[0])
 
+    def expire(self, now: float) -> None:
+        """Forgets what was refused too long ago."""
+        while self._puts:
+            key, (_, at) = next(iter(self._puts.items()))
+            if now - at <= _SECONDS:
+                break
+            self.forget(*key)
+
     def of(self, place: Place, now: float) -> Iterator[Refused]:
         """The puts of a collection that were refused in the last minutes."""
-        for key, (refused, at) in list(self._puts.items()):
-            if now - at > _SECONDS:
-                self.forget(*key)
-            elif key[0] == place:
+        self.expire(now)
+        for key, (refused, _) in list(self._puts.items()):
+            if key[0] == place:
                 yield refused
 
 
+def _needed_of(refused: Refused) -> Refused:
+    """Without the image as Python has it, which takes many times the bytes of the document."""
+    write, problem = refused.command.write, refused.problem
+    change = write.change._replace(image=None, old=None, gone=frozenset())
+    answer = {name: problem[name] for name in ("keyPattern", "keyValue", "hexEncoded") if name in problem}
+    return Refused(refused.command._replace(write=write._replace(change=change)), answer)
+
+
 def _size(refused: Refused) -> int:
-    return len(refused.command.write.document or b"")
+    write = refused.command.write
+    names = write.merge.names if write.merge is not None else ()
+    value = len(repr(refused.problem["keyValue"]))
+    return len(write.document or b"") + value + sum(_STRING_BYTES + len(name) for name in names)

@@ -134,6 +134,7 @@ class MongoSink:
         Raises:
             TransientError: nothing can be said about the batch; apply it again.
         """
+        self._refused_puts.expire(monotonic())
         try:
             outcome = await apply(self, writes)
         except (PyMongoError, BSONError) as error:
@@ -255,6 +256,7 @@ class MongoSink:
         Raises:
             TransientError: it could not be done.
         """
+        self._refused_puts.expire(monotonic())
         since = datetime.now(UTC) - timedelta(seconds=window)
         try:
             return sum([await sweep(self._database(name), self._places, since) for name in self._names])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from tests.support.builders import put, write
 from writer.mongodb.apply import Command, Written
 from writer.mongodb.refused import Memory, Refused, refused_puts
 from writer.ports import Failure, FailureKind
+from writer.write import Merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +20,7 @@ PLACE = ("", "items")
 NOT_UNIQUE = {"keyPattern": {"email": 1}, "keyValue": {"email": "a"}}
 
 
-def refused(key: int, version: int = 1, **fields: str) -> Refused:
+def refused(key: int, version: int = 1, **fields: Any) -> Refused:
     return Refused(Command(write(put(version, key, **fields)), puts=True), NOT_UNIQUE)
 
 
@@ -35,6 +39,51 @@ def test_of_each_document_the_last_one_is_remembered() -> None:
     assert keys(memory.of(PLACE, 600)) == [3, 1]
     (left,) = memory.of(PLACE, 601)
     assert left.command.write.version == put(2).version
+
+
+def test_an_older_put_that_comes_again_does_not_take_the_place_of_a_newer_one() -> None:
+    """Both messages come again and again, in any order."""
+    memory = Memory()
+    memory.remember(PLACE, [refused(1, 2)], 0)
+    memory.remember(PLACE, [refused(1, 1)], 500)
+    (kept,) = memory.of(PLACE, 600)
+    assert kept.command.write.version == put(2).version
+    assert keys(memory.of(PLACE, 601)) == []
+
+
+def test_what_is_too_old_goes_by_itself() -> None:
+    """There need not be another conflict (P7)."""
+    memory = Memory()
+    memory.remember(PLACE, [refused(1)], 0)
+    memory.remember(("", "others"), [refused(2)], 500)
+    memory.expire(601)
+    assert keys(memory.of(PLACE, 0)) == []
+    assert keys(memory.of(("", "others"), 0)) == [2]
+
+
+def test_images_are_not_kept() -> None:
+    """As Python has them they take many times the bytes of the document (P7)."""
+    memory, many = Memory(), [{"a": n, "b": n} for n in range(3_000)]
+    tracemalloc.start()
+    try:
+        for key in range(40):
+            memory.remember(PLACE, [refused(key, of=orjson.loads(orjson.dumps(many)))], 0)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    documents = [each.command.write.document or b"" for each in memory.of(PLACE, 0)]
+    assert len(documents) == 40
+    assert taken < 2 * sum(map(len, documents))
+
+
+def test_names_of_a_merge_count() -> None:
+    """There can be more of them than of values (P7)."""
+    memory, names = Memory(), tuple(str(n) for n in range(1_000))
+    for key in range(1_000):
+        each = refused(key)
+        merged = each.command.write._replace(merge=Merge((), names))
+        memory.remember(PLACE, [each._replace(command=each.command._replace(write=merged))], 0)
+    assert 200 < len(keys(memory.of(PLACE, 0))) < 300
 
 
 def test_it_is_bounded() -> None:

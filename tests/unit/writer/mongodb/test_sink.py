@@ -22,6 +22,7 @@ from pymongo.errors import (
 
 from shared.errors import TransientError
 from tests.support.builders import delete, put, write
+from writer.mongodb.refused import Memory
 from writer.mongodb.sink import MongoSink
 from writer.ports import FailureKind, Outcome
 
@@ -195,6 +196,17 @@ async def test_what_fails_as_a_whole_is_split_to_the_last(
     assert client.bulks == [4, 2, 1, 1, 2, 1, 1]
     assert {(f.code, f.kind) for f in outcome.failures.values()} == {(code, kind)}
     assert len(outcome.failures) == 4
+
+
+async def test_what_is_remembered_for_too_long_goes_with_the_next_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever that batch is (P7)."""
+    client: Any = Database(None)
+    sink, times = MongoSink(client, "target"), []
+    monkeypatch.setattr(Memory, "expire", lambda _, now: times.append(now))
+    await sink.apply([write(put(1))])
+    assert len(times) == 1
 
 
 async def test_a_tombstone_that_fails_is_waited_for() -> None:
