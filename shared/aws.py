@@ -6,6 +6,7 @@ Region, credentials and endpoint come from the SDK's own variables (`AWS_ENDPOIN
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -95,7 +96,8 @@ class _LateCredentials(AioCredentials):
 
     async def get_account_id(self) -> Any:  # type: ignore[override]  # likewise
         async with asyncio.timeout(_LONGEST_SEARCH):
-            return await (await self._found()).get_account_id()
+            found = (await self._found()).get_account_id()
+            return await found if inspect.isawaitable(found) else found  # some of the SDK's are no coroutines
 
     async def _found(self) -> Any:
         now = asyncio.get_running_loop().time()

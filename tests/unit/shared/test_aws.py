@@ -65,3 +65,12 @@ async def test_credentials_that_come_later(monkeypatch: pytest.MonkeyPatch, tmp_
     ):
         file.write_text(text)
         assert (await credentials.get_frozen_credentials()).access_key == key
+
+
+async def test_account_of_credentials_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB's client asks for it before each call; the SDK's credentials are of two kinds."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_ACCOUNT_ID", "123456789012")
+    credentials = await LateSession().get_credentials()
+    assert await credentials.get_account_id() == "123456789012"
