@@ -29,6 +29,7 @@ from writer.processor import BatchProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from shared.change import Change
     from writer.mongodb.apply import Command, Store, Written
@@ -276,8 +277,14 @@ class Partial:
         self.wrote = True
         return await self.store.write(commands)
 
-    async def exchange(self, commands: Sequence[Command], written: Written) -> Sequence[Write]:
-        return await self.store.exchange(commands, written)
+    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+        await self.store.exchange(commands, written)
+
+    def helped(self, databases: AbstractSet[str]) -> Sequence[Write]:
+        return self.store.helped(databases)
+
+    def looked_at(self, helped: Sequence[Write]) -> None:
+        self.store.looked_at(helped)
 
 
 class BlindBefore(Partial):

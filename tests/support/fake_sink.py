@@ -16,6 +16,7 @@ from writer.ports import Failure, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from writer.mongodb.apply import Command
     from writer.ports import Outcome
@@ -100,7 +101,7 @@ class FakeStore:
             failures, conflicts, inserted=inserted, modified=modified, unchanged=unchanged, deleted=deleted
         )
 
-    async def exchange(self, commands: Sequence[Command], written: Written) -> Sequence[Write]:
+    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
         await self._point("exchange")
         newest: dict[Place, int] = {}
         for index in sorted(written.conflicts, key=lambda index: commands[index].write.version):
@@ -109,7 +110,12 @@ class FakeStore:
         left = sorted(newest.values())
         while left and (refused := self._together([commands[i] for i in left], left, written)) is not None:
             left.remove(refused)
+
+    def helped(self, databases: AbstractSet[str]) -> Sequence[Write]:  # noqa: ARG002 - it remembers none
         return ()
+
+    def looked_at(self, helped: Sequence[Write]) -> None:
+        pass
 
     def _together(self, commands: Sequence[Command], names: Sequence[int], written: Written) -> int | None:
         """All documents at once, as a transaction does; or none, and the first that is refused."""

@@ -22,6 +22,7 @@ up no other. Every call may fail half-way, and everything can be repeated any nu
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -118,12 +119,17 @@ class Store(Protocol):
     async def write(self, commands: Sequence[Command]) -> Written:
         """Performs commands on different documents (or places), in any order, each atomically."""
 
-    async def exchange(self, commands: Sequence[Command], written: Written) -> Sequence[Write]:
-        """Does together what it can of the puts that a unique index refused; notes it in `written`.
+    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+        """Does together what it can of the puts that a unique index refused; notes it in `written`."""
 
-        Returns:
-            Puts of earlier batches that it did, too; each may have inserted its document.
+    def helped(self, databases: AbstractSet[str]) -> Sequence[Write]:
+        """Returns puts of earlier batches that `exchange` may have done, too, until they are `looked_at`.
+
+        Each may have inserted its document.
         """
+
+    def looked_at(self, helped: Sequence[Write]) -> None:
+        """What is deleted of these is gone."""
 
 
 async def apply(store: Store, writes: Sequence[Write]) -> Outcome:
@@ -187,10 +193,13 @@ async def _apply_in_order(store: Store, writes: Sequence[Write]) -> Outcome:
     written = await store.write(commands)
     if written.misplaced:
         await _put_in_place(store, commands, written)
-    helped = await store.exchange(commands, written) if written.conflicts else ()
+    if written.conflicts:
+        await store.exchange(commands, written)
     inserted = sorted(written.inserted | written.suspects)
-    looked_at = [*(commands[index].write for index in inserted), *helped]
-    unburied = await _remove_buried(store, looked_at)
+    # Also those of a call that failed before it came to this.
+    helped = store.helped({write.target.database for write in writes})
+    unburied = await _remove_buried(store, [*(commands[index].write for index in inserted), *helped])
+    store.looked_at([put for n, put in enumerate(helped, len(inserted)) if n not in unburied])
     failures |= {owners[inserted[n]]: failure for n, failure in unburied.items() if n < len(inserted)}
     failures |= {owners[index]: failure for index, failure in written.failures.items()}
     moved = [index for index in puts if index not in failures and writes[index].removals]

@@ -10,7 +10,7 @@ Law: what cannot be done, or not now, stays refused as it was, and is tried agai
 """
 
 from asyncio import CancelledError, ensure_future, shield, wait
-from collections.abc import Awaitable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -38,16 +38,19 @@ _MOST_TOGETHER = 1_000
 _FAILED_ATTEMPTS = 20
 """Transactions of one call that may come to nothing."""
 
+Helps = Callable[[Sequence[Write]], None]
+
 _LOOK_MS, _COMMIT_MS = 2_000, 20_000
 
 
-async def exchange(
+async def exchange(  # noqa: PLR0913, PLR0917 - the state of one call
     collection: AgnosticCollection[Any],
     place: Place,
     commands: Mapping[int, Command],
     written: Written,
-    earlier: Iterable[Refused] = (),
-) -> list[Write]:
+    earlier: Iterable[Refused],
+    helps: Helps,
+) -> None:
     """Does what can be done together of the puts that a unique index refused.
 
     Args:
@@ -57,23 +60,21 @@ async def exchange(
         written: what became of them; those that are done now are no failures any more. Documents that were
             there, and are others now, are among the suspects: a deletion may have missed them.
         earlier: puts that were refused earlier, and have no newer tombstone; they are done if others need it.
-
-    Returns:
-        Those of `earlier` that are done; they are suspects, too.
+        helps: is told of those of `earlier` that will be done in a moment, unless something comes in between.
+            They are suspects, too.
 
     Raises:
         PyMongoError: it concerns the server; perform all commands again.
     """
     refused = refused_puts(commands, written)
     if not refused:
-        return []
+        return
     mine = {key_of(each.command) for each in refused.values()}
     others = [each for each in earlier if key_of(each.command) not in mine]
     # They have no index in the batch.
     named = refused | {-number: each for number, each in enumerate(others, 1)}
-    made = _Exchange(collection, place, written, named)
+    made = _Exchange(collection, place, written, named, helps)
     await made.run({index: commands[index] for index in refused})
-    return made.helped
 
 
 class _Done(NamedTuple):
@@ -108,12 +109,12 @@ class _Exchange:
     place: Place
     written: Written
     refused: Mapping[int, Refused]
+    helps: Helps
     by_id: dict[Hashable, int] = field(default_factory=dict)
     needs: dict[int, set[int]] = field(default_factory=dict)
     blocked: set[int] = field(default_factory=set)
     unknown: set[int] = field(default_factory=set)
     done: set[int] = field(default_factory=set)
-    helped: list[Write] = field(default_factory=list)
 
     async def run(self, commands: Mapping[int, Command]) -> None:
         self.by_id = {key_of(each.command): index for index, each in self.refused.items()}
@@ -204,7 +205,6 @@ class _Exchange:
             del self.needs[index]
             self.done.add(index)
             if index < 0:
-                self.helped.append(self.refused[index].command.write)
                 continue
             del written.failures[index]
             if index in done.inserted:
@@ -230,7 +230,10 @@ class _Exchange:
                 "max_commit_time_ms": _COMMIT_MS,
             }
             async with session.start_transaction(**options):
-                return await self._write(group, session)
+                done = await self._write(group, session)
+                # Before the commit: its answer may get lost.
+                self.helps([self.refused[index].command.write for index in group if index < 0])
+                return done
 
     async def _write(self, group: Sequence[int], session: AgnosticClientSession) -> _Done:
         done = _Done(set(), set(), set())

@@ -7,12 +7,13 @@ are done together, and when the message of the first comes again, its put is sta
 Law: bounded in number, size and time. What is remembered is no promise: it can be forgotten at any time.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from writer.mongodb.apply import Command, Written
 from writer.ports import FailureKind
-from writer.write import Place, hashable
+from writer.write import Place, Write, hashable
 
 Problem = Mapping[str, Any]
 """What MongoDB says about a write that it refused."""
@@ -61,6 +62,7 @@ class Memory:
         # The oldest first.
         self._puts: dict[tuple[Place, Hashable], tuple[Refused, float]] = {}
         self._size = 0
+        self._helped: dict[tuple[Place, Hashable], tuple[Write, float]] = {}
 
     def remember(self, place: Place, refused: Sequence[Refused], now: float) -> None:
         """Notes puts; `now`: seconds on a monotonic clock."""
@@ -81,8 +83,35 @@ class Memory:
         if (found := self._puts.pop((place, key), None)) is not None:
             self._size -= _size(found[0])
 
+    def help(self, puts: Iterable[Write], now: float) -> None:
+        """These are done with others, or will be in a moment: see `writer.mongodb.apply.Store.helped`."""
+        for put in puts:
+            key = put.target[:2], hashable(put.target.document_id)
+            self._helped.pop(key, None)
+            self._helped[key] = put._replace(document=None, merge=None), now
+        while len(self._helped) > _MOST:
+            del self._helped[next(iter(self._helped))]
+
+    def helped(self, databases: AbstractSet[str]) -> list[Write]:
+        """Those of these databases that nobody has looked at since."""
+        return [put for put, _ in self._helped.values() if put.target.database in databases]
+
+    def looked_at(self, puts: Iterable[Write]) -> None:
+        """These need not be remembered any more."""
+        for put in puts:
+            key = put.target[:2], hashable(put.target.document_id)
+            self._helped.pop(key, None)
+            known = self._puts.get(key)
+            if known is not None and known[0].command.write.version <= put.version:
+                self.forget(*key)
+
     def expire(self, now: float) -> None:
-        """Forgets what was refused too long ago."""
+        """Forgets what was refused, or done, too long ago."""
+        while self._helped:
+            key, (_, at) = next(iter(self._helped.items()))
+            if now - at <= _SECONDS:
+                break
+            del self._helped[key]
         while self._puts:
             key, (_, at) = next(iter(self._puts.items()))
             if now - at <= _SECONDS:

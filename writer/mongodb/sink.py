@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, Self
@@ -31,7 +32,7 @@ from writer.mongodb.guard import tombstone_id, tombstone_pipeline
 from writer.mongodb.older_streams import tell_older_streams
 from writer.mongodb.opening import check_server, try_writes
 from writer.mongodb.places import Places, full_name
-from writer.mongodb.refused import Memory, refused_puts
+from writer.mongodb.refused import Memory, key_of, refused_puts
 from writer.mongodb.stored import CODEC, is_tombstone, tombstone_of
 from writer.mongodb.sweep import make_expiry, sweep
 from writer.mongodb.verdicts import waits_for_a_code
@@ -234,21 +235,25 @@ class MongoSink:
                 self._places.forget(collection)
         return written
 
-    async def exchange(self, commands: Sequence[Command], written: Written) -> Sequence[Write]:
-        helped: list[Write] = []
+    async def exchange(self, commands: Sequence[Command], written: Written) -> None:
+        puts = self._refused_puts
         for place, some in _by_place(commands).items():
             if written.conflicts.keys().isdisjoint(some):
                 continue
-            earlier = list(self._refused_puts.of(place, monotonic()))
+            earlier = list(puts.of(place, monotonic()))
             buried = await self.newer_tombstones([each.command.write for each in earlier])
             unburied = [each for index, each in enumerate(earlier) if index not in buried]
-            done = await exchange(self._collection(place), place, some, written, unburied)
-            for each in (*done, *(earlier[index].command.write for index in buried)):
-                self._refused_puts.forget(place, hashable(each.target.document_id))
-            left = refused_puts(some, written)
-            self._refused_puts.remember(place, list(left.values()), monotonic())
-            helped += done
-        return helped
+            for index in buried:
+                puts.forget(place, key_of(earlier[index].command))
+            helps = lambda done: puts.help(done, monotonic())  # noqa: E731
+            await exchange(self._collection(place), place, some, written, unburied, helps)
+            puts.remember(place, list(refused_puts(some, written).values()), monotonic())
+
+    def helped(self, databases: AbstractSet[str]) -> Sequence[Write]:
+        return self._refused_puts.helped(databases)
+
+    def looked_at(self, helped: Sequence[Write]) -> None:
+        self._refused_puts.looked_at(helped)
 
     async def sweep(self, window: float) -> int:
         """Removes documents older than their tombstones of the last `window` seconds; returns how many.
