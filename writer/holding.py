@@ -28,11 +28,12 @@ MOST_CHARACTERS = 64 * 1024 * 1024
 """Characters that are held. Of more messages only the lock is kept; they are delivered again afterwards."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds between two tries."""
+"""Seconds between two tries, after one that was refused."""
 
-ALONE = 60.0
-"""Seconds for which a lone document is held. Then it goes back, to come again with those behind it: MongoDB
-may take them, and they must not wait for it for ever."""
+ALONE, LONGEST_ALONE = 60.0, 3600.0
+"""Seconds for which a lone document is held: at its first delivery, and at most; with each delivery four
+times as long. Then it goes back, to come again with those behind it: MongoDB may take them, and they must not
+wait for it for ever."""
 
 Try = Callable[[Sequence[Message], Lease, Turn], Awaitable[Ending]]
 GiveBack = Callable[[Sequence[Lease]], Awaitable[None]]
@@ -140,14 +141,17 @@ class Holding:
                 context.observer.in_hand(number, _in_hand(queue))
                 trouble = self._processor.troubles.at(place)
                 if trouble is None:
-                    pause = FIRST_PAUSE
-                else:
+                    pause = 0.0
+                elif pause:
                     await done_before(context.stop, self._pause(trouble, pause))
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                waiting = len(queue)
                 if context.stop.is_set():
                     await self._let_go(queue)
                 else:
                     await self._next(place, queue)
+                # What MongoDB takes is a reason to go on: the others may be of the same kind.
+                refused = len(queue) >= waiting
+                pause = min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE) if refused else 0.0
         finally:
             for held in queue:
                 held.extending.cancel()
@@ -190,12 +194,11 @@ class Holding:
 
         The last delivery but one is kept: it waits here for as long as it takes.
         """
-        spare = self._inbox.max_receives - 1
-        return (
-            not trouble.is_sure
-            and self._context.clock.monotonic() - trouble.began >= ALONE
-            and all(message.receives < spare for message in held.messages)
-        )
+        receives = max(message.receives for message in held.messages)
+        if trouble.is_sure or receives >= self._inbox.max_receives - 1:
+            return False
+        seconds = min(ALONE * 4.0 ** (receives - 1), LONGEST_ALONE)
+        return self._context.clock.monotonic() - trouble.began >= seconds
 
     async def _try(self, place: Place, held: _Held) -> None:
         ending = await self._attempt(held.messages, held.lease, Turn(place, self._proven(place, held)))
