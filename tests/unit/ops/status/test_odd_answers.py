@@ -13,7 +13,9 @@ from ops.console.exit_status import CommandError
 from ops.pipeline import Pipeline, find_pipeline
 from ops.status.reader import read_status, writer_of
 
-NOW = datetime.now(UTC)
+NOW = datetime(
+    2026, 1, 1, tzinfo=UTC
+)  # fixed: it stands in names of tests
 NUMBERS = {
     "ApproximateNumberOfMessages": "1",
     "ApproximateNumberOfMessagesNotVisible": "2",
