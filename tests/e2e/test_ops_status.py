@@ -43,6 +43,13 @@ def environment(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def new_writer(pipeline: Pipeline) -> None:
+    """A writer tells of its last 15 minutes, and so of other tests; a new one has nothing to tell."""
+    pipeline.writer.kill()
+    pipeline.start_writer()
+
+
 def status(pipeline: Pipeline, *arguments: str) -> Result:
     url = pipeline.writer.status_url
     return replicator("status", "--stack", pipeline.deployment.name, "--writer", url, *arguments)

@@ -13,9 +13,7 @@ from ops.console.exit_status import CommandError
 from ops.pipeline import Pipeline, find_pipeline
 from ops.status.reader import read_status, writer_of
 
-NOW = datetime(
-    2026, 1, 1, tzinfo=UTC
-)  # fixed: it stands in names of tests
+NOW = datetime(2026, 1, 1, tzinfo=UTC)  # fixed: it stands in names of tests
 NUMBERS = {
     "ApproximateNumberOfMessages": "1",
     "ApproximateNumberOfMessagesNotVisible": "2",
