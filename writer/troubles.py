@@ -99,9 +99,7 @@ class Troubles:
             trouble.accepted.discard(work_of(write))
             if not trouble.is_sure:
                 trouble.documents.add(write.identity)
-            if (
-                failure.kind is FailureKind.PERMANENT
-            ):  # the server's words about this document are not for all
+            if failure.kind is FailureKind.PERMANENT:  # the server's words about one document
                 continue
             table = write.change.table
             self._health.refused(place, TableWait(table, failure.code, failure.reason, self._clock.now()))
