@@ -1,13 +1,14 @@
 """The commands' AWS clients, and their errors as sentences.
 
 boto3 for the commands that do one thing after the other, aiobotocore for those of a migration, which read
-many pages at once. Region, credentials and endpoint come from the SDK's own variables (`AWS_ENDPOINT_URL`
-included), unless an option names them. Both SDKs are imported where they are used: each takes a tenth of a
-second, and the shell completion runs this program, too.
+many pages at once. Credentials and endpoint come from the SDK's own variables (`AWS_ENDPOINT_URL` included),
+the region from those and AWS_REGION, unless an option names them. Both SDKs are imported where they are used:
+each takes a tenth of a second, and the shell completion runs this program, too.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, 
 
 from ops.console.exit_status import CommandError
 from shared.aws_errors import error_code, is_about_time, is_refusal, words_of
+from shared.aws_region import SESSION_VARIABLES, SET_REGION, region_in
 from shared.errors import FatalError, PoisonError, TransientError
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ class Aws:
     """Makes clients: one of boto3's for each service, and those of aiobotocore that are asked for."""
 
     def __init__(self, endpoint_url: str | None = None, region: str | None = None) -> None:
-        self._place = {"endpoint_url": endpoint_url, "region_name": region}
+        self._endpoint_url = endpoint_url
+        self._region = region
 
     @cached_property
     def sqs(self) -> SQSClient:
@@ -107,10 +110,15 @@ class Aws:
     def _client(self, service: str) -> Any:
         import boto3  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.session import Session  # noqa: PLC0415
 
         with _making_a_client():
-            make: Any = boto3.session.Session().client  # its overloads name every service as a literal
-            return make(service, config=Config(**_CONFIG), **self._place)
+            session = Session(session_vars=SESSION_VARIABLES)
+            if region := self._region or region_in(os.environ):
+                session.set_config_variable("region", region)
+            # The overloads of `client` name every service as a literal.
+            make: Any = boto3.session.Session(botocore_session=session).client
+            return make(service, config=Config(**_CONFIG), endpoint_url=self._endpoint_url)
 
     @asynccontextmanager
     async def open_client(self, service: str) -> AsyncIterator[Any]:
@@ -128,10 +136,10 @@ class Aws:
             parameter_validation=False,  # keys come from DynamoDB itself, thousands at a time
             **_CONFIG,
         )
-        session: Any = LateSession()
+        session: Any = LateSession(self._region)
         async with AsyncExitStack() as stack:
             with _making_a_client():
-                made = session.create_client(service, config=config, **self._place)
+                made = session.create_client(service, config=config, endpoint_url=self._endpoint_url)
                 client = await stack.enter_async_context(made)
             yield client
 
@@ -230,7 +238,7 @@ def code_of(error: CommandError) -> str:
 def reason_of(error: Exception) -> str:
     """Why a call failed, and what may help."""
     if isinstance(error, NoRegionError):
-        return "no region is set: set AWS_DEFAULT_REGION, or AWS_PROFILE"
+        return f"{SET_REGION}, or give --region"
     if isinstance(error, NoCredentialsError):
         return "there are no AWS credentials: set AWS_PROFILE, or log in"
     if is_about_time(error) or not isinstance(error, ClientError) or not error_code(error):

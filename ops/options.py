@@ -46,6 +46,48 @@ FunctionOption = Annotated[
         help="The Lambda function, where no stack is given.",
     ),
 ]
+RegionOption = Annotated[
+    str | None,
+    _server(
+        "--region",
+        metavar="NAME",
+        envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
+        help="The AWS region; by default that of the AWS profile.",
+    ),
+]
+EndpointOption = Annotated[
+    str | None,
+    # Not its variable: the SDK reads it, and those of single services (AWS_ENDPOINT_URL_SQS) before it.
+    _server(
+        "--endpoint-url", metavar="URL", help="Where AWS is, for emulators; by default AWS_ENDPOINT_URL."
+    ),
+]
+MongodbUriOption = Annotated[
+    str,
+    _server(
+        "--mongodb-uri",
+        metavar="URI",
+        envvar="MONGODB_URI",
+        help="Connection string of the target. As an option it can be seen by others on this machine.",
+    ),
+]
+MongodbDatabaseOption = Annotated[
+    str,
+    _server("--mongodb-database", metavar="NAME", envvar="MONGODB_DATABASE", help="The target database."),
+]
+ReplicationFileOption = Annotated[
+    str,
+    _server(
+        "--replication-file",
+        metavar="FILE",
+        envvar="REPLICATION_FILE",
+        help="The writer's replication.yaml; hooks are imported, also from the current directory.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object at the end, and nothing else.")
+]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 Rcu = Annotated[
     float,
     typer.Option(
@@ -63,35 +105,12 @@ class TableOptions:
     table: Annotated[
         str, typer.Argument(metavar="TABLE", show_default=False, help="The name of the DynamoDB table.")
     ]
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object at the end, and nothing else.")
-    ] = False
-    mongodb_uri: Annotated[
-        str,
-        _server(
-            metavar="URI",
-            envvar="MONGODB_URI",
-            help="Connection string of the target. As an option it can be seen by others on this machine.",
-        ),
-    ] = field(default="", repr=False)  # it may hold a password
-    mongodb_database: Annotated[
-        str, _server(metavar="NAME", envvar="MONGODB_DATABASE", help="The target database.")
-    ] = ""
-    replication_file: Annotated[
-        str,
-        _server(
-            metavar="FILE",
-            envvar="REPLICATION_FILE",
-            help="The writer's replication.yaml; hooks are imported, also from the current directory.",
-        ),
-    ] = ""
-    endpoint_url: Annotated[
-        str | None,
-        _server(metavar="URL", help="Where AWS is, for emulators; else as AWS_ENDPOINT_URL says."),
-    ] = None
-    region: Annotated[
-        str | None, _server(metavar="NAME", help="The AWS region; else as the SDK finds it.")
-    ] = None
+    as_json: JsonOption = False
+    mongodb_uri: MongodbUriOption = field(default="", repr=False)  # it may hold a password
+    mongodb_database: MongodbDatabaseOption = ""
+    replication_file: ReplicationFileOption = ""
+    endpoint_url: EndpointOption = None
+    region: RegionOption = None
 
 
 def signature_of(options: type[Any]) -> inspect.Signature:

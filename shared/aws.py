@@ -1,6 +1,7 @@
 """Makes the AWS clients. No other module of the two sides does.
 
-Region, credentials and endpoint come from the SDK's own variables (`AWS_ENDPOINT_URL` included).
+Credentials and endpoint come from the SDK's own variables (`AWS_ENDPOINT_URL` included), the region from
+those and AWS_REGION.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import inspect
 import logging
 import math
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from aiobotocore.session import AioSession
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 
+from shared.aws_region import SESSION_VARIABLES, SET_REGION, region_in
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ async def sqs_client(connections: int, *, attempts: int, read_timeout: float) ->
         try:
             client = await stack.enter_async_context(LateSession().create_client("sqs", config=config))
         except NoRegionError as error:
-            raise FatalError("the AWS SDK knows no region: set AWS_DEFAULT_REGION") from error
+            raise FatalError(SET_REGION) from error
         except (BotoCoreError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is not a URL
             raise FatalError(f"the AWS SDK cannot be used with its AWS_* variables: {error}") from error
         yield client
@@ -72,8 +75,10 @@ class LateSession(AioSession):
     credentials for good. And it never reads those of a file again, which somebody may have renewed.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, region: str | None = None) -> None:
+        super().__init__(session_vars=SESSION_VARIABLES)
+        if found := region or region_in(os.environ):
+            self.set_config_variable("region", found)
         # The SDK logs a failed refresh with a traceback, which quotes the answer.
         logging.getLogger("aiobotocore.credentials").addFilter(_without_traceback)
 

@@ -12,7 +12,7 @@ from ops.console.terminal import Output
 from ops.console.time_arguments import parse_time
 from ops.logs.entries import data_of, line_of
 from ops.logs.events import merged
-from ops.options import FunctionOption, StackOption
+from ops.options import EndpointOption, FunctionOption, RegionOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
 
 _MOMENT = "90s, 15m, 4h, 2d, or a time such as 2026-04-30T17:47, which is UTC unless it says otherwise."
@@ -42,6 +42,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     stack: StackOption = "",
     function: FunctionOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Show the logs of the Lambda and the writers, as one, in the order of time.
 
@@ -55,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     start, end = parse_time(since, now), parse_time(until, now)
     if start > end:
         raise CommandError("--since is later than --until")
-    aws = Aws()
+    aws = Aws(endpoint_url, region)
     parts = find_pipeline(aws, stack, Pipeline(function=function))
     of_function = _group_of(aws, parts.function) if parts.function else ""
     groups = list(dict.fromkeys([*([of_function] if of_function else []), *(group or [])]))

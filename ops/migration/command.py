@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from rich.text import Text
 
-from ops.console.exit_status import UNUSABLE
+from ops.console.exit_status import ending
 from ops.console.progress import console
 from ops.migration.settings import settings_of
 from ops.options import TableOptions, signature_of
-from shared.errors import FatalError, fatal_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from ops.migration.settings import Settings
 
 OptionsT = TypeVar("OptionsT", bound=TableOptions)
-
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +61,10 @@ def migration_command(
     ) -> Callable[..., None]:
         def command(**arguments: Any) -> None:
             chosen = options(**arguments)
-            result = _run(main(settings_of(chosen), chosen), when_stopped)
-            result.print(as_json=chosen.as_json)
+            with ending(when_stopped):
+                with contextlib.redirect_stdout(sys.stderr):  # what hooks print is not the command's result
+                    result = asyncio.run(main(settings_of(chosen), chosen))
+                result.print(as_json=chosen.as_json)
             raise typer.Exit(result.status)
 
         command.__doc__ = main.__doc__
@@ -73,24 +72,6 @@ def migration_command(
         return command
 
     return decorate
-
-
-def _run(main: Coroutine[Any, Any, CommandResult], when_stopped: str) -> CommandResult:
-    """Runs a command to its end: status 2 after an error that only a person can fix, 130 after Ctrl-C."""
-    err = console(errors=True)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # what hooks print is not the command's result
-            return asyncio.run(main)
-    except KeyboardInterrupt:
-        err.print(f"Stopped. {when_stopped}")
-        return CommandResult(_INTERRUPTED)
-    except (FatalError, BaseExceptionGroup) as error:
-        reasons = fatal_reasons(error)
-        if not reasons:
-            raise
-        for reason in reasons:
-            err.print(f"replicator: {reason}", style="red")
-        return CommandResult(UNUSABLE)
 
 
 def print_counts(rows: Iterable[tuple[int, str, bool]]) -> None:

@@ -15,7 +15,7 @@ import typer
 from ops.aws import Aws
 from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import count
-from ops.options import DeadLetterOption, QueueOption, StackOption
+from ops.options import DeadLetterOption, EndpointOption, QueueOption, RegionOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
 from ops.queues.actions import Outcome, Redrive, drop, new_backup, restore
 from ops.queues.queue_browser import QueueBrowser, letters_in
@@ -60,6 +60,8 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
 ) -> None:
     """List dead letters.
 
@@ -67,7 +69,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     queue that cannot be reached, or if none was found and not all could be
     looked at.
     """
-    aws = Aws()
+    aws = Aws(endpoint_url, region)
     url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
     selection = Selection(table=table, key=key, code=code)
     rows: list[tuple[str, ...]] = []
@@ -97,20 +99,22 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 
 @app.command("show")
 @exits_with_status
-def show_letter(
+def show_letter(  # noqa: PLR0913 - one parameter per option
     message: Annotated[str, typer.Argument(metavar="ID", help="Its message id, or how it begins.")],
     *,
     as_json: _JsonOption = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Show all of one dead letter, its documents included.
 
     Exit status: 0 if it is there, 1 if not, 2 for wrong use or a queue that
     cannot be reached.
     """
-    aws = Aws()
+    aws = Aws(endpoint_url, region)
     url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
     with QueueBrowser(aws.sqs, url) as browser:
         found = [each for letters in browser.selected(Selection(ids=[message]), 2) for each in letters]
@@ -141,6 +145,8 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Send dead letters to the queue again. Mend the cause first.
 
@@ -153,7 +159,7 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     was found, 2 for wrong use or a queue that cannot be reached.
     """
     selection = selection_to_change(ids, table, key, code, every=every)
-    aws = Aws()
+    aws = Aws(endpoint_url, region)
     parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
     url = parts.dead_letter_queue
     if parts.queue == url:
@@ -193,6 +199,8 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Delete dead letters for good, after writing them to a file.
 
@@ -201,7 +209,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
     reached.
     """
     selection = selection_to_change(ids, table, key, code, every=every)
-    aws = Aws()
+    aws = Aws(endpoint_url, region)
     url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
     if not yes and not _confirmed(aws.sqs, url, selection, limit):
         raise typer.Exit(FOUND)
@@ -225,7 +233,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
 
 @app.command("restore")
 @exits_with_status
-def restore_letters(
+def restore_letters(  # noqa: PLR0913 - one parameter per option
     backup: Annotated[
         Path,
         typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="What `dlq drop` wrote."),
@@ -234,13 +242,15 @@ def restore_letters(
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Put letters that were dropped back into the dead-letter queue.
 
     Exit status: 0 if all are there again, 1 if SQS refused some, 2 for wrong
     use or a queue that cannot be reached.
     """
-    aws = Aws()
+    aws = Aws(endpoint_url, region)
     url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
     try:
         with backup.open(encoding="utf-8") as lines:

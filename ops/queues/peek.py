@@ -21,7 +21,7 @@ import typer
 from ops.aws import Aws, asking
 from ops.console.exit_status import FOUND, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import Output, age, count
-from ops.options import DeadLetterOption, QueueOption, StackOption
+from ops.options import DeadLetterOption, EndpointOption, QueueOption, RegionOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
 from ops.queues.dead_letters import letter_of
 from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser, queue_attributes, whole_messages
@@ -57,6 +57,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Show the next messages of the queue, decoded, without taking them.
 
@@ -71,7 +73,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     Exit status: 0, or 1 if a message must not be looked at again, 2 for wrong
     use or a queue that cannot be reached.
     """
-    aws = Aws()
+    aws = Aws(endpoint_url, region)
     parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
     most = 0
     if dead_letters:

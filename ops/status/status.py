@@ -13,7 +13,14 @@ from rich.text import Text
 from ops.aws import Aws
 from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status
 from ops.console.terminal import Output
-from ops.options import DeadLetterOption, FunctionOption, QueueOption, StackOption
+from ops.options import (
+    DeadLetterOption,
+    EndpointOption,
+    FunctionOption,
+    QueueOption,
+    RegionOption,
+    StackOption,
+)
 from ops.pipeline import Pipeline, find_pipeline
 from ops.status.facts import Status
 from ops.status.reader import read_status
@@ -55,6 +62,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
     function: FunctionOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Show how the pipeline is, on one screen.
 
@@ -65,7 +74,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     Exit status: 0 if all is well, 1 if something is not, with a sentence for
     each, 2 for wrong use or a pipeline that cannot be reached.
     """
-    aws = Aws()
+    aws = Aws(endpoint_url, region)
     parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url, function))
     read = functools.partial(read_status, aws, parts, writer or [])
     if not watch:

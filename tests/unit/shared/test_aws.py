@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
+from ops.aws import Aws
 from shared.aws import LateSession, sqs_client
 from shared.errors import FatalError
 
@@ -13,11 +14,12 @@ from shared.errors import FatalError
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        ({}, "set AWS_DEFAULT_REGION"),
+        ({}, "set AWS_REGION"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": " "}, "set AWS_REGION"),
         ({"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "no url"}, "AWS_\\* variables: .*no url"),
         ({"AWS_DEFAULT_REGION": "eu-west-1", "AWS_PROFILE": "absent"}, "AWS_\\* variables: .*absent"),
     ],
-    ids=["region", "endpoint", "profile"],
+    ids=["region", "empty region", "endpoint", "profile"],
 )
 async def test_client_without_configuration(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
@@ -38,6 +40,36 @@ async def test_client_without_configuration(
     with pytest.raises(FatalError, match=sentence):
         async with sqs_client(1, attempts=1, read_timeout=60):
             pass
+
+
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+        ({}, "eu-west-3"),
+    ],
+    ids=["AWS_REGION", "AWS_DEFAULT_REGION", "both", "an empty one", "the profile's"],
+)
+async def test_region(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], region: str
+) -> None:
+    """AWS_REGION, then AWS_DEFAULT_REGION, then the profile: for the two sides and the commands."""
+    config = tmp_path / "config"
+    config.write_text("[default]\nregion = eu-west-3\n")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    async with sqs_client(1, attempts=1, read_timeout=60) as client:
+        assert client.meta.region_name == region
+    assert Aws().sqs.meta.region_name == region
+    assert Aws(region="us-east-1").sqs.meta.region_name == "us-east-1"
+    async with Aws(region="us-east-1").open_client("sqs") as client:
+        assert client.meta.region_name == "us-east-1"
 
 
 KEYS = "[default]\naws_access_key_id = {0}\naws_secret_access_key = {0}\n"

@@ -59,7 +59,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(counted: int, answers: list[Any], *arguments: str) -> Result:
         aws = SimpleNamespace(sqs=Sqs(counted, answers))
         for module in ("dlq", "peek"):
-            monkeypatch.setattr(f"ops.queues.{module}.Aws", lambda: aws)
+            monkeypatch.setattr(f"ops.queues.{module}.Aws", lambda *_: aws)
         return replicator(*arguments)
 
     return run
@@ -142,7 +142,7 @@ def test_peek_does_not_guess_how_many_receives_are_allowed(
     sqs.attributes = attributes
     monkeypatch.setenv("QUEUE_URL", "queue")
     monkeypatch.delenv("REPLICATOR_STACK", raising=False)
-    monkeypatch.setattr("ops.queues.peek.Aws", lambda: SimpleNamespace(sqs=sqs))
+    monkeypatch.setattr("ops.queues.peek.Aws", lambda *_: SimpleNamespace(sqs=sqs))
     result = replicator("peek")
     assert (result.status, len(sqs.answers)) == (2, 1)
     assert "cannot be read" in result.err
