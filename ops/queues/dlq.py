@@ -40,6 +40,7 @@ _JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object
 
 app = typer.Typer(
     name="dlq",
+    add_completion=False,  # that of `replicator` completes it, too
     help="List, show, redrive and drop dead letters.\n\n"
     "What one of these commands looks at is hidden from others meanwhile, and visible again at its end; if "
     "the command is killed, after five minutes. Messages that SQS itself moved here (code moved-by-sqs) are "
