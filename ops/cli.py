@@ -74,21 +74,21 @@ COMMANDS = {
 class Command(TyperCommand):
     """A command whose help shows a flag by its name alone."""
 
-    def get_params(self, ctx: typer.Context) -> list[Any]:
+    def get_params(self, ctx: Any) -> list[Any]:
         return _without_types_of_flags(super().get_params(ctx))
 
 
 class Group(TyperGroup):
     """Several commands; likewise."""
 
-    def get_params(self, ctx: typer.Context) -> list[Any]:
+    def get_params(self, ctx: Any) -> list[Any]:
         return _without_types_of_flags(super().get_params(ctx))
 
 
 class LazyGroup(Group):
     """Lists the commands by what is known of them, and loads the one that is meant."""
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         entries = {name: entry for commands in COMMANDS.values() for name, entry in commands.items()}
         return name, load(name, entries[name]) if name in entries else command, rest
@@ -133,11 +133,9 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's form of a ca
 
 def _root(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback prints it
+    version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Show the version, and exit."
-        ),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version, and exit."),
     ] = False,
 ) -> None:
     """Tools for the replication from DynamoDB to MongoDB."""

@@ -11,6 +11,8 @@ import typer
 from ops.config.report import Report
 from ops.config.sample import ItemError, Preview, change_of, preview, read_items
 from ops.config.summary import entries_of, entry_of
+from ops.console.exit_status import exits_with_status
+from ops.options import JsonOption, MongodbDatabaseOption
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import WILDCARD, Replication, UnnamedTables
 from writer.mapping.parser import parse_replication
@@ -46,23 +48,17 @@ _Key = Annotated[
         help="A key attribute of the table, where its entry names none; twice for a composite key.",
     ),
 ]
-_Database = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME", envvar="MONGODB_DATABASE", help="The writer's database.", show_default=False
-    ),
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+@exits_with_status
 def command(  # noqa: PLR0913 - one parameter per option
     file: _File,
     *,
     table: _Table = None,
     sample: _Sample = None,
     key: _Key = None,
-    database: _Database = "",
-    as_json: _Json = False,
+    as_json: JsonOption = False,
+    mongodb_database: MongodbDatabaseOption = "",
 ) -> None:
     """Check a replication.yaml, and show what becomes of items under it.
 
@@ -72,7 +68,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     if key and sample is None:
         raise typer.BadParameter("it needs --sample", param_hint="--key")
-    report = Report(str(file), database)
+    report = Report(str(file), mongodb_database)
     text = _text_of(file, "FILE")
     with contextlib.redirect_stdout(sys.stderr):  # hooks may print
         _check(report, text, table, sample, key or [])

@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from ops.console.exit_status import exits_with_status
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
 from writer.mapping.model import Deletes, Mode, Replication, UnnamedTables
@@ -24,6 +25,7 @@ _ENUMS: tuple[type[StrEnum], ...] = (Conversion, Deletes, Mode, Numbers, Unnamed
 _DIALECT = "http://json-schema.org/draft-07/schema#"  # the newest that every editor knows
 
 
+@exits_with_status
 def command() -> None:
     """Print the JSON Schema of replication.yaml.
 

@@ -12,7 +12,7 @@ from ops.console.terminal import Output
 from ops.console.time_arguments import parse_time
 from ops.logs.entries import data_of, line_of
 from ops.logs.events import merged
-from ops.options import EndpointOption, FunctionOption, RegionOption, StackOption
+from ops.options import EndpointOption, FunctionOption, JsonLinesOption, RegionOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
 
 _MOMENT = "90s, 15m, 4h, 2d, or a time such as 2026-04-30T17:47, which is UTC unless it says otherwise."
@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913 - one parameter per option
         typer.Option("--filter", metavar="TEXT", help="Only lines that contain this.", show_default=False),
     ] = "",
     group: _Groups = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: JsonLinesOption = False,
     stack: StackOption = "",
     function: FunctionOption = "",
     endpoint_url: EndpointOption = None,

@@ -15,7 +15,14 @@ import typer
 from ops.aws import Aws
 from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import count
-from ops.options import DeadLetterOption, EndpointOption, QueueOption, RegionOption, StackOption
+from ops.options import (
+    DeadLetterOption,
+    EndpointOption,
+    JsonLinesOption,
+    QueueOption,
+    RegionOption,
+    StackOption,
+)
 from ops.pipeline import Pipeline, find_pipeline
 from ops.queues.actions import Outcome, Redrive, drop, new_backup, restore
 from ops.queues.queue_browser import QueueBrowser, letters_in
@@ -36,8 +43,6 @@ if TYPE_CHECKING:
 
     from types_boto3_sqs import SQSClient
 
-_JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
-
 app = typer.Typer(
     name="dlq",
     add_completion=False,  # that of `replicator` completes it, too
@@ -57,7 +62,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     key: KeyOption = None,
     code: CodeOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most letters to show.")] = 100,
-    as_json: _JsonOption = False,
+    as_json: JsonLinesOption = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
@@ -103,7 +108,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 def show_letter(  # noqa: PLR0913 - one parameter per option
     message: Annotated[str, typer.Argument(metavar="ID", help="Its message id, or how it begins.")],
     *,
-    as_json: _JsonOption = False,
+    as_json: JsonLinesOption = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,15 +11,33 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.paths import ROOT
+from ops.cli import COMMANDS, load
 from tests.support.commands import plain, replicator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ["status", "peek", "logs", "dlq list", "dlq show", "dlq redrive", "dlq drop", "dlq restore"]
+ENTRIES = {name: entry for entries in COMMANDS.values() for name, entry in entries.items()}
+HEAVY = {
+    *(
+        "aiobotocore",
+        "aiohttp",
+        "asyncio",
+        "boto3",
+        "botocore",
+        "bson",
+        "motor",
+        "orjson",
+        "prometheus_client",
+    ),
+    *("pydantic", "pymongo", "writer", "yaml"),
+}
+"""What takes long to import; the commands that use it do so when they run."""
+
+WITH_STATUS = ["status", "peek", "logs", "dlq list", "dlq show", "dlq redrive", "dlq drop", "dlq restore"]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", WITH_STATUS)
 def test_help_says_what_the_exit_status_means(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """For scripts."""
     monkeypatch.setenv("COLUMNS", "80")
@@ -31,6 +50,68 @@ def test_help_says_what_the_exit_status_means(command: str, monkeypatch: pytest.
 def test_wrong_use(arguments: list[str]) -> None:
     """Exit status 2."""
     assert replicator(*arguments).status == 2
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_imports_no_command(flag: str) -> None:
+    """Nobody waits for drivers to read a list; the time is what the imports take."""
+    script = f"""
+import sys
+sys.argv = ["replicator", "{flag}"]
+from ops.cli import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+    ran = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "plan-cutover" in ran.stdout
+    loaded = ran.stderr.split()
+    assert "typer" in loaded
+    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+    assert [name for name in loaded if name in {entry.module for entry in ENTRIES.values()}] == []
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_summary(name: str) -> None:
+    """What the list says of a command is how its own help begins."""
+    command = load(name, ENTRIES[name])
+    assert command.name == name
+    assert command.help.startswith(ENTRIES[name].summary)
+
+
+@pytest.mark.parametrize("command", [*ENTRIES, "dlq list"])
+def test_help_names_a_flag_and_no_type(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag takes no value; -h is --help everywhere."""
+    monkeypatch.setenv("COLUMNS", "80")
+    result = replicator(*command.split(), "-h")
+    assert (result.status, result.err) == (0, "")
+    assert "--help" in plain(result.out)
+    assert "bool" not in plain(result.out).lower()
+
+
+@pytest.mark.parametrize("command", [name for name in ENTRIES if name not in {"dlq", "config-schema"}])
+def test_one_family_of_options(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option has the same name, variable and words wherever it is."""
+    monkeypatch.setenv("COLUMNS", "200")
+    said = plain(replicator(command, "--help").out)
+    if command != "check-config":
+        assert "--endpoint-url" in said
+        assert "[env var: AWS_REGION, AWS_DEFAULT_REGION]" in said
+    for option, variable in (
+        ("--stack", "REPLICATOR_STACK"),
+        ("--mongodb-uri", "MONGODB_URI"),
+        ("--mongodb-database", "MONGODB_DATABASE"),
+        ("--replication-file", "REPLICATION_FILE"),
+    ):
+        assert (f" {option} " in said) == (f"[env var: {variable}]" in said)
+
+
+def test_version() -> None:
+    """The version, and the commit in a checkout."""
+    assert re.fullmatch(r"replicator \S+( \(commit [0-9a-f]{12}\))?\n", replicator("--version").out)
 
 
 def shell(home: Path, script: str) -> str:

@@ -125,12 +125,12 @@ def test_mistakes_are_lines() -> None:
     Path("w.yaml").write_text("tables: {a: {database: main, collection: c}, b: {collection: c}}")
     assert run("w.yaml")[0] == 0
     expected = "the tables 'a' and 'b' both go to the collection 'c' of the database 'main'"
-    assert run("w.yaml", "--database", "main")[:2] == (1, f"w.yaml: {expected}\n")
+    assert run("w.yaml", "--mongodb-database", "main")[:2] == (1, f"w.yaml: {expected}\n")
 
 
 def test_the_database_of_the_writer_is_told_where_it_is_known() -> None:
     """Beside each collection that has no other."""
-    _, output, _ = run("r.yaml", "--database", "main", "--json")
+    _, output, _ = run("r.yaml", "--mongodb-database", "main", "--json")
     assert {table["name"]: table["database"] for table in json.loads(output)["tables"]} == {
         "people": "crm",
         "places": "main",
@@ -174,7 +174,7 @@ def test_help_names_every_option() -> None:
     """With what it is for."""
     result = CliRunner().invoke(app, ["check-config", "--help"])
     assert result.exit_code == 0
-    for option in ("--table", "--sample", "--key", "--database", "--json", "Exit status"):
+    for option in ("--table", "--sample", "--key", "--mongodb-database", "--json", "Exit status"):
         assert option in result.stdout
 
 
