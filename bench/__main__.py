@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import backfill, cost, drain, end_to_end, observing, producer, scale, types_cost
+from bench import backfill, commands, cost, drain, end_to_end, observing, producer, scale, types_cost
 from bench.report import as_markdown, machine, write
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "end-to-end": end_to_end.run,
     "scale": scale.run,
     "backfill": backfill.run,
+    "commands": commands.run,
 }
 """Name → a function of the number of rounds."""
 
@@ -38,6 +39,7 @@ _ROUNDS: Mapping[str, int] = {
     "end-to-end": 5,
     "scale": 5,
     "backfill": 31,
+    "commands": 11,
 }
 
 
