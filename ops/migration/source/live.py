@@ -1,55 +1,32 @@
 """Decides whether live replication of a table is on, and since when.
 
-The two coroutines ask AWS; everything else is pure.
+The two coroutines ask AWS; everything else is pure. What is wrong with a mapping itself is decided in
+`ops.event_sources`.
 
-Sources: AWS Lambda API reference, "EventSourceMappingConfiguration" (State, StartingPosition, LastModified);
-AWS Lambda developer guide, "Process DynamoDB records with Lambda" (a mapping that starts at LATEST can miss
-changes while it is created); Amazon DynamoDB developer guide, "Change data capture for DynamoDB Streams" (a
-stream keeps records for 24 hours).
+Source: Amazon DynamoDB developer guide, "Change data capture for DynamoDB Streams" (a stream keeps records
+for 24 hours).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ops.aws import aws_errors
+from ops.event_sources import Judgement, Problem, judge, read_mappings, start_warning, stream_problem
+from ops.lambda_api import NoLambdaError, naming_endpoint
 from shared.errors import TransientError
 from writer.mongodb.guard import TOMBSTONE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ops.aws import Aws
+    from ops.event_sources import EventSourceMapping
     from ops.migration.source.table import Source
 
 _STREAM_RETENTION = timedelta(hours=24)
 _TOMBSTONE_RETENTION = timedelta(seconds=TOMBSTONE_SECONDS) - timedelta(days=1)  # the copy takes time, too
-_ON = ("Enabled", "Updating")
-_WITH_IMAGES = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
-
-
-@dataclass(frozen=True, slots=True)
-class EventSourceMapping:
-    """An event source mapping from a stream to a Lambda function.
-
-    Attributes:
-        start: where it began to read, such as ``TRIM_HORIZON``.
-        changed: when it was created or last changed.
-        function: the function's name.
-    """
-
-    id: str
-    state: str
-    start: str
-    changed: datetime
-    function: str = ""
-
-    @property
-    def is_on(self) -> bool:
-        """Whether the function gets the stream's records."""
-        return self.state in _ON
 
 
 class NotLiveError(Exception):
@@ -84,12 +61,21 @@ async def check_live(  # noqa: PLR0913 - all that decides
         async with aws.open_client("lambda") as client:
             try:
                 mappings = await list_mappings(client, source)
+            except NoLambdaError as error:
+                raise NotLiveError(f"{error}. Give --no-live if you know that replication is on") from error
             except TransientError as error:  # the SDK has tried again already
                 raise NotLiveError(
                     f"{error}. Try again, or give --no-live if you know that it is on"
                 ) from error
-        if problem := replication_problem(source, mappings):
-            raise NotLiveError(f"{problem}. (--no-live copies all the same.)")
+        judgement = judge_replication(source, mappings)
+        if judgement.problems:
+            raise NotLiveError(f"{in_words(judgement.problems)}. (--no-live copies all the same.)")
+        if judgement.unknown:
+            raise NotLiveError(
+                f"not known is {'; '.join(judgement.unknown)}. (--no-live copies all the same.)"
+            )
+        for note in judgement.notes:
+            say(f"Note: {note}")
         if warning := replication_warning(mappings, now):
             say(f"Warning: {warning}")
     if taken is not None and (problem := export_problem(taken, source, mappings, now)):
@@ -110,17 +96,17 @@ async def list_mappings(client: Any, source: Source) -> list[EventSourceMapping]
 
     Raises:
         TransientError, FatalError: as `ops.aws.aws_errors`.
+        NoLambdaError: there is no Lambda API.
     """
     found: list[EventSourceMapping] = []
     marker: dict[str, str] = {}
     while source.stream:
-        with aws_errors("listing the event source mappings of the stream"):
+        with (
+            aws_errors("listing the event source mappings of the stream"),
+            naming_endpoint(client.meta.endpoint_url),
+        ):
             answer = await client.list_event_source_mappings(EventSourceArn=source.stream, **marker)
-            found += [
-                _mapping_of(each)
-                for each in answer["EventSourceMappings"]
-                if each.get("EventSourceArn", source.stream) == source.stream
-            ]
+            found += [each for each in read_mappings(answer) if each.source in ("", source.stream)]
             next_marker = answer.get("NextMarker")
         if not next_marker:
             break
@@ -128,43 +114,42 @@ async def list_mappings(client: Any, source: Source) -> list[EventSourceMapping]
     return found
 
 
-def replication_problem(source: Source, mappings: list[EventSourceMapping]) -> str | None:
-    """Why changes of a table are not replicated, and what to do about it; None: they are."""
-    if not source.stream:
-        return (
-            f"the table {source.name!r} has no stream, so changes that are made during the copy would be "
-            f"lost: aws dynamodb update-table --table-name {source.name} --stream-specification "
-            "StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES, then deploy deploy/pipeline.yaml with the "
-            "stream's ARN"
-        )
-    if source.view not in _WITH_IMAGES:
-        return (
-            f"the stream of the table {source.name!r} has the view type {source.view}, which has no new "
-            "images: switch it off, and on again with NEW_AND_OLD_IMAGES"
-        )
-    if not mappings:
-        return (
-            f"no Lambda reads the stream of the table {source.name!r}, so changes that are made during the "
-            f"copy would be lost: deploy deploy/pipeline.yaml with TableStreamArns={source.stream}"
-        )
-    if not any(mapping.is_on for mapping in mappings):
-        states = ", ".join(f"{mapping.id} is {mapping.state}" for mapping in mappings)
-        return (
-            f"the event source mapping of the table {source.name!r} is not on ({states}): aws lambda "
-            f"update-event-source-mapping --uuid {mappings[0].id} --enabled, and wait until it is Enabled"
-        )
-    return None
+def judge_replication(
+    source: Source, mappings: Sequence[EventSourceMapping], function: str = ""
+) -> Judgement:
+    """Whether changes of a table are replicated: nothing is wrong with its stream and with one mapping.
+
+    Args:
+        source: the table.
+        mappings: those of its stream.
+        function: the name of the Lambda that has to read it; empty: any.
+    """
+    if problem := stream_problem(source.name, source.view if source.stream else ""):
+        return Judgement([problem])
+    ours = [each for each in mappings if function in ("", each.function)]
+    if not ours:
+        who = f"the Lambda {function} does not read" if function else "no Lambda reads"
+        said = f"{who} the stream of the table {source.name}, so changes that are made now are not replicated"
+        fix = f"deploy deploy/pipeline.yaml with TableStreamArns={source.stream}"
+        return Judgement([Problem(said, fix)])
+    judgements = [judge(each) for each in sorted(ours, key=lambda each: not each.is_on)]
+    return min(judgements, key=lambda each: (len(each.problems), len(each.unknown)))
 
 
-def replication_warning(mappings: list[EventSourceMapping], now: datetime) -> str | None:
+def replication_problem(source: Source, mappings: Sequence[EventSourceMapping]) -> str | None:
+    """Why changes of a table are not replicated, and what to do about it; None: nothing says so."""
+    problems = judge_replication(source, mappings).problems
+    return in_words(problems) if problems else None
+
+
+def in_words(problems: Sequence[Problem]) -> str:
+    """All problems, as one text."""
+    return "; ".join(map(str, problems))
+
+
+def replication_warning(mappings: Sequence[EventSourceMapping], now: datetime) -> str | None:
     """Which changes may be missing although replication is on; None: none."""
-    recent = [each for each in mappings if each.is_on and now - each.changed < timedelta(minutes=10)]
-    if recent and recent[0].start == "LATEST":
-        return (
-            "the event source mapping starts at LATEST and is less than ten minutes old: changes that were "
-            "made while it was created may be missing; verify finds them"
-        )
-    return None
+    return next((warning for each in mappings if (warning := start_warning(each, now))), None)
 
 
 def export_problem(
@@ -214,19 +199,3 @@ def _label_time(stream: str) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _mapping_of(entry: Any) -> EventSourceMapping:
-    """Reads a mapping; raises any error if it has another form."""
-    texts = (entry["UUID"], entry["State"], entry.get("StartingPosition", ""), entry.get("FunctionArn", ""))
-    if not all(isinstance(each, str) for each in texts):
-        raise TypeError("no text")
-    id_, state, start, arn = texts
-    function = arn.partition(":function:")[2].partition(":")[0]
-    return EventSourceMapping(id_, state, start, _as_datetime(entry["LastModified"]), function)
-
-
-def _as_datetime(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return datetime.fromtimestamp(float(value), UTC)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ops.event_sources import EventSourceMapping
 from ops.migration.source.live import (
-    EventSourceMapping,
     export_problem,
+    judge_replication,
     list_mappings,
     replication_problem,
     replication_warning,
@@ -23,7 +25,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LABEL = "2020-05-01T00:00:00.000"
 STREAM = f"arn:aws:dynamodb:us-east-1:123456789012:table/people/stream/{LABEL}"
 SOURCE = Source("people", "id", {"id": "N"}, 0, STREAM, "NEW_AND_OLD_IMAGES")
-ON = EventSourceMapping("uuid-1", "Enabled", "TRIM_HORIZON", NOW - DAY)
+ON = EventSourceMapping("uuid-1", STREAM, "f", "Enabled", NOW - DAY)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,9 @@ ON = EventSourceMapping("uuid-1", "Enabled", "TRIM_HORIZON", NOW - DAY)
         (replace(SOURCE, stream="", view=""), [ON], "has no stream"),
         (replace(SOURCE, view="KEYS_ONLY"), [ON], "KEYS_ONLY"),
         (SOURCE, [], f"TableStreamArns={STREAM}"),
-        (SOURCE, [replace(ON, state="Disabled")], "uuid-1 is Disabled"),
+        (SOURCE, [replace(ON, state="Disabled")], "is Disabled: aws lambda update-event-source-mapping"),
+        (SOURCE, [replace(ON, filters=1)], "has a filter, which drops changes"),
+        (SOURCE, [replace(ON, retries=3, window=5)], "tells nobody: aws lambda"),
     ],
 )
 def test_what_is_missing_is_told_with_what_to_do(
@@ -45,8 +49,24 @@ def test_what_is_missing_is_told_with_what_to_do(
 
 
 def test_one_mapping_that_is_on_is_enough() -> None:
-    """Others may rest."""
-    assert replication_problem(SOURCE, [replace(ON, state="Disabled"), ON]) is None
+    """Others may rest, or drop changes: they are for somebody else."""
+    for other in (replace(ON, state="Disabled"), replace(ON, filters=2), replace(ON, filters=None)):
+        assert replication_problem(SOURCE, [other, ON]) is None
+        assert judge_replication(SOURCE, [other, ON]).unknown == []
+
+
+def test_the_lambda_that_is_meant() -> None:
+    """Another one that reads the stream replicates nothing."""
+    (problem,) = judge_replication(SOURCE, [ON], "g").problems
+    assert "the Lambda g does not read the stream of the table people" in str(problem)
+    assert judge_replication(SOURCE, [ON, replace(ON, function="g")], "g").problems == []
+
+
+def test_what_a_mapping_does_not_tell() -> None:
+    """It is no problem, and not on."""
+    judgement = judge_replication(SOURCE, [replace(ON, filters=None)])
+    assert judgement.problems == []
+    assert "filters are encrypted" in judgement.unknown[0]
 
 
 def test_a_young_mapping_that_starts_at_latest() -> None:
@@ -92,6 +112,7 @@ class Lambda:
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
+        self.meta = SimpleNamespace(endpoint_url="https://lambda.us-east-1.amazonaws.com")
 
     async def list_event_source_mappings(self, **_: Any) -> Any:
         return self.answer
@@ -106,6 +127,11 @@ class Lambda:
         {"EventSourceMappings": [{"UUID": "u", "State": "Enabled", "LastModified": "x"}]},
         {"EventSourceMappings": [{"UUID": "u", "State": "Enabled", "LastModified": 1, "FunctionArn": 5}]},
         {"EventSourceMappings": [{"UUID": "u", "State": 5, "LastModified": NOW}]},
+        {
+            "EventSourceMappings": [
+                {"UUID": "u", "State": "Enabled", "LastModified": NOW, "FilterCriteria": 5}
+            ]
+        },
     ],
     ids=repr,
 )
@@ -124,7 +150,11 @@ async def test_mappings_of_a_stream() -> None:
                 "StartingPosition": "TRIM_HORIZON",
                 "LastModified": NOW - DAY,
                 "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:f:live",
+                "EventSourceArn": STREAM,
+                "LastProcessingResult": "OK",
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                "BisectBatchOnFunctionError": True,
             }
         ]
     }
-    assert await list_mappings(Lambda(answer), SOURCE) == [replace(ON, function="f")]
+    assert await list_mappings(Lambda(answer), SOURCE) == [ON]
