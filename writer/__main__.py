@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import uuid
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +23,7 @@ from writer.mapping.model import Replication
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
+from writer.recording import Recording, describe_writer
 from writer.runtime import SystemClock, done_before, spare_the_collector
 from writer.service import Service
 from writer.settings import DRAIN_GRACE, Settings
@@ -124,7 +126,7 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str], outpu
     sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
     try:
         async with (
-            serve(settings.status_host, settings.status_port, health, [metrics.route(), *pages]),
+            serve(settings.status_host, settings.status_port, health, [metrics.route(), *pages]) as port,
             sqs_client(connections, attempts=_SDK_ATTEMPTS, read_timeout=_READ_TIMEOUT) as sqs,
         ):
             try:
@@ -133,15 +135,22 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str], outpu
                 if not stop.is_set():
                     log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
                     service = Service(context, inbox, sink, rules)
+                    status = (settings.status_host, port)
+                    me = describe_writer(
+                        uuid.uuid4().hex, settings.queue_url, facts.version, status, sink.server
+                    )
+                    recording = Recording(context, sink.records, rules, me)
                     async with asyncio.TaskGroup() as group:
                         side = [
                             group.create_task(sweep_until_stop(context, sink.sweep), name="sweep"),
                             group.create_task(watch_backlog(context, inbox.backlog), name="backlog"),
                             group.create_task(log_state(context, state), name="state"),
+                            group.create_task(recording.run(), name="recording"),
                         ]
                         await service.run(settings.loops, DRAIN_GRACE)
                         for task in side:
                             task.cancel()
+                    await recording.end()
             finally:
                 state.write()  # before the status server ends, which can take a while
     finally:

@@ -14,6 +14,12 @@ OURS = "_replicator_"
 TOMBSTONES = f"{OURS}tombstones"
 """Collection of the target database that keeps which documents were deleted, and at which version."""
 
+MAPPINGS = f"{OURS}mappings"
+"""Collection of the default database that keeps which rules the writers replicate each table by."""
+
+WRITERS = f"{OURS}writers"
+"""Collection of the default database that keeps which writers run, and where they can be asked."""
+
 _MAX_DATABASE_BYTES = 63
 _NOT_IN_DATABASES = '/\\. "$*<>:|?\0'
 _OWN_DATABASES = ("admin", "local", "config")

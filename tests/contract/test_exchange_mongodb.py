@@ -254,7 +254,7 @@ async def test_a_connection_that_is_cut_in_the_middle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is half done or called refused, and once MongoDB is back the same writes apply (P3, P4)."""
-    monkeypatch.setattr("writer.mongodb.sink._SELECTION_MS", 1_000)
+    monkeypatch.setattr("writer.mongodb.client._SELECTION_MS", 1_000)
     before = list(people.find())
     proxy = Proxy(stack.mongodb_uri.split("/")[2], random.Random(0))  # noqa: S311 - not for secrets
     try:

@@ -12,10 +12,15 @@ import pytest
 from local.servers.mongod import Mongod
 from shared.errors import FatalError
 from tests.support.builders import delete, put, write
+from tests.support.fake_clock import FakeClock
 from tests.support.sinks import Document
+from tests.support.writer_context import context_on
+from writer.mapping.parser import parse_replication
+from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
-from writer.names import TOMBSTONES
+from writer.names import MAPPINGS, TOMBSTONES, WRITERS
 from writer.ports import FailureKind
+from writer.recording import Recording, describe_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +48,9 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
             ]
             client.admin.command("createRole", "some", privileges=privileges, roles=[])
             client.admin.command("createUser", "some", pwd="some", roles=["some"])
+            records = [{"resource": {"db": "t", "collection": MAPPINGS}, "actions": WRITES}]
+            client.admin.command("createRole", "records", privileges=records, roles=[])
+            client.admin.command("createUser", "records", pwd="records", roles=["records"])
             roles = [{"role": "readWrite", "db": "t"}]
             client.admin.command("createUser", "one", pwd="one", roles=roles)
         yield server
@@ -96,3 +104,21 @@ async def test_a_database_whose_tombstones_may_not_be_written_waits_alone(mongod
             (0, 1), (FailureKind.TRANSIENT, "13")
         )
         assert f"u.{TOMBSTONES}" in outcome.failures[0].reason
+
+
+async def test_records_that_may_not_be_written_are_warned_of_once(
+    mongod: Mongod, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What may be noted is noted, and the rest once the right is there."""
+    rules = Rules(parse_replication("tables: {named: {}}", "x"), {}, "t")
+    with sink_of(mongod, "records") as sink, administrator(mongod) as client:
+        me = describe_writer("me", "q", "1", ("127.0.0.1", 1), sink.server)
+        recording = Recording(context_on(FakeClock()), sink.records, rules, me)
+        assert not await recording.round()
+        assert not await recording.round()
+        assert [each.table for each in (await sink.records.mappings()).records] == ["named"]
+        (warned,) = [each for each in caplog.records if each.levelname == "WARNING"]
+        assert f"a right on t.{WRITERS}" in warned.__dict__["reason"]
+        client.admin.command("grantRolesToUser", "records", roles=[{"role": "readWrite", "db": "t"}])
+        assert await recording.round()
+        assert [each.id for each in (await sink.records.writers()).records] == ["me"]

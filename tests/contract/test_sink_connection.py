@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver gives up on an absent server after a second. One that is there may answer later."""
-    monkeypatch.setattr("writer.mongodb.sink._SELECTION_MS", 1_000)
+    monkeypatch.setattr("writer.mongodb.client._SELECTION_MS", 1_000)
 
 
 async def found(sink: MongoSink) -> None:
@@ -111,7 +111,7 @@ async def test_a_refused_password_needs_a_person(stack: Stack, database: str) ->
 
 async def test_a_host_that_is_not_there_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transient, and no secret in the reason, which `/readyz` shows."""
-    monkeypatch.setattr("writer.mongodb.sink._SELECTION_MS", 100)
+    monkeypatch.setattr("writer.mongodb.client._SELECTION_MS", 100)
     uri = f"mongodb://writer:{SECRET}@127.0.0.1:1/"
     with sink_on(uri, "nowhere") as sink, pytest.raises(TransientError) as caught:
         await sink.open()
@@ -129,6 +129,8 @@ async def test_a_host_that_is_not_there_is_waited_for(monkeypatch: pytest.Monkey
         f"mongodb://user:{SECRET}@host/?minPoolSize=100",
         f"mongodb://user:{SECRET}@host/?datetime_conversion=no-such",
         f"http://user:{SECRET}@host/",
+        f"user:{SECRET}@host:27017",
+        f"host:27017/{SECRET}",
     ],
 )
 def test_a_bad_uri_is_not_repeated(uri: str) -> None:
@@ -191,7 +193,7 @@ async def test_connections_do_not_grow(stack: Stack, database: str, monkeypatch:
     def listening(uri: str, **options: Any) -> Any:
         return AsyncIOMotorClient(uri, event_listeners=[connections], **options)
 
-    monkeypatch.setattr("writer.mongodb.sink.AsyncIOMotorClient", listening)
+    monkeypatch.setattr("writer.mongodb.client.AsyncIOMotorClient", listening)
     with sink_on(with_option(stack.mongodb_uri, "maxPoolSize=50"), database, pool_size=2) as sink:
         await asyncio.gather(*(sink.apply([write(put(1, n))]) for n in range(30)))
     assert 0 < connections.most <= 2

@@ -54,7 +54,7 @@ async def name_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NameServ
     resolver.port = transport.get_extra_info("sockname")[1]
     monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
     # How long the driver asks.
-    monkeypatch.setattr("writer.mongodb.sink._SELECTION_MS", 1_000)
+    monkeypatch.setattr("writer.mongodb.client._SELECTION_MS", 1_000)
     yield server
     transport.close()
 

@@ -100,6 +100,25 @@ class Rules:
         """Whether the user's functions are called."""
         return bool(self._hooks)
 
+    def fresh(self) -> "Rules":
+        """The same rules, which have met no table yet."""
+        return Rules(self._replication, self._hooks, self._database)
+
+    @property
+    def database(self) -> str:
+        """The database of tables that name none; empty: not known."""
+        return self._database
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The tables that the file names, patterns left out."""
+        return tuple(name for name in self._replication.tables if not name.endswith(WILDCARD))
+
+    @property
+    def met(self) -> tuple[str, ...]:
+        """The tables whose rules were asked for, in this order. It can be read while another thread asks."""
+        return tuple(self._tables)
+
     def table(self, name: str) -> Table:
         """The rules of a table.
 

@@ -6,7 +6,6 @@ Law: decides nothing. `writer.mongodb.apply` decides the order of operations tha
 """
 
 import logging
-import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,15 +15,13 @@ from typing import Any, Self
 
 from bson.errors import BSONError
 from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ReadPreference, UpdateOne
-from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
 from writer.mongodb.apply import Command, Tombstone, TombstonesRefusedError, Written, apply
 from writer.mongodb.bulk import KEYS_PER_QUERY, perform, refusals_of
+from writer.mongodb.client import database_of, make_client
 from writer.mongodb.driver_errors import concerns_server, refusal_of, translated, translated_at_start
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.exchange import exchange
@@ -32,8 +29,9 @@ from writer.mongodb.guard import tombstone_id, tombstone_pipeline
 from writer.mongodb.older_streams import tell_older_streams
 from writer.mongodb.opening import check_server, try_writes
 from writer.mongodb.places import Places, full_name
+from writer.mongodb.records import Records
 from writer.mongodb.refused import Memory, key_of, refused_puts
-from writer.mongodb.stored import CODEC, is_tombstone, tombstone_of
+from writer.mongodb.stored import is_tombstone, tombstone_of
 from writer.mongodb.sweep import make_expiry, sweep
 from writer.mongodb.verdicts import waits_for_a_code
 from writer.names import TOMBSTONES
@@ -42,7 +40,6 @@ from writer.write import Place, Write, hashable
 
 log = logging.getLogger(__name__)
 
-_SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 _TELLING_MS = 2_000  # for what is only told
 
 _Identity = tuple[str, str, Hashable]
@@ -68,35 +65,23 @@ class MongoSink:
         Raises:
             FatalError: the URI cannot be used; the text does not repeat it.
         """
-        try:
-            with warnings.catch_warnings():
-                # The driver only warns about unknown options, and goes on without them, even without TLS.
-                warnings.simplefilter("error", UserWarning)
-                client: AgnosticClient[Any] = AsyncIOMotorClient(
-                    uri,
-                    maxPoolSize=pool_size,
-                    serverSelectionTimeoutMS=_SELECTION_MS,
-                    connectTimeoutMS=_SELECTION_MS,
-                    socketTimeoutMS=_SOCKET_MS,
-                    appname="dynamodb-mongodb-replicator",
-                )
-        except OSError as error:  # ssl.SSLError is one
-            raise FatalError(
-                f"a file that MONGODB_URI names cannot be read ({type(error).__name__}): tlsCAFile and "
-                "tlsCertificateKeyFile are PEM files"
-            ) from None
-        except (ConfigurationError, InvalidURI, ValueError, KeyError, UserWarning) as error:
-            # The driver's text can quote the URI, and with it the password.
-            raise FatalError(
-                f"MONGODB_URI is not a usable connection string ({type(error).__name__}): "
-                "it looks like mongodb://user:password@host:27017/?replicaSet=rs0, and special characters "
-                "in user and password are percent-encoded, and options those that PyMongo knows"
-            ) from None
-        return cls(client, database, databases)
+        return cls(make_client(uri, pool_size), database, databases)
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
+
+    @property
+    def records(self) -> Records:
+        """What writers note about themselves."""
+        return Records(self._database(""))
+
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """Host and port of a member, the primary if it is known; None: none is known now."""
+        known: Any = self._client
+        found: tuple[str, int] | None = known.primary or next(iter(known.nodes), None)
+        return found
 
     async def open(self) -> None:
         """Makes sure that MongoDB has a primary that can do what we need, and that our indexes exist.
@@ -276,15 +261,7 @@ class MongoSink:
         return TombstonesRefusedError(waits_for_a_code(full_name(tombstones), refusal_of(error)))
 
     def _database(self, name: str) -> AgnosticDatabase[Any]:
-        # Whatever the URI says: a change is acknowledged only after a majority has it (P3), and tombstones
-        # are read from the member that writes them, as they are there.
-        return self._client.get_database(
-            name or self._default,
-            codec_options=CODEC,
-            read_preference=ReadPreference.PRIMARY,
-            write_concern=WriteConcern(w="majority", wtimeout=_MAJORITY_MS),
-            read_concern=ReadConcern("local"),
-        )
+        return database_of(self._client, name or self._default)
 
     def _collection(self, place: Place) -> AgnosticCollection[Any]:
         database, name = place

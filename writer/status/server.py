@@ -24,8 +24,8 @@ _HEALTH: web.AppKey[Health] = web.AppKey("health")
 @asynccontextmanager
 async def serve(
     host: str, port: int, health: Health, more: Iterable[web.RouteDef] = ()
-) -> AsyncIterator[None]:
-    """Serves the endpoints, and `more`, while the context is open.
+) -> AsyncIterator[int]:
+    """Serves the endpoints, and `more`, while the context is open; yields the port.
 
     `/healthz` is 200 as long as the process answers. `/readyz` is 200 if the queue and MongoDB answer, and
     MongoDB takes the writes of every table, else 503; its body says what the writer waits for, why, and since
@@ -43,7 +43,7 @@ async def serve(
     try:
         async with _listening(runner, host, port) as actual:
             log.info("status server listening", extra={"host": host, "port": actual})
-            yield
+            yield actual
     finally:
         try:
             async with asyncio.timeout(_LONGEST_LEAVE):

@@ -1,0 +1,197 @@
+"""Notes in MongoDB by which rules tables are replicated, and where this writer can be asked.
+
+Law: nothing depends on it. What cannot be noted is tried again in the next round, and holds up no batch: the
+loop has no part in the batches, and looks now and then which tables they have met.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Protocol
+
+from shared.errors import FatalError, PoisonError, TransientError
+from writer.context import Context
+from writer.mapping.fingerprint import fingerprint_of
+from writer.mapping.rules import Rules
+from writer.records import REFRESH_SECONDS, Fingerprint, Found, MappingRecord, WriterRecord
+from writer.runtime import done_before
+from writer.telemetry.health import Dependency
+
+log = logging.getLogger(__name__)
+
+LOOK_INTERVAL = 2.0
+"""Seconds between two looks at which tables were met: no request is made if there is none."""
+
+_END = 2.0  # seconds that the end of the writer may take for the removal of its record
+
+_UNKNOWN = datetime.fromtimestamp(0, UTC)
+
+
+class Records(Protocol):
+    """See `writer.mongodb.records`."""
+
+    async def now(self) -> datetime: ...
+    async def note_mapping(self, table: str, fingerprint: Fingerprint, writer: WriterRecord) -> bool: ...
+    async def mappings(self, *, queue: str = "", table: str = "") -> Found[MappingRecord]: ...
+    async def note_writer(self, writer: WriterRecord) -> None: ...
+    async def remove_writer(self, identity: str) -> None: ...
+
+
+class Recording:
+    """The notes of one writer."""
+
+    def __init__(self, context: Context, records: Records, rules: Rules, writer: WriterRecord) -> None:
+        """Notes nothing yet.
+
+        Args:
+            context: of the writer.
+            records: the collections.
+            rules: those that batches go by.
+            writer: what is known of this one; MongoDB's clock sets the times.
+        """
+        self._context = context
+        self._records = records
+        self._rules = rules
+        self._resolve = (
+            rules.fresh()
+        )  # what other writers have met does not count among the tables of this one
+        self._writer = writer
+        self._is_dated = False
+        self._noted: set[str] = set()
+        self._others: set[str] | None = None
+        self._next_refresh = context.clock.monotonic()
+        self._is_warned = False
+
+    async def run(self) -> None:
+        """Notes until the writer stops."""
+        pause = 0.0
+        while await done_before(self._context.stop, self._context.clock.sleep(pause)):
+            pause = LOOK_INTERVAL if await self.round() else REFRESH_SECONDS / 4
+
+    async def end(self) -> None:
+        """Removes the record of this writer, if that is quick."""
+        if not self._is_dated or Dependency.MONGODB in self._context.health.waits:
+            return
+        with suppress(TransientError, FatalError, TimeoutError):
+            async with asyncio.timeout(_END):
+                await self._records.remove_writer(self._writer.id)
+
+    async def round(self) -> bool:
+        """Notes what is new; False: something could not be noted."""
+        done = True
+        for step in (self._date, self._note_writer, self._read_others, self._note_tables):
+            try:
+                await step()
+            except TransientError as error:
+                log.debug("records in MongoDB are put off", extra={"reason": str(error)})
+                return False
+            except FatalError as error:  # a right is missing there, perhaps not elsewhere
+                self._warn(error)
+                done = False
+        return done
+
+    async def _date(self) -> None:
+        if not self._is_dated:
+            self._writer = dataclasses.replace(self._writer, started=await self._records.now())
+            self._is_dated = True
+
+    async def _note_writer(self) -> None:
+        if self._context.clock.monotonic() >= self._next_refresh:
+            await self._records.note_writer(self._writer)
+            self._next_refresh = self._context.clock.monotonic() + REFRESH_SECONDS
+
+    async def _read_others(self) -> None:
+        """A table of a pattern that earlier writers have met may now go by other rules."""
+        if self._others is None:
+            self._others = set()
+            found = await self._records.mappings(queue=self._writer.queue)
+            self._others = {record.table for record in found.records}
+
+    async def _note_tables(self) -> None:
+        for table in sorted({*self._rules.named, *(self._others or ()), *self._rules.met} - self._noted):
+            await self._note(table)
+
+    async def _note(self, table: str) -> None:
+        try:
+            rules = self._resolve.table(table)
+        except PoisonError:  # it is not replicated by these rules
+            self._noted.add(table)
+            return
+        fingerprint = fingerprint_of(rules, self._resolve.database)
+        if not await self._records.note_mapping(table, fingerprint, self._writer):
+            log.info("a writer that started later has recorded its rules", extra={"table": table})
+        self._noted.add(table)
+
+    def _warn(self, error: FatalError) -> None:
+        if not self._is_warned:
+            self._is_warned = True
+            log.warning(
+                "cannot record the mapping and this writer in MongoDB: commands cannot compare their mapping "
+                "with it, nor find this writer",
+                extra={"reason": str(error)},
+            )
+
+
+def describe_writer(
+    identity: str, queue: str, version: str, status: tuple[str, int], server: tuple[str, int] | None
+) -> WriterRecord:
+    """Describes this process, without the times.
+
+    Args:
+        identity: of the process, unlike every other.
+        queue: the URL of its queue.
+        version: of the product.
+        status: address and port of its status server.
+        server: host and port of MongoDB, to find the address by which this machine is seen.
+    """
+    address, port = status
+    host = socket.gethostname()
+    urls = status_urls(address, port, host, None if server is None else own_address(server))
+    return WriterRecord(
+        identity, queue, host, urls["status_url"], urls["local_url"], version, _UNKNOWN, _UNKNOWN
+    )
+
+
+def status_urls(address: str, port: int, host: str, seen_as: str | None) -> Mapping[str, str | None]:
+    """Where a status server can be asked.
+
+    Args:
+        address: what it listens on.
+        port: its port.
+        host: the name of its machine.
+        seen_as: the machine's address on the way to MongoDB.
+    """
+    outside: str | None
+    inside = outside = address
+    with suppress(ValueError):
+        listens = ip_address(address)
+        if listens.is_loopback:
+            outside = None
+        elif listens.is_unspecified:
+            inside = "::1" if ":" in address else "127.0.0.1"
+            outside = host if seen_as is None or ip_address(seen_as).is_loopback else seen_as
+    if address == "localhost":
+        outside = None
+    return {"status_url": None if outside is None else _url(outside, port), "local_url": _url(inside, port)}
+
+
+def own_address(server: tuple[str, int]) -> str | None:
+    """The address of this machine on the way to a server; nothing is sent. None: it is not known."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(*server, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)
+            found = str(probe.getsockname()[0]).partition("%")[0]
+            ip_address(found)
+            return found
+    except (OSError, ValueError):
+        return None
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
