@@ -8,7 +8,7 @@ import asyncio
 import functools
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from types import MappingProxyType
@@ -20,7 +20,15 @@ from writer.mapping.rules import Rules
 from writer.planning.acceptance import Work, untried
 from writer.planning.fold import Refusals
 from writer.planning.plan import Plan, make_plan
-from writer.planning.settle import Back, Limits, Settlement, growing_delay, refusals_to_plan_again, settle
+from writer.planning.settle import (
+    Back,
+    Limits,
+    Settlement,
+    Standing,
+    growing_delay,
+    refusals_to_plan_again,
+    settle,
+)
 from writer.ports import FailureKind, Inbox, Message, Outcome, Sink
 from writer.sqs.lease import Lease
 from writer.telemetry.account import Seconds, account
@@ -45,10 +53,14 @@ class Turn(NamedTuple):
     Attributes:
         place: MongoDB takes no writes there as far as we know: these messages find out.
         proven: what it has taken from others since it refused these.
+        alone: they were held because of one write each.
+        overdue: they were held for as long as SQS lets a message be held.
     """
 
     place: Place | None = None
     proven: frozenset[Work] = frozenset()
+    alone: bool = False
+    overdue: bool = False
 
 
 NO_TURN = Turn()
@@ -73,15 +85,15 @@ class Result(NamedTuple):
 
 
 class Keeper(Protocol):
-    """Takes messages that wait until MongoDB takes writes of their table."""
+    """Takes messages that wait until MongoDB takes writes of their table, or (`alone`) one write of each."""
 
     def take(
-        self, place: Place, messages: Sequence[Message], lease: Lease, *, tried: bool
+        self, place: Place, messages: Sequence[Message], lease: Lease, *, tried: bool, alone: bool
     ) -> Sequence[Message]:
         """Takes messages, and their lock from a lease; returns those for which there is no room."""
 
-    def attends(self, place: Place) -> bool:
-        """Whether it holds messages of a place, and tries them again."""
+    def attends(self, place: Place, *, alone: bool) -> bool:
+        """Whether it holds such messages of a place, and tries them again."""
 
 
 class BatchProcessor:
@@ -128,15 +140,15 @@ class BatchProcessor:
                 return Result(Ending.SETTLED, _groups(waiting))
             plan = await self._plan(messages, {})
         planned = time()
-        written = await self._write(plan, lease, turn.proven)
+        written = await self._write(plan, lease, turn)
         if written is None:
             return Result(await self._not_written(messages, lease))
         plan, outcome = written
         applied = time()
-        settlement = settle(plan, outcome, self._limits, turn.proven, self.troubles.answers)
+        settlement = settle(plan, outcome, self._limits, self._standing(turn))
         self.troubles.note(plan, outcome, settlement, planned)
         done = await self._settle(settlement, lease)
-        self._forget_unattended(settlement.hold)
+        self._forget_unattended(settlement)
         if not done:
             log.warning("applied, not acknowledged", extra={"messages": len(messages)})
             return Result(Ending.DELIVERED_AGAIN)
@@ -152,6 +164,9 @@ class BatchProcessor:
             return {}
         return untried(plan, lambda write: self.troubles.closed(write) and write.target[:2] != turn.place)
 
+    def _standing(self, turn: Turn) -> Standing:
+        return Standing(turn.proven, self.troubles.answers, turn.alone, turn.overdue)
+
     @property
     def _limits(self) -> Limits:
         return Limits(self._inbox.park_limit, self._inbox.max_receives)
@@ -165,7 +180,7 @@ class BatchProcessor:
         planning = functools.partial(make_plan, messages, self._rules, limit, refusals)
         return await asyncio.get_running_loop().run_in_executor(self._hook_thread, planning)
 
-    async def _write(self, plan: Plan, lease: Lease, proven: frozenset[Work]) -> tuple[Plan, Outcome] | None:
+    async def _write(self, plan: Plan, lease: Lease, turn: Turn) -> tuple[Plan, Outcome] | None:
         """Applies a plan. Changes that MongoDB refuses are planned again as poison, and the rest is applied.
 
         Returns:
@@ -173,7 +188,7 @@ class BatchProcessor:
         """
         refusals: Refusals = {}
         while (outcome := await self._apply(plan, lease)) is not None:
-            found = refusals_to_plan_again(plan, outcome, self._limits, proven, self.troubles.answers)
+            found = refusals_to_plan_again(plan, outcome, self._limits, self._standing(turn))
             if not found:
                 return plan, outcome
             refusals = {**refusals, **found}
@@ -216,6 +231,7 @@ class BatchProcessor:
         await self._give_back_later(settlement.give_back, lease)
         if done:  # else the lock may have lapsed, or the stop came
             await self._hold(settlement.hold, lease, tried=True)
+            await self._hold(settlement.hold_alone, lease, tried=True, alone=True)
         return done
 
     async def _give_back_later(self, backs: Sequence[Back], lease: Lease) -> None:
@@ -232,7 +248,14 @@ class BatchProcessor:
             lease.let_go(messages)  # or it would lock them again
             await self._release(messages, delay)
 
-    async def _hold(self, waiting: Mapping[Place, Sequence[Message]], lease: Lease, *, tried: bool) -> None:
+    async def _hold(
+        self,
+        waiting: Mapping[Place, Sequence[Message]],
+        lease: Lease,
+        *,
+        tried: bool,
+        alone: bool = False,
+    ) -> None:
         """Hands messages over that wait for MongoDB; gives those back for which there is no room."""
         for place, messages in waiting.items():
             wait = self._context.health.tables.get(place)
@@ -240,18 +263,22 @@ class BatchProcessor:
                 self._context.trouble(Cause.REFUSED, wait.reason)
             left = messages
             if self.keeper is not None:
-                left = self.keeper.take(place, messages, lease, tried=tried)
+                left = self.keeper.take(place, messages, lease, tried=tried, alone=alone)
             backs = [
                 Back(message, FailureKind.TRANSIENT, growing_delay(message, _NO_ROOM_FIRST, _NO_ROOM_LONGEST))
                 for message in left
             ]
             await self._give_back_later(backs, lease)
 
-    def _forget_unattended(self, places: Iterable[Place]) -> None:
+    def _forget_unattended(self, settlement: Settlement) -> None:
         """Nobody here would find out when MongoDB takes writes there again: whatever comes next is tried."""
-        for place in places:
-            if self.keeper is None or not self.keeper.attends(place):
+        keeper = self.keeper
+        for place in settlement.hold:
+            if keeper is None or not keeper.attends(place, alone=False):
                 self.troubles.forget(place)
+        for place in settlement.hold_alone:
+            if keeper is None or not keeper.attends(place, alone=True):
+                self.troubles.forget_alone(place)
 
     async def _ask(self, call: Call, request: Callable[[], Awaitable[None]], lease: Lease) -> bool:
         """Repeats a request to SQS until it succeeds, or the lock may have lapsed."""

@@ -1,7 +1,8 @@
 """Where MongoDB takes no writes now, although it takes others. State only; no I/O.
 
 A place is in trouble from the first batch of which MongoDB refused all writes of a kind there, for a reason
-that is not about the records, until it takes one of that kind.
+that is not about the records, until it takes one of that kind. Of single writes that wait, while others are
+taken, it is known when the others were.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from writer.planning.acceptance import Answer, Work, accepted, work_of
 from writer.planning.plan import Plan
 from writer.planning.settle import Settlement
-from writer.ports import Clock, FailureKind, Outcome
+from writer.ports import Clock, Failure, FailureKind, Outcome
 from writer.telemetry.health import Health, TableWait
 from writer.write import Identity, Place, Write
 
@@ -47,6 +48,7 @@ class Troubles:
         self._clock = clock
         self._health = health
         self._at: dict[Place, Trouble] = {}
+        self._taken: dict[Place, dict[Work, float]] = {}  # where single writes wait; monotonic
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -73,15 +75,19 @@ class Troubles:
 
     def note(self, plan: Plan, outcome: Outcome, settlement: Settlement, started: float) -> None:
         """Takes notice of what MongoDB said about a batch that was sent at `started` (monotonic)."""
-        if self._at:
+        if self._at or self._taken:
             refused = {work_of(plan.writes[index]) for index in settlement.refused}
             for work in accepted(plan, outcome) - refused:
                 self._accept(work, started)
         if settlement.hold:
             self._refuse(plan, outcome, settlement.refused)
+        for index in settlement.refused_alone:
+            self._refuse_alone(plan.writes[index], outcome.failures[index])
 
     def _accept(self, work: Work, started: float) -> None:
         place, _ = work
+        if (taken := self._taken.get(place)) is not None:
+            taken[work] = max(started, taken.get(work, started))
         trouble = self._at.get(place)
         if trouble is None or started < trouble.began:  # an answer that says nothing about the time since
             return
@@ -103,6 +109,24 @@ class Troubles:
                 continue
             table = write.change.table
             self._health.refused(place, TableWait(table, failure.code, failure.reason, self._clock.now()))
+
+    def _refuse_alone(self, write: Write, failure: Failure) -> None:
+        place = write.target[:2]
+        self._taken.setdefault(place, {})
+        reason = f"{failure.reason}; MongoDB takes other writes there"
+        wait = TableWait(write.change.table, failure.code, reason, self._clock.now())
+        self._health.refused(place, wait, alone=True)
+
+    def taken_since(self, place: Place, moment: float) -> frozenset[Work]:
+        """What MongoDB took there since (monotonic), where single writes wait, and does not refuse by now."""
+        trouble = self._at.get(place)
+        taken = {work for work, at in self._taken.get(place, {}).items() if at >= moment}
+        return frozenset(taken - trouble.refused.keys() if trouble is not None else taken)
+
+    def forget_alone(self, place: Place) -> None:
+        """No single writes wait there any more."""
+        self._taken.pop(place, None)
+        self._health.relieved(place, alone=True)
 
     def forget(self, place: Place) -> None:
         """The trouble is over, or nobody waits for its end any more."""

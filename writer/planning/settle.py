@@ -3,7 +3,8 @@
 Law: a message is acknowledged only if each of its changes is durable in MongoDB, stale, or to be parked
 (parking comes first; if it fails, nothing is acknowledged). A message that stays does not keep others: all
 changes of a document in a batch are one write, or writes that the guard lets come in any order, so what is
-delivered again finds its document as new or newer.
+delivered again finds its document as new or newer. A code that is not about a document parks nothing by
+itself: the last delivery but one is held, until SQS would move the whole message.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +27,6 @@ LONGEST_DELAY = 60
 """Seconds until a write is tried again at the latest that MongoDB refuses while it takes others: for so long
 SQS delivers nothing of the message's lane."""
 
-_NOTHING: frozenset[Work] = frozenset()
-_NO_ANSWERS: frozenset[Answer] = frozenset()
-
 
 class Limits(NamedTuple):
     """What the queues allow.
@@ -40,6 +38,25 @@ class Limits(NamedTuple):
 
     park: int
     receives: int
+
+
+class Standing(NamedTuple):
+    """What is known from before about the writes of a batch.
+
+    Attributes:
+        proven: what MongoDB has taken from others since it refused this batch for the last time.
+        known: what it answers to all writes of a place now, so that they are not the documents' fault.
+        alone: the messages were held because of one write each, not because of a place.
+        overdue: they were held for as long as SQS lets a message be held.
+    """
+
+    proven: frozenset[Work] = frozenset()
+    known: frozenset[Answer] = frozenset()
+    alone: bool = False
+    overdue: bool = False
+
+
+NOTHING_KNOWN = Standing()
 
 
 class Back(NamedTuple):
@@ -59,23 +76,32 @@ class Settlement:
         acknowledge: messages to delete.
         give_back: messages to make visible again, for a later try.
         hold: by place, messages that wait in our hands until MongoDB takes writes there.
+        hold_alone: by place, messages that wait in our hands because of one write each: MongoDB takes others.
         parked: indices of the writes whose change is parked.
-        refused: indices of the writes for which messages are held.
+        refused: indices of the writes for which messages are in `hold`.
+        refused_alone: indices of the writes for which messages are in `hold_alone`.
     """
 
     park: Sequence[DeadLetter]
     acknowledge: Sequence[Message]
     give_back: Sequence[Back] = ()
     hold: Mapping[Place, Sequence[Message]] = field(default_factory=dict)
+    hold_alone: Mapping[Place, Sequence[Message]] = field(default_factory=dict)
     parked: frozenset[int] = frozenset()
     refused: frozenset[int] = frozenset()
+    refused_alone: frozenset[int] = frozenset()
 
     @property
     def staying(self) -> Sequence[Message]:
         """All messages that are not done."""
         return [
             *(back.message for back in self.give_back),
-            *(message for messages in self.hold.values() for message in messages),
+            *(
+                message
+                for held in (self.hold, self.hold_alone)
+                for messages in held.values()
+                for message in messages
+            ),
         ]
 
 
@@ -85,14 +111,11 @@ class _Fate(Enum):
     PARK = "park"
     AGAIN = "again"
     HOLD = "hold"
+    HOLD_ALONE = "hold alone"
 
 
 def refusals_to_plan_again(
-    plan: Plan,
-    outcome: Outcome,
-    limits: Limits,
-    proven: frozenset[Work] = _NOTHING,
-    known: frozenset[Answer] = _NO_ANSWERS,
+    plan: Plan, outcome: Outcome, limits: Limits, standing: Standing = NOTHING_KNOWN
 ) -> Refusals:
     """Returns the changes to park that stood for others of the same document; empty if there are none.
 
@@ -101,38 +124,35 @@ def refusals_to_plan_again(
     """
     return {
         (plan.writes[index].identity, plan.writes[index].version): _poison(plan.writes[index], failure)
-        for index, (fate, failure) in _fates(plan, outcome, limits, proven, known).items()
+        for index, (fate, failure) in _fates(plan, outcome, limits, standing).items()
         if fate is _Fate.PARK and plan.writes[index].changes > 1
     }
 
 
-def settle(
-    plan: Plan,
-    outcome: Outcome,
-    limits: Limits,
-    proven: frozenset[Work] = _NOTHING,
-    known: frozenset[Answer] = _NO_ANSWERS,
-) -> Settlement:
+def settle(plan: Plan, outcome: Outcome, limits: Limits, standing: Standing = NOTHING_KNOWN) -> Settlement:
     """Decides about every message of the plan.
 
     Args:
         plan: the batch.
         outcome: what became of it.
         limits: what the queues allow.
-        proven: what MongoDB has taken from others since it refused this batch for the last time.
-        known: what it answers to all writes of a place now, so that they are not the documents' fault.
+        standing: what is known from before.
     """
-    fates = _fates(plan, outcome, limits, proven, known)
+    fates = _fates(plan, outcome, limits, standing)
     held: dict[int, Place] = {}
+    alone: dict[int, Place] = {}
     again: dict[int, FailureKind] = {}
     for index, (fate, failure) in fates.items():
         write = plan.writes[index]
         for message in write.messages:
             if fate is _Fate.HOLD:
                 held.setdefault(message, write.target[:2])
+            elif fate is _Fate.HOLD_ALONE:
+                alone.setdefault(message, write.target[:2])
             elif fate is _Fate.AGAIN and again.get(message) is not FailureKind.TRANSIENT:
                 again[message] = failure.kind
-    staying = held.keys() | again.keys()
+    alone = {message: place for message, place in alone.items() if message not in held}
+    staying = held.keys() | alone.keys() | again.keys()
     # A letter is written with the end of its message: what is tried again may find another answer.
     letters = [poison.letter for poison in plan.poison if poison.message not in staying]
     parked: set[int] = set()
@@ -148,12 +168,18 @@ def settle(
         give_back=[
             Back(each, kind, _delay(each, kind))
             for index, each in enumerate(plan.messages)
-            if (kind := again.get(index)) is not None and index not in held
+            if (kind := again.get(index)) is not None and index not in held and index not in alone
         ],
         hold=by_place(plan, held),
+        hold_alone=by_place(plan, alone),
         parked=frozenset(parked),
-        refused=frozenset(index for index, (fate, _) in fates.items() if fate is _Fate.HOLD),
+        refused=_with(fates, _Fate.HOLD),
+        refused_alone=_with(fates, _Fate.HOLD_ALONE),
     )
+
+
+def _with(fates: Mapping[int, tuple[_Fate, Failure]], wanted: _Fate) -> frozenset[int]:
+    return frozenset(index for index, (fate, _) in fates.items() if fate is wanted)
 
 
 def _delay(message: Message, kind: FailureKind) -> int:
@@ -166,21 +192,26 @@ def growing_delay(message: Message, first: int, longest: int) -> int:
 
 
 def _fates(
-    plan: Plan, outcome: Outcome, limits: Limits, proven: frozenset[Work], known: frozenset[Answer]
+    plan: Plan, outcome: Outcome, limits: Limits, standing: Standing
 ) -> Mapping[int, tuple[_Fate, Failure]]:
     if not outcome.failures:
         return {}
-    taken = proven | accepted(plan, outcome)
+    taken = standing.proven | accepted(plan, outcome)
 
     def fate(write: Write, failure: Failure) -> _Fate:
         work = work_of(write)
+        receives = max(plan.messages[index].receives for index in write.messages)
         if failure.kind is FailureKind.PERMANENT:
-            return _Fate.HOLD if (work, failure.code) in known and work not in taken else _Fate.PARK
-        if failure.kind is FailureKind.TRANSIENT and (failure.of_place or work not in taken):
+            is_known = (work, failure.code) in standing.known and work not in taken
+            return _Fate.HOLD if is_known else _Fate.PARK
+        if failure.kind is FailureKind.HEALABLE:
+            # SQS would move the whole message, and its neighbours with it, instead of delivering it again.
+            return _Fate.PARK if receives >= limits.receives else _Fate.AGAIN
+        if failure.of_place or not (work in taken or standing.alone):
             return _Fate.HOLD
-        # SQS would move the whole message, and its neighbours with it, instead of delivering it once more.
-        last = any(plan.messages[index].receives >= limits.receives for index in write.messages)
-        return _Fate.PARK if last else _Fate.AGAIN
+        if receives < limits.receives - 1:
+            return _Fate.AGAIN
+        return _Fate.PARK if standing.overdue and work in taken else _Fate.HOLD_ALONE
 
     return {
         index: (fate(plan.writes[index], failure), failure) for index, failure in outcome.failures.items()
@@ -198,6 +229,6 @@ def _poison(write: Write, failure: Failure) -> PoisonError:
     elif failure.kind is FailureKind.TRANSIENT:
         reason = (
             f"{failure.reason}. MongoDB took other writes of table {write.change.table}, and refused this "
-            "one each time. Look up the code, mend it, then redrive this"
+            "one for as long as SQS lets a message wait. Look up the code, fix its cause, then redrive this"
         )
     return PoisonError(f"mongodb-{failure.code}", reason)

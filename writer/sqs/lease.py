@@ -17,6 +17,13 @@ log = logging.getLogger(__name__)
 _SAFE_PART = 0.8  # of the visibility timeout; the rest covers clocks and the time the answer takes
 _BEATS = 4  # extensions per visibility timeout, so that one or two may fail
 
+_LONGEST = 12 * 3600.0
+"""Seconds from a receive to the end of its lock at the latest, however often it is extended.
+
+Source: Amazon SQS developer guide, "Amazon SQS visibility timeout".
+"""
+_LAST_MINUTES = 900.0  # before that end; what is held has its turn within them
+
 
 class Lease:
     """Holds the messages of one batch."""
@@ -30,6 +37,7 @@ class Lease:
         self._clock = context.clock
         self._inbox = inbox
         self._messages = messages
+        self._received = asked
         self._asked = asked
         self._until = asked + inbox.visibility * _SAFE_PART
 
@@ -37,6 +45,12 @@ class Lease:
     def lapsed(self) -> bool:
         """Whether another writer may hold the messages by now."""
         return self._clock.monotonic() >= self._until
+
+    @property
+    def nearly_over(self) -> bool:
+        """Whether SQS soon extends the lock no longer, because the messages were received hours ago."""
+        held = self._clock.monotonic() - self._received
+        return held >= _LONGEST - 2 * self._inbox.visibility - _LAST_MINUTES
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -52,15 +66,11 @@ class Lease:
         """A lease of its own for some of the messages, which this one lets go."""
         self.let_go(messages)
         lease = Lease(self._context, self._inbox, messages, self._asked)
-        lease._until = self._until
+        lease._received, lease._until = self._received, self._until
         return lease
 
     async def keep(self) -> None:
-        """Extends the lock again and again until it is cancelled or lost. Run it as a task.
-
-        Raises:
-            FatalError: SQS refuses us.
-        """
+        """Extends the lock again and again until it is cancelled or lost. Run it as a task."""
         beat = self._inbox.visibility / _BEATS
         # A part goes on with the beat of the whole: it may be a part of a part of a part.
         await self._clock.sleep(max(0.0, self._asked + beat - self._clock.monotonic()))
@@ -68,11 +78,7 @@ class Lease:
             await self._clock.sleep(beat)
 
     async def confirm(self) -> None:
-        """Extends the lock before anything else if the messages came late: the machine may have been frozen.
-
-        Raises:
-            FatalError: SQS refuses us.
-        """
+        """Extends the lock first if the messages came late: the machine may have been frozen."""
         if self._clock.monotonic() - self._asked > self._inbox.visibility / _BEATS:
             await self._extend()
 

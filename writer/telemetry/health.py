@@ -39,7 +39,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class TableWait:
-    """Why and since when (seconds since the epoch) MongoDB takes no writes of one table.
+    """Why and since when (seconds since the epoch) writes of one table wait.
 
     Attributes:
         code: MongoDB's error code.
@@ -80,7 +80,8 @@ class Health:
         self._clock = clock
         self._lost = {dependency: _Lost(STARTING, clock.now()) for dependency in Dependency}
         self._writing: dict[object, tuple[float, float]] = {}
-        self._tables: dict[Place, TableWait] = {}
+        # Those of a whole place, and those of single writes (True).
+        self._tables: dict[tuple[Place, bool], TableWait] = {}
         self.outages: deque[Outage] = deque(maxlen=_MOST_OUTAGES)
         """The latest outages that have ended."""
 
@@ -103,8 +104,9 @@ class Health:
 
     @property
     def tables(self) -> Mapping[Place, TableWait]:
-        """The places where MongoDB takes no writes, although it takes others."""
-        return self._tables
+        """The places where MongoDB refuses writes, although it takes others."""
+        alone_first = sorted(self._tables, key=lambda key: not key[1])
+        return {place: self._tables[place, alone] for place, alone in alone_first}
 
     def lost(self, dependency: Dependency, reason: str, caller: object = None) -> None:
         """A call to the dependency failed; waiting helps. The latest reason is shown."""
@@ -150,18 +152,24 @@ class Health:
             if self._clock.monotonic() - started >= SLOW_WRITE:
                 self.outages.append(Outage(Dependency.MONGODB, since, self._clock.now()))
 
-    def refused(self, place: Place, wait: TableWait) -> None:
-        """MongoDB takes no writes of a table. The latest reason is shown."""
-        if (known := self._tables.get(place)) is not None:
-            self._tables[place] = TableWait(wait.table, wait.code, wait.reason, known.since)
+    def refused(self, place: Place, wait: TableWait, *, alone: bool = False) -> None:
+        """MongoDB takes no writes of a table; `alone`: not some of them. The latest reason is shown."""
+        if (known := self._tables.get((place, alone))) is not None:
+            self._tables[place, alone] = TableWait(wait.table, wait.code, wait.reason, known.since)
             return
-        self._tables[place] = wait
+        self._tables[place, alone] = wait
         words = {"table": wait.table, "code": wait.code, "reason": wait.reason}
-        log.warning("a table waits: MongoDB takes no writes of it", extra=words)
+        log.warning(
+            "writes wait: MongoDB refuses them, and takes others of their table"
+            if alone
+            else "a table waits: MongoDB takes no writes of it",
+            extra=words,
+        )
 
-    def relieved(self, place: Place) -> None:
-        """A table is waited for no longer."""
-        wait = self._tables.pop(place, None)
+    def relieved(self, place: Place, *, alone: bool = False) -> None:
+        """A table, or some writes of it, are waited for no longer."""
+        wait = self._tables.pop((place, alone), None)
         if wait is not None:
             seconds = round(self._clock.now() - wait.since, 3)
-            log.info("a table waits no longer", extra={"table": wait.table, "waited_seconds": seconds})
+            words = "its writes wait no longer" if alone else "a table waits no longer"
+            log.info(words, extra={"table": wait.table, "waited_seconds": seconds})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from local.polling import HANG_TIMEOUT_S
 from tests.support.builders import TABLE, body_of, delete, put
@@ -11,14 +14,14 @@ from tests.support.fake_clock import settled
 from tests.support.writer_on_fakes import AWAY, EPOCH, VISIBILITY, Writer, writing
 from writer import holding
 from writer.ports import Failure, FailureKind
+from writer.sqs import lease
 from writer.telemetry.health import TableWait
 from writer.telemetry.observer import Cause, InHand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
-
+    from shared.change import Change
     from writer.write import Write
 
 REASON = "the user may not update db.mytable (code 13)"
@@ -111,7 +114,7 @@ async def test_deletions_go_on_where_only_puts_are_refused() -> None:
 
 
 async def test_one_odd_document_is_told_apart_by_what_mongodb_takes_from_others() -> None:
-    """Its table is in trouble no longer, its neighbours are done, and at the end it alone is parked (P5)."""
+    """Its table is in trouble no longer, and its neighbours are done; it waits alone, and shows (P4, P5)."""
     async with writing() as writer:
         writer.inbox.max_receives = 3
         close(writer, lambda write: write.target.document_id == 1, ODD)
@@ -128,8 +131,82 @@ async def test_one_odd_document_is_told_apart_by_what_mongodb_takes_from_others(
             await writer.clock.advance(5)
             writer.inbox.send(body_of(put(number, number, n=number)), "b")
         await writer.clock.advance(5)
-        assert [letter.code for letter in writer.inbox.letters] == ["mongodb-4242"]
         assert set(writer.state()) == set(range(2, 40))
+        assert (writer.inbox.letters, writer.inbox.most_receives) == ([], 2)
+        (wait,) = writer.health.tables.values()
+        assert (wait.table, wait.code) == (TABLE, "4242")
+        assert wait.reason.startswith(ODD.reason)
+        assert "takes other writes" in wait.reason
+        reopen(writer)
+        await writer.clock.advance(holding.LONGEST_PAUSE)
+        assert writer.state()[1] is None
+        assert (writer.inbox.bodies, writer.inbox.letters) == ([], [])
+        assert writer.health.ready
+
+
+@pytest.fixture
+def short_holds(monkeypatch: pytest.MonkeyPatch) -> float:
+    """SQS lets a message be held for an hour and not for twelve; returns when the last minutes begin."""
+    monkeypatch.setattr(lease, "_LONGEST", 3600.0)
+    return 3600 - 2 * VISIBILITY - 900
+
+
+async def test_an_odd_document_becomes_a_letter_when_sqs_would_move_its_message(short_holds: float) -> None:
+    """It alone, while others were taken all the time; those behind it in its lane are done then (P5)."""
+    async with writing() as writer:
+        writer.inbox.max_receives = 2
+        close(writer, lambda write: write.target.document_id == 1, ODD)
+        writer.inbox.send(body_of(put(1, 1), put(2, 2, n=2)), "a")
+        await writer.clock.advance(5)
+        writer.inbox.send(body_of(put(3, 3, n=3)), "a")
+        await writer.clock.advance(short_holds - 60)
+        writer.inbox.send(body_of(put(4, 4, n=4)), "b")
+        await writer.clock.advance(10)
+        assert (writer.state(), writer.inbox.letters) == ({2: 2, 4: 4}, [])
+        assert writer.health.tables
+        await writer.clock.advance(120)
+        writer.inbox.send(body_of(put(5, 5, n=5)), "b")
+        await writer.clock.advance(60)
+        assert [(letter.code, letter.sequence) for letter in writer.inbox.letters] == [("mongodb-4242", "1")]
+        assert writer.state() == {2: 2, 3: 3, 4: 4, 5: 5}
+        assert (writer.inbox.bodies, writer.inbox.most_receives) == ([], 1)
+        assert writer.health.ready
+
+
+async def test_what_waits_alone_is_not_parked_while_mongodb_takes_nothing_else(short_holds: float) -> None:
+    """Others were taken when it began. Since then nobody knows, or the whole table is in trouble (P4)."""
+    async with writing(loops=2) as writer:
+        writer.inbox.max_receives = 2
+        close(writer, lambda write: write.target.document_id == 1, ODD)
+        writer.inbox.send(body_of(put(1, 1), put(2, 2, n=2)), "a")
+        await writer.clock.advance(5)
+        close(writer, answer=ODD)
+        writer.inbox.send(body_of(put(3, 3), put(4, 4)), "b")
+        await writer.clock.advance(short_holds + 600)
+        assert (writer.inbox.letters, writer.inbox.most_receives) == ([], 1)
+        reopen(writer)
+        await writer.clock.advance(2 * holding.LONGEST_PAUSE)
+        assert set(writer.state()) == {1, 2, 3, 4}
+        assert (writer.inbox.bodies, writer.inbox.letters) == ([], [])
+
+
+async def test_several_odd_documents_do_not_close_their_table() -> None:
+    """One shard of several may be in trouble: what the others take is written, at once (P4, P5)."""
+    async with writing(loops=2) as writer:
+        writer.inbox.max_receives = 2
+        refused = close(writer, lambda write: write.target.document_id % 2 == 1, ODD)
+        for number in range(20):
+            writer.inbox.send(body_of(put(number + 1, number), put(number + 101, number + 101)), f"a{number}")
+            await writer.clock.advance(1)
+        assert set(writer.state()) == {*range(0, 20, 2), *range(102, 121, 2)}
+        await writer.clock.advance(300)
+        refused.clear()
+        await writer.clock.advance(600)
+        assert len(refused) <= 2 * (600 / holding.LONGEST_PAUSE + 1)
+        assert (writer.inbox.letters, writer.inbox.most_receives) == ([], 1)
+        reopen(writer)
+        await writer.clock.advance(holding.LONGEST_PAUSE)
+        assert set(writer.state()) == {*range(20), *range(101, 121)}
         assert writer.inbox.bodies == []
         assert writer.health.ready
 
@@ -255,7 +332,7 @@ async def test_only_the_locks_are_held_of_what_memory_has_no_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They are delivered once more, when MongoDB takes the writes again (P7)."""
-    monkeypatch.setattr(holding, "MOST_CHARACTERS", 1)
+    monkeypatch.setattr(holding, "MOST_BYTES", 1)
     async with writing() as writer:
         close(writer)
         for number in range(5):
@@ -268,6 +345,26 @@ async def test_only_the_locks_are_held_of_what_memory_has_no_room_for(
         await writer.clock.advance(holding.LONGEST_PAUSE)
         assert writer.state() == {number: number for number in range(5)}
         assert writer.inbox.most_receives == 2
+
+
+async def test_memory_is_counted_and_not_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text takes four bytes for each of its characters as soon as one of them is an emoji (P7)."""
+    monkeypatch.setattr(holding, "MOST_BYTES", 3 * 40_000)
+    async with writing() as writer:
+        close(writer)
+        for number, text in enumerate(["a" * 40_000, "\U0001f600" + "a" * 39_999]):
+            writer.inbox.send(_plain(put(number + 1, number), text), f"a{number}")
+            await writer.clock.advance(2)
+        reopen(writer)
+        await writer.clock.advance(holding.LONGEST_PAUSE)
+        assert set(writer.state()) == {0, 1}
+        assert writer.inbox.most_receives == 2
+
+
+def _plain(change: Change, text: str) -> str:
+    """An envelope in which other characters than those of ASCII stand as themselves."""
+    content = {**json.loads(body_of(change)), "other": text}
+    return json.dumps(content, ensure_ascii=False)
 
 
 async def test_the_number_that_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

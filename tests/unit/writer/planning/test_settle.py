@@ -16,6 +16,7 @@ from writer.planning.plan import make_plan
 from writer.planning.settle import (
     LONGEST_DELAY,
     Limits,
+    Standing,
     growing_delay,
     refusals_to_plan_again,
     settle,
@@ -154,19 +155,47 @@ def test_at_the_last_delivery_of_any_its_older_changes_are_tried_alone() -> None
 
 
 def test_what_mongodb_takes_from_others_makes_a_refusal_one_of_this_write() -> None:
-    """It goes back for longer each time, and at the last delivery becomes a letter, alone."""
-    delays = []
-    for receives in (1, 2):
-        made = plan(*received(receives, message(put(1, 1), put(2, 2))))
+    """It goes back for longer each time; then it is held, and nothing is parked (P4)."""
+    batch = message(put(1, 1), put(2, 2)), message(put(3, 3), number=1, group="other")
+    made = plan(*received(1, *batch))
+    settlement = settle(made, failing(made, {2: ODD}), LIMITS)
+    assert [(back.message.id, back.delay) for back in settlement.give_back] == [("message-0", 5)]
+    for receives in (2, 3, 9):
+        made = plan(*received(receives, *batch))
         settlement = settle(made, failing(made, {2: ODD}), LIMITS)
-        assert (settlement.park, settlement.acknowledge, settlement.hold) == ([], [], {})
-        delays += [back.delay for back in settlement.give_back]
-    assert delays == [5, 10]
-    made = plan(*received(3, message(put(1, 1), put(2, 2))))
-    (letter,) = settle(made, failing(made, {2: ODD}), LIMITS).park
-    assert letter.code == "mongodb-4242"
-    assert letter.reason.startswith(ODD.reason)
-    assert "table mytable" in letter.reason
+        assert (settlement.park, settlement.hold, settlement.give_back) == ([], {}, [])
+        assert [m.id for m in settlement.hold_alone[PLACE]] == ["message-0"]
+        assert [m.id for m in settlement.acknowledge] == ["message-1"]
+        assert (len(settlement.refused_alone), settlement.refused) == (1, frozenset())
+
+
+def test_a_write_is_held_with_what_else_its_message_waits_for() -> None:
+    """It is not given back for a value that is taken, nor tried alone in a table that is in trouble."""
+    made = plan(*received(2, message(put(1, 1), put(2, 2), put(3, 3))))
+    settlement = settle(made, failing(made, {1: HEALABLE, 2: ODD}), LIMITS)
+    assert (settlement.give_back, list(settlement.hold_alone)) == ([], [PLACE])
+    settlement = settle(made, failing(made, {1: NO_RIGHT, 2: ODD}), LIMITS)
+    assert (list(settlement.hold), settlement.hold_alone) == ([PLACE], {})
+
+
+def test_when_sqs_would_move_its_message_the_change_becomes_a_letter_alone() -> None:
+    """Only if MongoDB has taken others meanwhile, and never for the kind of the collection (P5)."""
+    made = plan(*received(2, message(put(1, 1), put(2, 2))))
+    overdue = Standing(alone=True, overdue=True)
+    proven = overdue._replace(proven=frozenset({(PLACE, True)}))
+    outcome = failing(made, {1: ODD, 2: ODD})
+    assert (
+        settle(made, outcome, LIMITS, overdue).park,
+        refusals_to_plan_again(made, outcome, LIMITS, overdue),
+    ) == (
+        [],
+        {},
+    )
+    first, second = settle(made, outcome, LIMITS, proven).park
+    assert {first.code, second.code} == {"mongodb-4242"}
+    assert first.reason.startswith(ODD.reason)
+    assert "table mytable" in first.reason
+    assert settle(made, failing(made, {1: NO_RIGHT}), LIMITS, proven).park == []
 
 
 @pytest.mark.parametrize("stale", [0, 1], ids=["nothing else", "a put that changed nothing"])
@@ -179,14 +208,14 @@ def test_where_nothing_was_taken_messages_are_held(stale: int) -> None:
     assert settlement.park == []
     assert [m.id for m in settlement.hold[PLACE]] == ["message-1"] if stale else ["message-0", "message-1"]
     assert len(settlement.refused) == 2 - stale
-    proven = settle(made, outcome, LIMITS, frozenset({(PLACE, True)}))
-    assert (len(proven.park), proven.hold) == (2 - stale, {})
+    proven = settle(made, outcome, LIMITS, Standing(frozenset({(PLACE, True)})))
+    assert (len(proven.refused_alone), proven.hold) == (2 - stale, {})
 
 
 def test_nothing_proves_that_a_missing_right_is_about_one_record() -> None:
     """A user may insert and not update: what is refused is held, whatever else is taken (P4)."""
     made = plan(*received(3, message(put(1, 1)), message(put(2, 2), number=1)))
-    settlement = settle(made, failing(made, {2: NO_RIGHT}), LIMITS, frozenset({(PLACE, True)}))
+    settlement = settle(made, failing(made, {2: NO_RIGHT}), LIMITS, Standing(frozenset({(PLACE, True)})))
     assert settlement.park == []
     assert [m.id for m in settlement.hold[PLACE]] == ["message-1"]
     assert [m.id for m in settlement.acknowledge] == ["message-0"]
@@ -199,13 +228,13 @@ def test_what_mongodb_answers_to_all_is_no_documents_fault(changes: int) -> None
     made = plan(message(*(put(number, 1) for number in range(1, 1 + changes))))
     outcome = failing(made, {1: PERMANENT})
     work = (PLACE, True)
-    known = frozenset({(work, PERMANENT.code)})
-    assert refusals_to_plan_again(made, outcome, LIMITS, known=known) == {}
-    settlement = settle(made, outcome, LIMITS, known=known)
+    known = Standing(known=frozenset({(work, PERMANENT.code)}))
+    assert refusals_to_plan_again(made, outcome, LIMITS, known) == {}
+    settlement = settle(made, outcome, LIMITS, known)
     assert (settlement.park, [m.id for m in settlement.hold[PLACE]]) == ([], ["message-0"])
-    assert len(settle(made, outcome, LIMITS, frozenset({work}), known).park) == 1
+    assert len(settle(made, outcome, LIMITS, known._replace(proven=frozenset({work}))).park) == 1
     for other in ((work, "171"), ((PLACE, False), PERMANENT.code), ((("", "other"), True), PERMANENT.code)):
-        assert len(settle(made, outcome, LIMITS, known=frozenset({other})).park) == 1
+        assert len(settle(made, outcome, LIMITS, Standing(known=frozenset({other}))).park) == 1
 
 
 def test_a_message_that_is_held_is_not_given_back() -> None:
