@@ -87,6 +87,7 @@ class Failure:
         reason: MongoDB's message, without the document.
         index: the unique index that refused the write, by its fields; empty: none did, or it is not known.
         of_place: it is about the whole collection, such as a right: no record can be at fault.
+        of_document: the code is on the list of document faults, but all documents of the batch got it.
     """
 
     kind: FailureKind
@@ -94,6 +95,7 @@ class Failure:
     reason: str
     index: str = ""
     of_place: bool = False
+    of_document: bool = False
 
 
 @dataclass(frozen=True, slots=True)

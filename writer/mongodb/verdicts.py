@@ -132,7 +132,7 @@ def _same_for_all(place: str, refusal: Refusal) -> Failure:
         f"MongoDB answered {refusal.code} to every write of the batch to {place}: look at the validator, the "
         "indexes and the options of the collection before the documents"
     )
-    return Failure(FailureKind.TRANSIENT, str(refusal.code), reason)
+    return Failure(FailureKind.TRANSIENT, str(refusal.code), reason, of_document=True)
 
 
 def waits_for_a_code(place: str, refusal: Refusal) -> Failure:

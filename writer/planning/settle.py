@@ -204,11 +204,13 @@ def _fates(
         if failure.kind is FailureKind.PERMANENT:
             is_known = (work, failure.code) in standing.known and work not in taken
             return _Fate.HOLD if is_known else _Fate.PARK
-        if failure.kind is FailureKind.HEALABLE:
+        if failure.kind is FailureKind.TRANSIENT and (
+            failure.of_place or not (work in taken or standing.alone)
+        ):
+            return _Fate.HOLD
+        if failure.kind is FailureKind.HEALABLE or (failure.of_document and work in taken):
             # SQS would move the whole message, and its neighbours with it, instead of delivering it again.
             return _Fate.PARK if receives >= limits.receives else _Fate.AGAIN
-        if failure.of_place or not (work in taken or standing.alone):
-            return _Fate.HOLD
         if receives < limits.receives - 1:
             return _Fate.AGAIN
         return _Fate.PARK if standing.overdue and work in taken else _Fate.HOLD_ALONE
@@ -227,8 +229,9 @@ def _poison(write: Write, failure: Failure) -> PoisonError:
             f"collection {write.target.collection}. Free the value, or drop the index, then redrive this"
         )
     elif failure.kind is FailureKind.TRANSIENT:
+        how_long = "at every delivery" if failure.of_document else "for as long as SQS lets a message wait"
         reason = (
             f"{failure.reason}. MongoDB took other writes of table {write.change.table}, and refused this "
-            "one for as long as SQS lets a message wait. Look up the code, fix its cause, then redrive this"
+            f"one {how_long}. Look up the code, fix its cause, then redrive this"
         )
     return PoisonError(f"mongodb-{failure.code}", reason)

@@ -169,6 +169,21 @@ def test_what_mongodb_takes_from_others_makes_a_refusal_one_of_this_write() -> N
         assert (len(settlement.refused_alone), settlement.refused) == (1, frozenset())
 
 
+def test_a_document_fault_that_all_of_a_message_have_is_theirs_if_others_are_taken() -> None:
+    """Its code is on the list, and what was missing was another one to compare with (P5)."""
+    fault = replace(ODD, code="121", of_document=True)
+    for receives, parked in ((2, 0), (3, 2)):
+        made = plan(*received(receives, message(put(1, 1), put(2, 2)), message(put(3, 3), number=1)))
+        settlement = settle(made, failing(made, {1: fault, 2: fault}), LIMITS)
+        assert ([letter.code for letter in settlement.park], settlement.hold_alone) == (
+            ["mongodb-121"] * parked,
+            {},
+        )
+        assert len(settlement.give_back) == 1 - parked / 2
+    made = plan(*received(3, message(put(1, 1), put(2, 2))))
+    assert settle(made, failing(made, {1: fault, 2: fault}), LIMITS).park == []
+
+
 def test_a_write_is_held_with_what_else_its_message_waits_for() -> None:
     """It is not given back for a value that is taken, nor tried alone in a table that is in trouble."""
     made = plan(*received(2, message(put(1, 1), put(2, 2), put(3, 3))))
