@@ -36,6 +36,7 @@ class Entry:
 
 COMMANDS = {
     "The mapping": {
+        "init": Entry("ops.init.init", "Write a first replication.yaml for tables that exist."),
         "check-config": Entry(
             "ops.config.check_config", "Check a replication.yaml, and show what becomes of items under it."
         ),
