@@ -17,7 +17,7 @@ from typing import Any
 from shared.change import Change
 from shared.errors import PoisonError
 from writer.mapping.model import Replication
-from writer.mapping.problems import MappingError
+from writer.mapping.problems import MappingError, Mistake, did_you_mean
 
 Document = dict[str, Any]
 Hook = Callable[[Document, Any], Document | None]
@@ -32,14 +32,19 @@ def load_hooks(replication: Replication) -> Mapping[str, Hook]:
     Raises:
         MappingError: some cannot be imported, or cannot be called with a document and a change.
     """
+    rules = replication.tables.items()
+    return load_named_hooks({table: rule.hook for table, rule in rules if rule.hook is not None})
+
+
+def load_named_hooks(names: Mapping[str, str]) -> Mapping[str, Hook]:
+    """As `load_hooks`, of the names of hooks by table."""
     hooks: dict[str, Hook] = {}
     mistakes = []
-    for table, rule in replication.tables.items():
-        if rule.hook is not None:
-            try:
-                hooks[rule.hook] = _load(rule.hook)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever importing a module raises
-                mistakes.append(f"tables.{table}.hook: {rule.hook}: {_why(error)}")
+    for table, name in names.items():
+        try:
+            hooks[name] = _load(name)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever importing a module raises
+            mistakes.append(Mistake(f"tables.{table}.hook", f"{name}: {_why(error)}"))
     if mistakes:
         raise MappingError(mistakes)
     return hooks
@@ -77,7 +82,9 @@ def _load(name: str) -> Hook:
     module = importlib.import_module(module_name)
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise _NoHookError(f"the module has no function {function_name}")
+        functions = [each for each, value in vars(module).items() if callable(value)]
+        guess = did_you_mean(function_name, functions)
+        raise _NoHookError(f"the module has no function {function_name}{guess}")
     if inspect.iscoroutinefunction(function):
         raise _NoHookError("it is async; a hook computes, it does not wait")
     try:

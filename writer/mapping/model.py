@@ -18,7 +18,7 @@ from shared.nesting import MAX_LEVELS, is_deeper
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import Conversion
 from writer.mapping.paths import Path, parse_path
-from writer.mapping.problems import refuse
+from writer.mapping.problems import Place, refuse
 from writer.names import METADATA_FIELD, OURS, collection_problem, database_problem, field_problem
 
 NOT_BSON = (InvalidDocument, OverflowError, ValueError, TypeError)
@@ -143,12 +143,13 @@ class TableRule(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         paths: dict[str, Path] = {}
-        unreadable = []
-        for text in (*self.include, *self.exclude, *self.fields):
+        unreadable: list[tuple[Place, str]] = []
+        listed = [((name,), text) for name in ("include", "exclude") for text in getattr(self, name)]
+        for place, text in (*listed, *((("fields", text), text) for text in self.fields)):
             try:
                 paths[text] = parse_path(text)
             except ValueError as error:
-                unreadable.append(f"the path {text!r} {error}")
+                unreadable.append((place, f"the path {text!r} {error}"))
         fields = (self._field_problems(), self._target_problems(paths))
         refuse(self._name_problems(), unreadable, *fields, self._shard_problems())
         return self
@@ -160,28 +161,28 @@ class TableRule(BaseModel):
             raise ValueError(f"the collection name {collection!r} {problem}")
         return collection
 
-    def _name_problems(self) -> Iterator[str]:
+    def _name_problems(self) -> Iterator[tuple[Place, str]]:
         if self.database is not None and (problem := database_problem(self.database)):
-            yield f"the database name {self.database!r} {problem}"
+            yield ("database",), f"the database name {self.database!r} {problem}"
         names = {"metadata_field": self.metadata_field, "id_attribute": self.id_attribute}
         for setting, name in names.items():
             if name is not None and (problem := field_problem(name)):
-                yield f"{setting}: the name {name!r} {problem}"
+                yield (setting,), f"{setting}: the name {name!r} {problem}"
         if self.id_attribute == self.metadata_field:
-            yield f"id_attribute and metadata_field are both {self.metadata_field!r}"
+            yield ("id_attribute",), f"id_attribute and metadata_field are both {self.metadata_field!r}"
         if len(set(self.key)) < len(self.key):
-            yield f"the key names {self.key[0]!r} twice"
+            yield ("key",), f"the key names {self.key[0]!r} twice"
 
-    def _field_problems(self) -> Iterator[str]:
+    def _field_problems(self) -> Iterator[tuple[Place, str]]:
         for text in self.exclude:
             if text in self.fields:
-                yield f"the field {text!r} is excluded, and has rules"
+                yield ("fields", text), f"the field {text!r} is excluded, and has rules"
         if "include" in self.model_fields_set and not self.include:
-            yield "include is empty, which would leave nothing: leave it out to replicate every attribute"
+            yield ("include",), "include is empty, which would leave nothing: without it all is replicated"
         if self.include and self.exclude:
-            yield "give either include or exclude, not both"
+            yield ("exclude",), "give either include or exclude, not both"
 
-    def _target_problems(self, paths: Mapping[str, Path]) -> Iterator[str]:
+    def _target_problems(self, paths: Mapping[str, Path]) -> Iterator[tuple[Place, str]]:
         """Two fields must not become one."""
         targets: dict[Path, str] = {}
         for text, rule in self.fields.items():
@@ -190,26 +191,29 @@ class TableRule(BaseModel):
             *parents, name = paths[text]
             target = (*parents, rule.rename or name)
             if (other := targets.setdefault(target, text)) != text:
-                yield f"the fields {other!r} and {text!r} both become {target[-1]!r}"
+                yield ("fields", text), f"the fields {other!r} and {text!r} both become {target[-1]!r}"
             if target == (self.metadata_field,):
-                yield f"the field {text!r} cannot become {target[0]!r}: that holds the metadata"
+                why = f"the field {text!r} cannot become {target[0]!r}: that holds the metadata"
+                yield ("fields", text), why
 
-    def _shard_problems(self) -> Iterator[str]:
+    def _shard_problems(self) -> Iterator[tuple[Place, str]]:
+        at = ("shard_key",)
         for path in self.shard_key:
             names = path.split(".")
             if names[0] == "_id":
-                yield f"shard_key names {path!r}: a shard key of _id needs no entry"
+                yield at, f"shard_key names {path!r}: a shard key of _id needs no entry"
             elif names[0] == self.metadata_field:
-                yield f"shard_key names {path!r}: the metadata changes with each version"
+                yield at, f"shard_key names {path!r}: the metadata changes with each version"
             elif any(field_problem(name) for name in names):
-                yield f"shard_key {path!r} is not a path that MongoDB takes"
+                yield at, f"shard_key {path!r} is not a path that MongoDB takes"
         stays = {self.deletes, self.ttl_deletes} - {Deletes.DELETE, None}
         if stays and not set(self.shard_key) <= set(self.key):
-            yield (
+            why = (
                 "a document that stays after its deletion is not found again if the item is created anew "
                 "with another shard key: with shard_key, deletes and ttl_deletes can only be delete, unless "
                 "all of the shard key is named in key"
             )
+            yield at, why
 
 
 class UnnamedTables(StrEnum):
@@ -238,44 +242,49 @@ class Replication(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         refuse(self._pattern_problems(), self._owner_problems(), self._case_problems())
-        refuse(self._overlap_problems())
+        refuse(self._overlap_problems())  # of patterns that are well written
         return self
 
-    def _pattern_problems(self) -> Iterator[str]:
+    def _pattern_problems(self) -> Iterator[tuple[Place, str]]:
         for table, rule in self.tables.items():
+            at = ("tables", table)
             if table.startswith(OURS):
-                yield f"the table {table!r} is reserved: names with {OURS} are those of our own collections"
+                why = f"the table {table!r} is reserved: names with {OURS} are those of our own collections"
+                yield at, why
             collection = rule.collection or ""
             stars = collection.count(WILDCARD)
             if not table.endswith(WILDCARD):
                 if WILDCARD in table:
-                    yield f"the table name {table!r} has a * that is not at its end"
+                    yield at, f"the table name {table!r} has a * that is not at its end"
                 elif stars:
-                    yield f"the collection of the table {table!r} has a *, which only patterns have"
+                    yield at, f"the collection of the table {table!r} has a *, which only patterns have"
             elif WILDCARD in table[:-1]:
-                yield f"the pattern {table!r} has more than one *"
+                yield at, f"the pattern {table!r} has more than one *"
             elif collection and stars != 1:
-                yield f"the pattern {table!r} goes to the collection {collection!r}: it needs exactly one *"
+                why = f"the pattern {table!r} goes to the collection {collection!r}: it needs exactly one *"
+                yield at, why
 
-    def _owner_problems(self) -> Iterator[str]:
+    def _owner_problems(self) -> Iterator[tuple[Place, str]]:
         """Two tables must not go to one collection."""
         owners: dict[tuple[str | None, str], str] = {}
         for table, rule in self.tables.items():
             place = (rule.database, rule.collection or table)
             if (other := owners.setdefault(place, table)) != table:
-                yield (
+                why = (
                     f"the tables {other!r} and {table!r} both go to the collection {place[1]!r}: "
                     "their versions cannot be compared, so each needs one of its own"
                 )
+                yield ("tables", table), why
 
-    def _case_problems(self) -> Iterator[str]:
+    def _case_problems(self) -> Iterator[tuple[Place, str]]:
         """MongoDB refuses a database whose name differs from another's only in case."""
         seen: dict[str, str] = {}
         for name in sorted(self.databases):
             if (other := seen.setdefault(name.lower(), name)) != name:
-                yield f"the databases {other!r} and {name!r} differ only in case, which MongoDB refuses"
+                why = f"the databases {other!r} and {name!r} differ only in case, which MongoDB refuses"
+                yield ("tables",), why
 
-    def _overlap_problems(self) -> Iterator[str]:
+    def _overlap_problems(self) -> Iterator[tuple[Place, str]]:
         """Nor must two patterns be able to send two tables to one collection."""
         moving = [name for name in self.patterns if self.tables[name].collection is not None]
         for one, other in itertools.combinations(moving, 2):
@@ -283,10 +292,11 @@ class Replication(BaseModel):
             if first.database == second.database and _overlap(
                 first.collection or "", second.collection or ""
             ):
-                yield (
+                why = (
                     f"the patterns {one!r} and {other!r} can send two tables to one collection: give them "
                     "different databases, or collections with different beginnings"
                 )
+                yield ("tables", other), why
 
     @cached_property
     def patterns(self) -> tuple[str, ...]:

@@ -1,21 +1,26 @@
 """The text of `replication.yaml` → its model, or all mistakes at once in words of the file. Pure.
 
-YAML is read safely, and nothing is guessed: a key that is there twice is a mistake.
+A mistake in one place must not hide those in others: what is valid is checked without what is not.
 """
 
-import difflib
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
 
-import yaml
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from shared.nesting import MAX_LEVELS
 from writer.mapping.model import FieldRule, Replication, TableRule
-from writer.mapping.problems import MappingError, Problems
+from writer.mapping.problems import MappingError, Mistake, Problems, did_you_mean
+from writer.mapping.yaml_text import YamlText, read_yaml
 
-_MERGE_KEY = "tag:yaml.org,2002:merge"
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from writer.mapping.problems import Place
 
 _EXPECTED = {
     "bool_type": "only true or false can stand here",
@@ -30,6 +35,33 @@ _EXPECTED = {
 }
 """Instead of what pydantic says in terms of Python."""
 
+_TOGETHER = {"key", "shard_key", "metadata_field", "id_attribute", "deletes", "ttl_deletes"}
+"""Settings of a table that are checked against each other: none of them is, where one is wrong."""
+
+_TARGET = {"database", "collection"}
+"""Settings of a table that are checked against those of other tables."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read.
+
+    Attributes:
+        replication: the model; None: there are mistakes.
+        mistakes: all of them, in the order of the file.
+        hooks: the hooks of the tables whose hooks are well written, mistakes elsewhere or not.
+        yaml: where each setting is; None: the text is not YAML.
+    """
+
+    replication: Replication | None = None
+    mistakes: list[Mistake] = field(default_factory=list)
+    hooks: dict[str, str] = field(default_factory=dict)
+    yaml: YamlText | None = None
+
+    def located(self, place: Place, text: str) -> Mistake:
+        """A mistake at a place of this file."""
+        return Mistake(".".join(place), text, *(self.yaml.position(place) if self.yaml else (0, 0)))
+
 
 def parse_replication(text: str, source: str) -> Replication:
     """Reads the text of a `replication.yaml`.
@@ -41,75 +73,113 @@ def parse_replication(text: str, source: str) -> Replication:
     Raises:
         MappingError: not YAML, or not of the model.
     """
+    found = read_replication(text)
+    if found.replication is None:
+        raise MappingError(found.mistakes, source)
+    return found.replication
+
+
+def read_replication(text: str) -> Reading:
+    """Reads the text, and finds every mistake in it."""
     try:
-        _check_nesting(text)
-        content = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, TypeError) as error:  # ValueError: 2020-13-45
-        raise MappingError([f"this is not YAML: {_yaml_problem(error)}"], source) from error
+        yaml = read_yaml(text)
+    except MappingError as error:
+        return Reading(mistakes=list(error.mistakes))
+    content = {} if yaml.content is None else yaml.content
+    replication, errors = _validated(content)
+    if errors:
+        errors = [*errors, *_hidden(content, errors)]
+    mistakes = [*yaml.duplicates, *(mistake for error in errors for mistake in _mistakes(error, yaml))]
+    mistakes.sort(key=lambda mistake: (mistake.line, mistake.column))
+    return Reading(None if mistakes else replication, mistakes, _hooks(content, errors), yaml)
+
+
+def _validated(content: Any) -> tuple[Replication | None, list[ErrorDetails]]:
     try:
-        return Replication.model_validate(content if content is not None else {})
+        return Replication.model_validate(content), []
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        raise MappingError((text for problem in problems for text in _mistakes(problem)), source) from error
+        return None, error.errors(include_url=False)
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses duplicate keys: PyYAML's own loader would drop the first one."""
-
-
-def _check_nesting(text: str) -> None:
-    """Refuses what is nested too deep, before PyYAML builds it by calling itself."""
-    levels = 0
-    for event in yaml.parse(text, _Loader):
-        levels += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if levels > MAX_LEVELS:
-            raise ValueError("it is nested too deep")
-
-
-def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:  # before a merge key (<<) adds its own, which may be overridden
-        if key_node.tag == _MERGE_KEY:
+def _hidden(content: Any, errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """What the model does not check, because it found other errors before."""
+    tables = content.get("tables") if isinstance(content, dict) else None
+    if not isinstance(tables, dict) or any(not error["loc"] for error in errors):
+        return
+    clear = {}
+    for name, rule in tables.items():
+        if not (isinstance(name, str) and isinstance(rule, dict)):
             continue
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            continue  # the model refuses it
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{key!r} is there twice", key_node.start_mark
-            )
-        seen.add(key)
-    loader.flatten_mapping(node)
-    return loader.construct_mapping(node, deep=True)
+        found = [error for error in errors if error["loc"][:2] == ("tables", name)]
+        if places := [error["loc"][2:] for error in found if len(error["loc"]) > len(("tables", name))]:
+            hidden = list(_hidden_in_table(name, _without(rule, places)))
+            yield from hidden
+            found += hidden
+        if not any(_TARGET & _settings(error) for error in found):
+            clear[name] = {setting: rule[setting] for setting in _TARGET & rule.keys()}
+    yield from _validated({"tables": clear})[1]
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+def _settings(error: ErrorDetails) -> set[str]:
+    """The settings of a table that an error is about."""
+    problems = error.get("ctx", {}).get("error")
+    if isinstance(problems, Problems):
+        return {place[0] for place, _ in problems.found}
+    return {str(name) for name in error["loc"][2:3]}
 
 
-def _yaml_problem(error: Exception) -> str:
-    """The YAML parser's words in one line."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return " ".join(str(error).split())
+def _hidden_in_table(name: str, rule: dict[Any, Any]) -> Iterator[ErrorDetails]:
+    try:
+        TableRule.model_validate(rule)
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            each["loc"] = ("tables", name, *each["loc"])
+            yield each
 
 
-def _mistakes(problem: ErrorDetails) -> Iterator[str]:
+def _without(rule: dict[Any, Any], places: Sequence[tuple[Any, ...]]) -> dict[Any, Any]:
+    """A table's settings without those that are wrong, and those that depend on them."""
+    rest = dict(rule)
+    for setting, *below in places:
+        for each in _TOGETHER if setting in _TOGETHER else {setting}:
+            if each == "fields" and below and isinstance(rest.get(each), dict):
+                rest[each] = {path: value for path, value in rest[each].items() if path != below[0]}
+            else:
+                rest.pop(each, None)
+    return rest
+
+
+def _hooks(content: Any, errors: Sequence[ErrorDetails]) -> dict[str, str]:
+    wrong = {error["loc"][1] for error in errors if error["loc"][2:3] == ("hook",)}
+    tables = content.get("tables") if isinstance(content, dict) else None
+    rules = tables.items() if isinstance(tables, dict) else ()
+    hooks = {name: rule.get("hook") for name, rule in rules if isinstance(rule, dict) and name not in wrong}
+    return {str(name): hook for name, hook in hooks.items() if isinstance(hook, str)}
+
+
+def _mistakes(error: ErrorDetails, yaml: YamlText) -> Iterator[Mistake]:
     """What the model found wrong in one place."""
-    place = [str(part) for part in problem["loc"] if part != "[key]"]
-    match problem["type"]:
-        case "value_error" if isinstance(several := problem["ctx"]["error"], Problems):
-            for text in several.texts:
-                yield f"{'.'.join(place) or 'tables'}: {text}"
+    place = tuple(str(part) for part in error["loc"] if part != "[key]")
+    setting = ".".join(place)
+    is_key = "[key]" in error["loc"]
+    match error["type"]:
+        case "value_error" if isinstance(several := error["ctx"]["error"], Problems):
+            for below, text in several.found:
+                yield Mistake(setting or "tables", text, *yaml.position(place + below, of_key=True))
             return
         case "value_error":
-            message = str(problem["ctx"]["error"])
+            message = str(error["ctx"]["error"])
         case "extra_forbidden":
+            is_key = True
             models: dict[int, type[BaseModel]] = {1: Replication, 3: TableRule}  # by their depth in the file
             known = sorted(models.get(len(place), FieldRule).model_fields)
-            close = difflib.get_close_matches(place[-1], known, n=1)
-            guess = f" (did you mean {close[0]}?)" if close else ""
-            message = f"there is no such setting{guess}; there are {', '.join(known)}"
+            message = (
+                f"there is no such setting{did_you_mean(place[-1], known)}; there are {', '.join(known)}"
+            )
+        case "enum":
+            known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+            given = str(error["input"])[:50]
+            message = f"{given!r} is not known here{did_you_mean(given, known)}; there are {', '.join(known)}"
         case kind:
-            message = _EXPECTED.get(kind, problem["msg"])
-    yield f"{'.'.join(place) or 'the file'}: {message}"
+            message = _EXPECTED.get(kind, error["msg"])
+    yield Mistake(setting or "the file", message, *yaml.position(place, of_key=is_key))

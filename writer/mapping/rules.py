@@ -9,7 +9,7 @@ from writer.mapping.conversions import Conversion
 from writer.mapping.fields import Fields
 from writer.mapping.hooks import Hook
 from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule, UnnamedTables
-from writer.mapping.problems import MappingError
+from writer.mapping.problems import MappingError, Mistake
 from writer.names import OURS, collection_problem
 
 MOST_UNNAMED = 100
@@ -88,10 +88,11 @@ class Rules:
                 place = (self._database_of(rule), rule.collection or name)
                 other = self._owners.setdefault(place, name)
                 if other != name:
-                    mistakes.append(
+                    text = (
                         f"the tables {other!r} and {name!r} both go to the collection {place[1]!r} of the "
                         f"database {database!r}"
                     )
+                    mistakes.append(Mistake(f"tables.{name}", text))
         if mistakes:
             raise MappingError(mistakes, "REPLICATION_FILE")
 

@@ -180,7 +180,7 @@ async def test_an_example(
             with pytest.raises(MappingError) as caught:
                 parse_replication(text, "")
             world = World(Rules(), old_image_fields)
-            world.outcome = "\n".join(caught.value.mistakes)
+            world.outcome = "\n".join(map(str, caught.value.mistakes))
         elif kind == "yaml":
             replication = parse_replication(text, "")
             world = World(Rules(replication, load_hooks(replication)), old_image_fields)

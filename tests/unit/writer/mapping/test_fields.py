@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -150,6 +151,8 @@ def test_the_name_of_an_attribute_in_the_document() -> None:
         (r"\.\.", ("..",)),
         ("ä b.$c", ("ä b", "$c")),
         ("a\nb", ("a\nb",)),
+        (r"a\[0].\*", ("a[0]", "*")),
+        ("a]", ("a]",)),
     ],
 )
 def test_paths(text: str, path: tuple[str, ...]) -> None:
@@ -161,4 +164,22 @@ def test_paths(text: str, path: tuple[str, ...]) -> None:
 def test_what_is_no_path(text: str) -> None:
     """Empty names, and backslashes that mean nothing."""
     with pytest.raises(ValueError, match=r"empty name|backslash"):
+        parse_path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a[0].b", "[0]"),
+        ("a.[12]", "[12]"),
+        ("a[].b", "[]"),
+        ("a.*", "*"),
+        ("*", "*"),
+        ("a.b*", "*"),
+        ("[", "["),
+    ],
+)
+def test_a_path_with_an_index(text: str, found: str) -> None:
+    """It would be a name with brackets, which hardly any item has: it says how a list is written."""
+    with pytest.raises(ValueError, match=f"^has {re.escape(found)}: leave it out"):
         parse_path(text)

@@ -8,6 +8,7 @@ from local.paths import ROOT
 from shared.errors import FatalError
 from tests.support.mapped_documents import EXAMPLE, rules
 from writer.mapping.parser import parse_replication
+from writer.mapping.problems import MappingError
 
 
 @pytest.mark.parametrize(
@@ -21,13 +22,13 @@ from writer.mapping.parser import parse_replication
         ("tables: {mytable: {key: id}}", ["tables.mytable.key"]),
         ("tables: {mytable: {key: [a, b, c]}}", ["tables.mytable.key"]),
         ("tables: {mytable: {key: [a, a]}}", ["tables.mytable", "'a' twice"]),
-        ("tables: {mytable: {numbers: float}}", ["tables.mytable.numbers", "'native'", "'double'"]),
+        ("tables: {mytable: {numbers: float}}", ["tables.mytable.numbers", "native", "double"]),
         ("tables: {mytable: {fields: {age: {convert: date}}}}", ["fields.age.convert", "epoch_seconds"]),
         ("tables: {mytable: {fields: {age: {defualt: 1}}}}", ["fields.age.defualt", "did you mean default?"]),
         ("tables: {mytable: {fields: {_ddb: {default: 1}}}}", ["tables.mytable", "'_ddb'"]),
         ("tables: {mytable: {fields: {f: {default: 2020-01-01}}}}", ["mytable.fields.f", "date", "BSON"]),
         ("tables: {mytable: {fields: {f: {default: 9223372036854775808}}}}", ["mytable.fields.f", "int"]),
-        ("tables: {mytable: {fields: {f: {default: &a [*a]}}}}", ["recursive", "line 1"]),
+        ("tables: {mytable: {fields: {f: {default: &a [*a]}}}}", ["recursive", "yaml:1:42: "]),
         ("tables: {mytable: {fields: {f: {default: {1: a}}}}}", ["tables.mytable.fields.f", "dict"]),
         ("tables: {mytable: {collection: ''}}", ["tables.mytable.collection"]),
         ("tables: {mytable: {collection: system.users}}", ["tables.mytable", "system.users"]),
@@ -52,3 +53,68 @@ def test_the_file_that_ships_is_right() -> None:
     """The example's mapping is the one of the README."""
     text = ROOT.joinpath("replication.yaml").read_text()
     assert parse_replication(text, "") == parse_replication(EXAMPLE, "")
+
+
+EVERYTHING = """\
+unnamed_tables: refused
+tables:
+  people:
+    key: [id, id]
+    mode: Merge
+    feilds: {}
+    fields:
+      born: {convert: iso-8601}
+      name: {rename: $x}
+      list[0].price: {drop: true}
+      a: {rename: c}
+      b: {rename: c}
+    include: [a]
+    exclude: [b]
+  orders: {collection: people, key: id}
+  other: {collection: system.x, database: admin}
+  people: {}
+  archive-*: {collection: fixed}
+  plain: text
+"""
+
+EXPECTED = [
+    "1:17: unnamed_tables: 'refused' is not known here (did you mean refuse?); there are replicate, refuse",
+    "4:5: tables.people: the key names 'id' twice",
+    "5:11: tables.people.mode: 'Merge' is not known here (did you mean merge?); there are replace, merge",
+    "6:5: tables.people.feilds: there is no such setting (did you mean fields?); there are collection,",
+    "8:23: tables.people.fields.born.convert: 'iso-8601' is not known here (did you mean iso8601?); there",
+    "9:7: tables.people.fields.name: the new name '$x' begins with $",
+    "10:7: tables.people: the path 'list[0].price' has [0]: leave it out",
+    "12:7: tables.people: the field 'b' is excluded, and has rules",
+    "12:7: tables.people: the fields 'a' and 'b' both become 'c'",
+    "14:5: tables.people: give either include or exclude, not both",
+    "15:3: tables: the tables 'people' and 'orders' both go to the collection 'people'",
+    "15:37: tables.orders.key: a list is expected here, such as [id]",
+    "16:23: tables.other.collection: the collection name 'system.x' is reserved",
+    "16:33: tables.other: the database name 'admin' belongs to MongoDB itself",
+    "17:3: 'people' is there twice",
+    "18:3: tables: the pattern 'archive-*' goes to the collection 'fixed': it needs exactly one *",
+    "19:10: tables.plain: settings, each as `name: value`, are expected here",
+]
+
+
+def test_every_mistake_is_found_at_once() -> None:
+    """Neither a wrong value, nor a check that failed, hides what is wrong elsewhere."""
+    with pytest.raises(MappingError) as caught:
+        parse_replication(EVERYTHING, "r.yaml")
+    found = [mistake.located("") for mistake in caught.value.mistakes]
+    assert [text for text in found if not any(begin in text for begin in EXPECTED)] == []
+    assert [begin for begin in EXPECTED if not any(begin in text for text in found)] == []
+    assert len(found) == len(EXPECTED)
+    assert str(caught.value).startswith("r.yaml:1:17: unnamed_tables: 'refused'")
+
+
+@pytest.mark.parametrize(
+    ("value", "guess"),
+    [("iso", "iso8601"), ("ISO8601", "iso8601"), ("iso-8601", "iso8601"), ("epoch_second", "epoch_seconds")],
+)
+def test_a_value_that_was_meant(value: str, guess: str) -> None:
+    """As close as people write it."""
+    text = f"tables: {{t: {{fields: {{f: {{convert: {value}}}}}}}}}"
+    with pytest.raises(FatalError, match=rf"'{value}' is not known here \(did you mean {guess}\?\)"):
+        parse_replication(text, "")
