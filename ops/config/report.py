@@ -1,7 +1,7 @@
 """The result of `check-config`, as text and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.text import Text
@@ -10,6 +10,7 @@ from ops.config.sample import Preview
 from ops.config.summary import Entry, as_json, as_text, namespace, rule_data, rule_lines
 from ops.console.terminal import Output
 from shared.errors import PoisonError
+from writer.mapping.problems import Mistake
 
 _AS_IT_IS = "goes as it is to the collection of its own name"
 
@@ -21,31 +22,40 @@ class Report:
     Attributes:
         file: the name of the file that was checked.
         database: the database of the writer's settings; empty: unknown.
-        mistakes: what is wrong with the file. If there are any, nothing else is known.
+        problems: what is wrong with the file. If there are any, nothing else is known.
+        warnings: rules that have no effect.
         entries: the entries to show.
         has_others: whether to mention what becomes of tables without an entry.
         refuses_others: their changes are parked.
         previews: what becomes of the sample's items; None: there is no sample.
+        guess: the entry that was meant by the name of a table without one, in words.
     """
 
     file: str
     database: str
-    mistakes: Sequence[str] = ()
+    problems: Sequence[Mistake] = ()
+    warnings: Sequence[Mistake] = ()
     entries: Sequence[Entry] = ()
     has_others: bool = False
     refuses_others: bool = False
     previews: Sequence[Preview] | None = None
+    guess: str = ""
 
     @property
-    def is_right(self) -> bool:
-        """Whether there are neither mistakes nor parked items."""
+    def is_valid(self) -> bool:
+        """Whether there are neither problems nor parked items."""
         found: list[Entry | Preview] = [*self.entries, *(self.previews or ())]
-        return not self.mistakes and all(each.poison is None for each in found)
+        return not self.problems and all(each.poison is None for each in found)
 
     def data(self) -> dict[str, Any]:
         """The result as a JSON object."""
-        data: dict[str, Any] = {"file": self.file, "ok": self.is_right, "mistakes": list(self.mistakes)}
-        if self.mistakes:
+        data: dict[str, Any] = {
+            "file": self.file,
+            "valid": self.is_valid,
+            "problems": [asdict(each) for each in self.problems],
+            "warnings": [asdict(each) for each in self.warnings],
+        }
+        if self.problems:
             return data
         data["unnamed_tables"] = "refuse" if self.refuses_others else "replicate"
         data["tables"] = [
@@ -77,11 +87,11 @@ class Report:
     def print(self) -> None:
         """Prints the result as text."""
         output = Output()
-        for mistake in self.mistakes:
-            _line(output, Text(f"{self.file}: ", style="bold"), Text(mistake, style="red"))
-        if self.mistakes:
+        self._print_mistakes(output, self.problems, "", "red")
+        if self.problems:
             return
-        _line(output, Text(f"{self.file} is right.", style="green"))
+        self._print_mistakes(output, self.warnings, "warning: ", "yellow")
+        _line(output, Text(f"{self.file} is valid.", style="green"))
         for entry in self.entries:
             output.line()
             self._print_entry(output, entry)
@@ -94,9 +104,14 @@ class Report:
             output.line()
             self._print_preview(output, number, preview)
 
+    def _print_mistakes(self, output: Output, mistakes: Sequence[Mistake], kind: str, style: str) -> None:
+        for mistake in mistakes:
+            where = mistake.located(self.file).removesuffix(str(mistake))
+            _line(output, Text(where, style="bold"), Text(f"{kind}{mistake}", style=style))
+
     def _print_entry(self, output: Output, entry: Entry) -> None:
         target = "" if entry.poison else f" -> {namespace(entry.database, entry.collection, self.database)}"
-        by = f" (by {entry.by})" if entry.by else " (no entry: the defaults)"
+        by = f" (by {entry.by})" if entry.by else f" (no entry: the defaults){self.guess}"
         if entry.by == entry.name:
             by = ""
         _line(output, Text(entry.name, style="bold"), target, Text(by, style="dim"))

@@ -59,7 +59,7 @@ def read_yaml(text: str) -> YamlText:
             content = None if root is None else loader.construct_document(root)
             return YamlText(content, loader.duplicates, root)
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]  # PyYAML's stubs have no types here
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = (mark.line + 1, mark.column + 1) if mark else (0, 0)

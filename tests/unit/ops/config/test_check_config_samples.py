@@ -96,7 +96,7 @@ def test_where_an_item_is_in_a_sharded_collection(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MONGODB_DATABASE", "main")
     item = {"Item": {"id": {"S": "Bonn"}, "region": {"S": "eu"}}}
     status, output, _ = run("r.yaml", "--table", "places", "--sample", "-", stdin=json.dumps(item))
-    assert (status, output) == (0, f"r.yaml is right.\n\n{PLACE}")
+    assert (status, output) == (0, f"r.yaml is valid.\n\n{PLACE}")
 
 
 def test_the_only_entry_is_the_table_of_the_items() -> None:
@@ -128,7 +128,7 @@ def test_json() -> None:
     status, output, _ = run("r.yaml", "--table", "people", "--sample", items, "--json")
     data = json.loads(output)
     assert status == 1
-    assert (data["file"], data["ok"], data["mistakes"]) == ("r.yaml", False, [])
+    assert (data["file"], data["valid"], data["problems"]) == ("r.yaml", False, [])
     (table,) = data["tables"]
     assert (table["name"], table["entry"]) == ("people", "people")
     assert (table["database"], table["collection"]) == ("crm", "customers")
@@ -143,8 +143,8 @@ def test_json() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("nothing.yaml", "'nothing.yaml' does not exist"),
-        (".", "'.' is a directory"),
+        ("nothing.yaml", "nothing.yaml cannot be read: No such file"),
+        (".", ". cannot be read: Is a directory"),
         ("latin1.yaml", "latin1.yaml cannot be read: 'utf-8' codec"),
         ("r.yaml --key id", "--key: it needs --sample"),
         ("r.yaml --sample good.json", "--table: name the table of the items; entries are orders-*, "),

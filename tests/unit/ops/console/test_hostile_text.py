@@ -17,6 +17,7 @@ from ops.queues.peek import print_message
 from ops.queues.view import print_letter, print_rows, row_of
 from shared.envelope import encode_change
 from tests.support.builders import LABEL, put
+from writer.mapping.problems import Mistake
 
 if TYPE_CHECKING:
     from ops.queues.dead_letters import Letter
@@ -83,7 +84,7 @@ def test_letters(
 
 def test_mistakes_of_a_mapping(capsys: pytest.CaptureFixture[str]) -> None:
     """They quote what the file says."""
-    Report("r.yaml", "", mistakes=[NASTY]).print()
+    Report("r.yaml", "", problems=[Mistake(NASTY, NASTY, 1, 1)]).print()
     printed = capsys.readouterr().out
     assert "owned" in printed
     assert not set(printed) & set("\x07\x1b\u009b\u202e\r")
