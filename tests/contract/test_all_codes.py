@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from local.polling import HANG_TIMEOUT_S
 from local.servers.mongod import Mongod
 from shared.errors import TransientError
 from tests.support.builders import delete, put, write
+from tests.support.code_matrix import ALL, BESIDE, ONE, WHOLE, Matrix
 from tests.support.mongodb_proxy import mongodb_proxy
 from tests.support.server_codes import server_codes
 from tests.support.sinks import Document, sink_on, with_option
+from writer.mongodb import bulk
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.names import TOMBSTONES
 from writer.ports import FailureKind, Outcome
@@ -36,7 +39,6 @@ CRASH = {330, 346, 348, 351}
 CLOSE = {303, 354, 372, 398}
 """With these mongod closes the connection (category CloseConnectionError)."""
 
-COLLECTIONS = ("updated", "inserted", "deleted", "beside")
 REFUSED = "untombed"
 """A database whose tombstones cannot be written."""
 UNREAD = "unread"
@@ -88,121 +90,87 @@ async def tried(sink: MongoSink, batch: list[Write]) -> Outcome | None:
 
 
 def batch_of(version: int) -> list[Write]:
-    """Two documents are updated, two inserted, two deleted, and two are beside; and the same elsewhere."""
-    batch = [write(put(version, key), collection="updated") for key in (1, 2)]
-    # Enough for the look that finds out what is to be inserted.
-    batch += [write(put(version, f"{version} {n}"), collection="inserted") for n in range(12)]
-    batch += [write(delete(version, key), collection="deleted") for key in (1, 2)]
-    batch += [write(put(version, key), collection="beside") for key in (1, 2)]
-    batch += [write(put(version, key), database=UNREAD) for key in (1, 2)]
-    batch += [write(delete(version, key), database=REFUSED) for key in (1, 2)]
+    """Insertions and deletions; of some one is refused, of others (`_w`) the whole command."""
+    batch = [write(put(version, f"{version} {n}"), collection="inserted") for n in range(3)]
+    batch += [write(delete(version, n), collection="deleted") for n in range(3)]
+    batch += [write(put(version, f"{version} {n}"), collection="inserted_w") for n in range(2)]
+    batch += [write(delete(version, n), collection="deleted_w") for n in range(2)]
+    batch += [write(put(version, f"{version}"), database=UNREAD)]
+    batch += [write(delete(version, 1), database=REFUSED)]
     return batch
-
-
-def is_complete(client: pymongo.MongoClient[Document], version: int) -> bool:
-    """Whether a batch is applied."""
-    wanted = {"_ddb.v": put(version).version}
-    found = {name: client["t"][name].count_documents(wanted) for name in COLLECTIONS}
-    tombstones = client["t"][TOMBSTONES].count_documents({"_id.c": "deleted", "v": delete(version).version})
-    return (
-        found == {"updated": 2, "inserted": 12, "deleted": 0, "beside": 2}
-        and tombstones == 2
-        and client[UNREAD]["items"].count_documents(wanted) == 2
-        and client[REFUSED][TOMBSTONES].count_documents({"v": delete(version).version}) == 2
-    )
 
 
 def command_code(code: int, name: str, command: dict[str, Any]) -> int | None:
     """One kind of command is refused in each collection."""
     faults = {
-        ("t", "updated", "update"),
-        ("t", "inserted", "insert"),
-        ("t", "deleted", "delete"),
+        ("t", "inserted_w", "insert"),
+        ("t", "deleted_w", "delete"),
         (UNREAD, TOMBSTONES, "find"),
         (REFUSED, TOMBSTONES, "update"),
     }
     return code if (command.get("$db"), command.get(name), name) in faults else None
 
 
-async def test_a_code_of_a_whole_command_parks_nothing(
-    mongod: Mongod, client: pymongo.MongoClient[Document]
+def operation_code(code: int, name: str, command: dict[str, Any], position: int) -> int | None:
+    """One write of a bulk is refused. A duplicate among insertions is decided by the update that follows."""
+    is_ours = position == 1 and (name, command[name]) in {("insert", "inserted"), ("delete", "deleted")}
+    return code if is_ours else None
+
+
+async def test_every_kind_of_command_gets_every_code(
+    mongod: Mongod, client: pymongo.MongoClient[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All neighbours get it, or the server means itself. Other collections go on, and later all does."""
+    """Only the fault of one document is parked; what a whole command or a tombstone gets waits (P4, P5)."""
+    monkeypatch.setattr(bulk, "WORTH_A_LOOK", 2)  # so that the smallest batches have insertions
+    faults = 0
     async with mongodb_proxy(mongod.address) as proxy:
         with sink_on(polled(proxy.uri), "t") as sink:
             for version, code in enumerate(CODES, 1):
                 batch = batch_of(version)
-                proxy.refuse_command = lambda name, command, code=code: command_code(code, name, command)  # type: ignore[misc]
+                proxy.refuse_command = functools.partial(command_code, code)
+                proxy.refuse_operation = functools.partial(operation_code, code)
                 outcome = await tried(sink, batch)
                 assert proxy.refused, code
                 proxy.heal()
+                parked: set[int] = set()
                 if outcome is None:
                     assert meaning_of(code) in (Meaning.SERVER, Meaning.LOGIN), code
-                else:
-                    assert {f.kind for f in outcome.failures.values()} == {FailureKind.TRANSIENT}, code
-                    waiting = {
-                        (batch[n].target.database, batch[n].target.collection) for n in outcome.failures
-                    }
-                    assert ("", "beside") not in waiting, code
-                    assert {UNREAD, REFUSED} < {database for database, _ in waiting}, code
-                repeated = await applied(sink, batch)
-                assert repeated.failures == {}, code
-                assert is_complete(client, version), code
-
-
-async def test_a_code_of_a_single_write_is_of_that_write(
-    mongod: Mongod, client: pymongo.MongoClient[Document]
-) -> None:
-    """Only the faults of documents are parked, and only the document that has it; all else waits alone."""
-    async with mongodb_proxy(mongod.address) as proxy:
-        with sink_on(polled(proxy.uri), "t") as sink:
-            for version, code in enumerate(CODES, 1):
-                batch = [write(put(version, key), collection="updated") for key in range(3)]
-                batch += [write(put(version, f"{version} {n}"), collection="inserted") for n in range(12)]
-                batch += [write(delete(version, key), collection="deleted") for key in range(3)]
-
-                def refuse(name: str, command: dict[str, Any], position: int, code: int = code) -> int | None:
-                    is_ours = position == 1 and command[name] in COLLECTIONS
-                    # A duplicate among insertions is decided by the update that follows.
-                    return code if is_ours else None
-
-                proxy.refuse_operation = refuse
-                outcome = await tried(sink, batch)
-                assert proxy.refused, code
-                proxy.heal()
-                if outcome is None:
-                    assert meaning_of(code) in (Meaning.SERVER, Meaning.LOGIN), code
-                    parked = set()
                 else:
                     parked = {n for n, f in outcome.failures.items() if f.kind is FailureKind.PERMANENT}
                     is_fault = meaning_of(code) in (Meaning.DOCUMENT, Meaning.EITHER)
-                    assert parked == ({1, 4} if is_fault else set()), code
-                    expected = {1, 16} if meaning_of(code) is Meaning.DUPLICATE else {1, 4, 16}
-                    assert outcome.failures.keys() == expected, code
+                    assert parked == ({1} if is_fault else set()), code
+                    inserted = set() if meaning_of(code) is Meaning.DUPLICATE else {1}
+                    assert outcome.failures.keys() == inserted | {4, *range(6, 12)}, code
+                faults += len(parked)
                 rest = [each for n, each in enumerate(batch) if n not in parked]
                 assert (await applied(sink, rest)).failures == {}, code
-                assert client["t"]["updated"].count_documents({"_ddb.v": put(version).version}) == (
-                    2 if parked else 3
-                )
+    codes = len(CODES)
+    found = {name: client["t"][name].count_documents({}) for name in ("inserted", "inserted_w")}
+    assert found == {"inserted": 3 * codes - faults, "inserted_w": 2 * codes}
+    assert client[UNREAD]["items"].count_documents({}) == codes
+    deleted = {"v": delete(codes).version}
+    assert client["t"][TOMBSTONES].count_documents(deleted) == 5
+    assert client[REFUSED][TOMBSTONES].count_documents(deleted) == 1
 
 
-async def test_the_same_code_for_every_write_parks_nothing(
+async def test_no_code_loses_parks_or_counts_what_is_not_at_fault(
     mongod: Mongod, client: pymongo.MongoClient[Document]
 ) -> None:
-    """Also a fault of documents: a validator, an index or the server is to blame, and it may pass."""
-    async with mongodb_proxy(mongod.address) as proxy:
+    """P3, P4, P5: others of the bulk, the lane and other tables go on; in the end everything is there."""
+    async with asyncio.timeout(HANG_TIMEOUT_S), mongodb_proxy(mongod.address) as proxy:
         with sink_on(polled(proxy.uri), "t") as sink:
-            for version, code in enumerate(CODES, 1):
-                batch = [write(put(version, key), collection="updated") for key in range(3)]
-                proxy.refuse_operation = lambda _, command, __, code=code: (  # type: ignore[misc]
-                    code if command.get("update") == "updated" else None
-                )
-                outcome = await tried(sink, batch)
-                proxy.heal()
-                kinds = {f.kind for f in outcome.failures.values()} if outcome else set()
-                assert FailureKind.PERMANENT not in kinds, code
-                assert (await applied(sink, batch)).failures == {}, code
-                assert client["t"]["updated"].count_documents({"_ddb.v": put(version).version}) == 3
+            matrix = Matrix(proxy, sink)
+            running = asyncio.create_task(matrix.service.run(1, grace=60))
+            for number, code in enumerate(CODES, 1):
+                await matrix.walk(code, number)
+            matrix.context.stop.set()
+            while not running.done():
+                await matrix.advance(1)
+            running.result()
+    faults = sum(meaning_of(code) in (Meaning.DOCUMENT, Meaning.EITHER) for code in CODES)
+    found = {name: client["t"][name].count_documents({}) for name in (ONE, ALL, WHOLE, BESIDE)}
+    codes = len(CODES)
+    assert found == {ONE: 4 * codes - faults, ALL: 3 * codes, WHOLE: 2 * codes, BESIDE: codes}
 
 
 def concerns_server(code: int) -> bool:

@@ -7,17 +7,19 @@ import asyncio
 TURNS = 60  # more turns of the event loop than any chain of callbacks between two points in time
 
 
-async def settled() -> None:
+async def settled(turns: int = TURNS) -> None:
     """Lets every task go on until it waits for time or for somebody else."""
-    for _ in range(TURNS):
+    for _ in range(turns):
         await asyncio.sleep(0)
 
 
 class FakeClock:
     """Time that passes only when a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: int = TURNS) -> None:
+        """`turns`: of the event loop at each point in time; fewer where chains are known to be short."""
         self.time = 1000.0
+        self._turns = turns
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
 
     def monotonic(self) -> float:
@@ -34,12 +36,12 @@ class FakeClock:
     async def advance(self, seconds: float) -> None:
         """Lets time pass; whoever sleeps wakes at the right moment, in order."""
         end = self.time + seconds
-        await settled()
+        await settled(self._turns)
         while due := [sleeper for sleeper in self._pending() if sleeper[0] <= end]:
             moment, wake = min(due, key=lambda sleeper: sleeper[0])
             self.time = max(self.time, moment)
             wake.set_result(None)
-            await settled()
+            await settled(self._turns)
         self.time = max(self.time, end)
 
     def _pending(self) -> list[tuple[float, asyncio.Future[None]]]:
