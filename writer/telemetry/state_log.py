@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 UNITS = {
     "ready": Unit.COUNT,
+    "tables_waiting": Unit.COUNT,
     "lag_p50_ms": Unit.MILLISECONDS,
     "lag_p99_ms": Unit.MILLISECONDS,
     "lag_max_ms": Unit.MILLISECONDS,
@@ -64,6 +65,7 @@ class StateLog(Observer):
         now = self._clock.now()
         fields = {
             "ready": int(self._health.ready),
+            "tables_waiting": len(self._health.tables),
             "lag_p50_ms": _milliseconds(self._lags.quantile(0.5)),
             "lag_p99_ms": _milliseconds(self._lags.quantile(0.99)),
             "lag_max_ms": _milliseconds(self._lags.most if self._lags.changes else None),

@@ -18,6 +18,7 @@ from tests.support.metric_names import (
     prometheus_names,
     verify_names,
 )
+from writer.telemetry.observer import Result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +107,14 @@ def test_queries_ask_for_what_is_there(query: str) -> None:
             selector.name
         ] | FROM_THE_SCRAPE
     assert grouping(parsed) <= labels | FROM_THE_SCRAPE
+
+
+def test_every_metric_has_a_panel() -> None:
+    """Also what became of changes, but for results that are no cause to look."""
+    asked = " ".join(expression for _, expression in queries())
+    ours = {name for name in families() if name.startswith("replicator_")}
+    assert {name for name in ours if name not in asked} == set()
+    assert {result.value for result in Result} - set(re.findall(r'result="(\w+)"', asked)) == {"coalesced"}
 
 
 def test_panels_have_a_place_of_their_own() -> None:

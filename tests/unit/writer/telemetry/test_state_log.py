@@ -9,16 +9,18 @@ from tests.support.fake_clock import FakeClock, settled
 from tests.support.metric_lines import figures_of, lines_of
 from tests.support.writer_context import context_on
 from writer.side_tasks import STATE_INTERVAL, log_state
-from writer.telemetry.health import Dependency, Health
+from writer.telemetry.health import Dependency, Health, TableWait
 from writer.telemetry.observer import Batch, Cause, Counted, InHand, Lag, Operation, Result, Trouble
 from writer.telemetry.state_log import StateLog
 
 if TYPE_CHECKING:
     import pytest
 
+PLACE = ("", "a")
 PUT, DELETE = Operation.PUT, Operation.DELETE
 IDLE = {
     "ready": 1,
+    "tables_waiting": 0,
     "oldest_unapplied_ms": 0,
     "applied": 0,
     "stale": 0,
@@ -30,8 +32,8 @@ IDLE = {
 }
 
 
-def state_log(clock: FakeClock, name: str | None = "replicator") -> StateLog:
-    health = Health(clock)
+def state_log(clock: FakeClock, name: str | None = "replicator", health: Health | None = None) -> StateLog:
+    health = health or Health(clock)
     for part in Dependency:
         health.found(part)
     return StateLog(health, clock, name)
@@ -40,7 +42,8 @@ def state_log(clock: FakeClock, name: str | None = "replicator") -> StateLog:
 def test_a_minute_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
     """What was done since the last line, what is in hand now; without changes there is no lag."""
     clock = FakeClock()
-    state = state_log(clock)
+    health = Health(clock)
+    state = state_log(clock, health=health)
     with lines_of(capsys) as lines:
         counted = [
             Counted("a", PUT, Result.APPLIED, 90),
@@ -55,16 +58,20 @@ def test_a_minute_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
         state.in_hand(0, InHand(5, 104, clock.now() - 2.5))
         state.in_hand(3, InHand(4))
         state.trouble(Trouble(Cause.SQS, "SECRET"))
+        health.refused(PLACE, TableWait("a", "13", "SECRET", clock.now()))
         state.write()
+        health.relieved(PLACE)
         state.in_hand(0, None)
         state.in_hand(3, None)
         state.write()
+    lines = [line for line in lines if "table" not in line]  # those of health
     assert [(line["message"], line["level"]) for line in lines] == [("state", "INFO")] * 2
     found = figures_of(lines[0], "Queue", "replicator")
     assert 1000 <= found.pop("lag_p50_ms") <= 1130
     assert 50_000 <= found.pop("lag_p99_ms") <= 57_000
     assert found == {
-        "ready": 1,
+        "ready": 0,
+        "tables_waiting": 1,
         "lag_max_ms": 700_000,
         "oldest_unapplied_ms": 2500,
         "applied": 95,
