@@ -84,6 +84,13 @@ ReplicationFileOption = Annotated[
         help="The writer's replication.yaml; hooks are imported, also from the current directory.",
     ),
 ]
+NoMappingOption = Annotated[
+    bool,
+    _server(
+        "--no-mapping",
+        help="There is no mapping: take items as they are, whatever the writers replicate by.",
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object at the end, and nothing else.")
 ]
@@ -109,6 +116,7 @@ class TableOptions:
     mongodb_uri: MongodbUriOption = field(default="", repr=False)  # it may hold a password
     mongodb_database: MongodbDatabaseOption = ""
     replication_file: ReplicationFileOption = ""
+    no_mapping: NoMappingOption = False
     endpoint_url: EndpointOption = None
     region: RegionOption = None
 

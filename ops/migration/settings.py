@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from ops.aws import Aws
+from ops.migration.mapping import ComparedMapping, GivenMapping, compare, key_problem
 from ops.migration.retry import Retry
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader
 from ops.migration.store import Store
+from ops.migration.target import no_collection, no_database
 from shared.errors import FatalError, PoisonError
+from writer.mapping.fingerprint import fingerprint_of
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Replication
 from writer.mapping.parser import parse_replication
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _POOL_SIZE = 8
 
+_reached: set[str] = set()
+"""The servers that have answered this process once: it waits for them, and gives up on others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -44,7 +48,7 @@ class Settings:
         databases: the others.
         table: the rules of the table.
         aws: where AWS is.
-        digest: changes when the rules do.
+        mapping: whose rules they are.
     """
 
     uri: str = field(repr=False)
@@ -52,12 +56,17 @@ class Settings:
     databases: frozenset[str]
     table: Table
     aws: Aws
-    digest: str
+    mapping: GivenMapping
+
+    @property
+    def digest(self) -> str:
+        """Changes when the rules do."""
+        return self.mapping.fingerprint.hash
 
     @property
     def namespace(self) -> str:
         """Database and collection of the documents."""
-        return f"{self.table.database or self.database}.{self.table.collection}"
+        return self.mapping.namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +76,12 @@ class Session:
     Attributes:
         table: the rules of the table.
         source: the table.
+        mapping: the command's mapping beside that of the writers.
     """
 
     table: Table
     source: Source
+    mapping: ComparedMapping
     reader: Reader
     store: Store
     retry: Retry
@@ -78,25 +89,64 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def open_session(
-    settings: Settings, say: Callable[[str], None], rcu: float = 0
+    settings: Settings, say: Callable[[str], None], rcu: float = 0, *, may_create: bool = False
 ) -> AsyncIterator[Session]:
-    """Opens both sides.
+    """Opens both sides, and compares the mapping with that of the writers before anything is read or written.
 
     Args:
         settings: where they are.
-        say: prints one line of text, such as what we wait for.
+        say: prints one line of text, such as the mapping, or what we wait for.
         rcu: the limit in read capacity units per second; 0: none.
+        may_create: the database need not exist.
 
     Raises:
-        FatalError: there is no such table, or AWS refuses us.
+        FatalError: MongoDB was never reached, or AWS refuses us; there is no such table or database, or the
+            table's key is another one than the mapping says; the writers go by another mapping.
     """
     retry = Retry(say)
     with contextlib.closing(
         Store.connect(settings.uri, settings.database, _POOL_SIZE, settings.databases)
     ) as store:
+        await retry.until_done(store.ping if settings.uri in _reached else store.reach)
+        _reached.add(settings.uri)
+        absent = await _absent_databases(settings, store, retry)
+        if absent and not may_create:
+            raise FatalError(absent[0])
+        mapping = await _compared(settings, store, retry)
+        for line in (*mapping.lines, *absent, *await _absent_collection(settings, store, retry)):
+            say(line)
         async with settings.aws.open_client("dynamodb") as client:
-            reader = Reader(client, settings.table.name, Pace(rcu), retry)
-            yield Session(settings.table, await reader.describe(), reader, store, retry)
+            table = settings.table
+            reader = Reader(client, table.name, Pace(rcu), retry)
+            source = await reader.describe()
+            if problem := key_problem(table.name, table.rule.key, tuple(source.key)):
+                raise FatalError(problem)
+            yield Session(table, source, mapping, reader, store, retry)
+
+
+async def _absent_databases(settings: Settings, store: Store, retry: Retry) -> list[str]:
+    """A sentence for each database that does not exist."""
+    names = {settings.database: "MONGODB_DATABASE (--mongodb-database)"}
+    names.setdefault(settings.table.database or settings.database, "database in the mapping")
+    absent = [
+        name
+        for name in names
+        if await retry.until_done(lambda name=name: store.collections(name)) == frozenset()  # type: ignore[misc]
+    ]
+    there = await retry.until_done(store.databases) if absent else frozenset()
+    return [no_database(name, store.hosts, names[name], there) for name in absent]
+
+
+async def _absent_collection(settings: Settings, store: Store, retry: Retry) -> list[str]:
+    """A sentence, if the collection does not exist though its database does."""
+    database, collection = settings.table.database or settings.database, settings.table.collection
+    there = await retry.until_done(lambda: store.collections(database))
+    return [no_collection(collection, database, there)] if there and collection not in there else []
+
+
+async def _compared(settings: Settings, store: Store, retry: Retry) -> ComparedMapping:
+    found = await retry.until_done(lambda: store.records.mappings(table=settings.table.name))
+    return compare(settings.mapping, found, settings.database)
 
 
 def settings_of(options: TableOptions) -> Settings:
@@ -111,6 +161,11 @@ def settings_of(options: TableOptions) -> Settings:
         raise typer.BadParameter(f"missing: {', '.join(absent)}")
     if problem := database_problem(database):
         raise typer.BadParameter(f"{database!r} {problem}", param_hint="--mongodb-database")
+    if options.no_mapping and options.replication_file:
+        raise typer.BadParameter(
+            "--replication-file (or REPLICATION_FILE) names a mapping as well: leave one of both out",
+            param_hint="--no-mapping",
+        )
     try:
         replication = _read(options.replication_file)
         sys.path.insert(0, str(Path.cwd()))
@@ -121,20 +176,18 @@ def settings_of(options: TableOptions) -> Settings:
         raise typer.BadParameter(str(error), param_hint="--replication-file") from error
     except PoisonError as error:
         raise typer.BadParameter(f"the table {options.table!r}: {error.reason}") from error
+    fingerprint = fingerprint_of(table, database)
+    namespace = f"{table.database or database}.{table.collection}"
     return Settings(
         uri=uri,
         database=database,
         databases=replication.databases,
         table=table,
         aws=Aws(options.endpoint_url, options.region),
-        digest=digest_of(table, database),
+        mapping=GivenMapping(
+            table.name, options.replication_file, options.no_mapping, fingerprint, namespace
+        ),
     )
-
-
-def digest_of(table: Table, database: str) -> str:
-    """Equal for the same rules."""
-    content = [table.database or database, table.collection, table.rule.model_dump_json()]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def _read(path: str) -> Replication:

@@ -18,6 +18,7 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 from shared.errors import FatalError, TransientError
 from shared.version import BACKFILL
 from writer.mongodb.apply import TombstonesRefusedError
+from writer.mongodb.client import hosts_of, reach, translated_with_hosts
 from writer.mongodb.driver_errors import concerns_server, translated_at_start
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.mongodb.guard import tombstone_id
@@ -43,6 +44,64 @@ Raw = RawBSONDocument
 
 class Store(MongoSink):
     """The writer's sink for one table at a time."""
+
+    async def reach(self) -> None:
+        """Makes the first contact.
+
+        Raises:
+            FatalError: no server of the URI answers, or it refuses us.
+            TransientError: it has no primary now.
+        """
+        with self._errors():
+            await reach(self._client)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Translates what the driver raises.
+
+        Raises:
+            TransientError: trying again helps.
+            FatalError: only a person can help.
+        """
+        try:
+            yield
+        except OperationFailure as error:
+            if not concerns_server(error) or meaning_of(error.code) is Meaning.LOGIN:
+                reason = str((error.details or {}).get("errmsg", ""))[:300]
+                raise FatalError(
+                    f"MongoDB refused an operation (code {error.code}): check the user of MONGODB_URI, who "
+                    f"needs the role readWrite on every database that is named: {reason}"
+                ) from error
+            raise TransientError(f"MongoDB answered {error.code}") from error
+        except ConfigurationError as error:
+            raise translated_at_start(error, "the database") from error
+        except PyMongoError as error:
+            raise translated_with_hosts(error, self._client) from error
+
+    @property
+    def hosts(self) -> str:
+        """Host and port of the servers."""
+        return hosts_of(self._client)
+
+    async def databases(self) -> frozenset[str]:
+        """The databases that can be seen; none if we may not look."""
+        with self._errors():
+            try:
+                return frozenset(await self._client.list_database_names())
+            except OperationFailure as error:
+                if concerns_server(error):
+                    raise
+                return frozenset()
+
+    async def collections(self, database: str) -> frozenset[str] | None:
+        """The collections of a database, which does not exist if there are none; None: we may not look."""
+        with self._errors():
+            try:
+                return frozenset(await self._database(database).list_collection_names())
+            except OperationFailure as error:
+                if concerns_server(error):
+                    raise
+                return None
 
     async def apply(self, writes: Sequence[Write]) -> Outcome:
         """See `MongoSink.apply`. What is not about a record is raised: nobody comes back to it later."""
@@ -82,7 +141,7 @@ class Store(MongoSink):
 
     async def clock(self) -> float:
         """The time by MongoDB's clock, seconds since the epoch; raises as `documents`."""
-        with mongodb_errors():
+        with self._errors():
             answer = await self._database("").command("hello")
         return float(answer["localTime"].replace(tzinfo=UTC).timestamp())
 
@@ -96,7 +155,7 @@ class Store(MongoSink):
         highest = datetime.fromtimestamp(after, UTC).replace(tzinfo=None).isoformat()
         bounds = {"_id": {"$gt": {"c": table.collection}, "$lt": {"c": f"{table.collection}\0"}}}
         late = [{path: {"$type": "string", "$gt": highest}} for path in ("v", "marked.v")]
-        with mongodb_errors():
+        with self._errors():
             cursor = self._tombstones(table.database).find({**bounds, "$or": late}, {"v": 1, "marked.v": 1})
             return [
                 (each["_id"]["k"], max(each.get("v", ""), each.get("marked", {}).get("v", "")))
@@ -118,7 +177,7 @@ class Store(MongoSink):
         """
         documents = self._database(target.database)[target.collection]
         tombstones, field = self._tombstones(target.database), target.metadata_field
-        with mongodb_errors():
+        with self._errors():
             for path, value in ((f"{field}.v", version), (f"{field}.deleted.v", mark)):
                 if value:
                     where = {"_id": {"$eq": target.document_id}, path: value}
@@ -135,9 +194,9 @@ class Store(MongoSink):
         """The documents of some `_id`s.
 
         Raises:
-            TransientError, FatalError: as `mongodb_errors`; so do all methods below.
+            TransientError, FatalError: as `_errors`; so do all methods below.
         """
-        with mongodb_errors():
+        with self._errors():
             found: list[Raw] = await self._raw(table).find({"_id": {"$in": list(ids)}}).to_list(None)
             return found
 
@@ -149,7 +208,7 @@ class Store(MongoSink):
             after: begin at this `_id`, whatever its type; None: at the first.
             most: the most documents.
         """
-        with mongodb_errors():
+        with self._errors():
             cursor = self._raw(table).find({}, _fields(table)).sort("_id", 1).hint([("_id", 1)]).limit(most)
             if after is not None:
                 # A filter compares within one type only; the bounds of an index do not.
@@ -160,18 +219,18 @@ class Store(MongoSink):
     async def random_documents(self, table: Table, number: int) -> list[Raw]:
         """`_id` and metadata of documents that are chosen at random."""
         stages = [{"$sample": {"size": number}}, {"$project": _fields(table)}]
-        with mongodb_errors():
+        with self._errors():
             found: list[Raw] = await self._raw(table).aggregate(stages).to_list(None)
             return found
 
     async def count(self, table: Table) -> int:
         """How many documents there are, roughly."""
-        with mongodb_errors():
+        with self._errors():
             return int(await self._raw(table).estimated_document_count())
 
     async def tombstones_of(self, writes: Sequence[Write]) -> Mapping[int, Tombstone]:
         """The deletions that are known, by the index of the write."""
-        with mongodb_errors():
+        with self._errors():
             try:
                 return await self.newer_tombstones(writes)
             except TombstonesRefusedError as refused:
@@ -184,13 +243,13 @@ class Store(MongoSink):
 
     async def load_state(self, collection: str, identity: str) -> dict[str, Any] | None:
         """A state by its `_id`."""
-        with mongodb_errors():
+        with self._errors():
             found: dict[str, Any] | None = await self._database("")[collection].find_one({"_id": identity})
             return found
 
     async def save_state(self, collection: str, state: Mapping[str, Any]) -> None:
         """Writes a state in place of the one with the same `_id`; on a majority when it returns."""
-        with mongodb_errors():
+        with self._errors():
             where = {"_id": state["_id"]}
             await self._database("")[collection].replace_one(where, dict(state), upsert=True)
 
@@ -198,34 +257,10 @@ class Store(MongoSink):
         self, collection: str, where: Mapping[str, Any], changes: Mapping[str, Any]
     ) -> bool:
         """Sets fields of a state; on a majority when it returns. False: there is no such state."""
-        with mongodb_errors():
+        with self._errors():
             result = await self._database("")[collection].update_one(where, {"$set": changes})
             return bool(result.matched_count)
 
 
 def _fields(table: Table) -> dict[str, int]:
     return {"_id": 1, table.rule.metadata_field: 1}
-
-
-@contextmanager
-def mongodb_errors() -> Iterator[None]:
-    """Translates what the driver raises.
-
-    Raises:
-        TransientError: trying again helps.
-        FatalError: only a person can help.
-    """
-    try:
-        yield
-    except OperationFailure as error:
-        if not concerns_server(error) or meaning_of(error.code) is Meaning.LOGIN:
-            reason = str((error.details or {}).get("errmsg", ""))[:300]
-            raise FatalError(
-                f"MongoDB refused an operation (code {error.code}): check the user of MONGODB_URI, who needs "
-                f"the role readWrite on every database that is named: {reason}"
-            ) from error
-        raise TransientError(f"MongoDB answered {error.code}") from error
-    except ConfigurationError as error:
-        raise translated_at_start(error, "the database") from error
-    except PyMongoError as error:
-        raise TransientError(f"MongoDB: {type(error).__name__}") from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pymongo
 import pytest
 
 from local.polling import wait_until
@@ -49,9 +50,13 @@ def test_long_commands_wait(
     tmp_path: Path, endpoint: CredentialsEndpoint, environment: dict[str, str], table: str
 ) -> None:
     """`backfill` and `verify --watch`, at the start and while they run (P4)."""
+    with pymongo.MongoClient[dict[str, Any]](environment["MONGODB_URI"]) as client:
+        client[environment["MONGODB_DATABASE"]].create_collection("there")  # as after a writer's start
     endpoint.give(SECRET, 500)
-    backfill = commands.start(environment, tmp_path / "backfill", "backfill", table, "--no-live")
-    arguments = ("verify", table, "--watch", "--rcu", "1000", "--settle", "0")
+    backfill = commands.start(
+        environment, tmp_path / "backfill", "backfill", table, "--no-live", "--no-mapping"
+    )
+    arguments = ("verify", table, "--no-mapping", "--watch", "--rcu", "1000", "--settle", "0")
     verify = commands.start(environment, tmp_path / "verify", *arguments)
     try:
         for name in ("backfill", "verify"):

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 
 from local.paths import ROOT
+from local.polling import wait_until
 from local.processes.child import base_environment
+from writer.names import MAPPINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,6 +84,11 @@ def upload(stack: Stack, folder: Path, bucket: str) -> str:
     return f"s3://{bucket}/exports/AWSDynamoDB/0158-abc"
 
 
+def wait_for_record(database: Any, table: str) -> None:
+    """Waits until the writer has recorded the mapping of a table, which it does after the first batch."""
+    wait_until(lambda: database[MAPPINGS].find_one({"_id.table": table}), what="the record of the mapping")
+
+
 def environment_of(pipeline: Pipeline, database: str) -> dict[str, str]:
     """The environment of the command."""
     scripts = Path(sys.executable).parent
@@ -106,6 +113,7 @@ def test_the_page(pipeline: Pipeline, unique: str, tmp_path: Path) -> None:
     pipeline.wait_until(lambda: len(pipeline.documents(people)), lambda number: number == ITEMS)
     pipeline.wait_until_drained()
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
+        wait_for_record(client[pipeline.database], people)
         # As if they had existed before the stream.
         client[pipeline.database][people].drop()
     write_export(tmp_path / "export", people, items, datetime.now(UTC))
@@ -155,7 +163,7 @@ def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Pat
     old, new = tmp_path / "old", tmp_path / "new"
     write_export(old, table, items, datetime.now(UTC) - timedelta(minutes=5))
     pipeline.create_table(table, id="N")
-    backfill = ("backfill", table, "--from-export")
+    backfill = ("backfill", table, "--no-mapping", "--from-export")
     assert "would come back" in run(environment, *backfill, str(old), status=3)[1]
     rejects = tmp_path / "rejects.jsonl"
     accepted = (*backfill, str(old), "--accept-missed-deletes", "--rejects", str(rejects))
@@ -172,7 +180,7 @@ def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Pat
     assert "is damaged" in run(environment, *backfill, str(new), "--restart", status=2)[1]
     file.write_bytes(whole)
     assert run(environment, *backfill, str(new), status=0)[0]["there"] == 10  # it continues with the file
-    assert "--restart" in run(environment, "backfill", table, status=2)[1]
+    assert "--restart" in run(environment, "backfill", table, "--no-mapping", status=2)[1]
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
         client.drop_database(f"{pipeline.database}_exports")
 
@@ -188,8 +196,9 @@ def test_a_table_without_live_replication_is_not_copied(pipeline: Pipeline, uniq
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    assert "has no stream" in run(environment, "backfill", table, status=3)[1]
-    assert run(environment, "backfill", table, "--no-live", status=0)[0]["complete"]
+    backfill = ("backfill", table, "--no-mapping")
+    assert "has no stream" in run(environment, *backfill, status=3)[1]
+    assert run(environment, *backfill, "--no-live", status=0)[0]["complete"]
     dynamodb.delete_table(TableName=table)
 
 
@@ -199,7 +208,7 @@ def test_a_stack_names_the_queues(pipeline: Pipeline) -> None:
     del environment["QUEUE_URL"], environment["DEAD_LETTER_QUEUE_URL"]
 
     def unknown(*options: str) -> set[str]:
-        found, _ = run(environment, "plan-cutover", pipeline.table, *options, status=1)
+        found, _ = run(environment, "plan-cutover", pipeline.table, "--no-mapping", *options, status=1)
         return {check["name"] for check in found["checks"] if check["found"] == "not known: give its URL"}
 
     queues = {"lag of the writers", "messages in the queue", "dead letters"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from tests.e2e.test_docs_migration import environment_of, run
+from tests.e2e.test_docs_migration import environment_of, run, wait_for_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,7 @@ def filled(pipeline: Pipeline, target: Any, table: str, emails: str) -> None:
     pipeline.put(table, *(item(key, email) for key, email in enumerate(emails)))
     wait_for(pipeline, target[table], emails)
     pipeline.wait_until_drained()
+    wait_for_record(target, table)
 
 
 def wait_for(pipeline: Pipeline, collection: Any, emails: str) -> None:

@@ -3,20 +3,28 @@
 Law: no text of it, and no error, repeats the connection string, which may hold a password.
 """
 
+import asyncio
+import socket
 import warnings
 from typing import Any
 
+from bson.errors import BSONError
 from motor.core import AgnosticClient, AgnosticDatabase
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference
-from pymongo.errors import ConfigurationError, InvalidURI
+from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from shared.errors import FatalError
+from shared.errors import FatalError, TransientError
+from writer.mongodb.driver_errors import about_tls, translated, translated_at_start
 from writer.mongodb.stored import CODEC
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
+
+_PROBE_SECONDS = 3.0
+
+_MOST_HOSTS = 5
 
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 
@@ -56,6 +64,65 @@ def make_client(uri: str, pool_size: int) -> AgnosticClient[Any]:
             "it looks like mongodb://user:password@host:27017/?replicaSet=rs0, and special characters "
             "in user and password are percent-encoded, and options those that PyMongo knows"
         ) from None
+
+
+def hosts_of(client: AgnosticClient[Any]) -> str:
+    """Host and port of the members that are known, or that the URI names."""
+    known: Any = client
+    addresses = sorted(known.topology_description.server_descriptions())
+    shown = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses]
+    more = len(shown) - _MOST_HOSTS
+    return ", ".join(shown[:_MOST_HOSTS]) + (f" and {more} more" if more > 0 else "")
+
+
+def translated_with_hosts(error: PyMongoError | BSONError, client: AgnosticClient[Any]) -> TransientError:
+    """Translates an error as `translated` does; one of a server that does not answer names host and port."""
+    if isinstance(error, ServerSelectionTimeoutError) and (hosts := hosts_of(client)):
+        known: Any = client
+        what = "has no primary" if known.topology_description.has_known_servers else "does not answer"
+        return TransientError(f"MongoDB at {hosts} {what}{about_tls(error)}")
+    return translated(error)
+
+
+async def reach(client: AgnosticClient[Any]) -> None:
+    """Makes the first contact.
+
+    Raises:
+        FatalError: no member has answered; the text says which, and why as far as that can be seen.
+        TransientError: one has, but there is no primary now.
+        PyMongoError: as the driver raises it.
+    """
+    known: Any = client
+    try:
+        await client.admin.command("ping")
+    except (ServerSelectionTimeoutError, ConfigurationError) as error:
+        if known.topology_description.has_known_servers:
+            raise translated_with_hosts(error, client) from error
+        if isinstance(error, ConfigurationError):
+            raise FatalError(str(translated_at_start(error, "the database"))) from error
+        if about_tls(error):
+            raise FatalError(str(translated_with_hosts(error, client))) from error
+        addresses = sorted(known.topology_description.server_descriptions())
+        why = await _why_silent(*addresses[0]) if addresses else "no host is known"
+        raise FatalError(
+            f"MongoDB at {hosts_of(client)} does not answer: {why}; check the host and port in MONGODB_URI "
+            "(--mongodb-uri), and the network between here and there"
+        ) from error
+
+
+async def _why_silent(host: str, port: int | None) -> str:
+    """Why there was no answer, by a connection of our own: the driver has it as text only."""
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except socket.gaierror:
+        return f"the name {host} cannot be resolved"
+    except ConnectionRefusedError:
+        return "the connection is refused, nothing listens there"
+    except (OSError, TimeoutError):
+        return "there is no way to it, or a firewall drops the packets"
+    writer.close()
+    return "something listens there, but does not answer as MongoDB does (is tls=true missing?)"
 
 
 def database_of(client: AgnosticClient[Any], name: str) -> AgnosticDatabase[Any]:

@@ -67,7 +67,7 @@ def translated(error: PyMongoError | BSONError) -> TransientError:
                 f"the DNS does not resolve the name in MONGODB_URI ({type(cause).__name__})"
             )
         return TransientError("MongoDB cannot be used with these settings")
-    return TransientError(f"MongoDB: {type(error).__name__}{_about_tls(error)}")
+    return TransientError(f"MongoDB: {type(error).__name__}{about_tls(error)}")
 
 
 def translated_at_start(error: PyMongoError, place: str) -> TransientError | FatalError:
@@ -128,7 +128,7 @@ def _refused_login(code: int | None) -> str:
     )
 
 
-def _about_tls(error: PyMongoError) -> str:
+def about_tls(error: PyMongoError) -> str:
     """What a person should know about a failed handshake; only the driver's text has it.
 
     It is not fatal: a certificate may have expired on one member, or be renewed in the next minute.

@@ -21,8 +21,8 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from shared.errors import FatalError, TransientError
 from writer.mongodb.apply import Command, Tombstone, TombstonesRefusedError, Written, apply
 from writer.mongodb.bulk import KEYS_PER_QUERY, perform, refusals_of
-from writer.mongodb.client import database_of, make_client
-from writer.mongodb.driver_errors import concerns_server, refusal_of, translated, translated_at_start
+from writer.mongodb.client import database_of, make_client, translated_with_hosts
+from writer.mongodb.driver_errors import concerns_server, refusal_of, translated_at_start
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.exchange import exchange
 from writer.mongodb.guard import tombstone_id, tombstone_pipeline
@@ -101,7 +101,8 @@ class MongoSink:
                 await make_expiry(self._database(name))
                 await try_writes(tombstones)
         except PyMongoError as error:
-            raise translated_at_start(error, place) from error
+            known = translated_at_start(error, place)
+            raise known if isinstance(known, FatalError) else self._translated(error) from error
 
     async def ping(self) -> None:
         """Returns if the database accepts writes.
@@ -112,7 +113,7 @@ class MongoSink:
         try:
             await self._database("").command("ping")
         except PyMongoError as error:
-            raise translated(error) from error
+            raise self._translated(error) from error
 
     async def apply(self, writes: Sequence[Write]) -> Outcome:
         """Applies writes, guarded (`writer.mongodb.apply`).
@@ -124,7 +125,7 @@ class MongoSink:
         try:
             outcome = await apply(self, writes)
         except (PyMongoError, BSONError) as error:
-            raise translated(error) from error
+            raise self._translated(error) from error
         try:
             return await tell_older_streams(self, writes, outcome)
         except (PyMongoError, BSONError, TransientError, TombstonesRefusedError):
@@ -251,7 +252,10 @@ class MongoSink:
         try:
             return sum([await sweep(self._database(name), self._places, since) for name in self._names])
         except (PyMongoError, BSONError) as error:
-            raise translated(error) from error
+            raise self._translated(error) from error
+
+    def _translated(self, error: PyMongoError | BSONError) -> TransientError:
+        return translated_with_hosts(error, self._client)
 
     def _refused(
         self, tombstones: AgnosticCollection[Any], error: OperationFailure

@@ -108,7 +108,9 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     """
     with Progress(options.table, quiet=options.as_json) as progress:
         async with contextlib.AsyncExitStack() as resources:
-            session = await resources.enter_async_context(open_session(settings, progress.say, options.rcu))
+            session = await resources.enter_async_context(
+                open_session(settings, progress.say, options.rcu, may_create=True)
+            )
             await session.retry.until_done(session.store.open)
             if options.from_export:
                 parts = await resources.enter_async_context(
@@ -144,6 +146,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     data = {
         "table": options.table,
         "target": settings.namespace,
+        "mapping": session.mapping.data,
         "complete": True,
         "started": checkpoint.started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ops.migration.backfill.checkpoints import Checkpoint
+    from ops.migration.mapping import ComparedMapping
 
 
 class Light(StrEnum):
@@ -45,6 +46,17 @@ def live_check(problem: str | None) -> Check:
     if problem is None:
         return Check("live replication", Light.GREEN, "the stream is on, and a Lambda reads it")
     return Check("live replication", Light.RED, "it is off", problem)
+
+
+def mapping_check(mapping: ComparedMapping) -> Check:
+    """Whether the checks go by the mapping of the writers."""
+    if mapping.is_theirs:
+        return Check("mapping", Light.GREEN, "that of the writers")
+    if mapping.is_known:
+        return Check("mapping", Light.RED, "another one than that of the writers", "leave --no-mapping out")
+    return Check(
+        "mapping", Light.UNKNOWN, "no writer has recorded one", "start the writers, and give their mapping"
+    )
 
 
 def backfill_check(checkpoint: Checkpoint | None, rules: str) -> Check:

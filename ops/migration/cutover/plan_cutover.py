@@ -21,6 +21,7 @@ from ops.migration.cutover.checks import (
     backfill_check,
     lag_check,
     live_check,
+    mapping_check,
     may_cut_over,
     queue_check,
     verify_check,
@@ -81,7 +82,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
         source, retry = session.source, session.retry
         checkpoint = await Checkpoints(session.store, retry).load(source.name)
         state = await retry.until_done(lambda: session.store.load_state(COLLECTION, source.name))
-    checks: list[Check] = []
+    checks: list[Check] = [mapping_check(session.mapping)]
     function = ""
     try:
         async with settings.aws.open_client("lambda") as client:
@@ -99,7 +100,12 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     ]
     is_green = may_cut_over(checks)
 
-    data = {"table": source.name, "ready": is_green, "checks": [asdict(check) for check in checks]}
+    data = {
+        "table": source.name,
+        "ready": is_green,
+        "mapping": session.mapping.data,
+        "checks": [asdict(check) for check in checks],
+    }
     return CommandResult(
         0 if is_green else 1, data, lambda: print_checks(settings, checks, is_green=is_green)
     )

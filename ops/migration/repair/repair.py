@@ -96,7 +96,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     found["left_examples"] = [f"{short_key(each.finding)}: {each.reason}" for each in left]
     return CommandResult(
         0 if is_done else 1,
-        {"table": options.table, "dry_run": options.dry_run, **found},
+        {"table": options.table, "dry_run": options.dry_run, "mapping": session.mapping.data, **found},
         lambda: print_repairs(settings, options, counts, examples),
     )
 

@@ -130,6 +130,7 @@ async def _compare(settings: Settings, options: Options, metrics: Metrics) -> Co
             metrics.units += session.reader.pace.spent
 
     data = state | {"started": started.isoformat(), "at": at.isoformat(), "table": options.table}
+    data["mapping"] = session.mapping.data
     del data["_id"]
     return CommandResult(
         1 if counts.wrong else 0, data, lambda: print_comparison(settings, options, counts, examples)

@@ -30,6 +30,7 @@ from ops.migration.cutover.checks import (
     queue_check,
     verify_check,
 )
+from ops.migration.mapping import GivenMapping
 from ops.migration.repair import repair
 from ops.migration.repair.repairer import Repair, Result
 from ops.migration.settings import Settings
@@ -37,14 +38,18 @@ from ops.migration.verify import verify
 from ops.migration.verify.comparison import Kind
 from ops.migration.verify.verifier import Counts, Finding
 from writer.mapping.rules import Rules
+from writer.records import Fingerprint
 
 if TYPE_CHECKING:
     from ops.migration.cutover.checks import Check
 
 FOLDER = Path(__file__).parent / "snapshots"
 NOW = datetime.now(UTC)
+MAPPING = GivenMapping(
+    "people", "", is_none=False, fingerprint=Fingerprint("digest", "{}"), namespace="shop.people"
+)
 SETTINGS = Settings(
-    "mongodb://user:secret@host", "shop", frozenset(), Rules().table("people"), Aws(), "digest"
+    "mongodb://user:secret@host", "shop", frozenset(), Rules().table("people"), Aws(), MAPPING
 )
 MISSING = Finding(Kind.MISSING, {"id": {"N": "77"}}, 77, None, "there is no document")
 STRANGE = Finding(Kind.EXTRA, None, "text", None, "no item of the table can have this _id")

@@ -40,6 +40,7 @@ class Database:
         self._error = error
         self.name = name
         self.bulks: list[int] = []
+        self.topology_description = SimpleNamespace(server_descriptions=dict, has_known_servers=False)
 
     @property
     def database(self) -> Database:

@@ -1,0 +1,175 @@
+"""Whether a command's mapping is the one that the writers replicate by. Pure.
+
+Law: another mapping than theirs, or none, is refused before anything is read or written. That no writer has
+recorded one is an answer of its own, "not known".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import FatalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from writer.records import Fingerprint, Found, MappingRecord
+
+_MOST_NAMED = 8  # differences in a sentence
+
+_ASK_FOR_FILE = "give the writers' file with --replication-file (or REPLICATION_FILE)"
+_AS_THEY_ARE = "--no-mapping to take items as they are"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenMapping:
+    """The mapping that the options of a command say.
+
+    Attributes:
+        table: whose rules.
+        file: its path; empty: none is given.
+        is_none: `--no-mapping`: a person says that there is none.
+        fingerprint: the effective rules.
+        namespace: database and collection that they lead to.
+    """
+
+    table: str
+    file: str
+    is_none: bool
+    fingerprint: Fingerprint
+    namespace: str
+
+    @property
+    def words(self) -> str:
+        """File and hash."""
+        what = f"the mapping {self.file}" if self.file else "no mapping"
+        return f"{what} (hash {self.fingerprint.hash})"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedMapping:
+    """A mapping beside what the writers have recorded.
+
+    Attributes:
+        given: what the command goes by.
+        recorded: what the writers go by; None: no writer has recorded it.
+        lines: what to tell the person, the mapping first.
+    """
+
+    given: GivenMapping
+    recorded: MappingRecord | None
+    lines: Sequence[str] = field(default=())
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what the writers replicate by."""
+        return self.recorded is not None
+
+    @property
+    def is_theirs(self) -> bool:
+        """Whether it is known to be what the writers replicate by: nobody needs to be asked."""
+        return self.recorded is not None and self.recorded.hash == self.given.fingerprint.hash
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """It, for `--json`: `recorded` is null where it is not known."""
+        recorded = self.recorded
+        return {
+            "file": self.given.file or None,
+            "hash": self.given.fingerprint.hash,
+            "recorded": None
+            if recorded is None
+            else {
+                "hash": recorded.hash,
+                "since": recorded.since.isoformat(timespec="seconds"),
+                "version": recorded.version or None,
+                "queue": recorded.queue,
+            },
+        }
+
+
+def compare(given: GivenMapping, found: Found[MappingRecord], database: str) -> ComparedMapping:
+    """Compares a mapping with the records of its table.
+
+    Args:
+        given: that of the command.
+        found: the records of the table.
+        database: the one that was searched for them.
+
+    Raises:
+        FatalError: the writers go by another mapping, or it is not said which one the command goes by.
+    """
+    recorded = _decisive(given, found.records)
+    first = f"Mapping of {given.table}: {given.words}."
+    if recorded is None:
+        why = _why_unknown(given.table, found, database)
+        if not given.file and not given.is_none:
+            raise FatalError(f"no mapping is given, and {why}: {_ASK_FOR_FILE}, or {_AS_THEY_ARE}")
+        return ComparedMapping(given, None, (first, f"It is not known what the writers replicate by: {why}."))
+    if recorded.hash == given.fingerprint.hash:
+        line = f"{first[:-1]}, that of the writers since {recorded.since:%Y-%m-%d %H:%M} UTC."
+        return ComparedMapping(given, recorded, (line,))
+    theirs = (
+        f"the writers replicate {given.table} by another one (hash {recorded.hash}, since "
+        f"{recorded.since:%Y-%m-%d %H:%M} UTC, version {recorded.version or 'unknown'}); "
+        f"they differ in {_named(differences(given.fingerprint.rules, recorded.rules))}"
+    )
+    if given.is_none:
+        return ComparedMapping(given, recorded, (first, f"Warning: --no-mapping is given, but {theirs}."))
+    otherwise = "start the writers with this one first" if given.file else _AS_THEY_ARE
+    raise FatalError(f"{given.words} is given, but {theirs}: {_ASK_FOR_FILE}, or {otherwise}")
+
+
+def _decisive(given: GivenMapping, records: Sequence[MappingRecord]) -> MappingRecord | None:
+    """Of the collection's records the one whose writer started last; else that of another collection."""
+    place = [each for each in records if each.namespace == given.namespace]
+    return max(place or records, key=lambda each: each.started, default=None)
+
+
+def _why_unknown(table: str, found: Found[MappingRecord], database: str) -> str:
+    if found.odd:
+        return f"what the database {database} has recorded of {table} cannot be read"
+    return f"no writer has recorded one for {table} in the database {database}"
+
+
+def differences(one: str, other: str) -> list[str]:
+    """The rules that differ between two texts of rules, as paths such as ``fields.created.convert``."""
+    return sorted(set(_differences(json.loads(one), json.loads(other), ())))
+
+
+def _differences(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if one == other and type(one) is type(other):
+        return
+    if isinstance(one, dict) and isinstance(other, dict) and len(path) < 3:  # noqa: PLR2004 - fields.PATH.RULE
+        for name in one.keys() | other.keys():
+            yield from _differences(one.get(name), other.get(name), (*path, name))
+    elif path == ("fields",) and isinstance(found := one if other is None else other, dict):
+        yield from (f"fields.{name}" for name in found)
+    else:
+        yield ".".join(path)
+
+
+def _named(paths: Sequence[str]) -> str:
+    if not paths:
+        return "details that this version cannot name"
+    shown = [json.dumps(path, ensure_ascii=True)[1:-1] for path in paths[:_MOST_NAMED]]
+    more = len(paths) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def key_problem(table: str, wanted: Sequence[str], key: Sequence[str]) -> str | None:
+    """Returns what is wrong with the `key` of a table's rules.
+
+    Args:
+        table: the name of the table.
+        wanted: what the mapping says; empty: nothing.
+        key: the key attributes that the table has, partition key first.
+    """
+    if not wanted or set(wanted) == set(key):
+        return None
+    return (
+        f"the mapping says that the key of {table} is {', '.join(wanted)}, but its key attributes are "
+        f"{', '.join(key)}: write key: [{', '.join(key)}] into the mapping, or leave key out"
+    )
