@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from bson.decimal128 import Decimal128
 
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
@@ -11,12 +14,14 @@ from shared.version import BACKFILL
 from writer.mapping.document import locate
 from writer.mapping.reverse import item_of
 from writer.planning.fold import Candidates, fold
+from writer.write import hashable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from writer.mapping.rules import Table
     from writer.write import Write
+
+_MOST_KEY_BYTES = (2048, 1024)
+"""Of a partition and a sort key (Amazon DynamoDB developer guide, "Constraints")."""
 
 Item = dict[str, Any]
 """An item in DynamoDB's own notation: attribute name → AttributeValue."""
@@ -116,29 +121,41 @@ def key_of_id(table: Table, key: Mapping[str, str], document_id: Any) -> Key | N
             return None
         values = list(document_id.values())
     found: Key = {}
+    longest = dict(zip(key, _MOST_KEY_BYTES, strict=False))
     for name, value in zip(names, values, strict=True):
         if name not in key:
             return None
-        attribute_value = _attribute_value(key[name], value)
+        attribute_value = _attribute_value(key[name], value, longest[name])
         if attribute_value is None:
             return None
         found[name] = attribute_value
     back = id_of_key(table, key, found)
-    return found if back is not None and _same_shape(back, document_id) else None
+    return found if back is not None and _same_place(back, document_id) else None
 
 
-def _attribute_value(kind: str, value: Any) -> dict[str, Any] | None:
+def _attribute_value(kind: str, value: Any, longest: int) -> dict[str, Any] | None:
+    if isinstance(value, Mapping | list):
+        return None
     try:
         found = item_of({"": value})[""]
+        if kind == "N" and "S" in found:  # a number of 35 to 38 digits is text in MongoDB
+            found = {"N": found["S"]}
+        part = found.get(kind, b"")
+        length = len(part.encode() if isinstance(part, str) else part)
     except ValueError:
         return None
-    if kind == "N" and "S" in found:  # a number of 35 to 38 digits is text in MongoDB
-        found = {"N": found["S"]}
-    return found if kind in found else None
+    # No item has another key, and DynamoDB refuses a request that asks for one.
+    return found if 0 < length <= longest else None
 
 
-def _same_shape(one: Any, other: Any) -> bool:
-    """Whether two `_id`s are the same to MongoDB, apart from the types of numbers."""
+def _same_place(one: Any, other: Any) -> bool:
+    """Whether two `_id`s are the same to MongoDB: numbers by value, all else by value and type."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return list(one) == list(other)
-    return isinstance(one, dict) is isinstance(other, dict)
+        return list(one) == list(other) and all(map(_same_place, one.values(), other.values()))
+    if _is_number(one) and _is_number(other):
+        return hashable(one) == hashable(other)
+    return type(one) is type(other) and bool(one == other)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal128) and not isinstance(value, bool)

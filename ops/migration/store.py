@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bson.codec_options import CodecOptions
+from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
+from ops.migration.elements import id_of
 from shared.errors import FatalError, TransientError
 from shared.version import BACKFILL
 from writer.mongodb.apply import TombstonesRefusedError
@@ -23,6 +24,7 @@ from writer.mongodb.driver_errors import concerns_server, translated_at_start
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.mongodb.guard import tombstone_id
 from writer.mongodb.sink import MongoSink
+from writer.mongodb.stored import RAW
 from writer.ports import FailureKind
 from writer.write import hashable
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 _FEW = 50
 """Up to so many tombstones of a collection are read at once; of more, each key is looked up."""
 
-_RAW = CodecOptions(document_class=RawBSONDocument)
+_MAX_KEY = 0x7F
 
 Raw = RawBSONDocument
 
@@ -158,8 +160,9 @@ class Store(MongoSink):
         with self._errors():
             cursor = self._tombstones(table.database).find({**bounds, "$or": late}, {"v": 1, "marked.v": 1})
             return [
-                (each["_id"]["k"], max(each.get("v", ""), each.get("marked", {}).get("v", "")))
+                (each["_id"]["k"], max(versions))
                 async for each in cursor
+                if "k" in each["_id"] and (versions := _versions_of(each))
             ]
 
     async def bring_down(
@@ -200,20 +203,40 @@ class Store(MongoSink):
             found: list[Raw] = await self._raw(table).find({"_id": {"$in": list(ids)}}).to_list(None)
             return found
 
-    async def documents_after(self, table: Table, after: Any, most: int) -> list[Raw]:
+    async def document(self, table: Table, document_id: RawBSONDocument) -> Raw | None:
+        """`_id` and metadata of the document whose `_id` is that of `{_id: …}`, of any type."""
+        found = await self.documents_after(table, document_id, 1)
+        # Equal to MongoDB or not: what is asked for is this one, to the bit.
+        return found[0] if found and id_of(found[0])[1:3] == id_of(document_id)[1:3] else None
+
+    async def documents_after(self, table: Table, after: RawBSONDocument | None, most: int) -> list[Raw]:
         """`_id` and metadata of documents in the order of `_id`.
 
         Args:
             table: whose collection.
-            after: begin at this `_id`, whatever its type; None: at the first.
+            after: begin at the `_id` of this document, whatever its type; None: at the first.
             most: the most documents.
         """
+        command: dict[str, Any] = {
+            "find": table.collection,
+            "projection": _fields(table),
+            "sort": {"_id": 1},
+            "hint": {"_id": 1},
+            "limit": most,
+        }
+        if after is not None:
+            # A filter compares within one type only; the bounds of an index do not. And the driver's own
+            # `find` takes no raw bounds, but not every `_id` can be read and written again.
+            command["min"] = after
+        found: list[Raw] = []
         with self._errors():
-            cursor = self._raw(table).find({}, _fields(table)).sort("_id", 1).hint([("_id", 1)]).limit(most)
-            if after is not None:
-                # A filter compares within one type only; the bounds of an index do not.
-                cursor = cursor.min([("_id", after)])
-            found: list[Raw] = await cursor.to_list(None)
+            if after is None or id_of(after).kind != _MAX_KEY:
+                cursor = await self._database(table.database).cursor_command(command, codec_options=RAW)
+                found += await cursor.to_list(None)
+            if (
+                after is not None and len(found) < most
+            ):  # such bounds end before MaxKey, and cannot begin there
+                found += await self._raw(table).find({"_id": MaxKey()}, _fields(table)).to_list(None)
             return found
 
     async def random_documents(self, table: Table, number: int) -> list[Raw]:
@@ -237,7 +260,7 @@ class Store(MongoSink):
                 raise FatalError(refused.failure.reason) from refused
 
     def _raw(self, table: Table) -> Any:
-        return self._database(table.database).get_collection(table.collection, codec_options=_RAW)
+        return self._database(table.database).get_collection(table.collection, codec_options=RAW)
 
     # For the state of migrations: one document per table and collection, in the target database
 
@@ -260,6 +283,13 @@ class Store(MongoSink):
         with self._errors():
             result = await self._database("")[collection].update_one(where, {"$set": changes})
             return bool(result.matched_count)
+
+
+def _versions_of(tombstone: Mapping[str, Any]) -> list[str]:
+    """Those that a tombstone has; anybody may have written it."""
+    marked = tombstone.get("marked")
+    found = [tombstone.get("v"), marked.get("v") if isinstance(marked, dict) else None]
+    return [version for version in found if isinstance(version, str)]
 
 
 def _fields(table: Table) -> dict[str, int]:

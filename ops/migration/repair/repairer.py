@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from bson.raw_bson import RawBSONDocument
+
+from ops.migration.elements import can_be_named
 from ops.migration.images import id_of_key
 from ops.migration.repair.repair_writes import NOT_OURS, NotRepairableError, removal_of, repair_write
-from ops.migration.verify.comparison import IMPOSSIBLE, as_document, impossible, is_extra, mark_of, version_of
+from ops.migration.verify.comparison import IMPOSSIBLE, Stored, impossible, is_extra, mark_of, version_of
 from shared.version import BACKFILL
 from writer.mongodb.apply import Tombstone
 from writer.ports import FailureKind
-from writer.write import Write, hashable
+from writer.write import Write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +36,11 @@ if TYPE_CHECKING:
 _TRIES = 5
 _AT_ONCE = 8
 _TOGETHER = 1_000
+_UNNAMEABLE = (
+    "its _id or its version holds text that is not UTF-8, or an old type, which no filter of ours can name: "
+    "delete it by hand, in mongosh"
+)
+_TWICE = "the document has the field of our metadata twice: delete it by hand, then run it again"
 _RESTLESS = "live changes came in between each time: run it again"
 
 
@@ -152,7 +160,11 @@ class Repairer:
 
     async def _plan(self, case: _Case, state: KeyState, tombstone: Tombstone) -> Write | Repair | None:
         table, source = self._session.table, self._session.source
+        if state.found is not None and Stored.of(table, state.found).has_metadata_twice(table):
+            return case.end(Result.LEFT, _TWICE)
         if state.document_id is not None and self._are_impossible(state.version, state.mark, tombstone):
+            if not can_be_named([state.version, state.mark]):
+                return case.end(Result.LEFT, _UNNAMEABLE)
             if self._dry_run:
                 return case.end(Result.MENDED, f"{IMPOSSIBLE.kind}: {IMPOSSIBLE.reason}")
             probe = removal_of(table, state.document_id, BACKFILL, 0, marks=False)
@@ -174,16 +186,20 @@ class Repairer:
         table = self._session.table
         touched = False
         for _ in range(_TRIES):
-            (tombstone,) = await self._tombstones_of([finding.document_id])
-            documents = await self._lookup.documents([finding.document_id])
-            raw = documents.get(hashable(finding.document_id))
-            document = {} if raw is None else as_document(bytes(raw.raw))
-            version, mark = version_of(table, document), mark_of(table, document)
+            is_nameable = not isinstance(finding.document_id, RawBSONDocument)
+            (tombstone,) = await self._tombstones_of([finding.document_id if is_nameable else None])
+            document = await self._lookup.document_of(finding.document_id)
+            metadata = {} if document is None else document.metadata
+            version, mark = version_of(metadata), mark_of(metadata)
             wrong = self._are_impossible(version, mark, tombstone)
-            if not wrong and (raw is None or not is_extra(table, document)):
+            if not wrong and (document is None or not is_extra(table, metadata)):
                 return Repair(finding, Result.MENDED if touched else Result.MOVED_ON)
+            if document is not None and document.has_metadata_twice(table):
+                return Repair(finding, Result.LEFT, _TWICE)
             if not wrong and version is None:
                 return Repair(finding, Result.LEFT, NOT_OURS)
+            if not (is_nameable and can_be_named([version, mark])):
+                return Repair(finding, Result.LEFT, _UNNAMEABLE)
             if self._dry_run:
                 return Repair(finding, Result.MENDED, finding.reason)
             removal = removal_of(table, finding.document_id, version or BACKFILL, _now(), marks=False)

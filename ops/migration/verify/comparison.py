@@ -7,31 +7,34 @@ that is marked as deleted counts as missing. Where deletions keep documents, a d
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bson import CodecOptions, decode
-from bson.codec_options import DatetimeConversion
-from bson.dbref import DBRef
-from bson.decimal128 import Decimal128
-from bson.raw_bson import RawBSONDocument
+from bson import decode
+from bson.errors import BSONError
 
+from ops.migration.elements import elements, same, same_fields
 from shared.version import is_possible
 from writer.mapping.model import Deletes, Mode
+from writer.mongodb.stored import CODEC
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Sequence
 
+    from ops.migration.elements import Element
     from writer.mapping.rules import Table
 
-_OPTIONS = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-_RAW = CodecOptions(RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+Metadata = Mapping[str, Any]
+"""What stands in a document's metadata field; empty: nothing of ours."""
+
+_DOCUMENT, _ARRAY = 0x03, 0x04
 _MOST_NAMES = 5
-_GUARDS = frozenset({"v", "deleted"})
-"""Metadata that do not come from the item."""
+_NAMES = b"names"
+_NOT_ABOUT_ITEM = frozenset({b"v", b"deleted", _NAMES})
+"""Metadata that do not come from the item, and the names, which are compared in any order."""
 
 
 class Kind(StrEnum):
@@ -62,8 +65,43 @@ IMPOSSIBLE = Difference(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored document, taken apart.
+
+    Attributes:
+        raw: its BSON.
+        fields: its fields; None: it cannot be read.
+        metadata: see `Metadata`.
+    """
+
+    raw: bytes
+    fields: Sequence[Element] | None
+    metadata: Metadata
+
+    @classmethod
+    def of(cls, table: Table, raw: bytes) -> Stored:
+        """Takes a document apart; nothing that an application has written there raises anything."""
+        try:
+            fields = elements(raw)
+        except ValueError:
+            return cls(raw, None, {})
+        name = table.rule.metadata_field.encode()
+        ours = next((each for each in fields if each.name == name and each.kind == _DOCUMENT), None)
+        try:
+            metadata = decode(ours.value, CODEC) if ours else {}
+        except BSONError:
+            metadata = {}
+        return cls(raw, fields, metadata)
+
+    def has_metadata_twice(self, table: Table) -> bool:
+        """Whether the metadata field occurs twice: mongod 6.0.5 dies of a guarded write to that."""
+        name = table.rule.metadata_field.encode()
+        return sum(each.name == name for each in self.fields or ()) > 1
+
+
 def find_difference(
-    table: Table, expected: bytes | None, found: bytes | None, *, item_exists: bool
+    table: Table, expected: bytes | None, found: Stored | None, *, item_exists: bool
 ) -> Difference | None:
     """Compares what should be with what is.
 
@@ -77,22 +115,23 @@ def find_difference(
         None if there is no difference.
     """
     if expected is None:
-        if found is None or not is_extra(table, as_document(found), item_exists=item_exists):
+        if found is None or not is_extra(table, found.metadata, item_exists=item_exists):
             return None
-        if item_exists:
-            return Difference(Kind.EXTRA, "the hook does not want the item")
-        return Difference(Kind.EXTRA, "there is no such item")
+        reason = "the hook does not want the item" if item_exists else "there is no such item"
+        return Difference(Kind.EXTRA, reason)
     if found is None:
         return Difference(Kind.MISSING, "there is no document")
-    document = as_document(found)
-    if is_marked(table, document):
+    if is_marked(table, found.metadata):
         return Difference(Kind.MISSING, "the document is marked as deleted")
-    if version_of(table, document) is None:
+    if version_of(found.metadata) is None:
         return Difference(Kind.DIFFERENT, "the document has no version of ours")
-    wanted = as_document(expected)
-    names = differing_fields(table, wanted, document)
-    if not names:
-        return None
+    if found.fields is None:
+        return Difference(Kind.DIFFERENT, "the document cannot be read")
+    names = differing_fields(table, expected, found)
+    return _difference_in(names) if names else None
+
+
+def _difference_in(names: Sequence[str]) -> Difference:
     shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return Difference(Kind.DIFFERENT, f"these fields differ: {shown}{more}")
@@ -103,16 +142,16 @@ def impossible(now: float, *versions: str | None) -> list[str]:
     return [version for version in versions if version and not is_possible(version, now)]
 
 
-def is_extra(table: Table, document: Mapping[str, Any], *, item_exists: bool = False) -> bool:
+def is_extra(table: Table, metadata: Metadata, *, item_exists: bool = False) -> bool:
     """Whether a document should not exist, for it has no item, or one that the hook does not want."""
-    if is_marked(table, document) or is_application_document(table, document):
+    if is_marked(table, metadata) or is_application_document(table, metadata):
         return False
     return item_exists or not keeps_documents(table)
 
 
-def is_application_document(table: Table, document: Mapping[str, Any]) -> bool:
+def is_application_document(table: Table, metadata: Metadata) -> bool:
     """Whether it is an application's own document, and not ours."""
-    return table.rule.mode is Mode.MERGE and version_of(table, document) is None
+    return table.rule.mode is Mode.MERGE and version_of(metadata) is None
 
 
 def keeps_documents(table: Table) -> bool:
@@ -120,76 +159,54 @@ def keeps_documents(table: Table) -> bool:
     return Deletes.KEEP in (table.rule.deletes, table.rule.ttl_deletes)
 
 
-def is_marked(table: Table, document: Mapping[str, Any]) -> bool:
+def is_marked(table: Table, metadata: Metadata) -> bool:
     """Whether it is marked as the document of a deleted item."""
-    return table.can_mark and mark_of(table, document) is not None
+    return table.can_mark and mark_of(metadata) is not None
 
 
-def version_of(table: Table, document: Mapping[str, Any]) -> str | None:
+def version_of(metadata: Metadata) -> str | None:
     """The version of a document; None: we have not written it."""
-    version = _metadata(table, document).get("v")
+    version = metadata.get("v")
     return version if isinstance(version, str) else None
 
 
-def mark_of(table: Table, document: Mapping[str, Any]) -> str | None:
+def mark_of(metadata: Metadata) -> str | None:
     """The version of the deletion that marked a document, if one did."""
-    deleted = _metadata(table, document).get("deleted")
+    deleted = metadata.get("deleted")
     version = deleted.get("v") if isinstance(deleted, dict) else None
     return version if isinstance(version, str) else None
 
 
-def differing_fields(table: Table, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def differing_fields(table: Table, expected: bytes, found: Stored) -> list[str]:
     """The names of the fields that differ. Types count, the order of fields does not."""
-    field = table.rule.metadata_field
-    names = set(wanted) - {field}
+    field = table.rule.metadata_field.encode()
+    wanted = {each.name: each for each in elements(expected)}
+    stored: dict[bytes, Element] = {}
+    twice: set[bytes] = set()
+    for each in found.fields or ():
+        if each.name in stored:
+            twice.add(each.name)
+        stored.setdefault(each.name, each)  # MongoDB, too, takes the first
+    names = wanted.keys() - {field}
     if table.rule.mode is Mode.MERGE:
         # A field that replication does not write is the application's, unless replication wrote it earlier.
-        written = _metadata(table, found).get("names", [])
-        names |= {name for name in written if name in found} if isinstance(written, list) else set()
+        written = found.metadata.get("names", [])
+        earlier = (
+            {str(name).encode(errors="surrogateescape") for name in written}
+            if isinstance(written, list)
+            else set()
+        )
+        names |= earlier & (stored.keys() - {field})
     else:
-        names |= set(found) - {field}
+        names |= stored.keys() - {field}
     different = [
         name
         for name in sorted(names)
-        if name not in wanted or name not in found or not same(wanted[name], found[name])
+        if name in twice or name not in wanted or name not in stored or not same(wanted[name], stored[name])
     ]
-    if not same(_item_metadata(_metadata(table, wanted)), _item_metadata(_metadata(table, found))):
+    if field in twice or not _same_metadata(wanted[field], stored[field]):
         different.append(field)
-    return different
-
-
-def as_document(encoded: bytes) -> dict[str, Any]:
-    """Decodes BSON so that two documents can be compared with `same`."""
-    if b"$ref" in encoded:
-        # A map that looks like a reference would become one, and lose a `$db` of null.
-        plain: dict[str, Any] = _plain(RawBSONDocument(encoded, _RAW))
-        return plain
-    return decode(encoded, _OPTIONS)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two BSON values are the same, in value and type, whatever the order of the fields."""
-    if type(one) is not type(other):
-        return False
-    match one:
-        case dict():
-            return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
-        case list():
-            return len(one) == len(other) and all(map(same, one, other))
-        case float():
-            return struct.pack("d", one) == struct.pack("d", other)
-        case Decimal128():
-            return bool(one.bid == other.bid)
-        case DBRef():
-            return same(one.as_doc(), other.as_doc())
-        case _:
-            return bool(one == other)
-
-
-def id_of_raw(document: RawBSONDocument) -> Any:
-    """The `_id` of a document."""
-    found = document["_id"]
-    return decode(found.raw, _OPTIONS) if isinstance(found, RawBSONDocument) else found
+    return [name.decode(errors="backslashreplace") for name in different]
 
 
 def key_identity(key: Mapping[str, Mapping[str, Any]]) -> Hashable:
@@ -201,20 +218,21 @@ def key_identity(key: Mapping[str, Mapping[str, Any]]) -> Hashable:
     )
 
 
-def _metadata(table: Table, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    metadata = document.get(table.rule.metadata_field)
-    return metadata if isinstance(metadata, dict) else {}
+def _same_metadata(wanted: Element, found: Element) -> bool:
+    """Whether the metadata that come from the item are the same; names count in any order."""
+    mine, its = elements(wanted.value), elements(found.value)
+    return same_fields(_about_item(mine), _about_item(its)) and _names(mine) == _names(its)
 
 
-def _item_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata that come from the item; names in one order."""
-    about_item = {name: value for name, value in metadata.items() if name not in _GUARDS}
-    if isinstance(about_item.get("names"), list):
-        about_item["names"] = sorted(map(str, about_item["names"]))
-    return about_item
+def _about_item(metadata: Sequence[Element]) -> list[Element]:
+    return [each for each in metadata if each.name not in _NOT_ABOUT_ITEM]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, RawBSONDocument):
-        return {name: _plain(part) for name, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list) else value
+def _names(metadata: Sequence[Element]) -> list[Any]:
+    return [
+        sorted((name.kind, name.value) for name in elements(each.value))
+        if each.kind == _ARRAY
+        else each.value
+        for each in metadata
+        if each.name == _NAMES
+    ]

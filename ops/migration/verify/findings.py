@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bson import json_util
+from bson.codec_options import DatetimeConversion
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 
 from ops.migration.json_lines import json_of
 from ops.migration.verify.comparison import Kind
 from ops.migration.verify.verifier import Finding
 from shared.errors import FatalError
+from writer.mongodb.stored import RAW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,22 +30,26 @@ if TYPE_CHECKING:
 COLLECTION = "_replicator_verifications"
 """Collection of the target database: the last comparison of each table."""
 
-_EXACT = json_util.CANONICAL_JSON_OPTIONS
+_EXACT = json_util.JSONOptions(
+    json_mode=json_util.JSONMode.CANONICAL, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+_BSON = "$bson"
 
 
 def line_of(table: str, finding: Finding) -> str:
     """A finding as a line of JSON. `_id` is Extended JSON."""
-    return json.dumps(
+    line = json.dumps(
         {
             "table": table,
             "kind": finding.kind,
             "key": json_of(finding.key),
-            "_id": json.loads(json_util.dumps(finding.document_id, json_options=_EXACT)),
+            "_id": _json_of_id(finding.document_id),
             "version": finding.version,
             "reason": finding.reason,
         },
         ensure_ascii=False,
     )
+    return line.encode(errors="backslashreplace").decode()  # a stored version can be text that is not UTF-8
 
 
 def read_findings(path: Path, table: str) -> Iterator[Finding]:
@@ -59,12 +67,25 @@ def read_findings(path: Path, table: str) -> Iterator[Finding]:
                 yield Finding(
                     Kind(content["kind"]),
                     _key(content["key"]),
-                    json_util.loads(json.dumps(content["_id"])),
+                    _id_of(content["_id"]),
                     content["version"],
                     content["reason"],
                 )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BSONError) as error:
         raise FatalError(f"{path} is no report of verify: {error!r}") from error
+
+
+def _json_of_id(document_id: Any) -> Any:
+    """Extended JSON; what that cannot hold is BSON as base64, in a field that no `_id` can have."""
+    if isinstance(document_id, RawBSONDocument):
+        return {_BSON: b64encode(document_id.raw).decode()}
+    return json.loads(json_util.dumps(document_id, json_options=_EXACT))
+
+
+def _id_of(content: Any) -> Any:
+    if isinstance(content, dict) and content.keys() == {_BSON}:
+        return RawBSONDocument(b64decode(content[_BSON], validate=True), RAW)
+    return json_util.loads(json.dumps(content), json_options=_EXACT)
 
 
 def _key(content: Any) -> Key | None:

@@ -9,23 +9,22 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bson.errors import InvalidBSON
-
+from ops.migration.elements import raw_id
 from ops.migration.images import copied, id_of_key, key_of_item, write_of
 from ops.migration.json_lines import json_of
 from ops.migration.verify.comparison import (
     IMPOSSIBLE,
     Difference,
     Kind,
-    as_document,
+    Stored,
     find_difference,
-    id_of_raw,
     impossible,
     key_identity,
     mark_of,
     version_of,
 )
 from shared.errors import PoisonError
+from writer.mongodb.stored import key_of
 from writer.write import hashable
 
 if TYPE_CHECKING:
@@ -97,11 +96,10 @@ class Lookup:
     def state_of(self, key: Key, document_id: Any, item: Item | None, raw: Raw | None) -> KeyState:
         """Compares both sides of one key."""
         session = self._session
-        found = None if raw is None else bytes(raw.raw)
+        found = None if raw is None else Stored.of(session.table, bytes(raw.raw))
         version = mark = None
         if found is not None:
-            document = as_document(found)
-            version, mark = version_of(session.table, document), mark_of(session.table, document)
+            version, mark = version_of(found.metadata), mark_of(found.metadata)
         expected = None
         try:
             if item is not None:
@@ -112,11 +110,10 @@ class Lookup:
             difference = find_difference(session.table, expected, found, item_exists=item is not None)
         except PoisonError as error:
             difference = Difference(Kind.UNMAPPABLE, f"{error.code}: {error.reason}")
-        except InvalidBSON as error:
-            difference = Difference(Kind.DIFFERENT, f"the document cannot be read: {error}")
         if impossible(self.now, version, mark):
             difference = IMPOSSIBLE
-        return KeyState(key, document_id, item, found, version, mark, difference)
+        content = None if found is None else found.raw
+        return KeyState(key, document_id, item, content, version, mark, difference)
 
     def id_of(self, key: Key) -> Any:
         """The `_id` of a key; None: it can have none."""
@@ -127,7 +124,15 @@ class Lookup:
         session = self._session
         await self.look_at_the_clock()
         found = await session.retry.until_done(lambda: session.store.documents(session.table, ids))
-        return {hashable(id_of_raw(raw)): raw for raw in found}
+        return {key_of(raw): raw for raw in found}
+
+    async def document_of(self, document_id: Any) -> Stored | None:
+        """A document by any `_id`, as `ops.migration.elements.value_of` has it."""
+        session = self._session
+        await self.look_at_the_clock()
+        wanted = raw_id(document_id)
+        found = await session.retry.until_done(lambda: session.store.document(session.table, wanted))
+        return None if found is None else Stored.of(session.table, bytes(found.raw))
 
     async def look_at_the_clock(self) -> None:
         """Learns what time it is."""

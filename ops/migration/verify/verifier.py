@@ -12,12 +12,12 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ops.migration.elements import can_be_named, id_of, raw_id, value_of
 from ops.migration.images import key_of_id, key_of_item
 from ops.migration.verify.comparison import (
     IMPOSSIBLE,
     Kind,
-    as_document,
-    id_of_raw,
+    Stored,
     impossible,
     is_application_document,
     is_extra,
@@ -127,10 +127,10 @@ class Verifier:
             scans = [group.create_task(self._scan(group, number)) for number in range(self.segments)]
             for scan in scans:
                 await scan
-            after: Any = None
+            after: Raw | None = None
             while documents := await self._documents_after(after):
                 await self._check_documents(group, documents)
-                after = documents[-1]["_id"]
+                after = documents[-1]
             await self._flush(group)
         await self._check_tombstones()
         return self.counts
@@ -149,7 +149,7 @@ class Verifier:
                 lambda: session.store.random_documents(session.table, number)
             )
             # `$sample` may repeat itself.
-            documents = list({hashable(id_of_raw(raw)): raw for raw in found}.values())
+            documents = list({id_of(raw).value: raw for raw in found}.values())
             for start in range(0, len(documents), _DOCUMENTS):
                 await self._check_documents(group, documents[start : start + _DOCUMENTS])
             await self._flush(group)
@@ -175,11 +175,14 @@ class Verifier:
             async for items in self._items(segment, segments, _ITEMS_PER_SEGMENT):
                 yield items
 
-    async def _documents_after(self, after: Any) -> list[Raw]:
+    async def _documents_after(self, after: Raw | None) -> list[Raw]:
+        last = None if after is None else id_of(after)
+        bound = None if last is None else raw_id(value_of(last))
         found = await self.session.retry.until_done(
-            lambda: self.session.store.documents_after(self.session.table, after, _DOCUMENTS + 1)
+            lambda: self.session.store.documents_after(self.session.table, bound, _DOCUMENTS + 1)
         )
-        return found if after is None else [raw for raw in found if raw["_id"] != after]
+        # Compared as bytes: NaN is not equal to itself, and null is an `_id` like any other.
+        return [raw for raw in found if last is None or id_of(raw)[1:3] != last[1:3]]
 
     async def _check_items(self, group: asyncio.TaskGroup, items: Sequence[Item]) -> None:
         for start in range(0, len(items), _DOCUMENTS):
@@ -200,20 +203,21 @@ class Verifier:
         keys: list[Key] = []
         await self._lookup.look_at_the_clock()
         for raw in documents:
-            document = as_document(bytes(raw.raw))
-            version = version_of(table, document)
-            is_good = not impossible(self._lookup.now, version, mark_of(table, document))
-            if is_application_document(table, document):
+            metadata = Stored.of(table, bytes(raw.raw)).metadata
+            version = version_of(metadata)
+            is_good = not impossible(self._lookup.now, version, mark_of(metadata))
+            document_id = value_of(id_of(raw))
+            if is_application_document(table, metadata):
                 self.counts.theirs += 1
-            elif is_marked(table, document) and is_good:
+            elif is_marked(table, metadata) and is_good:
                 self.counts.marked += 1
-            elif (key := key_of_id(table, source.key, document["_id"])) is not None:
+            elif (key := key_of_id(table, source.key, document_id)) is not None:
                 keys.append(key)
             elif not is_good:
-                self._found(Finding(IMPOSSIBLE.kind, None, document["_id"], version, IMPOSSIBLE.reason))
-            elif is_extra(table, document):
+                self._found(Finding(IMPOSSIBLE.kind, None, document_id, version, IMPOSSIBLE.reason))
+            elif is_extra(table, metadata):
                 reason = "no item of the table can have this _id"
-                self._found(Finding(Kind.EXTRA, None, document["_id"], version, reason))
+                self._found(Finding(Kind.EXTRA, None, document_id, version, reason))
         items = await self._lookup.items(keys, only_keys=True)
         for key in keys:
             if key_identity(key) not in items:
@@ -229,7 +233,8 @@ class Verifier:
         now = self._lookup.now
         found = await session.retry.until_done(lambda: session.store.tombstones_of_the_future(table, now))
         for document_id, version in found:
-            if impossible(now, version):
+            # One that cannot be named buries no item.
+            if impossible(now, version) and can_be_named(document_id):
                 key = key_of_id(table, session.source.key, document_id)
                 reason = "the version of its deletion is no time, or one of the future: it stays deleted"
                 self._found(Finding(Kind.IMPOSSIBLE, key, document_id, version, reason))
