@@ -104,6 +104,10 @@ class Aws:
         return cast("CloudWatchClient", self._client("cloudwatch"))
 
     @cached_property
+    def sts(self) -> Any:
+        return self._client("sts")
+
+    @cached_property
     def logs(self) -> CloudWatchLogsClient:
         return cast("CloudWatchLogsClient", self._client("logs"))
 

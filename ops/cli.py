@@ -43,6 +43,7 @@ COMMANDS = {
         "config-schema": Entry("ops.config.config_schema", "Print the JSON Schema of replication.yaml."),
     },
     "The pipeline": {
+        "doctor": Entry("ops.doctor.doctor", "Check everything that a pipeline needs, and say what to do."),
         "status": Entry("ops.status.status", "Show how the pipeline is, on one screen."),
         "logs": Entry(
             "ops.logs.logs", "Show the logs of the Lambda and the writers, as one, in the order of time."

@@ -1,0 +1,109 @@
+"""`replicator doctor`: whether everything is there that a pipeline needs, and what to do where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import typer
+
+from ops.aws import Aws
+from ops.console.exit_status import FOUND, UNEXPECTED, UNKNOWN, WELL, exits_with_status
+from ops.console.terminal import Output
+from ops.doctor.findings import Finding, Report, Section, State, unknown
+from ops.doctor.identity import are_usable, check_identity
+from ops.doctor.looking import has_mistake, look
+from ops.doctor.mapping import MappingFile, judge_tables
+from ops.doctor.mongodb import check_mongodb
+from ops.doctor.parts import check_function, check_queues, find_parts
+from ops.doctor.tables import Tables, check_tables
+from ops.doctor.view import print_report
+from ops.options import (
+    DeadLetterOption,
+    EndpointOption,
+    FunctionOption,
+    JsonOption,
+    MongodbDatabaseOption,
+    MongodbUriOption,
+    QueueOption,
+    RegionOption,
+    ReplicationFileOption,
+    StackOption,
+)
+from ops.pipeline import Pipeline
+
+_OUTCOMES = {State.WELL: WELL, State.NOT_WELL: FOUND, State.UNKNOWN: UNKNOWN}
+
+
+@exits_with_status
+def command(  # noqa: PLR0913 - one parameter per option
+    *,
+    as_json: JsonOption = False,
+    stack: StackOption = "",
+    queue_url: QueueOption = "",
+    dead_letter_queue_url: DeadLetterOption = "",
+    function: FunctionOption = "",
+    mongodb_uri: MongodbUriOption = "",
+    mongodb_database: MongodbDatabaseOption = "",
+    replication_file: ReplicationFileOption = "",
+    endpoint_url: EndpointOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Check everything that a pipeline needs, and say what to do.
+
+    Credentials, clocks, the stack, the Lambda, its event source mappings, the
+    streams, both queues, MongoDB and the rights of its user, and the mapping.
+    Nothing is changed; in MongoDB a trial is written and removed.
+
+    Exit status: 0 if all is well, 1 if something is not, 3 if something is
+    not known and nothing is wrong, 2 for wrong use.
+    """
+    named = Pipeline(queue_url, dead_letter_queue_url, function)
+    file = MappingFile(replication_file, mongodb_database)
+    sections, tables = _of_aws(Aws(endpoint_url, region), stack, named)
+    sections.append(Section("MongoDB", _of_mongodb(file, tables, mongodb_uri, mongodb_database)))
+    sections.append(Section("Mapping", [*file.findings, *judge_tables(file, tables)]))
+    report = Report(sections)
+    if as_json:
+        typer.echo(json.dumps(report.data()))
+    else:
+        print_report(Output(), report)
+    raise typer.Exit(_outcome(report))
+
+
+def _outcome(report: Report) -> int:
+    if any(has_mistake(section.findings) for section in report.sections):
+        return UNEXPECTED
+    return _OUTCOMES[report.state]
+
+
+def _of_aws(aws: Aws, stack: str, named: Pipeline) -> tuple[list[Section], Tables]:
+    identity = look(
+        "aws-credentials",
+        "Whose the AWS credentials are",
+        "sts:GetCallerIdentity",
+        lambda: check_identity(aws),
+    )
+    sections = [Section("AWS", identity)]
+    if not are_usable(identity):
+        text = "Stack, Lambda, streams and queues: AWS cannot be asked."
+        sections.append(Section("Pipeline", [unknown("pipeline", text, "See above.")]))
+        return sections, Tables(None, {})
+    parts, of_stack = find_parts(aws, stack, named)
+    tables, of_tables = check_tables(aws, parts.function)
+    sections += [
+        Section("Pipeline", [*of_stack, *check_function(aws, parts)]),
+        Section("Tables", of_tables),
+        Section("Queues", check_queues(aws, parts)),
+    ]
+    return sections, tables
+
+
+def _of_mongodb(file: MappingFile, tables: Tables, uri: str, database: str) -> list[Finding]:
+    places = file.places(tables)
+    return look(
+        "mongodb",
+        "MongoDB",
+        "",
+        lambda: asyncio.run(check_mongodb(uri, file.databases(database), places)),
+    )

@@ -1,0 +1,69 @@
+"""Runs one check: whatever it raises becomes a finding, so that no check hides another.
+
+Law: a refusal or a missing answer is never a finding about what was asked for: it is not known. Only AWS's
+own word that something does not exist is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ops.console.exit_status import unexpected
+from ops.doctor.findings import Finding, not_well, unknown
+from shared.aws_errors import error_code
+from shared.errors import FatalError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_REFUSED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_NO_SUCH = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "InvalidAddress",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+    }
+)
+_REPORT = "Please report this line."
+
+
+def look(check: str, what: str, permission: str, findings: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """Runs a check that asks AWS.
+
+    Args:
+        check: its word for scripts.
+        what: what it looks at, as the beginning of a sentence, such as ``The queue``.
+        permission: that AWS asks for, such as ``sqs:GetQueueAttributes``.
+        findings: what it finds.
+    """
+    try:
+        return list(findings())
+    except Exception as error:  # noqa: BLE001 - no check hides another
+        return [not_seen(check, what, permission, error)]
+
+
+def not_seen(check: str, what: str, permission: str, error: Exception) -> Finding:
+    """The finding about something that could not be looked at."""
+    codes = codes_of(error)
+    if codes & _REFUSED:
+        return unknown(check, f"{what}: the permission {permission} is missing.", f"Allow {permission}.")
+    if codes & _NO_SUCH:
+        return not_well(check, f"{what} does not exist.", "Check its name, and region and account.")
+    if isinstance(error, FatalError | TransientError):
+        return unknown(check, f"{what}: {error}.", "Follow what it says, and run this again.")
+    return unknown(check, f"{what}: {unexpected(error)}", _REPORT)
+
+
+def codes_of(error: BaseException | None) -> set[str]:
+    """The codes of AWS's answers that an error was made of."""
+    codes = set()
+    while error is not None:
+        codes |= {error_code(error)} if isinstance(error, Exception) else set()
+        error = error.__cause__
+    return codes - {""}
+
+
+def has_mistake(findings: Iterable[Finding]) -> bool:
+    """Whether a check failed by a mistake of its own."""
+    return any(each.advice == _REPORT for each in findings)

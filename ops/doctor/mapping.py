@@ -1,0 +1,119 @@
+"""Whether the mapping file is valid, fits the tables, and is the one that the writers use.
+
+Law: it reads the file and what writers have recorded; it never guesses which mapping writers have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ops.doctor.findings import Finding, not_well, unknown, well
+from shared.errors import PoisonError
+from writer.mapping.hooks import load_hooks
+from writer.mapping.model import WILDCARD, Replication
+from writer.mapping.parser import parse_replication
+from writer.mapping.problems import MappingError
+from writer.mapping.rules import Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ops.doctor.tables import Tables
+
+_GIVE_FILE = "Give --replication-file (REPLICATION_FILE): the file that the writers read."
+
+
+class MappingFile:
+    """A mapping, as far as it can be read.
+
+    Attributes:
+        replication: its content; None: it cannot be read.
+        rules: likewise, with hooks.
+        findings: about the file itself.
+    """
+
+    def __init__(self, path: str, database: str) -> None:
+        self.path = path
+        self.replication: Replication | None = None
+        self.rules: Rules | None = None
+        self.findings: list[Finding] = []
+        if not path:
+            text = "By which mapping the writers replicate: no file is given."
+            self.findings.append(unknown("mapping", text, _GIVE_FILE))
+            return
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+            replication = parse_replication(text, path)
+            sys.path.insert(0, str(Path.cwd()))
+            with contextlib.redirect_stdout(sys.stderr):  # what hooks print is not the command's result
+                self.rules = Rules(replication, load_hooks(replication), database)
+            self.replication = replication
+        except OSError as error:
+            text = f"The mapping {path} cannot be read: {error.strerror or error}."
+            self.findings.append(not_well("mapping", text, _GIVE_FILE))
+        except UnicodeDecodeError:
+            text = f"The mapping {path} cannot be read: it is not UTF-8."
+            self.findings.append(not_well("mapping", text, "Save it as UTF-8."))
+        except MappingError as error:
+            self.findings += [
+                not_well(
+                    "mapping", f"{path}: {mistake}.", "Correct it: replicator check-config has all of it."
+                )
+                for mistake in error.mistakes
+            ]
+        else:
+            self.findings.append(well("mapping", f"The mapping {path} is valid."))
+
+    def databases(self, default: str) -> list[str]:
+        """The databases that are written to, the default one first; empty: it is not known."""
+        named = sorted(self.replication.databases) if self.replication else []
+        return list(dict.fromkeys([default, *named])) if default else []
+
+    def places(self, tables: Tables) -> list[tuple[str, str]]:
+        """Database and collection of the tables that are known; an empty database is the default one."""
+        found = []
+        for name in tables.names or ():
+            with contextlib.suppress(PoisonError):
+                rules = (self.rules or Rules(Replication())).table(name)
+                found.append((rules.database or "", rules.collection))
+        return found
+
+
+def judge_tables(file: MappingFile, tables: Tables) -> Iterator[Finding]:
+    """Compares what the file names with the tables that are replicated."""
+    if file.replication is None or file.rules is None or tables.names is None:
+        return
+    fits = True
+    for name in tables.names:
+        try:
+            key = file.rules.table(name).rule.key
+        except PoisonError as error:
+            text = f"Changes of the table {name} are parked: {error.reason}."
+            yield not_well("mapping-tables", text, f"Name the table in {file.path}: replicator init {name}.")
+            fits = False
+            continue
+        if problem := _key_problem(name, key, tables.keys):
+            yield problem
+            fits = False
+    named = [name for name in file.replication.tables if WILDCARD not in name]
+    for name in sorted(set(named) - set(tables.names)):
+        text = f"{file.path} names the table {name}, which the function does not read."
+        yield not_well("mapping-tables", text, "Add its stream's ARN to TableStreamArns, or take it out.")
+        fits = False
+    if fits and tables.names:
+        yield well("mapping-tables", f"{file.path} fits the tables that are replicated.")
+
+
+def _key_problem(name: str, key: Sequence[str], keys: Mapping[str, Sequence[str]]) -> Finding | None:
+    found = keys.get(name)
+    if found is None or not key or set(key) == set(found):
+        return None
+    ours, theirs = ", ".join(key), ", ".join(found)
+    return not_well(
+        "mapping-tables",
+        f"The key of the table {name} is [{theirs}], and the mapping says [{ours}]: its changes are parked.",
+        f"Write key: [{theirs}].",
+    )

@@ -1,0 +1,236 @@
+"""Whether the two queues can keep what the pipeline promises, by their attributes. Pure.
+
+Law: it is at least as strict as the writer at its start (`writer.sqs.queue_facts`). An attribute that the
+answer does not have is not known, and never what AWS would take by default.
+
+Sources: Amazon SQS API reference, ``SetQueueAttributes``; Amazon SQS developer guide, "High throughput for
+FIFO queues"; deploy/pipeline.yaml.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ops.console.terminal import count
+from ops.doctor.findings import Finding, not_well, unknown, well
+from writer.sqs.queue_facts import MIN_VISIBILITY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_DAY = 86400
+_RETENTION = 14 * _DAY
+_MESSAGE_SIZE = 1024 * 1024
+_FEWEST_RECEIVES = 3
+_ASK_AGAIN = "Run this again; if it stays, look at the queue's attributes."
+
+
+def judge_queue(queue: Mapping[str, str], dead_letter_arn: str) -> Iterator[Finding]:
+    """The findings about the queue.
+
+    Args:
+        queue: its attributes.
+        dead_letter_arn: of the dead-letter queue; empty: not known.
+    """
+    yield _fifo("queue", "The queue", queue)
+    if queue.get("FifoQueue") == "true":
+        yield _throughput("queue", "The queue", queue)
+    yield _visibility(queue)
+    yield _retention("queue", "The queue", queue)
+    yield _size("queue", "The queue", queue)
+    yield from _redrive(queue, dead_letter_arn)
+    yield _encryption("queue", "The queue", queue)
+
+
+def judge_dead_letter_queue(dead: Mapping[str, str], queue_arn: str) -> Iterator[Finding]:
+    """The findings about the dead-letter queue; `queue_arn`: of the queue, empty: not known."""
+    name, what = "dead-letters", "The dead-letter queue"
+    yield _fifo(name, what, dead)
+    yield _retention(name, what, dead)
+    yield _size(name, what, dead)
+    yield _allows(dead, queue_arn)
+    yield _encryption(name, what, dead)
+    yield _letters(dead)
+
+
+def _fifo(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
+    # SQS answers with FifoQueue for FIFO queues only, and with QueueArn for all.
+    if attributes.get("FifoQueue") == "true":
+        return well(f"{name}-fifo", f"{what} is a FIFO queue.")
+    if not attributes.get("QueueArn"):
+        return _odd(f"{name}-fifo", f"Whether {what.lower()} is a FIFO queue", "QueueArn")
+    return not_well(
+        f"{name}-fifo",
+        f"{what} is a standard queue, which keeps no order: {attributes['QueueArn']}.",
+        "Name the queues that deploy/pipeline.yaml makes (--stack NAME), or make FIFO queues.",
+    )
+
+
+def _throughput(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
+    scope, limit = attributes.get("DeduplicationScope"), attributes.get("FifoThroughputLimit")
+    if (scope, limit) == ("messageGroup", "perMessageGroupId"):
+        return well(f"{name}-throughput", f"{what} has high throughput.")
+    if scope is None or limit is None:
+        return _odd(f"{name}-throughput", f"Whether {what.lower()} has high throughput", "DeduplicationScope")
+    return not_well(
+        f"{name}-throughput",
+        f"{what} has no high throughput ({scope}, {limit}): SQS allows 300 calls of a kind per second.",
+        _set("DeduplicationScope=messageGroup,FifoThroughputLimit=perMessageGroupId"),
+    )
+
+
+def _visibility(queue: Mapping[str, str]) -> Finding:
+    check, found = "queue-visibility", _number(queue, "VisibilityTimeout")
+    if found is None:
+        return _odd(check, "The queue's visibility timeout", "VisibilityTimeout")
+    if found < MIN_VISIBILITY:
+        return not_well(
+            check,
+            f"The queue's visibility timeout is {found} s; the writer needs {MIN_VISIBILITY} s to extend it.",
+            _set("VisibilityTimeout=60"),
+        )
+    return well(
+        check, f"The queue's visibility timeout is {found} s: so long after a crash, another goes on."
+    )
+
+
+def _retention(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
+    check, found = f"{name}-retention", _number(attributes, "MessageRetentionPeriod")
+    if found is None:
+        return _odd(check, f"How long {what.lower()} keeps messages", "MessageRetentionPeriod")
+    if found < _RETENTION:
+        return not_well(
+            check,
+            f"{what} keeps messages for {found / _DAY:.3g} days: what waits longer is lost.",
+            _set(f"MessageRetentionPeriod={_RETENTION}"),
+        )
+    return well(check, f"{what} keeps messages for 14 days.")
+
+
+def _size(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
+    check, found = f"{name}-message-size", _number(attributes, "MaximumMessageSize")
+    if found is None:
+        return _odd(check, f"How large messages of {what.lower()} may be", "MaximumMessageSize")
+    if found < _MESSAGE_SIZE:
+        return not_well(
+            check,
+            f"{what} takes messages of {found // 1024} KiB; the largest items need 1024 KiB.",
+            _set(f"MaximumMessageSize={_MESSAGE_SIZE}"),
+        )
+    return well(check, f"{what} takes messages of 1 MiB.")
+
+
+def _redrive(queue: Mapping[str, str], dead_letter_arn: str) -> Iterator[Finding]:
+    check, what = "queue-redrive-policy", "The queue's redrive policy"
+    text = queue.get("RedrivePolicy", "")
+    if not text:
+        yield not_well(
+            check,
+            "The queue has no redrive policy: what fails again and again blocks its message group.",
+            "Set its RedrivePolicy: deadLetterTargetArn of the dead-letter queue, maxReceiveCount 10.",
+        )
+        return
+    policy = _object(text)
+    target, receives = policy.get("deadLetterTargetArn"), _whole(policy.get("maxReceiveCount"))
+    if not isinstance(target, str) or not target or receives is None:
+        yield _odd(check, what, "RedrivePolicy")
+    elif not dead_letter_arn:
+        yield unknown(
+            check,
+            f"{what} names {target}; whether this is the dead-letter queue is not known.",
+            "Name that one with --stack, or --dead-letter-queue-url.",
+        )
+    elif target != dead_letter_arn:
+        yield not_well(
+            check,
+            f"{what} names {target}, which is not the dead-letter queue.",
+            f"Set its deadLetterTargetArn to {dead_letter_arn}.",
+        )
+    else:
+        yield well(check, f"{what} names the dead-letter queue.")
+    if receives is not None:
+        yield _receives(receives)
+
+
+def _receives(receives: int) -> Finding:
+    if receives < _FEWEST_RECEIVES:
+        return not_well(
+            "queue-max-receives",
+            f"SQS moves a message after {count(receives, 'receive')}: a restart of a writer is enough.",
+            "Set maxReceiveCount in its RedrivePolicy to 10.",
+        )
+    return well(
+        "queue-max-receives", f"SQS moves a message to the dead-letter queue after {receives} receives."
+    )
+
+
+def _allows(dead: Mapping[str, str], queue_arn: str) -> Finding:
+    """Whether SQS may move messages of the queue there. Without a policy every queue may."""
+    check, text = "dead-letters-allow", dead.get("RedriveAllowPolicy", "")
+    policy = _object(text)
+    permission, sources = policy.get("redrivePermission"), policy.get("sourceQueueArns")
+    if not text or permission == "allowAll":
+        return well(check, "The dead-letter queue takes letters of every queue.")
+    if permission == "byQueue" and isinstance(sources, list) and queue_arn:
+        if queue_arn in sources:
+            return well(check, "The dead-letter queue takes letters of the queue.")
+    elif permission != "denyAll":
+        return _odd(check, "Whether the dead-letter queue takes letters of the queue", "RedriveAllowPolicy")
+    return not_well(
+        check,
+        "The dead-letter queue's RedriveAllowPolicy does not name the queue.",
+        "Add the queue's ARN to its sourceQueueArns.",
+    )
+
+
+def _encryption(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
+    check, key = f"{name}-encryption", attributes.get("KmsMasterKeyId")
+    if key:
+        return well(
+            check, f"{what} is encrypted with the key {key}, which Lambda and writers have to be allowed."
+        )
+    if attributes.get("SqsManagedSseEnabled") == "true":
+        return well(check, f"{what} is encrypted with a key of SQS.")
+    if attributes.get("SqsManagedSseEnabled") == "false":
+        return not_well(check, f"{what} is not encrypted.", _set("SqsManagedSseEnabled=true"))
+    return _odd(check, f"Whether {what.lower()} is encrypted", "SqsManagedSseEnabled")
+
+
+def _letters(dead: Mapping[str, str]) -> Finding:
+    names = ("", "NotVisible", "Delayed")
+    found = [_number(dead, f"ApproximateNumberOfMessages{name}") for name in names]
+    known = [each for each in found if each is not None]
+    if len(known) < len(names):
+        return _odd("dead-letters", "How many dead letters there are", "ApproximateNumberOfMessages")
+    if letters := sum(known):
+        text = (
+            f"There are about {count(letters, 'dead letter')}." if letters > 1 else "There is a dead letter."
+        )
+        return not_well("dead-letters", text, "Look at them: replicator dlq list.")
+    return well("dead-letters", "There are no dead letters.")
+
+
+def _set(attributes: str) -> str:
+    return f"Set it: aws sqs set-queue-attributes --queue-url URL --attributes {attributes}"
+
+
+def _odd(check: str, what: str, attribute: str) -> Finding:
+    return unknown(check, f"{what}: SQS's answer has no {attribute} that can be read.", _ASK_AGAIN)
+
+
+def _number(attributes: Mapping[str, str], name: str) -> int | None:
+    return _whole(attributes.get(name))
+
+
+def _whole(value: object) -> int | None:
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None  # noqa: PLR2004
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

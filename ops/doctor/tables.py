@@ -1,0 +1,104 @@
+"""The tables that the function reads: their event source mappings, and their streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ops.aws import asking
+from ops.doctor.findings import Finding, not_well, unknown, well
+from ops.doctor.looking import look
+from ops.event_sources import judge, read_mappings, stream_problem
+from ops.lambda_api import naming_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ops.aws import Aws
+    from ops.event_sources import EventSourceMapping
+
+_LIST = "lambda:ListEventSourceMappings"
+_DESCRIBE = "dynamodb:DescribeTable"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What is known of the tables.
+
+    Attributes:
+        names: those that the function reads; None: not known.
+        keys: their key attributes, the partition key first, as far as they are known.
+    """
+
+    names: Sequence[str] | None
+    keys: Mapping[str, Sequence[str]]
+
+
+def check_tables(aws: Aws, function: str) -> tuple[Tables, list[Finding]]:
+    """Looks at the event source mappings of a function, and at the streams that they read."""
+    if not function:
+        text = "Which tables are replicated: the Lambda function is not known."
+        return Tables(None, {}), [
+            unknown("tables", text, "Give --stack NAME (REPLICATOR_STACK), or --function.")
+        ]
+    mappings: list[EventSourceMapping] = []
+    what = f"The event source mappings of the function {function}"
+    found = look("tables", what, _LIST, lambda: _list(aws, function, mappings))
+    if found:
+        return Tables(None, {}), found
+    streams = [each for each in mappings if each.table]
+    if not streams:
+        text = f"The function {function} reads no table: it has no event source mapping."
+        return Tables([], {}), [not_well("tables", text, "Deploy deploy/pipeline.yaml with TableStreamArns.")]
+    keys: dict[str, Sequence[str]] = {}
+    for mapping in sorted(streams, key=lambda each: each.table):
+        found += _judge(mapping)
+        what = f"The table {mapping.table}"
+        found += look("table-stream", what, _DESCRIBE, lambda each=mapping: _stream(aws, each, keys))  # type: ignore[misc]
+    return Tables(list(dict.fromkeys(sorted(each.table for each in streams))), keys), found
+
+
+def _list(aws: Aws, function: str, mappings: list[EventSourceMapping]) -> list[Finding]:
+    with asking("listing them"), naming_endpoint(aws.functions.meta.endpoint_url):
+        pages = aws.functions.get_paginator("list_event_source_mappings").paginate(FunctionName=function)
+        mappings += [mapping for page in pages for mapping in read_mappings(page)]
+    return []
+
+
+def _judge(mapping: EventSourceMapping) -> Iterator[Finding]:
+    judged = judge(mapping)
+    check = "event-source-mapping"
+    for problem in judged.problems:
+        fix = problem.fix or f"See aws lambda get-event-source-mapping --uuid {mapping.id}"
+        yield not_well(check, f"{_upper(problem.said)}.", f"{_upper(fix)}.")
+    for text in judged.unknown:
+        advice = "It is known after its next invocation." if not mapping.last_result else "Look at it."
+        yield unknown(check, f"{_upper(text)}.", advice)
+    if not judged.problems and not judged.unknown:
+        notes = f" But {judged.notes[0]}" if judged.notes else ""
+        yield well(check, f"The event source mapping of the table {mapping.table} is {mapping.state}.{notes}")
+
+
+def _stream(aws: Aws, mapping: EventSourceMapping, keys: dict[str, Sequence[str]]) -> Iterator[Finding]:
+    with asking("describing it"):
+        table: Any = aws.dynamodb.describe_table(TableName=mapping.table)["Table"]
+        schema = sorted(table["KeySchema"], key=lambda each: str(each["KeyType"]) != "HASH")
+        keys[mapping.table] = [str(each["AttributeName"]) for each in schema]
+        stream = table.get("StreamSpecification", {})
+        view = str(stream["StreamViewType"]) if stream.get("StreamEnabled", False) else ""
+        latest = str(table["LatestStreamArn"]) if view else ""
+    if problem := stream_problem(mapping.table, view):
+        yield not_well("table-stream", f"{_upper(problem.said)}.", f"{_upper(problem.fix)}.")
+    elif latest != mapping.source:
+        yield not_well(
+            "table-stream",
+            f"The event source mapping of the table {mapping.table} reads a stream that it no longer has.",
+            f"Deploy deploy/pipeline.yaml with {latest} in TableStreamArns, then replicator verify "
+            f"{mapping.table}.",
+        )
+    else:
+        yield well("table-stream", f"The stream of the table {mapping.table} is on: {view}.")
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,39 @@
+"""How the doctor's list looks."""
+
+from rich.text import Text
+
+from ops.console.terminal import Output, count
+from ops.doctor.findings import Finding, Report, State
+
+_STYLES = {State.WELL: "green", State.NOT_WELL: "bold red", State.UNKNOWN: "yellow"}
+_WIDTH = 11
+
+
+def print_report(output: Output, report: Report) -> None:
+    """Prints the list: a line for each finding, with what to do below it."""
+    for section in report.sections:
+        if section.findings:
+            output.line(Text(section.subject, style="bold"))
+        for finding in section.findings:
+            _print(output, finding)
+        if section.findings:
+            output.line()
+    output.line(_summary(report))
+
+
+def _print(output: Output, finding: Finding) -> None:
+    indent = " " * (_WIDTH + 2)
+    state = Text(f"  {finding.state:<{_WIDTH}}", style=_STYLES[finding.state])
+    output.line(state, finding.text, indent=indent)
+    if finding.advice:
+        output.line(indent, Text(finding.advice, style="bold"), indent=indent)
+
+
+def _summary(report: Report) -> Text:
+    wrong, open_ = report.count(State.NOT_WELL), report.count(State.UNKNOWN)
+    if report.state is State.WELL:
+        return Text("All of this is well. How it runs: replicator status.", style="green")
+    parts = [f"{count(wrong, 'thing')} not well"] * bool(wrong) + [
+        f"{count(open_, 'thing')} not known"
+    ] * bool(open_)
+    return Text(f"{', '.join(parts)}. How it runs: replicator status.", style=_STYLES[report.state])
