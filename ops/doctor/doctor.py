@@ -10,11 +10,11 @@ import typer
 from ops.aws import Aws
 from ops.console.exit_status import FOUND, UNEXPECTED, UNKNOWN, WELL, exits_with_status
 from ops.console.terminal import Output
-from ops.doctor.findings import Finding, Report, Section, State, unknown
+from ops.doctor.findings import Report, Section, State, unknown
 from ops.doctor.identity import are_usable, check_identity
-from ops.doctor.looking import has_mistake, look
-from ops.doctor.mapping import MappingFile, judge_tables
-from ops.doctor.mongodb import check_mongodb
+from ops.doctor.looking import has_mistake, look, not_seen
+from ops.doctor.mapping import MappingFile, judge_recorded, judge_tables
+from ops.doctor.mongodb import Seen, check_mongodb
 from ops.doctor.parts import check_function, check_queues, find_parts
 from ops.doctor.tables import Tables, check_tables
 from ops.doctor.view import print_report
@@ -60,9 +60,11 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     named = Pipeline(queue_url, dead_letter_queue_url, function)
     file = MappingFile(replication_file, mongodb_database)
-    sections, tables = _of_aws(Aws(endpoint_url, region), stack, named)
-    sections.append(Section("MongoDB", _of_mongodb(file, tables, mongodb_uri, mongodb_database)))
-    sections.append(Section("Mapping", [*file.findings, *judge_tables(file, tables)]))
+    sections, parts, tables = _of_aws(Aws(endpoint_url, region), stack, named)
+    seen = _of_mongodb(file, tables, mongodb_uri, mongodb_database, parts.queue_url)
+    recorded = judge_recorded(file, tables, seen.recorded, seen.unknown, mongodb_database)
+    of_mapping = [*file.findings, *judge_tables(file, tables), *recorded]
+    sections += [Section("MongoDB", seen.findings), Section("Mapping", of_mapping)]
     report = Report(sections)
     if as_json:
         typer.echo(json.dumps(report.data()))
@@ -77,7 +79,7 @@ def _outcome(report: Report) -> int:
     return _OUTCOMES[report.state]
 
 
-def _of_aws(aws: Aws, stack: str, named: Pipeline) -> tuple[list[Section], Tables]:
+def _of_aws(aws: Aws, stack: str, named: Pipeline) -> tuple[list[Section], Pipeline, Tables]:
     identity = look(
         "aws-credentials",
         "Whose the AWS credentials are",
@@ -88,7 +90,7 @@ def _of_aws(aws: Aws, stack: str, named: Pipeline) -> tuple[list[Section], Table
     if not are_usable(identity):
         text = "Stack, Lambda, streams and queues: AWS cannot be asked."
         sections.append(Section("Pipeline", [unknown("pipeline", text, "See above.")]))
-        return sections, Tables(None, {})
+        return sections, named, Tables(None, {})
     parts, of_stack = find_parts(aws, stack, named)
     tables, of_tables = check_tables(aws, parts.function)
     sections += [
@@ -96,14 +98,12 @@ def _of_aws(aws: Aws, stack: str, named: Pipeline) -> tuple[list[Section], Table
         Section("Tables", of_tables),
         Section("Queues", check_queues(aws, parts)),
     ]
-    return sections, tables
+    return sections, parts, tables
 
 
-def _of_mongodb(file: MappingFile, tables: Tables, uri: str, database: str) -> list[Finding]:
+def _of_mongodb(file: MappingFile, tables: Tables, uri: str, database: str, queue_url: str) -> Seen:
     places = file.places(tables)
-    return look(
-        "mongodb",
-        "MongoDB",
-        "",
-        lambda: asyncio.run(check_mongodb(uri, file.databases(database), places)),
-    )
+    try:
+        return asyncio.run(check_mongodb(uri, file.databases(database), places, queue_url))
+    except Exception as error:  # noqa: BLE001 - it hides no other check
+        return Seen([not_seen("mongodb", "MongoDB", "", error)])

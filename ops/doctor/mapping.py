@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ops.doctor.findings import Finding, not_well, unknown, well
 from shared.errors import PoisonError
+from writer.mapping.fingerprint import fingerprint_of
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import WILDCARD, Replication
 from writer.mapping.parser import parse_replication
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ops.doctor.tables import Tables
+    from writer.records import MappingRecord
 
 _GIVE_FILE = "Give --replication-file (REPLICATION_FILE): the file that the writers read."
 
@@ -105,6 +107,65 @@ def judge_tables(file: MappingFile, tables: Tables) -> Iterator[Finding]:
         fits = False
     if fits and tables.names:
         yield well("mapping-tables", f"{file.path} fits the tables that are replicated.")
+
+
+def judge_recorded(
+    file: MappingFile, tables: Tables, recorded: Sequence[MappingRecord] | None, why_not: str, database: str
+) -> Iterator[Finding]:
+    """Compares the file with what the writers have recorded.
+
+    Args:
+        file: the file.
+        tables: those that are replicated; where they are not known, those that the file names are compared.
+        recorded: what is recorded; None: not known.
+        why_not: why it is not known.
+        database: of tables that name none.
+    """
+    if file.rules is None or file.replication is None:
+        return
+    if recorded is None:
+        text = f"Whether the writers use {file.path}: {why_not}."
+        yield unknown("mapping-recorded", text, "Run this again when MongoDB answers.")
+        return
+    by_table = {each.table: each for each in sorted(recorded, key=lambda each: each.started)}
+    named = by_table.keys() & file.replication.tables
+    names = sorted(named) if tables.names is None else tables.names
+    taken = [name for name in names if _takes(file.rules, name)]  # others are findings already
+    found = [_recorded_problem(file, file.rules, name, by_table.get(name), database) for name in taken]
+    yield from filter(None, found)
+    if found and not any(found):
+        yield well("mapping-recorded", f"The writers replicate by the rules of {file.path}.")
+    elif not found:
+        text = f"Whether the writers use {file.path}: it names no table that they have recorded."
+        yield unknown("mapping-recorded", text, "Start a writer with this queue and database.")
+
+
+def _takes(rules: Rules, name: str) -> bool:
+    try:
+        rules.table(name)
+    except PoisonError:
+        return False
+    return True
+
+
+def _recorded_problem(
+    file: MappingFile, rules: Rules, name: str, record: MappingRecord | None, database: str
+) -> Finding | None:
+    if record is None:
+        return unknown(
+            "mapping-recorded",
+            f"By which rules the writers replicate the table {name}: none has recorded it.",
+            "Start a writer with this queue and database.",
+        )
+    ours = fingerprint_of(rules.table(name), database).hash
+    if ours == record.hash:
+        return None
+    return not_well(
+        "mapping-recorded",
+        f"The writers replicate the table {name} by other rules ({record.hash}, since "
+        f"{record.since:%Y-%m-%d %H:%M} UTC) than those of {file.path} ({ours}).",
+        "Give the file that the writers read, or restart the writers with this one.",
+    )
 
 
 def _key_problem(name: str, key: Sequence[str], keys: Mapping[str, Sequence[str]]) -> Finding | None:

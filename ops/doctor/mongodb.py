@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ from shared.errors import FatalError, TransientError
 from writer.names import database_problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+
+    from writer.records import MappingRecord
 
 _CONNECTIONS = 2
 _GIVE_URI = "Give --mongodb-uri (MONGODB_URI)."
@@ -30,23 +33,48 @@ Place = tuple[str, str]
 """Database and collection."""
 
 
-async def check_mongodb(uri: str, databases: Collection[str], places: Collection[Place]) -> list[Finding]:
+@dataclass(slots=True)
+class Seen:
+    """What MongoDB showed.
+
+    Attributes:
+        findings: about itself.
+        recorded: by which rules writers say that they replicate; None: not known.
+        unknown: why that is not known.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    recorded: Sequence[MappingRecord] | None = None
+    unknown: str = "MongoDB was not asked"
+
+
+async def check_mongodb(
+    uri: str, databases: Collection[str], places: Collection[Place], queue_url: str
+) -> Seen:
     """Looks at MongoDB.
 
     Args:
         uri: a secret; empty: not given.
         databases: those that are written to, the default one first; empty: not known.
         places: the collections that are written to, as far as they are known.
+        queue_url: whose writers' records are read; empty: of all queues.
     """
     if not uri:
-        return [unknown("mongodb", "Which MongoDB is the target: no connection string is given.", _GIVE_URI)]
+        text = "Which MongoDB is the target: no connection string is given."
+        return Seen([unknown("mongodb", text, _GIVE_URI)])
     try:
         target = Target.connect(uri, next(iter(databases), ""), _CONNECTIONS, databases)
         address = address_of(uri)
     except FatalError as error:
-        return [not_well("mongodb-uri", f"{error}.", "Correct MONGODB_URI.")]
+        return Seen([not_well("mongodb-uri", f"{error}.", "Correct MONGODB_URI.")])
     with closing(target):
-        return [_tls(address), *await _ask(target, address, databases, places)]
+        seen = Seen([_tls(address), *await _ask(target, address, databases, places)])
+        if databases and not any(each.check == "mongodb-answers" for each in seen.findings):
+            try:
+                seen.recorded = (await target.records.mappings(queue=queue_url)).records
+            except (TransientError, FatalError) as error:
+                seen.unknown = str(error)
+        return seen
 
 
 async def _ask(

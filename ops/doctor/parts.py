@@ -93,10 +93,10 @@ def check_queues(aws: Aws, parts: Pipeline) -> list[Finding]:
         aws, parts.dead_letter_queue_url, "dead-letters", "The dead-letter queue", option
     )
     if queue:
-        found += judge_queue(queue, dead.get("QueueArn", ""))
+        found += judge_queue(parts.queue_url, queue, dead.get("QueueArn", ""))
     found += more
     if dead:
-        found += judge_dead_letter_queue(dead, queue.get("QueueArn", ""))
+        found += judge_dead_letter_queue(parts.dead_letter_queue_url, dead, queue.get("QueueArn", ""))
     return found
 
 

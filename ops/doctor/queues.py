@@ -10,6 +10,7 @@ FIFO queues"; deploy/pipeline.yaml.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ops.console.terminal import count
@@ -26,99 +27,119 @@ _FEWEST_RECEIVES = 3
 _ASK_AGAIN = "Run this again; if it stays, look at the queue's attributes."
 
 
-def judge_queue(queue: Mapping[str, str], dead_letter_arn: str) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """A queue: what its checks are called, what it is called in a sentence, where it is, what it is like."""
+
+    name: str
+    what: str
+    url: str
+    attributes: Mapping[str, str]
+
+    def set(self, attributes: str) -> str:
+        command = f"aws sqs set-queue-attributes --queue-url {self.url} --attributes {attributes}"
+        return f"Run {command}"
+
+
+def judge_queue(url: str, queue: Mapping[str, str], dead_letter_arn: str) -> Iterator[Finding]:
     """The findings about the queue.
 
     Args:
+        url: its URL.
         queue: its attributes.
         dead_letter_arn: of the dead-letter queue; empty: not known.
     """
-    yield _fifo("queue", "The queue", queue)
+    found = _Queue("queue", "The queue", url, queue)
+    yield _fifo(found)
     if queue.get("FifoQueue") == "true":
-        yield _throughput("queue", "The queue", queue)
-    yield _visibility(queue)
-    yield _retention("queue", "The queue", queue)
-    yield _size("queue", "The queue", queue)
+        yield _throughput(found)
+    yield _visibility(found)
+    yield _retention(found)
+    yield _size(found)
     yield from _redrive(queue, dead_letter_arn)
-    yield _encryption("queue", "The queue", queue)
+    yield _encryption(found)
 
 
-def judge_dead_letter_queue(dead: Mapping[str, str], queue_arn: str) -> Iterator[Finding]:
+def judge_dead_letter_queue(url: str, dead: Mapping[str, str], queue_arn: str) -> Iterator[Finding]:
     """The findings about the dead-letter queue; `queue_arn`: of the queue, empty: not known."""
-    name, what = "dead-letters", "The dead-letter queue"
-    yield _fifo(name, what, dead)
-    yield _retention(name, what, dead)
-    yield _size(name, what, dead)
+    found = _Queue("dead-letters", "The dead-letter queue", url, dead)
+    yield _fifo(found)
+    yield _retention(found)
+    yield _size(found)
     yield _allows(dead, queue_arn)
-    yield _encryption(name, what, dead)
+    yield _encryption(found)
     yield _letters(dead)
 
 
-def _fifo(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
+def _fifo(queue: _Queue) -> Finding:
     # SQS answers with FifoQueue for FIFO queues only, and with QueueArn for all.
-    if attributes.get("FifoQueue") == "true":
-        return well(f"{name}-fifo", f"{what} is a FIFO queue.")
-    if not attributes.get("QueueArn"):
-        return _odd(f"{name}-fifo", f"Whether {what.lower()} is a FIFO queue", "QueueArn")
+    if queue.attributes.get("FifoQueue") == "true":
+        return well(f"{queue.name}-fifo", f"{queue.what} is a FIFO queue.")
+    if not queue.attributes.get("QueueArn"):
+        return _odd(f"{queue.name}-fifo", f"Whether {queue.what.lower()} is a FIFO queue", "QueueArn")
     return not_well(
-        f"{name}-fifo",
-        f"{what} is a standard queue, which keeps no order: {attributes['QueueArn']}.",
+        f"{queue.name}-fifo",
+        f"{queue.what} is a standard queue, which keeps no order: {queue.attributes['QueueArn']}.",
         "Name the queues that deploy/pipeline.yaml makes (--stack NAME), or make FIFO queues.",
     )
 
 
-def _throughput(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
-    scope, limit = attributes.get("DeduplicationScope"), attributes.get("FifoThroughputLimit")
+def _throughput(queue: _Queue) -> Finding:
+    scope, limit = queue.attributes.get("DeduplicationScope"), queue.attributes.get("FifoThroughputLimit")
     if (scope, limit) == ("messageGroup", "perMessageGroupId"):
-        return well(f"{name}-throughput", f"{what} has high throughput.")
+        return well(f"{queue.name}-throughput", f"{queue.what} has high throughput.")
     if scope is None or limit is None:
-        return _odd(f"{name}-throughput", f"Whether {what.lower()} has high throughput", "DeduplicationScope")
+        return _odd(
+            f"{queue.name}-throughput",
+            f"Whether {queue.what.lower()} has high throughput",
+            "DeduplicationScope",
+        )
     return not_well(
-        f"{name}-throughput",
-        f"{what} has no high throughput ({scope}, {limit}): SQS allows 300 calls of a kind per second.",
-        _set("DeduplicationScope=messageGroup,FifoThroughputLimit=perMessageGroupId"),
+        f"{queue.name}-throughput",
+        f"{queue.what} has no high throughput ({scope}, {limit}): SQS allows 300 calls of a kind per second.",
+        queue.set("DeduplicationScope=messageGroup,FifoThroughputLimit=perMessageGroupId"),
     )
 
 
-def _visibility(queue: Mapping[str, str]) -> Finding:
-    check, found = "queue-visibility", _number(queue, "VisibilityTimeout")
+def _visibility(queue: _Queue) -> Finding:
+    check, found = "queue-visibility", _number(queue.attributes, "VisibilityTimeout")
     if found is None:
         return _odd(check, "The queue's visibility timeout", "VisibilityTimeout")
     if found < MIN_VISIBILITY:
         return not_well(
             check,
             f"The queue's visibility timeout is {found} s; the writer needs {MIN_VISIBILITY} s to extend it.",
-            _set("VisibilityTimeout=60"),
+            queue.set("VisibilityTimeout=60"),
         )
     return well(
         check, f"The queue's visibility timeout is {found} s: so long after a crash, another goes on."
     )
 
 
-def _retention(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
-    check, found = f"{name}-retention", _number(attributes, "MessageRetentionPeriod")
+def _retention(queue: _Queue) -> Finding:
+    check, found = f"{queue.name}-retention", _number(queue.attributes, "MessageRetentionPeriod")
     if found is None:
-        return _odd(check, f"How long {what.lower()} keeps messages", "MessageRetentionPeriod")
+        return _odd(check, f"How long {queue.what.lower()} keeps messages", "MessageRetentionPeriod")
     if found < _RETENTION:
         return not_well(
             check,
-            f"{what} keeps messages for {found / _DAY:.3g} days: what waits longer is lost.",
-            _set(f"MessageRetentionPeriod={_RETENTION}"),
+            f"{queue.what} keeps messages for {found / _DAY:.3g} days: what waits longer is lost.",
+            queue.set(f"MessageRetentionPeriod={_RETENTION}"),
         )
-    return well(check, f"{what} keeps messages for 14 days.")
+    return well(check, f"{queue.what} keeps messages for 14 days.")
 
 
-def _size(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
-    check, found = f"{name}-message-size", _number(attributes, "MaximumMessageSize")
+def _size(queue: _Queue) -> Finding:
+    check, found = f"{queue.name}-message-size", _number(queue.attributes, "MaximumMessageSize")
     if found is None:
-        return _odd(check, f"How large messages of {what.lower()} may be", "MaximumMessageSize")
+        return _odd(check, f"How large messages of {queue.what.lower()} may be", "MaximumMessageSize")
     if found < _MESSAGE_SIZE:
         return not_well(
             check,
-            f"{what} takes messages of {found // 1024} KiB; the largest items need 1024 KiB.",
-            _set(f"MaximumMessageSize={_MESSAGE_SIZE}"),
+            f"{queue.what} takes messages of {found // 1024} KiB; the largest items need 1024 KiB.",
+            queue.set(f"MaximumMessageSize={_MESSAGE_SIZE}"),
         )
-    return well(check, f"{what} takes messages of 1 MiB.")
+    return well(check, f"{queue.what} takes messages of 1 MiB.")
 
 
 def _redrive(queue: Mapping[str, str], dead_letter_arn: str) -> Iterator[Finding]:
@@ -184,17 +205,18 @@ def _allows(dead: Mapping[str, str], queue_arn: str) -> Finding:
     )
 
 
-def _encryption(name: str, what: str, attributes: Mapping[str, str]) -> Finding:
-    check, key = f"{name}-encryption", attributes.get("KmsMasterKeyId")
+def _encryption(queue: _Queue) -> Finding:
+    check, key = f"{queue.name}-encryption", queue.attributes.get("KmsMasterKeyId")
     if key:
         return well(
-            check, f"{what} is encrypted with the key {key}, which Lambda and writers have to be allowed."
+            check,
+            f"{queue.what} is encrypted with the key {key}, which Lambda and writers have to be allowed.",
         )
-    if attributes.get("SqsManagedSseEnabled") == "true":
-        return well(check, f"{what} is encrypted with a key of SQS.")
-    if attributes.get("SqsManagedSseEnabled") == "false":
-        return not_well(check, f"{what} is not encrypted.", _set("SqsManagedSseEnabled=true"))
-    return _odd(check, f"Whether {what.lower()} is encrypted", "SqsManagedSseEnabled")
+    if queue.attributes.get("SqsManagedSseEnabled") == "true":
+        return well(check, f"{queue.what} is encrypted with a key of SQS.")
+    if queue.attributes.get("SqsManagedSseEnabled") == "false":
+        return not_well(check, f"{queue.what} is not encrypted.", queue.set("SqsManagedSseEnabled=true"))
+    return _odd(check, f"Whether {queue.what.lower()} is encrypted", "SqsManagedSseEnabled")
 
 
 def _letters(dead: Mapping[str, str]) -> Finding:
@@ -209,10 +231,6 @@ def _letters(dead: Mapping[str, str]) -> Finding:
         )
         return not_well("dead-letters", text, "Look at them: replicator dlq list.")
     return well("dead-letters", "There are no dead letters.")
-
-
-def _set(attributes: str) -> str:
-    return f"Set it: aws sqs set-queue-attributes --queue-url URL --attributes {attributes}"
 
 
 def _odd(check: str, what: str, attribute: str) -> Finding:

@@ -70,7 +70,7 @@ def _judge(mapping: EventSourceMapping) -> Iterator[Finding]:
     check = "event-source-mapping"
     for problem in judged.problems:
         fix = problem.fix or f"See aws lambda get-event-source-mapping --uuid {mapping.id}"
-        yield not_well(check, f"{_upper(problem.said)}.", f"{_upper(fix)}.")
+        yield not_well(check, f"{_upper(problem.said)}.", _advice(fix))
     for text in judged.unknown:
         advice = "It is known after its next invocation." if not mapping.last_result else "Look at it."
         yield unknown(check, f"{_upper(text)}.", advice)
@@ -88,7 +88,7 @@ def _stream(aws: Aws, mapping: EventSourceMapping, keys: dict[str, Sequence[str]
         view = str(stream["StreamViewType"]) if stream.get("StreamEnabled", False) else ""
         latest = str(table["LatestStreamArn"]) if view else ""
     if problem := stream_problem(mapping.table, view):
-        yield not_well("table-stream", f"{_upper(problem.said)}.", f"{_upper(problem.fix)}.")
+        yield not_well("table-stream", f"{_upper(problem.said)}.", _advice(problem.fix))
     elif latest != mapping.source:
         yield not_well(
             "table-stream",
@@ -98,6 +98,10 @@ def _stream(aws: Aws, mapping: EventSourceMapping, keys: dict[str, Sequence[str]
         )
     else:
         yield well("table-stream", f"The stream of the table {mapping.table} is on: {view}.")
+
+
+def _advice(fix: str) -> str:
+    return f"Run {fix}." if fix.startswith("aws ") else f"{_upper(fix)}."
 
 
 def _upper(text: str) -> str:

@@ -22,11 +22,19 @@ def print_report(output: Output, report: Report) -> None:
 
 
 def _print(output: Output, finding: Finding) -> None:
-    indent = " " * (_WIDTH + 2)
-    state = Text(f"  {finding.state:<{_WIDTH}}", style=_STYLES[finding.state])
-    output.line(state, finding.text, indent=indent)
-    if finding.advice:
-        output.line(indent, Text(finding.advice, style="bold"), indent=indent)
+    margin = Text(f"  {finding.state:<{_WIDTH}}", style=_STYLES[finding.state])
+    for text, style in ((finding.text, ""), (finding.advice, "bold")):
+        for part in _broken(output, text):
+            output.line(margin, Text(part, style=style), indent="")
+            margin = Text(" " * len(margin))
+
+
+def _broken(output: Output, text: str) -> list[str]:
+    """The text in lines that leave room for the margin; elsewhere than on a terminal in one."""
+    if not text or not output.console.is_terminal:
+        return [text] * bool(text)
+    room = max(output.width - _WIDTH - 2, _WIDTH)
+    return [part.plain.rstrip() for part in Text(text).wrap(output.console, room)]
 
 
 def _summary(report: Report) -> Text:

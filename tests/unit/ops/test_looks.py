@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.console.terminal import Output
+from ops.doctor.findings import Report, Section, not_well, unknown, well
+from ops.doctor.view import print_report
 from ops.logs.entries import line_of
 from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
@@ -92,6 +94,46 @@ STATUS = Status(
     ],
 )
 WELL = Status(NOW, "", [], None, Queue(0, 0, 0), None, 0, [])
+REPORT = Report(
+    [
+        Section(
+            "AWS",
+            [
+                well(
+                    "aws-credentials",
+                    "The AWS credentials are those of arn:aws:sts::123456789012:assumed-role/Operator/ann; "
+                    "the region is eu-west-1.",
+                )
+            ],
+        ),
+        Section("Tables", []),
+        Section(
+            "Queues",
+            [
+                not_well(
+                    "queue-retention",
+                    "The queue keeps messages for 4 days: what waits longer is lost.",
+                    "Run aws sqs set-queue-attributes --queue-url "
+                    "https://sqs.eu-west-1.amazonaws.com/123456789012/replicator-bde64730.fifo --attributes "
+                    "MessageRetentionPeriod=1209600",
+                ),
+                not_well(
+                    "dead-letters", "There are about 3 dead letters.", "Look at them: replicator dlq list."
+                ),
+            ],
+        ),
+        Section(
+            "Mapping",
+            [
+                unknown(
+                    "mapping",
+                    "By which mapping the writers replicate: no file is given.",
+                    "Give --replication-file (REPLICATION_FILE): the file that the writers read.",
+                )
+            ],
+        ),
+    ]
+)
 LOG = [
     (0, "/aws/lambda/f", "START RequestId: e5618c2b-e15f-40e9-b012-d78ac4a44e73 Version: $LATEST"),
     (
@@ -136,6 +178,14 @@ def status_of_what_is_known() -> None:
     print_status(Output(), WELL, 60)
 
 
+def doctor() -> None:
+    print_report(Output(), REPORT)
+
+
+def doctor_of_what_is_well() -> None:
+    print_report(Output(), Report(REPORT.sections[:1]))
+
+
 def logs() -> None:
     for after, group, text in LOG:
         event = Event(round(NOW * 1000) + after, group, "s", text)
@@ -150,6 +200,8 @@ LOOKS: list[Callable[[], None]] = [
     peek_with_documents,
     status,
     status_of_what_is_known,
+    doctor,
+    doctor_of_what_is_well,
     logs,
 ]
 

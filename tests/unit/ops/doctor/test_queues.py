@@ -37,8 +37,8 @@ DEAD = COMMON | {"QueueArn": DEAD_ARN, "RedriveAllowPolicy": ALLOWS}
 
 def states(queue: Mapping[str, str] = QUEUE, dead: Mapping[str, str] = DEAD) -> dict[str, State]:
     found = [
-        *judge_queue(queue, dead.get("QueueArn", "")),
-        *judge_dead_letter_queue(dead, queue.get("QueueArn", "")),
+        *judge_queue("https://q", queue, dead.get("QueueArn", "")),
+        *judge_dead_letter_queue("https://d", dead, queue.get("QueueArn", "")),
     ]
     return {each.check: each.state for each in found}
 
@@ -101,7 +101,7 @@ def test_a_key_is_named() -> None:
     """Who may use it is not the queue's to say."""
     (found,) = [
         each.text
-        for each in judge_queue(QUEUE | {"KmsMasterKeyId": "alias/k"}, DEAD_ARN)
+        for each in judge_queue("https://q", QUEUE | {"KmsMasterKeyId": "alias/k"}, DEAD_ARN)
         if "alias/k" in each.text
     ]
     assert "have to be allowed" in found
