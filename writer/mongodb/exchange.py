@@ -103,6 +103,8 @@ class _Exchange:
         needs: by write, the other writes whose documents have what it wants.
         blocked: writes that cannot be done now.
         unknown: writes of which nobody knows what they need.
+        collated: the patterns of indexes that hold something else than values, for a collation; None: not
+            known yet.
     """
 
     collection: AgnosticCollection[Any]
@@ -115,6 +117,7 @@ class _Exchange:
     blocked: set[int] = field(default_factory=set)
     unknown: set[int] = field(default_factory=set)
     done: set[int] = field(default_factory=set)
+    collated: frozenset[Hashable] | None = None
 
     async def run(self, commands: Mapping[int, Command]) -> None:
         self.by_id = {key_of(each.command): index for index, each in self.refused.items()}
@@ -149,7 +152,7 @@ class _Exchange:
             holders = await self._holders(problem)
             if holders is None:
                 self.unknown.add(index)
-                hidden = {each for each, refused in self.refused.items() if _is_hidden(refused.problem)}
+                hidden = {each for each, refused in self.refused.items() if self._is_hidden(refused.problem)}
                 found = {each for each in hidden if self._may_help(each)}
             else:
                 others = [key for key in holders if self.by_id.get(key) != index]
@@ -166,20 +169,30 @@ class _Exchange:
 
     async def _holders(self, problem: Problem) -> list[Hashable] | None:
         """The documents with the value that was refused; None: nobody knows."""
-        if _is_hidden(problem):
+        if self._is_hidden(problem):
             return None
         query = {path: {"$eq": value} for path, value in problem["keyValue"].items()}
         hint = list(problem["keyPattern"].items())
         raw = self.collection.with_options(codec_options=RAW)
         holders = raw.find(query, {"_id": 1}).hint(hint).max_time_ms(_LOOK_MS)
         try:
-            return [stored_key(found) for found in await holders.to_list(None)]
+            found = [stored_key(found) for found in await holders.to_list(None)]
+            if found or self.collated is not None:
+                return found
+            # Only from 6.0 on does the server say that its answer has not the value itself.
+            self.collated = await _collated(self.collection)
+            return None if self._is_hidden(problem) else found
         except (BSONError, UnicodeError):  # the value is an application's, and cannot be sent as it was read
             return None
         except OperationFailure as error:  # such as two indexes of this pattern
             if concerns_server(error) and not isinstance(error, ExecutionTimeout):
                 raise
             return None
+
+    def _is_hidden(self, problem: Problem) -> bool:
+        """Whether the index holds something else than the value, for a collation."""
+        pattern = tuple(problem["keyPattern"].items())
+        return any(problem.get("hexEncoded", ())) or pattern in (self.collated or ())
 
     async def _repeat_what_is_free(self) -> None:
         """Writes whose value is free by now, such as that of a deleted item: no transaction."""
@@ -295,6 +308,6 @@ def _unchanged(command: Command, before: RawBSONDocument) -> dict[str, Any]:
     return {f"{field}.v": {"$exists": False}}
 
 
-def _is_hidden(problem: Problem) -> bool:
-    """Whether the index holds something else than the value, for a collation."""
-    return any(problem.get("hexEncoded", ()))
+async def _collated(collection: AgnosticCollection[Any]) -> frozenset[Hashable]:
+    indexes = await collection.list_indexes().to_list(None)
+    return frozenset(tuple(index["key"].items()) for index in indexes if "collation" in index)
