@@ -64,7 +64,7 @@ async def target(stack: Stack) -> AsyncIterator[Target]:
     """One for all of them: it is emptied before it is used."""
     # Documents as they are: with another class PyMongo makes a DBRef of what has both $ref and $id.
     with (
-        fresh_database(stack) as database,
+        fresh_database(stack.mongodb_uri) as database,
         pymongo.MongoClient(stack.mongodb_uri, document_class=RawBSONDocument) as client,
     ):
         sink = MongoSink.connect(stack.mongodb_uri, database, 4)

@@ -1,33 +1,78 @@
-"""A sink with its database: in memory, or a real MongoDB. What a contract suite needs of both."""
+"""A sink with its database: in memory, a real MongoDB, or a sharded one. What a contract suite needs of each.
+
+A sharded one is the stand-in for `mongos`, or the cluster that MONGODB_URI names.
+"""
 
 from __future__ import annotations
 
+import math
 import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pymongo
+import pytest
 
 from tests.support.fake_sink import FakeSink
+from tests.support.mongos_stand_in import mongos_stand_in
+from writer.mongodb import bulk
+from writer.mongodb.sink import MongoSink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from local.stack import Stack
-    from writer.mongodb.sink import MongoSink
+    from tests.support.mongos_stand_in import MongosStandIn
     from writer.ports import Sink
+
+KINDS = ("memory", "mongodb", "mongodb, looking first")
+SHARDED = ("stand-in for mongos", "cluster")
+"""The other kinds, for suites about sharded collections."""
 
 Document = dict[str, Any]
 
 
 @contextmanager
-def fresh_database(stack: Stack) -> Iterator[str]:
+def fresh_database(uri: str) -> Iterator[str]:
     """The name of an empty database that nobody else uses; dropped at the end."""
     name = f"t{uuid.uuid4().hex[:12]}"
     yield name
-    with pymongo.MongoClient[Document](stack.mongodb_uri) as client:
+    with pymongo.MongoClient[Document](uri) as client:
         client.drop_database(name)
+
+
+@asynccontextmanager
+async def world_of(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """The one of the kind that is the parameter of a fixture."""
+    if request.param == "memory":
+        yield FakeWorld()
+        return
+    with (
+        ExitStack() as servers,
+        pytest.MonkeyPatch.context() as monkeypatch,
+    ):
+        stack: Stack = request.getfixturevalue("stack")
+        router, uri = None, stack.mongodb_uri
+        if request.param == "stand-in for mongos":
+            if stack.mongod is None:
+                pytest.skip("MONGODB_URI names a server, and the stand-in for mongos needs one of its own")
+            router = servers.enter_context(mongos_stand_in(stack.mongod.address))
+            uri = router.uri
+        client = servers.enter_context(pymongo.MongoClient[Document](uri))
+        if request.param == "cluster" and client.admin.command("hello").get("msg") != "isdbgrid":
+            pytest.skip("MONGODB_URI names no sharded cluster (docs/testing.md)")
+        database = servers.enter_context(fresh_database(uri))
+        # The suites' batches are small; the way of large ones has to keep the same promises.
+        monkeypatch.setattr(bulk, "WORTH_A_LOOK", 1 if "looking" in request.param else math.inf)
+        sink = MongoSink.connect(uri, database, 4)
+        servers.callback(sink.close)
+        await sink.open()
+        if request.param in SHARDED:
+            yield ShardedWorld(sink, client[database], router)
+        else:
+            yield MongoWorld(sink, client[database])
+        assert router is None or router.misrouted() == []
 
 
 class World(Protocol):
@@ -41,6 +86,7 @@ class World(Protocol):
     def require(self, collection: str, name: str) -> None: ...
     def make_unique(self, collection: str, name: str) -> None: ...
     def clear(self) -> None: ...
+    def shard(self, collection: str, **key: Any) -> None: ...
 
 
 class FakeWorld:
@@ -69,6 +115,9 @@ class FakeWorld:
     def clear(self) -> None:
         self.sink.__init__()  # type: ignore[misc]
 
+    def shard(self, collection: str, **key: Any) -> None:
+        """It is as one that is sharded by what its writes name."""
+
 
 @dataclass
 class MongoWorld:
@@ -95,3 +144,22 @@ class MongoWorld:
     def clear(self) -> None:
         for collection in self.database.list_collection_names():
             self.database[collection].delete_many({})
+
+    def shard(self, collection: str, **key: Any) -> None:
+        """A replica set has one shard."""
+
+
+@dataclass
+class ShardedWorld(MongoWorld):
+    """A database of a sharded cluster, or of a stand-in.
+
+    Attributes:
+        router: the stand-in; None: the cluster is a real one.
+    """
+
+    router: MongosStandIn | None
+
+    def shard(self, collection: str, **key: Any) -> None:
+        """Shards a collection. A hashed key leads to several shards from the start."""
+        self.database.client.admin.command("enableSharding", self.database.name)
+        self.database.client.admin.command("shardCollection", f"{self.database.name}.{collection}", key=key)

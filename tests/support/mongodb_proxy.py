@@ -1,29 +1,22 @@
-"""A proxy before a MongoDB that reads its protocol, and answers some commands or single writes itself.
-
-Source of the format: MongoDB wire protocol, OP_MSG. It knows no compression and no checksums: the driver uses
-neither unless it is asked to.
-"""
+"""A proxy before a MongoDB that reads its protocol, and answers some commands or single writes itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import bson
+from tests.support.mongodb_wire import HEADER, OP_MSG, SEQUENCES, command_in, read, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    Command = dict[str, Any]
+    from tests.support.mongodb_wire import Command
+
     Judge = Callable[[str, Command, int], int | None]
 
 HOST = "127.0.0.1"
-_HEADER = struct.Struct("<iiii")
-_OP_MSG = 2013
-_OPERATIONS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
 class MongoProxy:
@@ -76,14 +69,14 @@ class MongoProxy:
         left_out: dict[int, tuple[dict[int, int], int]],
     ) -> None:
         while True:
-            number, kind, message = await _read(reader)
-            command = _command(message) if kind == _OP_MSG else {}
+            number, kind, message = await read(reader)
+            command = command_in(message) if kind == OP_MSG else {}
             name = next(iter(command), "")
             if (code := self.refuse_command(name, command)) is not None:
                 self.refused += 1
-                _write(client, number, {"ok": 0.0, "code": code, "errmsg": "refused by the test"})
+                write(client, number, {"ok": 0.0, "code": code, "errmsg": "refused by the test"})
                 continue
-            writes = command.get(_OPERATIONS.get(name, ""), [])
+            writes = command.get(SEQUENCES.get(name, ""), [])
             codes = {n: self.refuse_operation(name, command, n) for n in range(len(writes))}
             refused = {n: found for n, found in codes.items() if found is not None}
             if not refused:
@@ -93,10 +86,10 @@ class MongoProxy:
             rest = [operation for n, operation in enumerate(writes) if n not in refused]
             if not rest:
                 answer: Command = {"ok": 1.0, "n": 0, "nModified": 0}
-                _write(client, number, _with_errors(answer, refused, len(writes)))
+                write(client, number, _with_errors(answer, refused, len(writes)))
                 continue
             left_out[number] = refused, len(writes)
-            _write(server, 0, {**command, _OPERATIONS[name]: rest}, number)
+            write(server, 0, {**command, SEQUENCES[name]: rest}, number)
 
 
 @asynccontextmanager
@@ -122,13 +115,13 @@ async def _answers(
     left_out: dict[int, tuple[dict[int, int], int]],
 ) -> None:
     while True:
-        _, kind, message = await _read(reader)
-        _, _, request, _ = _HEADER.unpack_from(message)
-        if kind != _OP_MSG or request not in left_out:
+        _, kind, message = await read(reader)
+        _, _, request, _ = HEADER.unpack_from(message)
+        if kind != OP_MSG or request not in left_out:
             client.write(message)
             continue
         refused, size = left_out.pop(request)
-        _write(client, request, _with_errors(_command(message), refused, size))
+        write(client, request, _with_errors(command_in(message), refused, size))
 
 
 def _with_errors(answer: Command, refused: Mapping[int, int], size: int) -> Command:
@@ -144,33 +137,3 @@ def _with_errors(answer: Command, refused: Mapping[int, int], size: int) -> Comm
     upserted = [{**each, "index": there[each["index"]]} for each in answer.get("upserted", ())]
     rest = {name: value for name, value in answer.items() if name not in ("writeErrors", "upserted")}
     return {**rest, **({"upserted": upserted} if upserted else {}), "writeErrors": errors}
-
-
-async def _read(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
-    """The next message: its number, kind and bytes."""
-    header = await reader.readexactly(_HEADER.size)
-    length, number, _, kind = _HEADER.unpack(header)
-    return number, kind, header + await reader.readexactly(length - _HEADER.size)
-
-
-def _command(message: bytes) -> Command:
-    """The command or answer in an OP_MSG, its document sequences beside the other fields."""
-    command: Command = {}
-    sequences: dict[str, list[Any]] = {}
-    at = _HEADER.size + 4
-    while at < len(message):
-        section, at = message[at], at + 1
-        (size,) = struct.unpack_from("<i", message, at)
-        if section == 0:
-            command = bson.decode(message[at : at + size])
-        else:
-            end = message.index(b"\0", at + 4)
-            name = message[at + 4 : end].decode()
-            sequences[name] = bson.decode_all(message[end + 1 : at + size])
-        at += size
-    return command | sequences
-
-
-def _write(writer: asyncio.StreamWriter, request: int, body: Command, number: int = 0) -> None:
-    content = struct.pack("<I", 0) + b"\0" + bson.encode(body)
-    writer.write(_HEADER.pack(_HEADER.size + len(content), number, request, _OP_MSG) + content)
