@@ -98,7 +98,10 @@ _SERVER = {
     63: "StaleShardVersion",
     64: "WriteConcernTimeout",
     75: "WriteConcernLegacyOK",
+    70: "ShardNotFound",  # what the router knows is old
     79: "UnknownReplWriteConcern",
+    82: "NoProgressMade",  # the router got stale answers, again and again
+    83: "RemoteResultsUnavailable",  # a shard did not answer the router
     89: "NetworkTimeout",
     91: "ShutdownInProgress",
     100: "UnsatisfiableWriteConcern",
@@ -120,6 +123,7 @@ _SERVER = {
     237: "CursorKilled",
     246: "SnapshotUnavailable",
     249: "StaleDbVersion",
+    250: "StaleChunkHistory",
     261: "TooManyLogicalSessions",
     262: "ExceededTimeLimit",
     264: "TooManyFilesOpen",

@@ -46,8 +46,10 @@ def test_the_faults_of_documents_are_these() -> None:
         (18, Meaning.LOGIN),  # AuthenticationFailed
         (11000, Meaning.DUPLICATE),  # DuplicateKey
         (2, Meaning.EITHER),  # BadValue
-        (82, Meaning.UNKNOWN),  # NoProgressMade
-        (83, Meaning.UNKNOWN),  # RemoteResultsUnavailable
+        (70, Meaning.SERVER),  # ShardNotFound
+        (82, Meaning.SERVER),  # NoProgressMade
+        (83, Meaning.SERVER),  # RemoteResultsUnavailable
+        (250, Meaning.SERVER),  # StaleChunkHistory
         (211, Meaning.UNKNOWN),  # KeyNotFound: the keys of the cluster time
         (225, Meaning.UNKNOWN),  # TransactionTooOld
         (314, Meaning.UNKNOWN),  # ObjectIsBusy

@@ -143,9 +143,9 @@ async def test_wrong_settings_of_the_driver_are_waited_for() -> None:
 
 async def test_an_unknown_code_of_single_writes_is_theirs_alone() -> None:
     """They wait, the others are done; no text of the server is in the sentence."""
-    outcome = await applied(bulk_error({"code": 82, "errmsg": SECRET}, {"code": 123456}), 3)
+    outcome = await applied(bulk_error({"code": 211, "errmsg": SECRET}, {"code": 123456}), 3)
     assert {index: (f.kind, f.code) for index, f in outcome.failures.items()} == {
-        0: (FailureKind.TRANSIENT, "82"),
+        0: (FailureKind.TRANSIENT, "211"),
         1: (FailureKind.TRANSIENT, "123456"),
     }
     assert "target.target" in outcome.failures[0].reason

@@ -29,7 +29,7 @@ def test_one_document_among_others_is_at_fault(code: int) -> None:
     assert failures == {1: Failure(PERMANENT, str(code), "words")}
 
 
-@pytest.mark.parametrize("code", [121, 16755, 2, 82, 123456])
+@pytest.mark.parametrize("code", [121, 16755, 2, 211, 123456])
 def test_the_same_answer_to_all_is_the_fault_of_none(code: int) -> None:
     """A validator, an index or the server is; the sentence names the code and the place."""
     refusals = dict.fromkeys((0, 1), Refusal(code, "words"))
@@ -62,7 +62,7 @@ def test_different_answers_are_of_each_document() -> None:
         (15, True, PERMANENT),
         (15, False, PERMANENT),
         (2, False, TRANSIENT),
-        (82, False, TRANSIENT),
+        (211, False, TRANSIENT),
         (13, True, TRANSIENT),
     ],
 )
