@@ -114,7 +114,12 @@ class _Bulk:
         for index, operation in operations:
             command = self.commands[index]
             has_content = command.puts or command.mark is not None
-            self.operations[index] = Operation(type(operation).__name__, command.write.identity, has_content)
+            self.operations[index] = Operation(
+                kind=type(operation).__name__,
+                document=command.write.identity,
+                has_content=has_content,
+                list_in_shard=any(_holds_list(value) for value in command.write.shard.values()),
+            )
         await self._write(operations)
 
     async def _write(self, operations: Sequence[_Indexed]) -> None:
@@ -219,3 +224,9 @@ def stages_of(command: Command) -> Pipeline:
     if command.mark is not None:
         stages.append(mark_stage(write.target, command.mark))
     return stages
+
+
+def _holds_list(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_list(each) for each in value.values())
+    return isinstance(value, list)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from writer.mongodb.error_codes import Meaning, is_of_whole_command, meaning_of
 from writer.ports import Failure, FailureKind
 
+_SHARD_KEY_NOT_FOUND = 61
+
 
 class Refusal(NamedTuple):
     """The answer to one operation that was not carried out.
@@ -41,11 +43,13 @@ class Operation(NamedTuple):
         kind: such as "insert" or "update". Only operations of the same kind say something about each other.
         document: equal for operations on the same document.
         has_content: it writes something of the document, and does not only remove it.
+        list_in_shard: one of the fields of the shard key that the mapping names is a list, or holds one.
     """
 
     kind: str
     document: Hashable
     has_content: bool
+    list_in_shard: bool = False
 
 
 def judge(
@@ -67,6 +71,9 @@ def judge(
     failures = {}
     for index, refusal in refusals.items():
         operation = operations[index]
+        if refusal.code == _SHARD_KEY_NOT_FOUND and not operation.list_in_shard:
+            failures[index] = _other_shard_key(place)
+            continue
         if refusal.code is not None and not operation.has_content:  # no document can be at fault
             failures[index] = waits_for_a_code(place, refusal)
             continue
@@ -133,6 +140,16 @@ def _same_for_all(place: str, refusal: Refusal) -> Failure:
         "indexes and the options of the collection before the documents"
     )
     return Failure(FailureKind.TRANSIENT, str(refusal.code), reason, of_document=True)
+
+
+def _other_shard_key(place: str) -> Failure:
+    """The mapping names another key: a list is all that a document can have in one and may not."""
+    code = str(_SHARD_KEY_NOT_FOUND)
+    reason = (
+        f"the collection {place} is sharded by other fields than the mapping says (code {code}): name those "
+        "that sh.status() shows in shard_key of its table"
+    )
+    return Failure(FailureKind.TRANSIENT, code, reason, of_place=True)
 
 
 def waits_for_a_code(place: str, refusal: Refusal) -> Failure:

@@ -106,3 +106,21 @@ def test_a_missing_right_names_place_and_right() -> None:
     assert "shop.orders (code 13)" in failures[0].reason
     assert "find, insert, update and remove" in failures[0].reason
     assert "not authorized" not in failures[0].reason
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("neighbours", [0, 1])
+def test_a_shard_key_that_the_mapping_does_not_name(neighbours: int, *, whole: bool) -> None:
+    """No document is at fault, not even one that comes alone: the whole collection waits for the mapping."""
+    operations = puts(*["update"] * (1 + neighbours))
+    (failure,) = judge(PLACE, operations, {0: Refusal(61, "words", whole=whole)}).values()
+    assert (failure.kind, failure.of_place) == (TRANSIENT, True)
+    assert f"{PLACE} is sharded by other fields than the mapping says" in failure.reason
+    assert "shard_key" in failure.reason
+
+
+def test_a_list_in_the_shard_key_is_the_fault_of_its_document() -> None:
+    """No shard can take it, whatever the mapping says."""
+    operations = puts("update", "update")
+    operations[0] = Operation("update", 0, has_content=True, list_in_shard=True)
+    assert kinds(judge(PLACE, operations, {0: Refusal(61, "words")})) == {0: PERMANENT}
