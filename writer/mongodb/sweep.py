@@ -5,22 +5,26 @@ and reported; the others are swept.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
 from bson.errors import BSONError
-from motor.core import AgnosticDatabase
+from motor.core import AgnosticCollection, AgnosticDatabase
 from pymongo.errors import InvalidName, OperationFailure
 
+from writer.mongodb.bulk import KEYS_PER_QUERY
 from writer.mongodb.driver_errors import concerns_server
-from writer.mongodb.guard import TOMBSTONE_SECONDS, outranked_filter, outranked_pipeline
+from writer.mongodb.guard import TOMBSTONE_SECONDS, Pipeline, outranked_filter, outranked_pipeline
 from writer.mongodb.places import Places, full_name
 from writer.names import TOMBSTONES
-from writer.write import Target
+from writer.write import Target, hashable
 
 log = logging.getLogger(__name__)
+
+_CANNOT_BE_SHARDED = 28769
+"""Before MongoDB 5.1 `$lookup` does not read a sharded collection. MongoDB manual, "$lookup"."""
 
 
 async def make_expiry(database: AgnosticDatabase[Any]) -> None:
@@ -57,11 +61,49 @@ async def sweep(database: AgnosticDatabase[Any], places: Places, since: datetime
                 if await places.problem(documents) is not None:
                     continue  # whoever writes there is told
                 pipeline = outranked_pipeline(name, metadata_field, since)
-                async for found in tombstones.aggregate(pipeline):
+                async for found in _outranked(tombstones, documents, metadata_field, pipeline):
                     target = Target(database.name, name, found["_id"]["k"], ("", "", b""), metadata_field)
                     outranked = outranked_filter(target, found["v"])
                     removed += (await documents.delete_one(outranked)).deleted_count
     return removed
+
+
+async def _outranked(
+    tombstones: AgnosticCollection[Any],
+    documents: AgnosticCollection[Any],
+    metadata_field: str,
+    pipeline: Pipeline,
+) -> AsyncIterator[Mapping[str, Any]]:
+    """The tombstones whose document is older."""
+    try:
+        async for tombstone in tombstones.aggregate(pipeline):
+            yield tombstone
+    except OperationFailure as error:
+        if error.code != _CANNOT_BE_SHARDED:
+            raise
+    else:
+        return
+    wanted: dict[Hashable, Mapping[str, Any]] = {}
+    async for tombstone in tombstones.find(pipeline[0]["$match"], {"v": 1}):
+        wanted[hashable(tombstone["_id"]["k"])] = tombstone
+        if len(wanted) == KEYS_PER_QUERY:
+            async for found in _older(documents, metadata_field, wanted):
+                yield found
+            wanted.clear()
+    async for found in _older(documents, metadata_field, wanted):
+        yield found
+
+
+async def _older(
+    documents: AgnosticCollection[Any], metadata_field: str, tombstones: Mapping[Hashable, Mapping[str, Any]]
+) -> AsyncIterator[Mapping[str, Any]]:
+    """Those of some tombstones, by the `_id` of their documents, whose document is older."""
+    version = f"{metadata_field}.v"
+    keys = [tombstone["_id"]["k"] for tombstone in tombstones.values()]
+    async for found in documents.find({"_id": {"$in": keys}, version: {"$type": "string"}}, {version: 1}):
+        tombstone = tombstones.get(hashable(found["_id"]))
+        if tombstone is not None and found[metadata_field]["v"] < tombstone["v"]:
+            yield tombstone
 
 
 @asynccontextmanager
