@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pymongo
 import pytest
 from bson.int64 import Int64
 
+from local.polling import wait_until
 from tests.faults.stream_poller import as_in_lambda
-from tests.faults.watch import Timeline
+from tests.faults.watch import Timeline, Watch
 from tests.support.oracle import compare
+
+if TYPE_CHECKING:
+    from local.stack import Stack
 
 ITEM = {"id": {"N": "1"}, "n": {"N": "1.5"}, "_id": {"S": "theirs"}}
 DOCUMENT = {"_id": 1, "id": 1, "n": 1.5, "_id_": "theirs", "_ddb": {"v": "v", "renamed": {"_id_": "_id"}}}
@@ -61,6 +67,25 @@ def test_a_deleted_document_that_comes_back() -> None:
     timeline.deleted("items", 1)
     assert timeline.back() == []
     assert timeline.violations == []
+
+
+def test_the_watch_sees_versions(stack: Stack, database: str) -> None:
+    """Whatever kind of write it was: the version that it wrote, or that it left as it was."""
+    watch = Watch(stack.mongodb_uri, database, ["items"])
+    with contextlib.closing(watch), pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        items = client[database]["items"]
+        items.insert_one({"_id": 1, "n": 1, "_ddb": {"v": "2"}})
+        items.update_one({"_id": 1}, [{"$replaceWith": {"_id": 1, "n": 2, "_ddb": {"v": "3"}}}])
+        watch.mark()
+        wait_until(lambda: not watch.step() and watch.at_mark(), what="the change stream")
+        assert watch.timeline.violations == []
+        items.update_one({"_id": 1}, {"$set": {"n": 3}})
+        items.update_one({"_id": 1}, [{"$replaceWith": {"_id": 1, "n": 2, "_ddb": {"v": "1"}}}])
+        items.replace_one({"_id": 1}, {"n": 2, "_ddb": {"v": "1"}, "more": 1})
+        items.delete_one({"_id": 1})
+        watch.mark()
+        wait_until(lambda: not watch.step() and watch.at_mark(), what="the change stream")
+    assert len(watch.timeline.violations) == 4
 
 
 @pytest.mark.parametrize(

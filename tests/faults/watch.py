@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from pymongo.errors import ConnectionFailure, OperationFailure
 
-from ops.migration.backfill.checkpoints import COLLECTION as BACKFILLS
-from ops.migration.verify.findings import COLLECTION as VERIFICATIONS
 from tests.support.oracle import METADATA_FIELD, frozen
 from writer.names import TOMBSTONES
 
@@ -87,6 +85,10 @@ class Timeline:
             )
         document.tombstone = version
 
+    def version(self, collection: str, document_id: Any) -> str | None:
+        """The version that a document has; None: it is not there, or has none."""
+        return self._of(collection, document_id).version
+
     def forget(self) -> None:
         """Forgets the past: the test itself has written to the database."""
         self.violations.clear()
@@ -113,14 +115,13 @@ class Watch:
         Args:
             uri: The MongoDB.
             database: An empty database.
-            collections: Those that will be written. They are created here, so that each event has the whole
-                document at its time.
+            collections: Those that will be written.
         """
         self._client = pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=1_000)
         self._database = self._client[database]
         self._collections = {*collections, MARKS, TOMBSTONES}
-        for name in (*collections, TOMBSTONES, BACKFILLS, VERIFICATIONS):
-            self._database.create_collection(name, changeStreamPreAndPostImages={"enabled": True})
+        for name in collections:
+            self._database.create_collection(name)
         self._start = self._database.command("ping")["operationTime"]
         self._token: Mapping[str, Any] | None = None
         self._stream: DatabaseChangeStream[dict[str, Any]] | None = None
@@ -162,11 +163,10 @@ class Watch:
         self._client.close()
 
     def _open(self) -> DatabaseChangeStream[dict[str, Any]]:
-        # "required": exactly the document after this event, not the newest one.
         begin: dict[str, Any] = (
             {"resume_after": self._token} if self._token else {"start_at_operation_time": self._start}
         )
-        return self._database.watch(full_document="required", max_await_time_ms=_AWAIT_MS, **begin)
+        return self._database.watch(max_await_time_ms=_AWAIT_MS, **begin)
 
     def _close_stream(self) -> None:
         if self._stream is not None:
@@ -182,11 +182,28 @@ class Watch:
             if collection not in (MARKS, TOMBSTONES):
                 self.timeline.deleted(collection, document_id)
             return
-        document = event["fullDocument"]
         if collection == MARKS:
             self._seen_mark = document_id
         elif collection == TOMBSTONES:
-            self.timeline.buried(document_id["c"], document_id["k"], document["v"])
-        elif METADATA_FIELD in document:  # otherwise a test wrote it
-            version = document[METADATA_FIELD]["v"]
-            self.timeline.wrote(collection, document_id, version, inserted=kind == "insert")
+            if version := _written(event, "v"):
+                self.timeline.buried(document_id["c"], document_id["k"], version)
+        else:
+            # An update that leaves the version as it is has written the same version again.
+            version = _written(event, f"{METADATA_FIELD}.v") or self.timeline.version(collection, document_id)
+            if version:  # otherwise a test wrote it
+                self.timeline.wrote(collection, document_id, version, inserted=kind == "insert")
+
+
+def _written(event: Mapping[str, Any], path: str) -> str | None:
+    """What an event wrote at a path of a document; None: nothing.
+
+    Not the document after the event, which MongoDB 5.0 does not keep: only what the update changed.
+    """
+    value: Any = event.get("fullDocument")
+    if value is None:
+        value = event["updateDescription"]["updatedFields"]
+        if path in value:
+            return str(value[path])
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return None if value is None else str(value)
