@@ -69,6 +69,7 @@ class Producer:
         self._dead_letters = Sender(sqs, dead_letters, "parking in DEAD_LETTER_QUEUE_URL", sleep)
         self._settings = settings
         self._now = now
+        self._has_forwarded = False
 
     async def forward(self, event: Any, remaining: Remaining) -> Response:
         """Forwards one event.
@@ -81,7 +82,11 @@ class Producer:
             FatalError: the event cannot be replicated at all, or the queue is missing or refused.
             TransientError: a record without a sequence number could not be parked, so only a retry of the
                 whole event keeps it.
+            LimitChangedError: a queue takes less than in an earlier invocation; some messages may be sent.
         """
+        for sender in (self._queue, self._dead_letters):
+            sender.limit_may_be_old = self._has_forwarded
+        self._has_forwarded = True
         reserve = reserve_of(remaining())
         records = Records(event, self._settings.old_image_fields)
         messages, unsendable = pack(records, self._settings.lanes, self._queue.queue.limit)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from producer_lambda.forward import Producer, Response, reserve_of
-from producer_lambda.sending import MAX_CALLS_IN_FLIGHT, Queue
+from producer_lambda.sending import MAX_CALLS_IN_FLIGHT, LimitChangedError, Queue
 from producer_lambda.settings import Settings
 from shared import logs
 from shared.aws import sqs_client
@@ -21,8 +22,11 @@ from shared.sqs_answers import attributes_of, message_limit_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from types_aiobotocore_sqs import SQSClient
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 2  # the SDK's own tries of one call; `sending` repeats while the invocation has time
 _READ_TIMEOUT = 10.0  # seconds
@@ -41,14 +45,14 @@ class _Runtime:
     """The event loop and the producer of this execution environment, made in time to answer."""
 
     def __init__(self, environment: Mapping[str, str], context: Context) -> None:
-        settings = Settings.read(environment)
-        logs.configure(settings.log_level)
-        seconds = _seconds(context)
+        self._settings = Settings.read(environment)
+        logs.configure(self._settings.log_level)
         self._runner = asyncio.Runner()
         self._resources = AsyncExitStack()
         self._thresholds = gc.get_threshold()
         try:
-            self._producer = self._runner.run(_open(settings, self._resources, seconds - reserve_of(seconds)))
+            self._sqs = self._runner.run(self._resources.enter_async_context(_client()))
+            self._producer = self._open(context)
         except BaseException:
             self.close()
             raise
@@ -57,7 +61,21 @@ class _Runtime:
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER, *self._thresholds[1:])
 
+    def _open(self, context: Context) -> Producer:
+        seconds = _seconds(context)
+        return self._runner.run(_open(self._sqs, self._settings, seconds - reserve_of(seconds)))
+
     def handle(self, event: Any, context: Context) -> Response:
+        try:
+            return self._forward(event, context)
+        except LimitChangedError:
+            log.warning(
+                "a queue takes shorter messages than before: its MaximumMessageSize is asked for again"
+            )
+        self._producer = self._open(context)
+        return self._forward(event, context)
+
+    def _forward(self, event: Any, context: Context) -> Response:
         return self._runner.run(self._producer.forward(event, lambda: _seconds(context)))
 
     def close(self) -> None:
@@ -67,10 +85,11 @@ class _Runtime:
         self._runner.close()
 
 
-async def _open(settings: Settings, resources: AsyncExitStack, seconds: float) -> Producer:
-    sqs = await resources.enter_async_context(
-        sqs_client(MAX_CALLS_IN_FLIGHT, attempts=_ATTEMPTS, read_timeout=_READ_TIMEOUT)
-    )
+def _client() -> AbstractAsyncContextManager[SQSClient]:
+    return sqs_client(MAX_CALLS_IN_FLIGHT, attempts=_ATTEMPTS, read_timeout=_READ_TIMEOUT)
+
+
+async def _open(sqs: SQSClient, settings: Settings, seconds: float) -> Producer:
     queue, dead_letters = await asyncio.gather(
         _queue(sqs, settings.queue_url, "QUEUE_URL", seconds),
         _queue(sqs, settings.dead_letter_queue_url, "DEAD_LETTER_QUEUE_URL", seconds),

@@ -12,9 +12,9 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from shared.aws_errors import aws_call
+from shared.aws_errors import aws_call, error_code, short_code
 from shared.errors import TransientError
-from shared.sqs_answers import Fate, Verdict, verdicts
+from shared.sqs_answers import Fate, Verdict, is_too_long, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 MAX_CALLS_IN_FLIGHT = 16
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds
+
+
+class LimitChangedError(Exception):
+    """A queue takes shorter messages than it did when its limit was asked for: ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,14 @@ class Refusal:
     permanent: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sender:
     """Sends entries to one queue.
 
     Attributes:
         doing: what it does, for messages, such as ``sending to QUEUE_URL``.
         answered: is called after each call with its entries and what became of them, by id.
+        limit_may_be_old: whether the queue's limit was asked for in an earlier invocation.
     """
 
     sqs: SQSClient
@@ -72,6 +77,7 @@ class Sender:
     doing: str
     sleep: Callable[[float], Awaitable[None]]
     answered: Callable[[Entries, Mapping[str, Verdict]], None] = lambda _entries, _found: None
+    limit_may_be_old: bool = False
     _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CALLS_IN_FLIGHT))
 
     async def send(self, entries: Entries, remaining: Callable[[], float]) -> Sequence[Refusal]:
@@ -83,6 +89,7 @@ class Sender:
 
         Raises:
             FatalError: the queue is missing or refused.
+            LimitChangedError: what fits the limit is too long for the queue.
         """
         permanent: list[Refusal] = []
         to_send = entries
@@ -118,10 +125,14 @@ class Sender:
                 async with asyncio.timeout(seconds), self._calls:
                     answer = await self.sqs.send_message_batch(QueueUrl=self.queue.url, Entries=typed)
         except TransientError as error:
+            if isinstance(error.__cause__, Exception):
+                self._check_limit(short_code(error_code(error.__cause__)), "")
             code = type(error.__cause__).__name__
             return [Refusal(int(each), code, str(error), permanent=False) for each in ids]
         found = verdicts(answer, ids)
         self.answered(entries, found)
+        for verdict in found.values():
+            self._check_limit(short_code(verdict.code), verdict.reason)
         return [
             Refusal(int(each), verdict.code, verdict.reason, permanent=True)
             if verdict.fate is Fate.AT_FAULT
@@ -131,3 +142,7 @@ class Sender:
             for each, verdict in found.items()
             if verdict.fate is not Fate.DONE
         ]
+
+    def _check_limit(self, code: str, reason: str) -> None:
+        if self.limit_may_be_old and is_too_long(code, reason):
+            raise LimitChangedError

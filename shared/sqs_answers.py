@@ -62,7 +62,12 @@ def about_the_message(code: str, reason: str) -> bool:
 
     A message that is too large has a code that a wrong queue has, too; only the text tells them apart.
     """
-    return code == "InvalidMessageContents" or (code in _INVALID and "Message must be shorter than" in reason)
+    return code == "InvalidMessageContents" or is_too_long(code, reason)
+
+
+def is_too_long(code: str, reason: str) -> bool:
+    """Whether a message, or a batch of them, is longer than the queue takes now."""
+    return code == "BatchRequestTooLong" or (code in _INVALID and "Message must be shorter than" in reason)
 
 
 def about_the_lock(code: str, reason: str) -> bool:

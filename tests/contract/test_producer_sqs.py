@@ -189,17 +189,18 @@ def shrink(invoke: Lambda, limit: int) -> None:
     invoke.sqs.set_queue_attributes(QueueUrl=invoke.queues.url, Attributes=attributes)
 
 
-def test_refused_by_sqs_is_parked(invoke: Lambda) -> None:
-    """An entry that SQS refuses for good (its limit has shrunk meanwhile) is parked; others are sent."""
+def test_a_limit_that_has_shrunk_is_asked_for_again(invoke: Lambda, caplog: pytest.LogCaptureFixture) -> None:
+    """In the same invocation; everything arrives, and only what cannot be made to fit is parked."""
     assert invoke(insert(1)) == OK
     shrink(invoke, 2048)
-    assert invoke(*map(insert, range(2, 20)), insert(20, a={"S": "x" * 2500})) == OK
-    sent = {int(change.sequence) for change in invoke.changes()}
+    noisy = insert(21, a={"B": noise.randbytes(4000)})
+    assert invoke(*map(insert, range(2, 20)), insert(20, a={"S": "x" * 2500}), noisy) == OK
+    assert sorted({int(change.sequence) for change in invoke.changes()}) == list(range(1, 21))
     (letter,) = invoke.messages(dead=True)
-    parked = {int(change.sequence) for change in decode(letter["Body"]).entries if isinstance(change, Change)}
-    assert 20 in parked
-    assert sorted(sent | parked) == list(range(1, 21))
-    assert letter.get("MessageAttributes", {})["code"].get("StringValue") == "refused-by-sqs"
+    assert letter.get("MessageAttributes", {})["code"].get("StringValue") == "too-large"
+    caplog.clear()
+    assert invoke(insert(22, a={"S": "x" * 2500})) == OK
+    assert "MaximumMessageSize" not in caplog.text
 
 
 def test_too_large_for_the_queue_is_parked(invoke: Lambda) -> None:

@@ -61,6 +61,8 @@ class ScriptedSqs:
         self.taken: dict[str, list[dict[str, Any]]] = {QUEUE: [], DEAD: []}
         self.pauses: list[float] = []
         self.seconds = 60.0
+        self.producer: Producer | None = None
+        """That of the last invocation; a test that keeps it goes on in the same environment."""
         self.looks: list[float] = []
         """What the first looks at the clock show; then it is `seconds`."""
 
@@ -94,7 +96,7 @@ class ScriptedSqs:
         function: str | None = None,
         now: float = 0.0,
     ) -> Response:
-        producer = Producer(
+        self.producer = Producer(
             cast("SQSClient", self),
             Queue(QUEUE, limit),
             Queue(DEAD, dead_limit),
@@ -102,7 +104,12 @@ class ScriptedSqs:
             sleep=self.sleep,
             now=lambda: now,
         )
-        return await producer.forward({"Records": list(records)}, self.remaining)
+        return await self.forward_again(*records)
+
+    async def forward_again(self, *records: Any) -> Response:
+        """A further invocation of the same environment."""
+        assert self.producer is not None
+        return await self.producer.forward({"Records": list(records)}, self.remaining)
 
     def changes(self, url: str = QUEUE) -> list[str]:
         """The sequence numbers that the queue holds."""

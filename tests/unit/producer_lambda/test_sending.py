@@ -5,11 +5,12 @@ Trouble that passes is waited for as long as there is time, and nothing counts a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from producer_lambda.sending import LimitChangedError
 from shared.errors import FatalError
 from tests.support.scripted_sqs import (
     DEAD,
@@ -22,6 +23,9 @@ from tests.support.scripted_sqs import (
     reported,
     took,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @pytest.mark.parametrize(
@@ -165,3 +169,36 @@ async def test_without_time_nothing_is_sent() -> None:
     sqs.seconds = 0.5
     assert await sqs.forward(insert(4), MALFORMED) == reported(4)
     assert sqs.sent == []
+
+
+TOO_LONG = ClientError({"Error": {"Code": "AWS.SimpleQueueService.BatchRequestTooLong"}}, "SendMessageBatch")
+
+
+def too_long(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """SQS says so of an entry."""
+    reason = "One or more parameters are invalid. Reason: Message must be shorter than 2048 bytes."
+    return {
+        "Failed": [
+            {"Id": entry["Id"], "Code": "InvalidParameterValue", "Message": reason, "SenderFault": True}
+            for entry in entries
+        ]
+    }
+
+
+@pytest.mark.parametrize("answer", [TOO_LONG, too_long], ids=["of the batch", "of a message"])
+@pytest.mark.parametrize("queue", ["queue", "dead"])
+async def test_a_limit_of_an_earlier_invocation_is_not_trusted(queue: str, answer: Any) -> None:
+    """What fits it and is too long: the queue has shrunk. Nothing is parked; the limit is asked for again."""
+    sqs = ScriptedSqs(**{queue: [took, answer]})
+    assert await sqs.forward(insert(1), MALFORMED) == OK
+    parked = len(sqs.taken[DEAD])
+    with pytest.raises(LimitChangedError):
+        await sqs.forward_again(insert(2), MALFORMED)
+    assert (len(sqs.taken[DEAD]), sqs.pauses) == (parked, [])
+
+
+async def test_a_limit_of_this_invocation_is_trusted() -> None:
+    """Asking again would tell the same: what SQS refuses is parked, as its own fault."""
+    sqs = ScriptedSqs(queue=[too_long])
+    assert await sqs.forward(insert(1)) == OK
+    assert len(sqs.taken[DEAD]) == 1
