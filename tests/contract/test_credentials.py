@@ -12,6 +12,7 @@ import pytest
 from local.polling import wait_until
 from tests.contract.test_writer_process import documents, running, send
 from tests.support.credentials_endpoint import SECRET, credentials, credentials_endpoint
+from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,15 +60,11 @@ class World:
 
 @pytest.fixture
 def world(stack: Stack, queues: Queues, database: str, endpoint: CredentialsEndpoint) -> World:
-    environment = endpoint.environment(stack.environment()) | {
-        "QUEUE_URL": queues.url,
-        "DEAD_LETTER_QUEUE_URL": queues.dead_letter_url,
-        "MONGODB_URI": stack.mongodb_uri,
-        "MONGODB_DATABASE": database,
-        "STATUS_HOST": "127.0.0.1",
-        "STATUS_PORT": "0",
-        "LOG_LEVEL": "DEBUG",
-    }
+    environment = (
+        endpoint.environment(stack.environment())
+        | writer_settings(stack, queues, database)
+        | {"LOG_LEVEL": "DEBUG"}
+    )
     return World(endpoint, environment, stack, queues, database)
 
 

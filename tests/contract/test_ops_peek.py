@@ -14,6 +14,7 @@ from shared.dead_letter import DeadLetter
 from tests.contract.test_writer_process import running
 from tests.support.builders import MIB, TABLE, body_of, delete, put
 from tests.support.commands import replicator
+from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,14 +133,7 @@ def test_looks_in_a_loop_disturb_no_writer(
         send(sqs, queues.url, body_of(put(number, number % 20, turn=number)), group=f"{TABLE}/{number % 20}")
     looks = [replicator("peek")]
     assert looks[0].out.count("received 1 of 5 times") == 10
-    settings = {
-        "QUEUE_URL": queues.url,
-        "DEAD_LETTER_QUEUE_URL": queues.dead_letter_url,
-        "MONGODB_URI": stack.mongodb_uri,
-        "MONGODB_DATABASE": database,
-        "STATUS_HOST": "127.0.0.1",
-        "STATUS_PORT": "0",
-    }
+    settings = writer_settings(stack, queues, database)
     with running(tmp_path / "log", stack.environment() | settings) as writer:
         wait_until(writer.ready, what="a writer")
 

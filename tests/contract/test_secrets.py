@@ -19,6 +19,7 @@ from tests.contract.secure_mongod import PASSWORD, SecureMongod, secure_mongod
 from tests.contract.test_writer_process import ended, running, sentence
 from tests.support.builders import TABLE, body_of, put
 from tests.support.commands import replicator
+from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +49,9 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureMongod]:
 
 @pytest.fixture
 def environment(stack: Stack, queues: Queues, database: str, secure: SecureMongod) -> dict[str, str]:
-    return stack.environment() | {
-        "QUEUE_URL": queues.url,
-        "DEAD_LETTER_QUEUE_URL": queues.dead_letter_url,
+    settings = stack.environment() | writer_settings(stack, queues, database)
+    return settings | {
         "MONGODB_URI": secure.uri(),
-        "MONGODB_DATABASE": database,
-        "STATUS_HOST": "127.0.0.1",
-        "STATUS_PORT": "0",
         "LOG_LEVEL": "DEBUG",
         "AWS_SECRET_ACCESS_KEY": SECRETS["secret key"],
         "AWS_SESSION_TOKEN": SECRETS["session token"],

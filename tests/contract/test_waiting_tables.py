@@ -16,6 +16,7 @@ from local.servers.mongod import Mongod
 from tests.contract.secure_mongod import ADMIN, PASSWORD, SecureMongod, secure_mongod
 from tests.contract.test_writer_process import Running, running
 from tests.support.builders import TABLE, body_of, put
+from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +33,7 @@ LANES = 5
 
 @pytest.fixture
 def environment(stack: Stack, queues: Queues, database: str) -> dict[str, str]:
-    return stack.environment() | {
-        "QUEUE_URL": queues.url,
-        "DEAD_LETTER_QUEUE_URL": queues.dead_letter_url,
-        "MONGODB_URI": stack.mongodb_uri,
-        "MONGODB_DATABASE": database,
-        "STATUS_HOST": "127.0.0.1",
-        "STATUS_PORT": "0",
-    }
+    return stack.environment() | writer_settings(stack, queues, database)
 
 
 @pytest.fixture(scope="module")

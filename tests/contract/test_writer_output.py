@@ -21,6 +21,7 @@ from local.polling import HANG_TIMEOUT_S, wait_until
 from local.processes.child import base_environment
 from local.servers.server import answers
 from tests.support.builders import body_of, put
+from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,15 +61,7 @@ class Writer:
 @contextmanager
 def started(stack: Stack, queues: Queues, database: str) -> Iterator[Writer]:
     """A writer that is ready, with all its log lines; nobody has read since it told its port."""
-    settings = {
-        "QUEUE_URL": queues.url,
-        "DEAD_LETTER_QUEUE_URL": queues.dead_letter_url,
-        "MONGODB_URI": stack.mongodb_uri,
-        "MONGODB_DATABASE": database,
-        "STATUS_HOST": HOST,
-        "STATUS_PORT": "0",
-        "LOG_LEVEL": "DEBUG",
-    }
+    settings = writer_settings(stack, queues, database) | {"LOG_LEVEL": "DEBUG"}
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "writer"],
         cwd=ROOT,

@@ -22,6 +22,7 @@ from local.processes.child import base_environment
 from local.servers.mongod import Mongod
 from tests.support.builders import TABLE, body_of, put
 from tests.support.metric_lines import figures_of
+from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,14 +113,7 @@ def running(log: Path, environment: dict[str, str]) -> Iterator[Running]:
 
 @pytest.fixture
 def environment(stack: Stack, queues: Queues, database: str) -> dict[str, str]:
-    return stack.environment() | {
-        "QUEUE_URL": queues.url,
-        "DEAD_LETTER_QUEUE_URL": queues.dead_letter_url,
-        "MONGODB_URI": stack.mongodb_uri,
-        "MONGODB_DATABASE": database,
-        "STATUS_HOST": "127.0.0.1",
-        "STATUS_PORT": "0",
-    }
+    return stack.environment() | writer_settings(stack, queues, database)
 
 
 def ended(log: Path, environment: dict[str, str]) -> Running:

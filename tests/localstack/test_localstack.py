@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from local.polling import wait_until
 from local.servers.capabilities import LOCALSTACK
 from local.servers.dynamodb_local import DynamoDBLocal
 from local.stack import Stack
+from tests.support.processes import processes_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,16 +94,6 @@ def run() -> Iterator[subprocess.Popen[str]]:
     yield process
     process.kill()
     process.communicate()
-
-
-def processes_in(folder: Path) -> list[int]:
-    """The processes with their working directory in a folder, as every server and function has."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
-            if Path(str(link.readlink()).removesuffix(" (deleted)")).is_relative_to(folder):
-                found.append(int(link.parent.name))
-    return found
 
 
 @pytest.mark.usefixtures("localstack")

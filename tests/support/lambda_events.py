@@ -31,10 +31,11 @@ def _value(value: dict[str, Any]) -> dict[str, Any]:
 
 def from_lambda_event(attributes: dict[str, Any]) -> dict[str, Any]:
     """The way back: an item, or its key, as the SDK has it. Whatever is no AttributeValue raises an error."""
-    return {name: _sdk_value(value) for name, value in attributes.items()}
+    return {name: sdk_value(value) for name, value in attributes.items()}
 
 
-def _sdk_value(value: dict[str, Any]) -> dict[str, Any]:
+def sdk_value(value: dict[str, Any]) -> dict[str, Any]:
+    """One AttributeValue of an event, as the SDK has it."""
     ((kind, content),) = value.items()
     match kind:
         case "B":
@@ -42,7 +43,7 @@ def _sdk_value(value: dict[str, Any]) -> dict[str, Any]:
         case "BS":
             content = [base64.b64decode(element, validate=True) for element in content]
         case "L":
-            content = [_sdk_value(element) for element in content]
+            content = [sdk_value(element) for element in content]
         case "M":
             content = from_lambda_event(content)
     return {kind: content}

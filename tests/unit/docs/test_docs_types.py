@@ -13,6 +13,7 @@ from bson.int64 import Int64
 
 from local.paths import ROOT
 from tests.support.fake_sink import FakeSink
+from tests.support.lambda_events import sdk_value
 from tests.support.oracle import bson_of, frozen
 from tests.support.whole_path import WholePath
 from writer.mapping.reverse import item_of
@@ -30,21 +31,6 @@ def rows_of(section: str) -> list[list[str]]:
 
 
 TYPES, NUMBERS, BACK = rows_of("Every type"), rows_of("Numbers"), rows_of("The way back")
-
-
-def in_sdk_form(value: dict[str, Any]) -> dict[str, Any]:
-    """An AttributeValue of the page: binary values are base64 there."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "B":
-            content = base64.b64decode(content, validate=True)
-        case "BS":
-            content = [base64.b64decode(element, validate=True) for element in content]
-        case "L":
-            content = [in_sdk_form(element) for element in content]
-        case "M":
-            content = {name: in_sdk_form(element) for name, element in content.items()}
-    return {kind: content}
 
 
 def in_mongosh(value: Any) -> str:
@@ -72,7 +58,7 @@ def in_mongosh(value: Any) -> str:
 async def document_of(example: str, numbers: str = "native") -> dict[str, Any]:
     """The document of an item with the example as its attribute `a`, as the writer makes it."""
     sink = FakeSink()
-    item = {"id": {"S": "1"}, "a": in_sdk_form(json.loads(example))}
+    item = {"id": {"S": "1"}, "a": sdk_value(json.loads(example))}
     await WholePath(sink, f"tables: {{t: {{numbers: {numbers}}}}}").insert("t", ["id"], [item])
     (document,) = sink.all("t")
     return document
@@ -111,4 +97,4 @@ async def test_the_way_back(example: str, mongosh: str, back: str) -> None:
     document = await document_of(example)
     assert in_mongosh(document["a"]) == mongosh
     assert back != example
-    assert item_of(document)["a"] == in_sdk_form(json.loads(back))
+    assert item_of(document)["a"] == sdk_value(json.loads(back))

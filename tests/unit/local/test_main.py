@@ -17,6 +17,7 @@ from botocore.config import Config
 
 from local.paths import ROOT
 from local.polling import HANG_TIMEOUT_S, wait_until
+from tests.support.processes import processes_in
 
 
 class Run:
@@ -61,16 +62,6 @@ def started(*arguments: str, **environment: str) -> Iterator[Run]:
     finally:
         run.process.kill()
         run.process.communicate()
-
-
-def processes_in(folder: Path) -> list[int]:
-    """The processes with their working directory in a folder, as every server of a run has."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
-            if Path(str(link.readlink()).removesuffix(" (deleted)")).is_relative_to(folder):
-                found.append(int(link.parent.name))
-    return found
 
 
 def test_once_verifies_the_example() -> None:

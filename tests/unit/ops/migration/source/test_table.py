@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.migration.retry import Retry
-from ops.migration.source.pace import Pace
 from ops.migration.source.table import Page, Reader
+from tests.support.scripted_dynamodb import ScriptedDynamoDb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,41 +18,6 @@ TABLE = {
     "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
     "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
 }
-
-
-class DynamoDb:
-    """Gives its answers one after the other."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.asked: list[Any] = []
-
-    def __getattr__(self, _: str) -> Callable[..., Any]:
-        async def call(**arguments: Any) -> Any:
-            self.asked.append(arguments)
-            answer = self.answers.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        return call
-
-
-@pytest.fixture
-def said() -> list[str]:
-    """What the command says."""
-    return []
-
-
-@pytest.fixture
-def reader_of(said: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reader]:
-    """A reader of the table t, which does not wait between tries."""
-
-    async def at_once(_: float) -> None:
-        pass
-
-    monkeypatch.setattr("asyncio.sleep", at_once)
-    return lambda client: Reader(client, "t", Pace(), Retry(said.append))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +40,7 @@ async def test_no_item_is_taken_for_absent_on_a_guess(
     odd: Any, said: list[str], reader_of: Callable[..., Reader]
 ) -> None:
     """Repair would delete its document (P1)."""
-    client = DynamoDb(odd, {"Responses": {"t": [ONE, TWO]}, "UnprocessedKeys": {}})
+    client = ScriptedDynamoDb(odd, {"Responses": {"t": [ONE, TWO]}, "UnprocessedKeys": {}})
     assert await reader_of(client).get([ONE, TWO]) == [ONE, TWO]
     assert client.asked[0] == client.asked[1]
     assert [line.partition(":")[0] for line in said] == ["waiting", "going on"]
@@ -84,7 +48,7 @@ async def test_no_item_is_taken_for_absent_on_a_guess(
 
 async def test_what_did_not_fit_is_asked_for(reader_of: Callable[..., Reader]) -> None:
     """An answer can have nothing but keys to ask for again; then DynamoDB says that an item is absent."""
-    client = DynamoDb(
+    client = ScriptedDynamoDb(
         {"UnprocessedKeys": {"t": {"Keys": [ONE, TWO]}}},
         {"Responses": {"t": [ONE]}, "UnprocessedKeys": {"t": {"Keys": [TWO]}}},
         {"Responses": {"t": []}, "UnprocessedKeys": {}},
@@ -112,7 +76,7 @@ async def test_a_page_that_cannot_be_read_is_read_again(
     odd: Any, said: list[str], reader_of: Callable[..., Reader]
 ) -> None:
     """It is not taken for the end of the table."""
-    client = DynamoDb(odd, {"Items": [ONE], "LastEvaluatedKey": ONE})
+    client = ScriptedDynamoDb(odd, {"Items": [ONE], "LastEvaluatedKey": ONE})
     assert await reader_of(client).page(0, 1, None) == Page([ONE], ONE)
     assert said[-1] == "going on"
 
@@ -132,6 +96,6 @@ async def test_a_page_that_cannot_be_read_is_read_again(
 async def test_a_table_that_cannot_be_read_is_looked_at_again(
     odd: Any, said: list[str], reader_of: Callable[..., Reader]
 ) -> None:
-    source = await reader_of(DynamoDb(odd, {"Table": TABLE})).describe()
+    source = await reader_of(ScriptedDynamoDb(odd, {"Table": TABLE})).describe()
     assert source.key == {"id": "N"}
     assert said[-1] == "going on"

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, ProfileNotFound
 
-from ops.migration.retry import Retry
 from ops.migration.source.export import Bucket
-from ops.migration.source.pace import Pace
 from ops.migration.source.table import Page, Reader
 from shared.errors import FatalError, TransientError
+from tests.support.scripted_dynamodb import ScriptedDynamoDb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,49 +36,16 @@ RIGHTS = [refusal(code) for code in ("AccessDeniedException", "AccessDenied")]
 GONE = [refusal(code) for code in ("ResourceNotFoundException", "ValidationException")]
 
 
-class DynamoDb:
-    """Gives its answers one after the other."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-
-    def __getattr__(self, _: str) -> Callable[..., Any]:
-        async def call(**_: Any) -> Any:
-            answer = self.answers.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        return call
-
-
-@pytest.fixture
-def said() -> list[str]:
-    """What the command says."""
-    return []
-
-
-@pytest.fixture
-def reader_of(said: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reader]:
-    """A reader of the table t, which does not wait between tries."""
-
-    async def at_once(_: float) -> None:
-        pass
-
-    monkeypatch.setattr("asyncio.sleep", at_once)
-    return lambda *answers: Reader(DynamoDb(*answers), "t", Pace(), Retry(said.append))
-
-
 @pytest.mark.parametrize("error", [*CALLER, *RIGHTS, *GONE], ids=repr)
 async def test_at_the_start_a_person_is_asked(error: Exception, reader_of: Callable[..., Reader]) -> None:
     with pytest.raises(FatalError, match="looking at the table 't'"):
-        await reader_of(error).describe()
+        await reader_of(ScriptedDynamoDb(error)).describe()
 
 
 @pytest.mark.parametrize("error", RIGHTS, ids=repr)
 async def test_a_right_that_was_never_there(error: Exception, reader_of: Callable[..., Reader]) -> None:
     """What may be described may not be read: nothing was read yet, so a person is asked."""
-    reader = reader_of(DESCRIBED, error)
+    reader = reader_of(ScriptedDynamoDb(DESCRIBED, error))
     await reader.describe()
     with pytest.raises(FatalError, match="reading the table 't'"):
         await reader.page(0, 1, None)
@@ -90,7 +56,7 @@ async def test_credentials_that_worked_are_waited_for(
     error: Exception, said: list[str], reader_of: Callable[..., Reader]
 ) -> None:
     """Whatever was asked with them (P4)."""
-    reader = reader_of(DESCRIBED, error, {"Items": []})
+    reader = reader_of(ScriptedDynamoDb(DESCRIBED, error, {"Items": []}))
     await reader.describe()
     assert await reader.page(0, 1, None) == Page([], None)
     assert said[0].startswith("waiting: reading the table 't': AWS answered ")
@@ -102,7 +68,7 @@ async def test_credentials_that_worked_are_waited_for(
 async def test_rights_that_were_there_are_waited_for(
     error: Exception, said: list[str], reader_of: Callable[..., Reader]
 ) -> None:
-    reader = reader_of({"Items": []}, error, {"Items": []})
+    reader = reader_of(ScriptedDynamoDb({"Items": []}, error, {"Items": []}))
     for _ in range(2):
         assert await reader.page(0, 1, None) == Page([], None)
     assert [line.partition(":")[0] for line in said] == ["waiting", "going on"]
@@ -113,7 +79,7 @@ async def test_a_table_that_is_gone_ends_the_command(
     error: Exception, reader_of: Callable[..., Reader]
 ) -> None:
     """Nobody makes it again with the same items."""
-    reader = reader_of({"Items": []}, error)
+    reader = reader_of(ScriptedDynamoDb({"Items": []}, error))
     await reader.page(0, 1, None)
     with pytest.raises(FatalError):
         await reader.page(0, 1, None)
@@ -134,7 +100,7 @@ class Body(io.BytesIO):
 
 @pytest.mark.parametrize("error", [*CALLER, *RIGHTS, refusal("AuthorizationHeaderMalformed")], ids=repr)
 async def test_a_bucket_that_could_be_read_is_waited_for(error: Exception) -> None:
-    bucket = Bucket(DynamoDb(error, {"Body": Body(b"x")}, error, refusal("NoSuchKey")), "s3://b/p")
+    bucket = Bucket(ScriptedDynamoDb(error, {"Body": Body(b"x")}, error, refusal("NoSuchKey")), "s3://b/p")
     with pytest.raises(FatalError):
         await bucket.read("one", io.BytesIO())
     await bucket.read("one", io.BytesIO())
