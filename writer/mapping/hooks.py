@@ -93,7 +93,8 @@ def _load(name: str) -> Hook:
         raise _NoHookError(f"it is not called with a document and a change: {error}") from error
     except ValueError:  # some callables have no signature
         pass
-    return function  # type: ignore[no-any-return]
+    hook: Hook = function
+    return hook
 
 
 def _described(error: BaseException) -> str:

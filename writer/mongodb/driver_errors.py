@@ -40,7 +40,11 @@ def refusal_of(error: Exception) -> Refusal:
 
 
 def check_server(refusals: list[Refusal]) -> None:
-    """Raises if one of the answers to single writes concerns the whole server."""
+    """Looks at the answers to single writes.
+
+    Raises:
+        TransientError: one of them concerns the whole server.
+    """
     for refusal in refusals:
         if refusal.meaning is Meaning.SERVER:
             raise TransientError(f"MongoDB answered {refusal.code} to a write")

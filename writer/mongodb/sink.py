@@ -231,8 +231,10 @@ class MongoSink:
             unburied = [each for index, each in enumerate(earlier) if index not in buried]
             for index in buried:
                 puts.forget(place, key_of(earlier[index].command))
-            helps = lambda done: puts.help(done, monotonic())  # noqa: E731
-            await exchange(self._collection(place), place, some, written, unburied, helps)
+            collection = self._collection(place)
+            await exchange(
+                collection, place, some, written, unburied, lambda done: puts.help(done, monotonic())
+            )
             puts.remember(place, list(refused_puts(some, written).values()), monotonic())
 
     def helped(self, databases: AbstractSet[str]) -> Sequence[Write]:

@@ -76,7 +76,7 @@ class LogOutput:
 
     def _write_all(self) -> None:
         is_read = True
-        while (lines := self._next(is_read)) is not None:
+        while (lines := self._next(is_read=is_read)) is not None:
             try:
                 self._write(lines.data)
                 is_read = True
@@ -86,7 +86,7 @@ class LogOutput:
                     self._missing += lines.lost
                     self.dropped += not lines.is_note
 
-    def _next(self, is_read: bool) -> _Lines | None:  # noqa: FBT001
+    def _next(self, *, is_read: bool) -> _Lines | None:
         """The next lines to write; None: there are none, and none will come."""
         with self._changed:
             if is_read and not self._waiting:
