@@ -231,7 +231,8 @@ class Store(MongoSink):
         found: list[Raw] = []
         with self._errors():
             if after is None or id_of(after).kind != _MAX_KEY:
-                cursor = await self._database(table.database).cursor_command(command, codec_options=RAW)
+                database = self._database(table.database).with_options(codec_options=RAW)
+                cursor = await database.cursor_command(command, codec_options=RAW)
                 found += await cursor.to_list(None)
             if (
                 after is not None and len(found) < most

@@ -156,11 +156,14 @@ async def test_an_id_that_looks_like_a_key(
     async with here.session(numbers) as session:
         await copy(session, [{"id": {"N": number}} for number in NUMBERS])
         collection.insert_many(documents)
-        for page in (1, 1_000):
+        # More than the driver fetches at first, too.
+        for page, more in ((1, 1), (1_000, 200)):
             monkeypatch.setattr(verifier, "_DOCUMENTS", page)
+            collection.delete_many({"_id.n": {"$exists": True}})
+            collection.insert_many([{"_id": {"n": n}, **OURS} for n in range(more)])
             found, counts = await compare(session)
-            assert by_kind(found) == {Kind.EXTRA: len(STRANGE_IDS)}
-            assert counts.documents == len(STRANGE_IDS) + len(NUMBERS)
+            assert by_kind(found) == {Kind.EXTRA: len(STRANGE_IDS) + more}
+            assert counts.documents == len(STRANGE_IDS) + len(NUMBERS) + more
         report = tmp_path / "report.jsonl"
         report.write_text("".join(line_of(numbers, each) + "\n" for each in found), encoding="utf-8")
         repairer = Repairer(session, Lookup(session), dry_run=False)

@@ -6,9 +6,6 @@ times are ignored.
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
 import json
 import os
 import re
@@ -24,10 +21,11 @@ import pymongo
 from local.paths import ROOT
 from local.polling import wait_until
 from local.processes.child import base_environment
+from tests.support.exports import write_export
 from writer.names import MAPPINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from local.stack import Stack
     from replicator_testing import Pipeline
@@ -49,29 +47,6 @@ def steps() -> Iterator[tuple[str, int, str | None]]:
 
 def without_times(text: str) -> str:
     return re.sub(r"\b\d+ s\b", "… s", text)
-
-
-def write_export(folder: Path, table: str, items: Sequence[dict[str, Any]], at: datetime) -> None:
-    """An export as DynamoDB writes it, in two files."""
-    own = "exports/AWSDynamoDB/0158-abc"
-    (folder / "data").mkdir(parents=True)
-    lines = []
-    for number, some in enumerate((items[::2], items[1::2])):
-        content = gzip.compress("".join(json.dumps({"Item": item}) + "\n" for item in some).encode())
-        (folder / "data" / f"{number}.json.gz").write_bytes(content)
-        digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-        name = f"{own}/data/{number}.json.gz"
-        lines.append(json.dumps({"itemCount": len(some), "md5Checksum": digest, "dataFileS3Key": name}))
-    (folder / "manifest-files.json").write_text("\n".join(lines))
-    summary = {
-        "exportArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}/export/0158-abc",
-        "tableArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}",
-        "exportTime": at.isoformat(),
-        "manifestFilesS3Key": f"{own}/manifest-files.json",
-        "itemCount": len(items),
-        "outputFormat": "DYNAMODB_JSON",
-    }
-    (folder / "manifest-summary.json").write_text(json.dumps(summary))
 
 
 def upload(stack: Stack, folder: Path, bucket: str) -> str:
@@ -116,7 +91,9 @@ def test_the_page(pipeline: Pipeline, unique: str, tmp_path: Path) -> None:
         wait_for_record(client[pipeline.database], people)
         # As if they had existed before the stream.
         client[pipeline.database][people].drop()
-    write_export(tmp_path / "export", people, items, datetime.now(UTC))
+    dynamodb = pipeline.stack.client("dynamodb")
+    described = dynamodb.describe_table(TableName=people)["Table"]
+    write_export(tmp_path / "export", described, items, datetime.now(UTC))
     environment = environment_of(pipeline, pipeline.database)
     environment["EXPORT"] = upload(pipeline.stack, tmp_path / "export", bucket)
     count = 0
@@ -161,8 +138,9 @@ def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Pat
     environment = environment_of(pipeline, f"{pipeline.database}_exports")
     items = [{"id": {"N": str(number)}} for number in range(10)] + [{"name": {"S": "without a key"}}]
     old, new = tmp_path / "old", tmp_path / "new"
-    write_export(old, table, items, datetime.now(UTC) - timedelta(minutes=5))
     pipeline.create_table(table, id="N")
+    described = pipeline.stack.client("dynamodb").describe_table(TableName=table)["Table"]
+    write_export(old, described, items, datetime.now(UTC) - timedelta(minutes=5))
     backfill = ("backfill", table, "--no-mapping", "--from-export")
     assert "would come back" in run(environment, *backfill, str(old), status=3)[1]
     rejects = tmp_path / "rejects.jsonl"
@@ -172,7 +150,7 @@ def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Pat
     assert (found["read"], found["copied"], found["rejected"]) == (11, 10, 1)
     assert [json.loads(line)["code"] for line in rejects.read_text().splitlines()] == ["bad-key"]
 
-    write_export(new, table, items[:10], datetime.now(UTC))
+    write_export(new, described, items[:10], datetime.now(UTC))
     assert "has begun" not in run(environment, *backfill, str(new), "--restart", status=0)[1]
     file = new / "data" / "0.json.gz"
     whole = file.read_bytes()

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from ops.migration.backfill.checkpoints import Counts, Part
 from ops.migration.images import copied, key_of_item, write_of
 from ops.migration.json_lines import json_of
-from shared.errors import PoisonError
+from shared.errors import FatalError, PoisonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -107,8 +107,15 @@ class Copier:
         """Copies what is not done yet, and records that it is.
 
         Raises:
+            FatalError: the parts are not those of the checkpoint.
             ExceptionGroup: a loop met an error that only a person can fix.
         """
+        begun = [part.name for part in checkpoint.parts]
+        if self.parts.taken is not None and begun != list(self.parts.names):
+            raise FatalError(
+                f"{self.parts.origin} has other files than when this backfill began: fetch all of it again, "
+                "or give --restart"
+            )
         waiting = iter([number for number, part in enumerate(checkpoint.parts) if not part.done])
 
         async def loop() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops.migration.source.export import Bucket, Export, Folder
+from ops.migration.source.export import Bucket, Export, Folder, other_table
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ async def export_parts(session: Session, url: str, aws: Aws) -> AsyncIterator[Pa
         aws: where S3 is.
 
     Raises:
-        FatalError: it cannot be read, or is of another table.
+        FatalError: it cannot be read, is not whole, or is of another table.
     """
     async with AsyncExitStack() as resources:
         folder: Folder | Bucket = Folder(Path(url))
@@ -93,13 +93,13 @@ async def export_parts(session: Session, url: str, aws: Aws) -> AsyncIterator[Pa
             folder = Bucket(await resources.enter_async_context(aws.open_client("s3")), url)
         export = Export(folder, session.retry)
         manifest = await export.manifest()
-        if manifest.table != session.source.name:
-            raise FatalError(f"the export is of the table {manifest.table!r}, not of {session.source.name!r}")
+        if problem := other_table(manifest, session.source):
+            raise FatalError(problem)
         yield Parts(
             f"the export {manifest.id}",
             "files",
             [file.name for file in manifest.files],
-            manifest.items or 0,
+            manifest.items,
             lambda number, _of, _after: export.pages(manifest.files[number]),
             _FILES_AT_ONCE,
             manifest.taken,

@@ -1,7 +1,10 @@
 """Reads a table export in S3, or a copy of one in a folder: full exports in the format DYNAMODB_JSON.
 
-Source: Amazon DynamoDB developer guide, "DynamoDB table export output format" (the manifests, the checksums,
-and lines of the form {"Item": {…}} in gzip files).
+An export counts as whole only if its manifests say so: which table it is of, which files it has, how many
+items are in each and in all of them, and the MD5 of each. What does not fit is refused.
+
+Source: Amazon DynamoDB developer guide, "DynamoDB table export output format" (the manifests, and lines of
+the form {"Item": {…}} in gzip files). It names the manifests' checksum files `.checksum`; they are `.md5`.
 """
 
 from __future__ import annotations
@@ -12,12 +15,13 @@ import gzip
 import hashlib
 import json
 import tempfile
+import zlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
-from ops.aws import Calls
+from ops.aws import Calls, aws_errors
 from ops.migration.source.table import Page
 from shared.errors import FatalError
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
     from ops.migration.images import Item
     from ops.migration.retry import Retry
+    from ops.migration.source.table import Source
 
 _PAGE_ITEMS = 1_000
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -51,7 +56,14 @@ class Folder:
                 while chunk := file.read(_CHUNK):
                     into.write(chunk)
         except OSError as error:
-            raise FatalError(f"the export's file {self._path / name} cannot be read: {error}") from error
+            why = error.strerror or str(error)
+            raise FatalError(
+                f"the export's file {self._path / name} cannot be read ({why}): fetch it again"
+            ) from error
+
+    async def read_checksum(self, name: str, into: IO[bytes]) -> None:
+        """As `read`."""
+        await self.read(name, into)
 
 
 class Bucket:
@@ -65,14 +77,27 @@ class Bucket:
 
     async def read(self, name: str, into: IO[bytes]) -> None:
         """As `Folder.read`; raises as `ops.aws.aws_errors`."""
-        key = f"{self._prefix}/{name}" if self._prefix else name
+        with self._calls.errors("GetObject", f"reading {self._url(name)}"):
+            await self._read(name, into)
+
+    async def read_checksum(self, name: str, into: IO[bytes]) -> None:
+        """As `read`. S3 forbids to read what is not there, if the caller may not list the bucket."""
+        with aws_errors(f"reading {self._url(name)}"):
+            await self._read(name, into)
+
+    def _url(self, name: str) -> str:
+        return f"s3://{self._bucket}/{self._key(name)}"
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    async def _read(self, name: str, into: IO[bytes]) -> None:
         into.seek(0)
         into.truncate()  # an earlier attempt may have written half of it
-        with self._calls.errors("GetObject", f"reading s3://{self._bucket}/{key}"):
-            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
-            async with answer["Body"] as body:
-                while chunk := await body.read(_CHUNK):
-                    into.write(chunk)
+        answer = await self._client.get_object(Bucket=self._bucket, Key=self._key(name))
+        async with answer["Body"] as body:
+            while chunk := await body.read(_CHUNK):
+                into.write(chunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +106,13 @@ class DataFile:
 
     Attributes:
         name: relative to the export's folder.
-        md5: of the file, base64; empty: not known.
-        items: how many it has; None: not known.
+        md5: of the file, base64.
+        items: how many it has.
     """
 
     name: str
     md5: str
-    items: int | None
+    items: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +121,18 @@ class Manifest:
 
     Attributes:
         id: the export's ARN; if there is none, the folder of the manifest.
-        table: the table's name.
+        arn: that of the table.
+        table_id: that of the table; changes when it is deleted and created again.
         taken: the point in time that was exported.
-        items: how many it has; None: not known.
+        items: how many it has.
         files: those with items.
     """
 
     id: str
-    table: str
+    arn: str
+    table_id: str
     taken: datetime
-    items: int | None
+    items: int
     files: Sequence[DataFile]
 
 
@@ -122,10 +149,10 @@ class Export:
         Raises:
             FatalError: it is not an export that can be copied.
         """
-        summary = _json_of(await self._text("manifest-summary.json"), "manifest-summary.json")
+        summary = _json_of(await self._manifest("manifest-summary"), "manifest-summary.json")
         files = [
             _json_of(line, "manifest-files.json")
-            for line in (await self._text("manifest-files.json")).splitlines()
+            for line in (await self._manifest("manifest-files")).splitlines()
             if line.strip()
         ]
         return manifest_of(summary, files)
@@ -142,14 +169,23 @@ class Export:
                 count += len(items)
                 yield Page(items, None)
                 await asyncio.sleep(0)  # reading keeps this thread busy: other tasks get their turn
-        if file.items is not None and count != file.items:
+        if count != file.items:
             raise FatalError(
                 f"the export's file {file.name} has {count} items, but the manifest says {file.items}: fetch "
                 "it again"
             )
 
-    async def _text(self, name: str) -> str:
-        async with self._open(name) as data:
+    async def _manifest(self, name: str) -> str:
+        """The text of a manifest, which is that of its checksum file where there is one."""
+        md5 = ""
+        try:
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
+                await self._retry.until_done(lambda: self._folder.read_checksum(f"{name}.md5", data))
+                data.seek(0)
+                md5 = data.read().decode("utf-8", errors="replace").strip()
+        except FatalError:  # a copy of an export need not have it
+            pass
+        async with self._open(f"{name}.json", md5) as data:
             return data.read().decode("utf-8", errors="replace")
 
     @asynccontextmanager
@@ -161,8 +197,8 @@ class Export:
                 digest = base64.b64encode(hashlib.file_digest(data, "md5").digest()).decode()
                 if digest != md5:
                     raise FatalError(
-                        f"the export's file {name} is damaged: its MD5 is {digest}, and {md5} in the "
-                        "manifest: fetch it again"
+                        f"the export's file {name} is damaged: its MD5 is {digest}, and should be {md5}: "
+                        "fetch it again"
                     )
                 data.seek(0)
             yield data
@@ -182,22 +218,57 @@ def manifest_of(summary: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) 
         raise FatalError("the export is an incremental one: changes come by the stream; take a full export")
     try:
         own = summary["manifestFilesS3Key"].rpartition("/")[0]
-        return Manifest(
+        manifest = Manifest(
             id=str(summary.get("exportArn") or own),
-            table=summary["tableArn"].rpartition("table/")[2].partition("/")[0],
+            arn=_text(summary["tableArn"]),
+            table_id=_text(summary["tableId"]),
             taken=_time(summary["exportTime"]),
-            items=summary.get("itemCount"),
+            items=_count(summary["itemCount"]),
             files=[
                 DataFile(
                     each["dataFileS3Key"].removeprefix(f"{own}/"),
-                    each.get("md5Checksum") or "",
-                    each.get("itemCount"),
+                    _text(each["md5Checksum"]),
+                    _count(each["itemCount"]),
                 )
                 for each in files
             ],
         )
-    except (KeyError, AttributeError, ValueError) as error:
+    except (KeyError, AttributeError, ValueError, TypeError) as error:
         raise FatalError(f"the export's manifest is not as DynamoDB writes it: {error!r}") from error
+    listed = sum(file.items for file in manifest.files)
+    if listed != manifest.items:
+        raise FatalError(
+            f"the export is not whole: manifest-summary.json has {manifest.items} items, and the files in "
+            f"manifest-files.json have {listed}: fetch both again"
+        )
+    return manifest
+
+
+def other_table(manifest: Manifest, source: Source) -> str | None:
+    """Why an export is not one of a table, and what to do; None: it is. Pure."""
+    if manifest.arn != source.arn:
+        return (
+            f"the export is of the table {manifest.arn}, and the table here is {source.arn}: take an export "
+            "of that, or set table, region and credentials to those of the export"
+        )
+    if source.id and manifest.table_id != source.id:
+        return (
+            f"the export is of another table of the name {source.name!r}, which has been deleted and created "
+            f"again, or restored: the id was {manifest.table_id}, and is {source.id} now; take a new export"
+        )
+    return None
+
+
+def _text(value: Any) -> str:
+    if not (isinstance(value, str) and value):
+        raise TypeError("no text")
+    return value
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError("no count")
+    return value
 
 
 def _time(text: str) -> datetime:
@@ -225,7 +296,7 @@ def _items_of(data: IO[bytes], name: str) -> Iterator[tuple[Item, int]]:
                     if not isinstance(item, dict):
                         raise TypeError("an item is no object")
                     yield item, len(line)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FatalError(
             f"the export's file {name} does not hold one item per line: {error!r}: fetch it again"
         ) from error

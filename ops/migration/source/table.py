@@ -29,6 +29,7 @@ class Source:
         items: how many it has; DynamoDB counts about every six hours.
         stream: the ARN of its stream; empty if it is off.
         view: the stream's view type, such as ``NEW_AND_OLD_IMAGES``.
+        arn: that of the table, with region and account; empty: not known.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Source:
     items: int
     stream: str
     view: str
+    arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ def _source_of(name: str, table: Any) -> Source:
         items=table.get("ItemCount", 0),
         stream=table.get("LatestStreamArn", "") if is_on else "",
         view=stream.get("StreamViewType", "") if is_on else "",
+        arn=table.get("TableArn", ""),
     )
 
 

@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from ops.console.progress import Progress, duration
 from ops.migration.backfill.checkpoints import Checkpoint, Counts, Part, mismatch
 from ops.migration.backfill.copier import batch_of
-from ops.migration.source.export import DataFile, manifest_of
 from ops.migration.source.pace import Pace
 from ops.migration.verify.comparison import Kind
 from ops.migration.verify.findings import line_of, read_findings
@@ -75,49 +74,6 @@ def test_what_cannot_be_gone_on_with() -> None:
     assert mismatch(checkpoint, "the table 1", "digest") is None
     for source, rules in (("the table 2", "digest"), ("the table 1", "other")):
         assert "--restart" in (mismatch(checkpoint, source, rules) or "")
-
-
-SUMMARY: dict[str, Any] = {
-    "exportArn": "arn:aws:dynamodb:us-east-1:123456789012:table/people/export/0158-abc",
-    "tableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/people",
-    "exportTime": "2020-11-04T07:28:34.028Z",
-    "s3Prefix": "p",
-    "manifestFilesS3Key": "p/AWSDynamoDB/0158-abc/manifest-files.json",
-    "itemCount": 8,
-    "outputFormat": "DYNAMODB_JSON",
-}
-FILE = {
-    "itemCount": 8,
-    "md5Checksum": "sQ==",
-    "etag": "x",
-    "dataFileS3Key": "p/AWSDynamoDB/0158-abc/data/a.json.gz",
-}
-
-
-def test_a_manifest_as_dynamodb_writes_it() -> None:
-    """Its files are named relative to the folder of the export, wherever a copy of that is."""
-    manifest = manifest_of(SUMMARY, [FILE])
-    assert manifest.table == "people"
-    assert manifest.taken == datetime(2020, 11, 4, 7, 28, 34, 28000, tzinfo=UTC)
-    assert manifest.files == [DataFile("data/a.json.gz", "sQ==", 8)]
-    assert manifest_of(SUMMARY, [{"dataFileS3Key": "data/b.json.gz"}]).files == [
-        DataFile("data/b.json.gz", "", None)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"outputFormat": "ION"}, "DYNAMODB_JSON"),
-        ({"exportType": "INCREMENTAL_EXPORT"}, "incremental"),
-        ({"tableArn": None}, "manifest"),
-        ({"exportTime": "yesterday"}, "manifest"),
-    ],
-)
-def test_exports_that_cannot_be_copied(changes: dict[str, Any], said: str) -> None:
-    """Told before anything is read."""
-    with pytest.raises(FatalError, match=said):
-        manifest_of({**SUMMARY, **changes}, [FILE])
 
 
 def test_a_batch_goes_on_without_what_cannot_be_copied(
