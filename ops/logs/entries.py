@@ -1,6 +1,7 @@
 """How an event of a log looks: as a line, and as JSON. Pure."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,38 @@ from rich.text import Text
 from ops.console.terminal import printable
 from ops.logs.events import Event
 
-_OWN = ("time", "level", "logger", "message", "error")
+_OWN = frozenset({"time", "level", "logger", "message", "error"})
+_METRICS = "_aws"  # Amazon CloudWatch User Guide, "Specification: Embedded metric format"
+_OF_PLATFORM = re.compile(r"(?:START|END|REPORT) RequestId: |INIT_START |INIT_REPORT |XRAY TraceId: ").match
+_FAILED = re.compile(r"\bStatus: (?!success\b)").search
+_PLATFORM_TYPES = frozenset(
+    {
+        *("platform.initStart", "platform.initRuntimeDone", "platform.initReport", "platform.start"),
+        *("platform.runtimeDone", "platform.report", "platform.extension", "platform.telemetrySubscription"),
+    }
+)
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim"}
 
 
-def line_of(event: Event, source: str, width: int) -> Text:
-    """One line: time, source in `width` columns, level, message, fields; below it a traceback, if any."""
-    data = data_of(event)
+def is_of_platform(event: Event) -> bool:
+    """Whether Lambda itself wrote the line, and says nothing but that an invocation began or ended well.
+
+    Source: AWS Lambda developer guide, "Log formats", in text and in JSON.
+    """
+    if _OF_PLATFORM(event.text):
+        return not _FAILED(event.text)
+    content = _object_in(event.text)
+    kind, record = content.get("type"), content.get("record")
+    status = record.get("status", "success") if isinstance(record, dict) else "success"
+    return isinstance(kind, str) and kind in _PLATFORM_TYPES and status == "success"
+
+
+def line_of(event: Event, source: str, width: int, *, metrics: bool = False) -> Text:
+    """One line: time, source in `width` columns, level, message, fields; below it a traceback, if any.
+
+    `metrics`: also what tells CloudWatch which of the fields are metrics.
+    """
+    data = data_of(event, metrics=metrics)
     level = data["level"] or ""
     time = datetime.fromtimestamp(event.at / 1000, UTC)
     parts = Text(f"{time:%Y-%m-%d %H:%M:%S}.{event.at % 1000:03d}  ", style="dim")
@@ -30,23 +56,30 @@ def line_of(event: Event, source: str, width: int) -> Text:
     return parts
 
 
-def data_of(event: Event) -> dict[str, Any]:
+def data_of(event: Event, *, metrics: bool = False) -> dict[str, Any]:
     """The event as a JSON object. A line that is not one of ours is its message, without a level."""
-    try:
-        content = json.loads(event.text)
-    except (ValueError, RecursionError):
-        content = None
-    if not (isinstance(content, dict) and "message" in content):
+    content = _object_in(event.text)
+    if "message" not in content:
         content = {"message": event.text}
+    own = _OWN if metrics else {*_OWN, _METRICS}
     data = {
         "time": datetime.fromtimestamp(event.at / 1000, UTC).isoformat(timespec="milliseconds"),
         "group": event.group,
         "stream": event.stream,
         "level": str(content.get("level") or "") or None,
         "message": str(content["message"]),
-        "fields": {name: value for name, value in content.items() if name not in _OWN},
+        "fields": {name: value for name, value in content.items() if name not in own},
     }
     return data | ({"error": str(content["error"])} if content.get("error") else {})
+
+
+def _object_in(text: str) -> dict[str, Any]:
+    """The JSON object that a line is; empty: it is none."""
+    try:
+        content = json.loads(text) if text.startswith("{") else None
+    except (ValueError, RecursionError):
+        content = None
+    return content if isinstance(content, dict) else {}
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ time (API reference, FilterLogEvents).
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops.aws import asking, code_of
@@ -31,12 +31,14 @@ class Event:
         group: its log group.
         stream: its log stream.
         text: the line, without its end.
+        identity: tells it from others of its stream and time.
     """
 
     at: int
     group: str
     stream: str
     text: str
+    identity: str = field(default="", compare=False)
 
 
 def merged(logs: CloudWatchLogsClient, groups: Iterable[str], start: int, end: int) -> Iterator[Event]:
@@ -45,42 +47,41 @@ def merged(logs: CloudWatchLogsClient, groups: Iterable[str], start: int, end: i
     Raises:
         CommandError: a group does not exist, or cannot be read.
     """
-    streams = [_events_of(logs, group, start, end) for group in groups]
+    streams = [events_of(logs, group, start, end) for group in groups]
     return heapq.merge(*streams, key=lambda event: event.at)
 
 
-def _events_of(logs: CloudWatchLogsClient, group: str, start: int, end: int) -> Iterator[Event]:
+def events_of(logs: CloudWatchLogsClient, group: str, start: int, end: int) -> Iterator[Event]:
     """The events of one group, page by page."""
     token = ""
     newest: set[str] = set()
     while True:
         page, token = _page(logs, group, start, end, token)
-        events = [(identity, event) for identity, event in page if identity not in newest]
-        for _, event in events:
-            yield event
+        events = [event for event in page if event.identity not in newest]
+        yield from events
         if token:
             continue
         if len(page) < PAGE:
             return
         # A full page without a token is of an emulator without paging: go on from the last time in it.
         if events:
-            start = events[-1][1].at
-            newest = {identity for identity, event in page if event.at == start}
+            start = events[-1].at
+            newest = {event.identity for event in page if event.at == start}
         else:
             start += 1
 
 
 def _page(
     logs: CloudWatchLogsClient, group: str, start: int, end: int, token: str
-) -> tuple[list[tuple[str, Event]], str]:
-    """Events with their identities, and the token of the next page; empty: there is none."""
+) -> tuple[list[Event], str]:
+    """Events, and the token of the next page; empty: there is none."""
     more: Any = {"nextToken": token} if token else {}
     try:
         with asking(f"reading the log group {group}"):
             answer = logs.filter_log_events(
                 logGroupName=group, startTime=start, endTime=end, limit=PAGE, **more
             )
-            page = [_identified(group, each) for each in answer["events"]]
+            page = [_read(group, each) for each in answer["events"]]
             following: object = answer.get("nextToken", "")
             if not isinstance(following, str):
                 raise TypeError("no token")
@@ -93,10 +94,10 @@ def _page(
     return page, following
 
 
-def _identified(group: str, event: Mapping[str, Any]) -> tuple[str, Event]:
-    """Reads an event and what is its own; raises any error if it has another form."""
+def _read(group: str, event: Mapping[str, Any]) -> Event:
+    """Reads an event; raises any error if it has another form."""
     at, stream, message = event["timestamp"], event.get("logStreamName", ""), event["message"]
     if not (isinstance(at, int) and isinstance(stream, str)):
         raise TypeError("no event")
     identity = event.get("eventId") or f"{stream}\n{message}"
-    return str(identity), Event(at, group, stream, message.rstrip("\n"))
+    return Event(at, group, stream, message.rstrip("\n"), str(identity))

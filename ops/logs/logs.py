@@ -1,5 +1,6 @@
 """`replicator logs`: the logs of the Lambda and the writers as one stream."""
 
+import functools
 import json
 import time
 from typing import Annotated
@@ -7,15 +8,18 @@ from typing import Annotated
 import typer
 
 from ops.aws import Aws, asking
-from ops.console.exit_status import CommandError, exits_with_status
-from ops.console.terminal import Output
+from ops.console.exit_status import CommandError, exits_with_status, warn
+from ops.console.terminal import Output, count
 from ops.console.time_arguments import parse_time
-from ops.logs.entries import data_of, line_of
-from ops.logs.events import merged
+from ops.logs.entries import data_of, is_of_platform, line_of
+from ops.logs.events import events_of, merged
+from ops.logs.follow import follow
 from ops.options import EndpointOption, FunctionOption, JsonLinesOption, RegionOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
 
 _MOMENT = "90s, 15m, 4h, 2d, or a time such as 2026-04-30T17:47, which is UTC unless it says otherwise."
+
+_BETWEEN_LOOKS = 2.0  # seconds
 
 _Groups = Annotated[
     list[str] | None,
@@ -33,12 +37,23 @@ _Groups = Annotated[
 def command(  # noqa: PLR0913 - one parameter per option
     *,
     since: Annotated[str, typer.Option("--since", metavar="MOMENT", help=f"From when on: {_MOMENT}")] = "1h",
-    until: Annotated[str, typer.Option("--until", metavar="MOMENT", help="Until when.")] = "0s",
+    until: Annotated[
+        str, typer.Option("--until", metavar="MOMENT", help="Until when; by default now.", show_default=False)
+    ] = "",
     filter_text: Annotated[
         str,
         typer.Option("--filter", metavar="TEXT", help="Only lines that contain this.", show_default=False),
     ] = "",
     group: _Groups = None,
+    follow_new: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")
+    ] = False,
+    every_line: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Also the lines of the Lambda platform, and what tells CloudWatch of metrics."
+        ),
+    ] = False,
     as_json: JsonLinesOption = False,
     stack: StackOption = "",
     function: FunctionOption = "",
@@ -49,12 +64,17 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     They are read from CloudWatch Logs, where the Lambda's are. The writers'
     are there if whoever runs them sends them there: name their log group.
-    Times are UTC.
+    Times are UTC. Lines in which Lambda itself reports the start or the good
+    end of an invocation are left out. With --follow a line is shown when it
+    arrives, up to two minutes after newer ones.
 
-    Exit status: 0, or 2 for wrong use or a log group that cannot be read.
+    Exit status: 0, or 2 for wrong use or a log group that cannot be read; 130
+    after Ctrl-C.
     """
+    if follow_new and until:
+        raise CommandError("--follow has no end: leave --until out")
     now = time.time()
-    start, end = parse_time(since, now), parse_time(until, now)
+    start, end = parse_time(since, now), parse_time(until or "0s", now)
     if start > end:
         raise CommandError("--since is later than --until")
     aws = Aws(endpoint_url, region)
@@ -66,13 +86,27 @@ def command(  # noqa: PLR0913 - one parameter per option
     sources = {name: "lambda" if name == of_function else name.rsplit("/", 1)[-1] for name in groups}
     width = max(map(len, sources.values()))
     output = Output()
-    for event in merged(aws.logs, groups, start, end):
+    found = hidden = 0
+    if follow_new:
+        warn(f"Following {', '.join(groups)}; Ctrl-C ends.")
+        read = functools.partial(events_of, aws.logs)
+        pause = functools.partial(time.sleep, _BETWEEN_LOOKS)
+        events = follow(read, groups, start, lambda: round(time.time() * 1000), pause)
+    else:
+        events = merged(aws.logs, groups, start, end)
+    for event in events:
         if filter_text not in event.text:
             continue
+        if not every_line and is_of_platform(event):
+            hidden += 1
+            continue
+        found += 1
         if as_json:
-            typer.echo(json.dumps(data_of(event)))
+            typer.echo(json.dumps(data_of(event, metrics=every_line)))
         else:
-            output.print(line_of(event, sources[event.group], width))
+            output.print(line_of(event, sources[event.group], width, metrics=every_line))
+    left_out = f", and {count(hidden, 'line')} of the Lambda platform, which --all shows" if hidden else ""
+    warn(f"{count(found, 'line') if found else 'No line'} in {', '.join(groups)}{left_out}.")
 
 
 def _group_of(aws: Aws, function: str) -> str:

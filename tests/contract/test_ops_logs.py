@@ -62,7 +62,7 @@ def test_groups_are_one_stream(write: Write) -> None:
     early = write("early", [(ago(7200), "too early"), (ago(60), "too late")])
     groups = ("--group", writers, "--group", others, "--group", early)
     result = replicator("logs", "--since", "90m", "--until", "30m", *groups)
-    assert (result.status, result.err) == (0, "")
+    assert (result.status, result.err) == (0, f"12 lines in {writers}, {others}, {early}.\n")
     assert [line.split()[-1] for line in result.out.splitlines()] == [
         f"{name}{n}" for n in range(6) for name in ("w", "o")
     ]
@@ -87,10 +87,49 @@ def test_more_than_a_page(write: Write) -> None:
 
 
 def test_no_lines_are_no_error(write: Write) -> None:
-    """Nothing is printed."""
+    """Nothing is printed but where was looked."""
     group = write("empty", [])
     assert replicator("logs", "--group", group) == replicator("logs", "--group", group, "--json")
-    assert replicator("logs", "--group", group).status == 0
+    result = replicator("logs", "--group", group)
+    assert (result.status, result.out, result.err) == (0, "", f"No line in {group}.\n")
+
+
+def test_lines_of_the_platform_are_left_out(write: Write) -> None:
+    """And counted; --all shows them."""
+    lines = ["START RequestId: 1 Version: 1", "ours", "REPORT RequestId: 1\tStatus: timeout"]
+    group = write("lambda", [(ago(9), text) for text in lines])
+    result = replicator("logs", "--group", group)
+    assert sorted(line.split("  ")[-1].strip() for line in result.out.splitlines()) == [
+        "REPORT RequestId: 1\tStatus: timeout",
+        "ours",
+    ]
+    assert result.err == f"2 lines in {group}, and 1 line of the Lambda platform, which --all shows.\n"
+    assert "START RequestId" in replicator("logs", "--group", group, "--all").out
+
+
+def test_following(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of one time, lines that arrive late, equal lines: each once, until Ctrl-C, which is 130."""
+    at = ago(5)
+    group = write("followed", [(at, "first"), (at, "same"), (at, "same")])
+    make: Any = boto3.session.Session().client  # for one service, without its types
+    logs = make("logs")
+    arrivals = [[(at, "second")], [], [(at - 1000, "late"), (at + 1, "third")]]
+
+    def pause(_: float) -> None:
+        """Between two looks: what has arrived then."""
+        if not arrivals:
+            raise KeyboardInterrupt
+        for time_of, text in arrivals.pop(0):
+            event = {"timestamp": time_of, "message": text}
+            logs.put_log_events(logGroupName=group, logStreamName="stream-0", logEvents=[event])
+
+    monkeypatch.setattr("ops.logs.logs.time.sleep", pause)
+    result = replicator("logs", "--group", group, "--follow")
+    assert result.status == 130
+    assert result.err.startswith(f"Following {group}; Ctrl-C ends.\n")
+    said = [line.split()[-1] for line in result.out.splitlines()]
+    assert sorted(said[:3]) == ["first", "same", "same"]
+    assert said[3:] == ["second", "late", "third"]
 
 
 def test_wrong_use_is_said(write: Write) -> None:
@@ -100,6 +139,7 @@ def test_wrong_use_is_said(write: Write) -> None:
         (["--group", f"{group}-missing"], f"there is no log group {group}-missing: check its name"),
         (["--group", group, "--since", "yesterday"], "'yesterday' is neither a duration, such as 90s"),
         (["--group", group, "--since", "1h", "--until", "2h"], "--since is later than --until"),
+        (["--group", group, "--follow", "--until", "0s"], "--follow has no end: leave --until out"),
         ([], "which logs? Give --stack NAME, --function NAME or --group NAME"),
     ):
         result = replicator("logs", *arguments)

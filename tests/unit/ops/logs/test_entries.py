@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 
-from ops.logs.entries import data_of, line_of
+import pytest
+
+from ops.logs.entries import data_of, is_of_platform, line_of
 from ops.logs.events import Event
 from shared.logs import configure
 
@@ -63,3 +66,56 @@ def test_for_scripts() -> None:
         "fields": {"changes": 3},
     }
     assert data_of(Event(0, "g", "s", "START"))["level"] is None
+
+
+STARTED = '{"time":"x","type":"platform.start","record":{"requestId":"1","version":"$LATEST"}}'
+WELL = '{"time":"x","type":"platform.report","record":{"status":"success","metrics":{}}}'
+TIMED_OUT = '{"time":"x","type":"platform.report","record":{"status":"timeout","metrics":{}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "START RequestId: 1 Version: $LATEST",
+            "END RequestId: 1",
+            "INIT_START Runtime Version: python:3.13",
+        ),
+        "REPORT RequestId: 1\tDuration: 1.2 ms\tMax Memory Used: 99 MB",
+        *(STARTED, WELL),
+    ],
+)
+def test_lines_of_the_platform(text: str) -> None:
+    """They say nothing but that Lambda ran."""
+    assert is_of_platform(Event(0, "g", "s", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"level":"INFO","message":"START RequestId: 1"}',
+        "REPORT RequestId: 1\tDuration: 3000.00 ms\tStatus: timeout",
+        "INIT_REPORT Init Duration: 9.9 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError",
+        "1 Task timed out after 3.00 seconds",
+        *(
+            TIMED_OUT,
+            '{"type":"platform.fault","record":"x"}',
+            '{"type":5}',
+            "[1]",
+            "RESTART RequestId: 1",
+            "",
+        ),
+    ],
+)
+def test_lines_that_are_shown(text: str) -> None:
+    """Ours, those of others, and an end that is not a good one (P8)."""
+    assert not is_of_platform(Event(0, "g", "s", text))
+
+
+def test_what_tells_cloudwatch_of_metrics() -> None:
+    """Longer than the line itself, and for nobody to read."""
+    event = Event(0, "g", "s", json.dumps({"message": "state", "lag": 3, "_aws": {"CloudWatchMetrics": []}}))
+    assert line_of(event, "w", 1).plain.endswith("  state  lag=3")
+    assert data_of(event)["fields"] == {"lag": 3}
+    assert "_aws=" in line_of(event, "w", 1, metrics=True).plain
+    assert data_of(event, metrics=True)["fields"].keys() == {"lag", "_aws"}
