@@ -82,10 +82,11 @@ format: $(VENV) ## format the code and apply the linter's safe fixes
 package: $(VENV_UV) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
 	@$(BIN)/python -m deploy.package build/producer.zip $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
-schema: $(VENV_RUN) ## write replication.schema.json, which editors check replication.yaml with
+schema: $(VENV_RUN) ## write replication.schema.json, which editors check replication.yaml with, and ops/schemas/
 	@mkdir -p build
 	$(BIN)/replicator config-schema > build/replication.schema.json
 	mv build/replication.schema.json replication.schema.json
+	$(BIN)/python -m ops.json_outputs ops/schemas
 
 lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock files (UPGRADE=1: to newer versions)
 	$(UV_COMPILE) requirements/uv.in -o requirements/uv.txt

@@ -1,16 +1,22 @@
 """The result of `check-config`, as text and as JSON."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 
-from ops.config.sample import Preview
 from ops.config.summary import Entry, as_json, as_text, namespace, rule_data, rule_lines
 from ops.console.terminal import Output
-from shared.errors import PoisonError
-from writer.mapping.problems import Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ops.config.sample import Preview
+    from ops.json_outputs import CheckedMapping, MappedItem, MappedTable, MappingProblem
+    from shared.errors import PoisonError
+    from writer.mapping.problems import Mistake
 
 _AS_IT_IS = "goes as it is to the collection of its own name"
 
@@ -47,36 +53,33 @@ class Report:
         found: list[Entry | Preview] = [*self.entries, *(self.previews or ())]
         return not self.problems and all(each.poison is None for each in found)
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> CheckedMapping:
         """The result as a JSON object."""
-        data: dict[str, Any] = {
+        data: CheckedMapping = {
             "file": self.file,
             "valid": self.is_valid,
-            "problems": [asdict(each) for each in self.problems],
-            "warnings": [asdict(each) for each in self.warnings],
+            "problems": [_problem_data(each) for each in self.problems],
+            "warnings": [_problem_data(each) for each in self.warnings],
         }
         if self.problems:
             return data
         data["unnamed_tables"] = "refuse" if self.refuses_others else "replicate"
-        data["tables"] = [
-            {
-                "name": entry.name,
-                "entry": entry.by or None,
-                **self._target(entry),
-                "settings": rule_data(entry.rule),
-            }
-            for entry in self.entries
-        ]
+        data["tables"] = [self._table_data(entry) for entry in self.entries]
         if self.previews is not None:
             data["items"] = [self._preview_data(preview) for preview in self.previews]
         return data
 
-    def _target(self, found: Entry | Preview) -> dict[str, Any]:
+    def _target(self, found: Entry | Preview) -> MappedItem:
         if found.poison is not None:
             return {"parked": {"code": found.poison.code, "reason": found.poison.reason}}
         return {"database": found.database or self.database or None, "collection": found.collection}
 
-    def _preview_data(self, preview: Preview) -> dict[str, Any]:
+    def _table_data(self, entry: Entry) -> MappedTable:
+        settings = rule_data(entry.rule)
+        target = cast("MappedTable", self._target(entry))
+        return {"name": entry.name, "entry": entry.by or None, **target, "settings": settings}
+
+    def _preview_data(self, preview: Preview) -> MappedItem:
         data = self._target(preview)
         if preview.poison is None:
             data["document"] = None if preview.document is None else as_json(preview.document)
@@ -137,6 +140,15 @@ class Report:
         output.json(as_json(preview.document))
         if preview.found_by is not None:
             _line(output, "found by ", as_text(preview.found_by))
+
+
+def _problem_data(mistake: Mistake) -> MappingProblem:
+    return {
+        "setting": mistake.setting,
+        "text": mistake.text,
+        "line": mistake.line,
+        "column": mistake.column,
+    }
 
 
 def _print_poison(output: Output, what: str, poison: PoisonError) -> None:

@@ -1,14 +1,19 @@
 """How an event of a log looks: as a line, and as JSON. Pure."""
 
+from __future__ import annotations
+
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from ops.console.terminal import printable
-from ops.logs.events import Event
+
+if TYPE_CHECKING:
+    from ops.json_outputs import LogLine
+    from ops.logs.events import Event
 
 _OWN = frozenset({"time", "level", "logger", "message", "error"})
 _METRICS = "_aws"  # Amazon CloudWatch User Guide, "Specification: Embedded metric format"
@@ -56,13 +61,13 @@ def line_of(event: Event, source: str, width: int, *, metrics: bool = False) -> 
     return parts
 
 
-def data_of(event: Event, *, metrics: bool = False) -> dict[str, Any]:
+def data_of(event: Event, *, metrics: bool = False) -> LogLine:
     """The event as a JSON object. A line that is not one of ours is its message, without a level."""
     content = _object_in(event.text)
     if "message" not in content:
         content = {"message": event.text}
     own = _OWN if metrics else {*_OWN, _METRICS}
-    data = {
+    data: LogLine = {
         "time": datetime.fromtimestamp(event.at / 1000, UTC).isoformat(timespec="milliseconds"),
         "group": event.group,
         "stream": event.stream,
@@ -70,7 +75,9 @@ def data_of(event: Event, *, metrics: bool = False) -> dict[str, Any]:
         "message": str(content["message"]),
         "fields": {name: value for name, value in content.items() if name not in own},
     }
-    return data | ({"error": str(content["error"])} if content.get("error") else {})
+    if content.get("error"):
+        data["error"] = str(content["error"])
+    return data
 
 
 def _object_in(text: str) -> dict[str, Any]:

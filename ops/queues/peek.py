@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,12 +26,13 @@ from ops.pipeline import Pipeline, find_pipeline
 from ops.queues.dead_letters import letter_of
 from ops.queues.queue_browser import WAIT_SECONDS, QueueBrowser, queue_attributes, whole_messages
 from ops.queues.selection import Selection
-from ops.queues.view import change_data, print_change
+from ops.queues.view import change_data, iso_time, print_change
 from shared.batches import MAX_ENTRIES
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
+    from ops.json_outputs import QueuedMessage
     from ops.queues.dead_letters import Letter
 
 _FEWEST_RECEIVES = 3
@@ -144,11 +145,11 @@ def _receive_dead_letters(sqs: SQSClient, url: str, limit: int) -> list[Letter]:
         return [letter for letters in browser.selected(Selection(), limit) for letter in letters]
 
 
-def _data(letter: Letter) -> dict[str, Any]:
+def _data(letter: Letter) -> QueuedMessage:
     return {
         "id": letter.id,
         "group": letter.lane,
-        "sent_at": letter.sent_at / 1000,
+        "sent_at": iso_time(letter.sent_at),
         "receives": letter.receives,
         "table": letter.table or None,
         "unreadable": letter.unreadable or None,

@@ -1,17 +1,23 @@
 """How dead letters look: as a row, in full, and as JSON."""
 
+from __future__ import annotations
+
 import json
-from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from ops.console.terminal import Output, age, printable
-from ops.queues.dead_letters import Letter
 from shared.change import Change
-from shared.envelope import Rejected
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping, Sequence
+
+    from ops.json_outputs import ChangeOutput, DeadLetterOutput, UnreadableChange
+    from ops.queues.dead_letters import Letter
+    from shared.envelope import Rejected
 
 _HEADER = ("ID", "AGE", "CODE", "TABLE", "KEY", "SEQUENCE", "REASON")
 _CAPS = (8, 4, 16, 14, 14, 14)
@@ -38,16 +44,16 @@ def numbers_of(codes: Counter[str]) -> str:
     return ", ".join(f"{number} {printable(name)}" for name, number in codes.most_common())
 
 
-def letter_data(letter: Letter) -> dict[str, Any]:
+def letter_data(letter: Letter) -> DeadLetterOutput:
     """A letter as a JSON object."""
     return {
         "id": letter.id,
         "code": letter.code,
         "reason": letter.reason,
         "table": letter.table or None,
-        "key": letter.key or None,
+        "key": _key_of(letter),
         "sequence": letter.sequence or None,
-        "sent_at": _time(letter.sent_at),
+        "sent_at": iso_time(letter.sent_at),
         "receives": letter.receives,
         "lane": letter.lane,
         "origin": letter.origin or None,
@@ -57,7 +63,19 @@ def letter_data(letter: Letter) -> dict[str, Any]:
     }
 
 
-def change_data(entry: Change | Rejected) -> dict[str, Any]:
+def _key_of(letter: Letter) -> Mapping[str, Any] | None:
+    """The key of its first change, or what its attributes say of it; None: not known."""
+    first = next((each.key for each in letter.changes if isinstance(each, Change)), None)
+    if first is not None:
+        return first
+    try:
+        key = json.loads(letter.key)
+    except (ValueError, RecursionError):
+        return None
+    return key if isinstance(key, dict) else None
+
+
+def change_data(entry: Change | Rejected) -> ChangeOutput | UnreadableChange:
     """A change as a JSON object; one that cannot be read is as it came."""
     if not isinstance(entry, Change):
         return {"unreadable": entry.reason, "as_it_came": entry.encoded.decode(errors="backslashreplace")}
@@ -65,7 +83,7 @@ def change_data(entry: Change | Rejected) -> dict[str, Any]:
         "op": entry.op.value,
         "key": entry.key,
         "sequence": entry.sequence,
-        "at": None if entry.at is None else _time(entry.at),
+        "at": None if entry.at is None else iso_time(entry.at),
         "event_id": entry.event_id,
         "ttl": entry.ttl,
         "document": entry.image,
@@ -82,7 +100,7 @@ def print_letter(letter: Letter, now: float) -> None:
         "table": letter.table,
         "key": letter.key,
         "sequence": letter.sequence,
-        "sent": f"{_time(letter.sent_at)}, {age(now - letter.sent_at / 1000)} ago",
+        "sent": f"{iso_time(letter.sent_at)}, {age(now - letter.sent_at / 1000)} ago",
         "lane": letter.lane,
         "came from": letter.origin,
     }
@@ -110,11 +128,12 @@ def print_change(output: Output, entry: Change | Rejected, *, documents: bool = 
     what = Text(entry.op.value, style="bold")
     key = json.dumps(entry.key, ensure_ascii=False, separators=(",", ":"))
     expired = ", expired" if entry.ttl else ""
-    at = "an unknown time" if entry.at is None else _time(entry.at)
+    at = "an unknown time" if entry.at is None else iso_time(entry.at)
     output.line(what, f" {key}  at {at}{expired}, sequence {entry.sequence}")
     if documents and entry.image is not None:
         output.json(entry.image)
 
 
-def _time(milliseconds: int) -> str:
+def iso_time(milliseconds: int) -> str:
+    """A time in ISO 8601, UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner
 
+from local.paths import ROOT
 from ops.cli import app
+from ops.json_outputs import OUTPUTS, file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _STYLE = re.compile(r"\x1b\[[\d;?]*[a-zA-Z]")
 
@@ -28,11 +37,29 @@ class Result:
 
 
 def replicator(*arguments: str, typed: str = "") -> Result:
-    """Runs a command; `typed` is its standard input."""
+    """Runs a command; `typed` is its standard input. What it prints with `--json` fits its schema."""
     result = CliRunner().invoke(app, arguments, input=typed)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
+    command = next((name for name in OUTPUTS if [*arguments][: len(name.split())] == name.split()), "")
+    if command and "--json" in arguments and "--help" not in arguments:
+        for value in _values(result.stdout):
+            _validator(command).validate(value)
     return Result(result.exit_code, result.stdout, plain(result.stderr))
+
+
+@functools.cache
+def _validator(command: str) -> Draft202012Validator:
+    schema = json.loads((ROOT / "ops" / "schemas" / file_name(command)).read_text())
+    return Draft202012Validator(schema, format_checker=FormatChecker(["date-time"]))
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON values of a text, one after the other."""
+    decoder, at = json.JSONDecoder(), 0
+    while text[at:].strip():
+        value, at = decoder.raw_decode(text, at + len(text[at:]) - len(text[at:].lstrip()))
+        yield value
 
 
 def plain(text: str) -> str:

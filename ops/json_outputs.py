@@ -1,0 +1,246 @@
+"""What the commands print with `--json`: the one declaration, of which `ops/schemas/` is made.
+
+mypy checks what the commands build by it, and tests what they print. A new field is a field here, with its
+docstring. A key of an item is an object everywhere, a time is ISO 8601 with its zone, and null is what is not
+known or not there. Who needs the types alone imports this for type checking: pydantic takes a while to load.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # pydantic needs them before Python 3.12
+)
+
+from pydantic import ConfigDict, TypeAdapter, WithJsonSchema, with_config
+from typing_extensions import TypedDict
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_BY_DOCSTRINGS = with_config(ConfigDict(use_attribute_docstrings=True, extra="forbid"))
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""ISO 8601, with its zone."""
+
+
+@_BY_DOCSTRINGS
+class MappingProblem(TypedDict):
+    """A problem in a mapping, or a rule without effect."""
+
+    setting: str
+    """The setting, its names joined by dots; empty: the file as a whole."""
+    text: str
+    """What is wrong, and what is allowed there."""
+    line: int
+    """From 1; 0: not known."""
+    column: int
+    """From 1; 0: not known."""
+
+
+@_BY_DOCSTRINGS
+class Parked(TypedDict):
+    """Why changes are parked."""
+
+    code: str
+    """The reason's code, such as bad-conversion."""
+    reason: str
+    """The reason, as a sentence."""
+
+
+@_BY_DOCSTRINGS
+class MappedTable(TypedDict):
+    """Where the items of a table, or of all tables that fit a pattern, go."""
+
+    database: NotRequired[str | None]
+    """The database of its documents; null: that of the writer's settings, which is not known."""
+    collection: NotRequired[str]
+    """Their collection."""
+    parked: NotRequired[Parked]
+    """Instead of database and collection: why its changes are parked."""
+    name: str
+    """The table, or the pattern."""
+    entry: str | None
+    """The entry of the file that it follows; null: the defaults."""
+    settings: dict[str, Any]
+    """The entry's settings, defaults included."""
+
+
+@_BY_DOCSTRINGS
+class MappedItem(TypedDict, total=False):
+    """What becomes of an item of the sample."""
+
+    database: str | None
+    """The database of its documents; null: that of the writer's settings, which is not known."""
+    collection: str
+    """Their collection."""
+    parked: Parked
+    """Instead of database and collection: why its changes are parked."""
+    document: dict[str, Any] | None
+    """The document, as relaxed Extended JSON; null: the hook returned None, so it is not replicated."""
+    found_by: dict[str, Any]
+    """The filter that finds the document, if it needs more than `_id`."""
+
+
+@_BY_DOCSTRINGS
+class CheckedMapping(TypedDict):
+    """What `check-config --json` prints."""
+
+    file: str
+    """The name of the file."""
+    valid: bool
+    """Whether there are neither problems nor parked tables or items."""
+    problems: list[MappingProblem]
+    """What is wrong. If there are any, the fields below are not there."""
+    warnings: list[MappingProblem]
+    """Rules that have no effect."""
+
+    unnamed_tables: NotRequired[Literal["replicate", "refuse"]]
+    """What becomes of tables without an entry."""
+    tables: NotRequired[list[MappedTable]]
+    """The entries, or the table that was asked for."""
+    items: NotRequired[list[MappedItem]]
+    """What becomes of the items of the sample, if there is one."""
+
+
+@_BY_DOCSTRINGS
+class LogLine(TypedDict):
+    """A line of what `logs --json` prints."""
+
+    time: Time
+    """When it was logged."""
+    group: str
+    """Its log group."""
+    stream: str
+    """Its log stream."""
+    level: str | None
+    """Such as INFO; null: the line is not one of the pipeline's own."""
+    message: str
+    """The message, or the line as it is."""
+    fields: dict[str, Any]
+    """The other fields of the line."""
+
+    error: NotRequired[str]
+    """The traceback, if there is one."""
+
+
+@_BY_DOCSTRINGS
+class ChangeOutput(TypedDict):
+    """A change, as the queue holds it."""
+
+    op: Annotated[str, WithJsonSchema({"type": "string", "enum": ["put", "delete"]})]
+    """What the change is."""
+    key: Mapping[str, Any]
+    """The item's key: values by attribute."""
+    sequence: str
+    """Its sequence number in the stream."""
+    at: Time | None
+    """When the item was changed; null: not known."""
+    event_id: str
+    """The id of the stream record; empty: it has none."""
+    ttl: bool
+    """Whether time to live deleted the item."""
+    document: Mapping[str, Any] | None
+    """The item after the change; null: it was deleted."""
+
+
+@_BY_DOCSTRINGS
+class UnreadableChange(TypedDict):
+    """A change that cannot be read."""
+
+    unreadable: str
+    """Why."""
+    as_it_came: str
+    """Its text in the message."""
+
+
+@_BY_DOCSTRINGS
+class DeadLetterOutput(TypedDict):
+    """A line of what `dlq list --json` and `dlq show --json` print: one dead letter."""
+
+    id: str
+    """The SQS message id."""
+    code: str
+    """The reason's code, such as bad-conversion."""
+    reason: str
+    """Why it is in the dead-letter queue, as a sentence."""
+    table: str | None
+    """The DynamoDB table; null: not known."""
+    key: Mapping[str, Any] | None
+    """The key of its first item: values by attribute; null: not known."""
+    sequence: str | None
+    """The sequence number of its first change; null: not known."""
+    sent_at: Time
+    """When it was sent to the dead-letter queue."""
+    receives: int
+    """How often it was received, including this time."""
+    lane: str
+    """The message group to which redriving sends it."""
+    origin: str | None
+    """The id of the message or stream record that it came from; null: not known."""
+    unreadable: str | None
+    """Why it cannot be applied as it is; null: it can."""
+    changes: list[ChangeOutput | UnreadableChange]
+    """Its changes, oldest first."""
+    body: str
+    """The body of the message."""
+
+
+@_BY_DOCSTRINGS
+class QueuedMessage(TypedDict):
+    """A line of what `peek --json` prints: one message."""
+
+    id: str
+    """The SQS message id."""
+    group: str
+    """Its message group."""
+    sent_at: Time
+    """When it was sent."""
+    receives: int
+    """How often it was received, including this time."""
+    table: str | None
+    """The DynamoDB table; null: not known."""
+    unreadable: str | None
+    """Why it cannot be applied; null: it can."""
+    changes: list[ChangeOutput | UnreadableChange]
+    """Its changes, oldest first."""
+    body: str | None
+    """The body, if it cannot be read; else null."""
+
+
+OUTPUTS: Mapping[str, Any] = {
+    "check-config": CheckedMapping,
+    "dlq list": DeadLetterOutput,
+    "dlq show": DeadLetterOutput,
+    "logs": LogLine,
+    "peek": QueuedMessage,
+}
+"""By command: what it prints, on the whole or a line."""
+
+
+def file_name(command: str) -> str:
+    """The name of a command's schema in `ops/schemas/`."""
+    return f"{command.replace(' ', '-')}.schema.json"
+
+
+def schema_of(command: str) -> dict[str, Any]:
+    """The JSON Schema of what a command prints."""
+    made = TypeAdapter(OUTPUTS[command]).json_schema()
+    return {"$schema": _DIALECT, **made, "title": f"replicator {command} --json"}
+
+
+def schema_text(command: str) -> str:
+    """The schema as the text of its file."""
+    return json.dumps(schema_of(command), indent=2) + "\n"
+
+
+def main(folder: str) -> None:
+    """Writes all schemas into a folder."""
+    for command in OUTPUTS:
+        Path(folder, file_name(command)).write_text(schema_text(command), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
