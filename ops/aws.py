@@ -13,7 +13,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
 
 from ops.console.exit_status import CommandError
 from shared.aws_errors import error_code, is_about_time, is_refusal, words_of
@@ -75,6 +81,11 @@ Sources: Amazon DynamoDB developer guide, "Error handling with DynamoDB"; Amazon
 responses"; the errors of the actions of AWS Lambda and CloudWatch.
 """
 
+_ADVICE = {
+    EndpointConnectionError: "check network, region and AWS_ENDPOINT_URL",
+    ProfileNotFound: "set AWS_PROFILE to one that is there",
+}
+
 
 class Aws:
     """Makes clients: one of boto3's for each service, and those of aiobotocore that are asked for."""
@@ -112,17 +123,22 @@ class Aws:
         return cast("CloudWatchLogsClient", self._client("logs"))
 
     def _client(self, service: str) -> Any:
-        import boto3  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
-        from botocore.session import Session  # noqa: PLC0415
 
         with _making_a_client():
-            session = Session(session_vars=SESSION_VARIABLES)
-            if region := self._region or region_in(os.environ):
-                session.set_config_variable("region", region)
-            # The overloads of `client` name every service as a literal.
-            make: Any = boto3.session.Session(botocore_session=session).client
-            return make(service, config=Config(**_CONFIG), endpoint_url=self._endpoint_url)
+            return self._make(service, config=Config(**_CONFIG), endpoint_url=self._endpoint_url)
+
+    @cached_property
+    def _make(self) -> Any:
+        """Makes clients of one session: what it reads of the SDK's files serves all of them."""
+        import boto3  # noqa: PLC0415
+        from botocore.session import Session  # noqa: PLC0415
+
+        session = Session(session_vars=SESSION_VARIABLES)
+        if region := self._region or region_in(os.environ):
+            session.set_config_variable("region", region)
+        # The overloads of `client` name every service as a literal.
+        return boto3.session.Session(botocore_session=session).client
 
     @asynccontextmanager
     async def open_client(self, service: str) -> AsyncIterator[Any]:
@@ -154,7 +170,10 @@ def _making_a_client() -> Iterator[None]:
         try:
             yield
         except ValueError as error:  # AWS_ENDPOINT_URL is not a URL
-            raise CommandError(f"the AWS SDK cannot be used with its AWS_* variables: {error}") from error
+            raise CommandError(
+                f"the AWS SDK cannot be used with its AWS_* variables: {error}: check AWS_ENDPOINT_URL, or "
+                "--endpoint-url"
+            ) from error
 
 
 @contextmanager
@@ -243,6 +262,9 @@ def reason_of(error: Exception) -> str:
     """Why a call failed, and what may help."""
     if isinstance(error, NoRegionError):
         return f"{SET_REGION}, or give --region"
+    for kind, advice in _ADVICE.items():
+        if isinstance(error, kind):
+            return f"{words_of(error)}: {advice}"
     if isinstance(error, NoCredentialsError):
         return "there are no AWS credentials: set AWS_PROFILE, or log in"
     if is_about_time(error) or not isinstance(error, ClientError) or not error_code(error):
