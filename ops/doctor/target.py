@@ -20,6 +20,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from ops.migration.store import Store
+from shared.errors import FatalError
 from writer.mongodb.driver_errors import translated_at_start
 from writer.mongodb.opening import server_problem, try_writes
 from writer.mongodb.places import Places, full_name
@@ -124,6 +125,8 @@ class Target(Store):
         """
         tombstones = self._tombstones(database)
         try:
+            if (problem := await Places().problem(tombstones)) is not None:
+                raise FatalError(problem.reason)
             if is_used:
                 await try_writes(tombstones)
             else:
