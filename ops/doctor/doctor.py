@@ -92,9 +92,11 @@ def _of_aws(aws: Aws, stack: str, named: Pipeline) -> tuple[list[Section], Pipel
         sections.append(Section("Pipeline", [unknown("pipeline", text, "See above.")]))
         return sections, named, Tables(None, {})
     parts, of_stack = find_parts(aws, stack, named)
-    tables, of_tables = check_tables(aws, parts.function)
+    of_function = check_function(aws, parts)
+    is_there = all(each.check != "function" or each.state is not State.NOT_WELL for each in of_function)
+    tables, of_tables = check_tables(aws, parts.function if is_there else "")
     sections += [
-        Section("Pipeline", [*of_stack, *check_function(aws, parts)]),
+        Section("Pipeline", [*of_stack, *of_function]),
         Section("Tables", of_tables),
         Section("Queues", check_queues(aws, parts)),
     ]

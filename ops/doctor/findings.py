@@ -42,15 +42,20 @@ class Finding:
 
 
 def well(check: str, text: str) -> Finding:
-    return Finding(check, State.WELL, text)
+    return Finding(check, State.WELL, _ended(text))
 
 
 def not_well(check: str, text: str, advice: str) -> Finding:
-    return Finding(check, State.NOT_WELL, text, advice)
+    return Finding(check, State.NOT_WELL, _ended(text), advice)
 
 
 def unknown(check: str, text: str, advice: str) -> Finding:
-    return Finding(check, State.UNKNOWN, text, advice)
+    return Finding(check, State.UNKNOWN, _ended(text), advice)
+
+
+def _ended(text: str) -> str:
+    """With one full stop, whatever an error's text ends with."""
+    return f"{text.rstrip('.')}."
 
 
 @dataclass(frozen=True, slots=True)

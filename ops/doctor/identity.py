@@ -20,6 +20,7 @@ from shared.aws_errors import is_about_time, is_refusal
 if TYPE_CHECKING:
     from ops.aws import Aws
 
+_ASKING = "asking AWS who we are"
 MOST_APART = 60.0
 """Seconds by which two clocks may differ."""
 
@@ -27,7 +28,7 @@ MOST_APART = 60.0
 def check_identity(aws: Aws) -> list[Finding]:
     """Looks at credentials, region and clock."""
     try:
-        with asking("asking AWS who we are"):
+        with asking(_ASKING):
             answer: Any = aws.sts.get_caller_identity()
             who, headers = str(answer["Arn"]), answer["ResponseMetadata"]["HTTPHeaders"]
     except CommandError as error:
@@ -56,13 +57,17 @@ def _not_identified(error: CommandError) -> Finding:
         return not_well("aws-credentials", f"{_sentence(error)}.", _SET_CREDENTIALS)
     return unknown(
         "aws-credentials",
-        f"Whose the AWS credentials are: {error}.",
+        f"Whose the AWS credentials are: {_reason(error)}.",
         "Check the network, the region and AWS_ENDPOINT_URL.",
     )
 
 
+def _reason(error: CommandError) -> str:
+    return str(error).removeprefix(f"{_ASKING}: ").removeprefix("using the AWS SDK: ")
+
+
 def _sentence(error: CommandError) -> str:
-    text = str(error).removeprefix("asking AWS who we are: ").removeprefix("using the AWS SDK: ")
+    text = _reason(error)
     return text[:1].upper() + text[1:]
 
 

@@ -83,7 +83,8 @@ async def _ask(
     try:
         hello, build = await target.answers()
     except TransientError as error:
-        text = f"MongoDB does not answer at {address.hosts}: {error}."
+        reason = str(error).removeprefix("MongoDB: ")
+        text = f"MongoDB does not answer at {address.hosts}: {reason}."
         found = not_well("mongodb-answers", text, "Check host, port, network and firewall, and TLS.")
     except FatalError as error:
         found = not_well("mongodb-answers", f"{address.hosts}: {error}.", "Correct MONGODB_URI.")

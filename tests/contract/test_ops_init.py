@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +70,8 @@ def test_the_file_is_valid_and_has_the_keys_in_order(tables: str, tmp_path: Path
     file = tmp_path / "replication.yaml"
     result = replicator("init", f"{tables}-*", f"{tables}-people", "--output", str(file))
     assert result.status == 0, result
-    checked = replicator("check-config", str(file), "--database", "app", "--json")
-    assert (checked.status, json.loads(checked.out)["ok"]) == (0, True)
+    checked = replicator("check-config", str(file))
+    assert checked.status == 0, checked
     rules = parse_replication(file.read_text(), str(file)).tables
     assert {name: rule.key for name, rule in rules.items()} == {
         f"{tables}-orders": ("tenant", "number"),
