@@ -26,7 +26,7 @@ VENV_MONGODB := .mongodb/$(MONGODB).txt
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-localstack test-mongodb test-faults soak bench lint audit format schema lock package clean
+.PHONY: help run test test-localstack test-mongodb test-python test-all test-faults soak bench lint audit format schema lock package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,16 @@ test-mongodb: $(if $(MONGODB),$(VENV) $(VENV_STACK) $(VENV_MONGODB)) ## run the 
 	@$(if $(MONGODB),,echo "There is no requirements/mongodb-$(VERSION).txt." >&2; exit 2;) \
 	export PATH="$(CURDIR)/.mongodb/$(MONGODB:mongodb-%=%)/bin:$$PATH" && unset MONGODB_URI && mongod --version | head -n 1 && \
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile $(or $(ARGS),tests/contract tests/faults)
+
+test-python: $(VENV) ## run the unit and property tests on another Python, in a copy under build/ (VERSION=3.13; ARGS="tests/contract": others)
+	@$(BIN)/python -m tests.other_python $(or $(VERSION),3.13) "$(ARGS)"
+
+test-all: ## run everything that there is: also what takes too long for each change
+	@failed=; for each in lint test test-localstack "test-python VERSION=3.12" "test-python VERSION=3.13" \
+		"test-python VERSION=3.13 ARGS=tests/contract" "test-mongodb VERSION=5.0" "test-mongodb VERSION=6.0.27"; do \
+		$(MAKE) $$each || failed="$$failed, $$each"; \
+	done; \
+	if [ "$$failed" ]; then echo "Failed: $${failed#, }" >&2; exit 1; fi
 
 test-faults: $(VENV) $(VENV_STACK) ## run only the fault suite: kill -9, cut connections, frozen writers, old messages (FAULTS_SEED=…: repeat a run)
 	$(BIN)/python -m pytest tests/faults $(ARGS)
