@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from writer.context import Context
 from writer.planning.acceptance import Work
+from writer.planning.settle import Standing
 from writer.ports import Inbox, Message
 from writer.processor import BatchProcessor, Ending, Turn
 from writer.runtime import done_before
@@ -225,8 +226,8 @@ class Holding:
 
     async def _try(self, queue: _Queue, held: _Held) -> None:
         overdue = queue.alone and held.lease.nearly_over
-        turn = Turn(queue.place, self._proven(queue, held), queue.alone, overdue)
-        ending = await self._attempt(held.messages, held.lease, turn)
+        standing = Standing(self._proven(queue, held), alone=queue.alone, overdue=overdue)
+        ending = await self._attempt(held.messages, held.lease, Turn(queue.place, standing))
         if ending is Ending.STOPPED:
             await self._give_back_stopping([held.lease])
 

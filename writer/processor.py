@@ -17,10 +17,11 @@ from typing import NamedTuple, Protocol
 from shared.errors import TransientError
 from writer.context import Context
 from writer.mapping.rules import Rules
-from writer.planning.acceptance import Work, untried
+from writer.planning.acceptance import untried
 from writer.planning.fold import Refusals
 from writer.planning.plan import Plan, make_plan
 from writer.planning.settle import (
+    NOTHING_KNOWN,
     Back,
     Limits,
     Settlement,
@@ -52,15 +53,11 @@ class Turn(NamedTuple):
 
     Attributes:
         place: MongoDB takes no writes there as far as we know: these messages find out.
-        proven: what it has taken from others since it refused these.
-        alone: they were held because of one write each.
-        overdue: they were held for as long as SQS lets a message be held.
+        standing: what is known about their writes.
     """
 
     place: Place | None = None
-    proven: frozenset[Work] = frozenset()
-    alone: bool = False
-    overdue: bool = False
+    standing: Standing = NOTHING_KNOWN
 
 
 NO_TURN = Turn()
@@ -165,7 +162,7 @@ class BatchProcessor:
         return untried(plan, lambda write: self.troubles.closed(write) and write.target[:2] != turn.place)
 
     def _standing(self, turn: Turn) -> Standing:
-        return Standing(turn.proven, self.troubles.answers, turn.alone, turn.overdue)
+        return turn.standing._replace(known=self.troubles.answers)
 
     @property
     def _limits(self) -> Limits:
@@ -290,14 +287,16 @@ class BatchProcessor:
     async def give_back(self, messages: Sequence[Message], lease: Lease, reason: str) -> None:
         """Makes messages visible to all writers at once."""
         lease.let_go(messages)  # or it would lock them again
-        await self._release(messages, 0)
-        log.info("messages given back", extra={"messages": len(messages), "reason": reason})
+        await self._release_at_once(messages, reason)
 
     async def give_back_all(self, leases: Sequence[Lease], reason: str) -> None:
         """Does so with all messages of some leases, and asks SQS as few times as possible."""
         messages = [message for lease in leases for message in lease.messages]
         for lease in leases:
             lease.let_go(lease.messages)
+        await self._release_at_once(messages, reason)
+
+    async def _release_at_once(self, messages: Sequence[Message], reason: str) -> None:
         await self._release(messages, 0)
         log.info("messages given back", extra={"messages": len(messages), "reason": reason})
 

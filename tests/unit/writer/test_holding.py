@@ -190,6 +190,28 @@ async def test_what_waits_alone_is_not_parked_while_mongodb_takes_nothing_else(s
         assert (writer.inbox.bodies, writer.inbox.letters) == ([], [])
 
 
+async def test_a_stop_gives_back_what_waits_alone() -> None:
+    """Once, so that there is another delivery, in which the write is held again by whoever gets it."""
+    writer = Writer()
+    writer.inbox.max_receives = 3
+    close(writer, lambda write: write.target.document_id == 1, ODD)
+    writer.inbox.send(body_of(put(1, 1), put(2, 2, n=2)), "a")
+    writer.start()
+    await writer.clock.advance(60)
+    assert (writer.inbox.most_receives, len(writer.inbox.in_flight)) == (2, 1)
+    assert await writer.ended() is None
+    assert (writer.inbox.in_flight, len(writer.inbox.bodies)) == ([], 1)
+    other = Writer(writer.inbox, writer.sink)
+    other.start()
+    await other.clock.advance(300)
+    assert (other.inbox.most_receives, other.inbox.letters) == (3, [])
+    assert other.health.tables
+    reopen(other)
+    await other.clock.advance(holding.LONGEST_PAUSE)
+    assert other.inbox.bodies == []
+    assert await other.ended() is None
+
+
 async def test_several_odd_documents_do_not_close_their_table() -> None:
     """One shard of several may be in trouble: what the others take is written, at once (P4, P5)."""
     async with writing(loops=2) as writer:
