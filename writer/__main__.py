@@ -136,10 +136,8 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str], outpu
                     log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
                     service = Service(context, inbox, sink, rules)
                     status = (settings.status_host, port)
-                    me = describe_writer(
-                        uuid.uuid4().hex, settings.queue_url, facts.version, status, sink.server
-                    )
-                    recording = Recording(context, sink.records, rules, me)
+                    me = (uuid.uuid4().hex, settings.queue_url, facts.version, status, sink.server)
+                    recording = Recording(context, sink.records, rules, lambda: describe_writer(*me))
                     async with asyncio.TaskGroup() as group:
                         side = [
                             group.create_task(sweep_until_stop(context, sink.sweep), name="sweep"),

@@ -8,7 +8,8 @@ import asyncio
 import dataclasses
 import logging
 import socket
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -45,14 +46,16 @@ class Records(Protocol):
 class Recording:
     """The notes of one writer."""
 
-    def __init__(self, context: Context, records: Records, rules: Rules, writer: WriterRecord) -> None:
+    def __init__(
+        self, context: Context, records: Records, rules: Rules, describe: Callable[[], WriterRecord]
+    ) -> None:
         """Notes nothing yet.
 
         Args:
             context: of the writer.
             records: the collections.
             rules: those that batches go by.
-            writer: what is known of this one; MongoDB's clock sets the times.
+            describe: says what is known of this writer, and may take its time. MongoDB's clock dates it.
         """
         self._context = context
         self._records = records
@@ -60,9 +63,10 @@ class Recording:
         self._resolve = (
             rules.fresh()
         )  # what other writers have met does not count among the tables of this one
-        self._writer = writer
-        self._is_dated = False
+        self._describe = describe
+        self._me: WriterRecord | None = None
         self._noted: set[str] = set()
+        self._failures: Counter[str] = Counter()
         self._others: set[str] | None = None
         self._next_refresh = context.clock.monotonic()
         self._is_warned = False
@@ -75,57 +79,63 @@ class Recording:
 
     async def end(self) -> None:
         """Removes the record of this writer, if that is quick."""
-        if not self._is_dated or Dependency.MONGODB in self._context.health.waits:
+        if self._me is None or Dependency.MONGODB in self._context.health.waits:
             return
         with suppress(TransientError, FatalError, TimeoutError):
             async with asyncio.timeout(_END):
-                await self._records.remove_writer(self._writer.id)
+                await self._records.remove_writer(self._me.id)
 
     async def round(self) -> bool:
         """Notes what is new; False: something could not be noted."""
         done = True
-        for step in (self._date, self._note_writer, self._read_others, self._note_tables):
-            try:
-                await step()
-            except TransientError as error:
-                log.debug("records in MongoDB are put off", extra={"reason": str(error)})
-                return False
-            except FatalError as error:  # a right is missing there, perhaps not elsewhere
-                self._warn(error)
-                done = False
+        try:
+            me = await self._dated()
+            for step in (self._note_writer, self._read_others, self._note_tables):
+                try:
+                    await step(me)
+                except FatalError as error:  # a right is missing there, perhaps not elsewhere
+                    self._warn(error)
+                    done = False
+        except TransientError as error:
+            log.debug("records in MongoDB are put off", extra={"reason": str(error)})
+            return False
         return done
 
-    async def _date(self) -> None:
-        if not self._is_dated:
-            self._writer = dataclasses.replace(self._writer, started=await self._records.now())
-            self._is_dated = True
+    async def _dated(self) -> WriterRecord:
+        if self._me is None:
+            started = await self._records.now()
+            # It asks the DNS, which can take long.
+            self._me = dataclasses.replace(await asyncio.to_thread(self._describe), started=started)
+        return self._me
 
-    async def _note_writer(self) -> None:
+    async def _note_writer(self, me: WriterRecord) -> None:
         if self._context.clock.monotonic() >= self._next_refresh:
-            await self._records.note_writer(self._writer)
+            await self._records.note_writer(me)
             self._next_refresh = self._context.clock.monotonic() + REFRESH_SECONDS
 
-    async def _read_others(self) -> None:
+    async def _read_others(self, me: WriterRecord) -> None:
         """A table of a pattern that earlier writers have met may now go by other rules."""
         if self._others is None:
-            self._others = set()
-            found = await self._records.mappings(queue=self._writer.queue)
+            found = await self._records.mappings(queue=me.queue)
             self._others = {record.table for record in found.records}
 
-    async def _note_tables(self) -> None:
-        for table in sorted({*self._rules.named, *(self._others or ()), *self._rules.met} - self._noted):
-            await self._note(table)
+    async def _note_tables(self, me: WriterRecord) -> None:
+        new = {*self._rules.named, *(self._others or ()), *self._rules.met} - self._noted
+        for table in sorted(new, key=lambda name: (self._failures[name], name)):
+            try:
+                await self._note(table, me)
+            except TransientError:
+                self._failures[table] += 1  # so that it does not stand before the others for ever
+                raise
+            self._noted.add(table)
 
-    async def _note(self, table: str) -> None:
+    async def _note(self, table: str, me: WriterRecord) -> None:
         try:
             rules = self._resolve.table(table)
         except PoisonError:  # it is not replicated by these rules
-            self._noted.add(table)
             return
-        fingerprint = fingerprint_of(rules, self._resolve.database)
-        if not await self._records.note_mapping(table, fingerprint, self._writer):
+        if not await self._records.note_mapping(table, fingerprint_of(rules, self._resolve.database), me):
             log.info("a writer that started later has recorded its rules", extra={"table": table})
-        self._noted.add(table)
 
     def _warn(self, error: FatalError) -> None:
         if not self._is_warned:

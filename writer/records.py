@@ -19,7 +19,7 @@ REFRESH_SECONDS = 60.0
 
 _LONGEST = 2048
 _LONGEST_RULES = 1 << 20
-_URL = re.compile(r"http://(\[[0-9a-f:.%]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}").fullmatch
+_URL = re.compile(r"http://(\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}").fullmatch
 
 _Record = TypeVar("_Record")
 

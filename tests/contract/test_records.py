@@ -42,7 +42,7 @@ def recording(sink: MongoSink, text: str, identity: str) -> tuple[Recording, Rul
     me = describe_writer(identity, QUEUE, "1.0", ("127.0.0.1", 1), sink.server)
     context = context_on(clock)
     context.health.found(Dependency.MONGODB)
-    return Recording(context, sink.records, rules, me), rules, clock
+    return Recording(context, sink.records, rules, lambda: me), rules, clock
 
 
 async def test_the_newest_start_decides_about_a_table(stack: Stack, database: str) -> None:
@@ -118,6 +118,23 @@ async def test_tables_of_patterns_are_noted_when_they_are_met(stack: Stack, data
         assert {each.writer for each in after.values()} == {"new"}
         rules.table("p-2")
         assert await old.round()
+
+
+async def test_a_table_that_cannot_be_noted_holds_up_no_other(
+    stack: Stack, mongodb: pymongo.MongoClient[dict[str, Any]], database: str
+) -> None:
+    """Its turn comes again after the others'."""
+    validator = {"_id.table": {"$ne": "a"}}
+    mongodb[database].create_collection(MAPPINGS, validator=validator)
+    with sink_on(stack.mongodb_uri, database) as sink:
+        one, rules, _ = recording(sink, "tables: {a: {}, b: {}}", "one")
+        rules.table("\ud800")  # BSON does not hold it
+        rounds = [await one.round() for _ in range(4)]
+        assert rounds == [False] * 4
+        assert [each.table for each in (await sink.records.mappings()).records] == ["b"]
+        mongodb[database].command("collMod", MAPPINGS, validator={})
+        await one.round()
+        assert {each.table for each in (await sink.records.mappings()).records} == {"a", "b"}
 
 
 async def test_a_writer_is_noted_refreshed_and_removed(

@@ -113,7 +113,7 @@ async def test_records_that_may_not_be_written_are_warned_of_once(
     rules = Rules(parse_replication("tables: {named: {}}", "x"), {}, "t")
     with sink_of(mongod, "records") as sink, administrator(mongod) as client:
         me = describe_writer("me", "q", "1", ("127.0.0.1", 1), sink.server)
-        recording = Recording(context_on(FakeClock()), sink.records, rules, me)
+        recording = Recording(context_on(FakeClock()), sink.records, rules, lambda: me)
         assert not await recording.round()
         assert not await recording.round()
         assert [each.table for each in (await sink.records.mappings()).records] == ["named"]

@@ -133,6 +133,8 @@ def _errors(collection: AgnosticCollection[Any]) -> Iterator[None]:
         if meaning_of(error.code, text_of(error)) is Meaning.RIGHT:
             raise FatalError(lacks_right(full_name(collection), error.code)) from error
         raise translated(error) from error
+    except UnicodeError as error:  # a name that BSON does not hold
+        raise TransientError(f"{full_name(collection)}: {type(error).__name__}") from error
     except (PyMongoError, BSONError) as error:
         raise translated(error) from error
 
