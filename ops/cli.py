@@ -56,14 +56,19 @@ COMMANDS = {
     "A migration": {
         "backfill": Entry(
             "ops.migration.backfill.backfill",
-            "Copy the items of a table that are there already, while live replication goes on.",
+            "Copy the items of tables that are there already, while live replication goes on.",
         ),
         "verify": Entry(
-            "ops.migration.verify.verify", "Compare a table with its collection, while replication goes on."
+            "ops.migration.verify.verify",
+            "Compare tables with their collections, while replication goes on.",
         ),
         "repair": Entry(
             "ops.migration.repair.repair",
-            "Mend what verify found: write what is missing, replace what is different, remove what is extra.",
+            "Repair what verify found: write what is missing, replace what differs, delete what is extra.",
+        ),
+        "resync": Entry(
+            "ops.migration.resync.resync",
+            "Make tables and their collections equal after a gap in a stream: verify, repair, verify again.",
         ),
         "plan-cutover": Entry(
             "ops.migration.cutover.plan_cutover", "Check whether applications may move to MongoDB."

@@ -121,6 +121,30 @@ class TableOptions:
     region: RegionOption = None
 
 
+TablesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TABLE",
+        show_default=False,
+        help="Names of DynamoDB tables, and patterns in quotes, such as 'orders-*', which stand for tables "
+        "that the pipeline replicates; none: all of them.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablesOptions(TableOptions):
+    """What a command takes that works on several tables, one after the other; `table` is the one at work."""
+
+    stack: StackOption = ""
+    function: FunctionOption = ""
+
+    @property
+    def for_one_table(self) -> str:
+        """Which of the options that are given make sense for one table only; empty: none."""
+        return ""
+
+
 def signature_of(options: type[Any]) -> inspect.Signature:
     """A signature with a parameter for each field of a dataclass, as typer reads commands.
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from ops.aws import asking, code_of
 from ops.console.exit_status import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ops.aws import Aws
+
+_ARN = re.compile(
+    r"arn:[^:]+:(?P<service>[^:]+):[^:]*:[^:]*:(?:table/(?P<table>[^/:]+)/stream/.+|.+)", re.DOTALL
+).fullmatch
+
+
+class UnknownTablesError(CommandError):
+    """Which tables the pipeline replicates is not known; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,54 @@ def find_pipeline(aws: Aws, stack: str, named: Pipeline) -> Pipeline:
             "deploy/pipeline.yaml, or not finished"
         )
     return Pipeline(*(outputs[name] for name in names))
+
+
+def replicated_tables(aws: Aws, function: str) -> list[str]:
+    """The tables whose streams a Lambda reads, in alphabetical order; also where reading is switched off.
+
+    Args:
+        aws: the clients.
+        function: the Lambda's name or ARN; empty: any of this account and region.
+
+    Raises:
+        UnknownTablesError: AWS answers what cannot be read: that is not "no tables".
+        CommandError: AWS refuses it, or does not answer.
+    """
+    found: set[str] = set()
+    where: dict[str, Any] = {"FunctionName": function} if function else {}
+    markers: set[str] = set()
+    while True:
+        with asking("listing the event source mappings of the Lambda"):
+            answer: Any = aws.functions.list_event_source_mappings(**where)
+        try:
+            found.update(table for each in answer["EventSourceMappings"] if (table := table_of(each)))
+            marker = answer.get("NextMarker") or ""
+            if not isinstance(marker, str) or marker in markers:
+                raise ValueError("no new marker")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnknownTablesError(
+                "which tables are replicated is not known: Lambda's list of event source mappings cannot be "
+                "read; name the tables themselves"
+            ) from error
+        if not marker:
+            return sorted(found)
+        markers.add(marker)
+        where["Marker"] = marker
+
+
+def table_of(mapping: Mapping[str, Any]) -> str:
+    """The table of an event source mapping; empty: it reads something else, such as a queue.
+
+    Raises:
+        TypeError, ValueError: it is no mapping that we know.
+    """
+    source = mapping.get("EventSourceArn")
+    if source is None and "SelfManagedEventSource" in mapping:  # a Kafka that is not of AWS has no ARN
+        return ""
+    match = _ARN(cast("str", source))  # a TypeError if it is no text
+    if match is None or (match["service"] == "dynamodb" and not match["table"]):
+        raise ValueError("no ARN of an event source")
+    return str(match["table"]) if match["service"] == "dynamodb" else ""
 
 
 def _is_text(value: object) -> bool:

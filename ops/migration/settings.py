@@ -154,6 +154,7 @@ def settings_of(options: TableOptions) -> Settings:
 
     Raises:
         typer.BadParameter: something is missing or wrong.
+        FatalError: it is about this table: the mapping refuses it.
     """
     uri, database = options.mongodb_uri, options.mongodb_database
     missing = {"--mongodb-uri (or MONGODB_URI)": uri, "--mongodb-database (or MONGODB_DATABASE)": database}
@@ -175,7 +176,7 @@ def settings_of(options: TableOptions) -> Settings:
     except FatalError as error:
         raise typer.BadParameter(str(error), param_hint="--replication-file") from error
     except PoisonError as error:
-        raise typer.BadParameter(f"the table {options.table!r}: {error.reason}") from error
+        raise FatalError(f"the table {options.table!r}: {error.reason}") from error
     fingerprint = fingerprint_of(table, database)
     namespace = f"{table.database or database}.{table.collection}"
     return Settings(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.conftest import Queues
     from tests.support.commands import Result
 
+YES = {"repair": ("--yes",), "resync": ("--yes",)}
 QUICKLY = ("--settle", "0")
 DATES = "fields: {at: {convert: epoch_seconds}}"
 
@@ -110,13 +111,17 @@ def refused(result: Result) -> str:
     return said
 
 
-@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "plan-cutover"])
+@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "resync", "plan-cutover"])
 def test_another_mapping_or_none_is_refused(place: Place, command: str) -> None:
     """With both in one sentence; nothing is written."""
     place.record(DATES)
     before = place.content()
-    none = refused(replicator(command, place.table))
-    other = refused(replicator(command, place.table, "--replication-file", place.mapping("mode: merge")))
+    none = refused(replicator(command, *YES.get(command, ()), place.table))
+    other = refused(
+        replicator(
+            command, *YES.get(command, ()), place.table, "--replication-file", place.mapping("mode: merge")
+        )
+    )
     assert place.content() == before
     recorded = place.target[MAPPINGS].find_one()
     for said in (none, other):
@@ -139,9 +144,11 @@ def test_the_writers_mapping_is_taken(place: Place) -> None:
         f"that of the writers since {recorded['since']:%Y-%m-%d %H:%M} UTC."
     )
     for command in ("verify", "repair"):
-        result = replicator(command, place.table, *QUICKLY, "--replication-file", file, "--json")
+        result = replicator(
+            command, *YES.get(command, ()), place.table, *QUICKLY, "--replication-file", file, "--json"
+        )
         assert result.status == 0
-        found = json.loads(result.out)["mapping"]
+        found = json.loads(result.out)["tables"][0]["mapping"]
         assert (found["file"], found["hash"], found["recorded"]["version"]) == (file, recorded["hash"], "9.9")
 
 
@@ -158,7 +165,7 @@ def test_no_mapping_is_said_deliberately(place: Place) -> None:
     result = replicator("backfill", place.table, "--no-live", "--no-mapping", "--json")
     assert result.status == 0
     assert "Warning: --no-mapping is given, but the writers replicate" in result.err
-    found = json.loads(result.out)["mapping"]
+    found = json.loads(result.out)["tables"][0]["mapping"]
     assert found["file"] is None
     assert found["recorded"]["hash"] != found["hash"]
     both = replicator("verify", place.table, "--no-mapping", "--replication-file", place.mapping(DATES))
@@ -175,7 +182,7 @@ def test_without_a_record_it_is_not_known(place: Place) -> None:
     result = replicator("backfill", place.table, "--no-live", "--replication-file", file, "--json")
     assert result.status == 0
     assert "It is not known what the writers replicate by" in result.err
-    assert json.loads(result.out)["mapping"]["recorded"] is None
+    assert json.loads(result.out)["tables"][0]["mapping"]["recorded"] is None
     checks = json.loads(replicator("plan-cutover", place.table, "--replication-file", file, "--json").out)
     assert {each["name"]: each["light"] for each in checks["checks"]}["mapping"] == "unknown"
 
@@ -222,26 +229,28 @@ def test_a_repair_without_the_mapping_leaves_dates_alone(  # noqa: PLR0913, PLR0
         wait_until(place.target[MAPPINGS].find_one, what="the record")
         assert writer.stop() == 0
     assert stored["at"] == datetime(2020, 4, 29, 13, 22, 22)  # noqa: DTZ001 - as the driver reads it
-    assert "they differ in fields.at:" in refused(replicator("repair", place.table, *QUICKLY))
+    assert "they differ in fields.at:" in refused(replicator("repair", "--yes", place.table, *QUICKLY))
     assert list(collection.find()) == [stored]
     monkeypatch.setenv("REPLICATION_FILE", file)
     assert replicator("verify", place.table, *QUICKLY).status == 0
 
 
-@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "plan-cutover"])
+@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "resync", "plan-cutover"])
 def test_a_wrong_key_is_one_sentence(place: Place, command: str) -> None:
     """Before anything is read."""
     file = place.mapping("key: [customer, id]")
-    said = refused(replicator(command, place.table, "--replication-file", file))
+    said = refused(replicator(command, *YES.get(command, ()), place.table, "--replication-file", file))
     assert f"the key of {place.table} is customer, id, but its key attributes are id: write key: [id]" in said
     assert TOMBSTONES not in place.target.list_collection_names()
 
 
-@pytest.mark.parametrize("command", ["verify", "repair", "plan-cutover"])
+@pytest.mark.parametrize("command", ["verify", "repair", "resync", "plan-cutover"])
 def test_a_database_that_does_not_exist_is_named(place: Place, command: str) -> None:
     """With the one that was probably meant, and not made by looking."""
     wrong = place.database.upper()[:-1] + "x"
-    said = refused(replicator(command, place.table, "--no-mapping", "--mongodb-database", wrong))
+    said = refused(
+        replicator(command, *YES.get(command, ()), place.table, "--no-mapping", "--mongodb-database", wrong)
+    )
     assert f"the database {wrong} does not exist on 127.0.0.1:" in said
     assert f"did you mean {place.database}?" in said
     assert wrong not in place.target.client.list_database_names()

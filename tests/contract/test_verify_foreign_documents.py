@@ -169,7 +169,7 @@ async def test_an_id_that_looks_like_a_key(
         repairer = Repairer(session, Lookup(session), dry_run=False)
         did = await repairer.repair(list(read_findings(report, numbers)))
         left = [each for each in did if each.result is Result.LEFT]
-        assert {each.result for each in did} == {Result.MENDED, Result.LEFT}
+        assert {each.result for each in did} == {Result.REPAIRED, Result.LEFT}
         assert all("delete it by hand" in each.reason for each in left)
         found, _ = await compare(session)
         assert by_kind(found) == {Kind.EXTRA: len(left)}
@@ -192,7 +192,7 @@ async def test_an_id_of_another_type_in_the_place_of_an_item(here: Here, numbers
             (Kind.DIFFERENT, "these fields differ: '_id'")
         ] * len(ids)
         did = await Repairer(session, Lookup(session), dry_run=False).repair(found)
-        assert {each.result for each in did} == {Result.MENDED}
+        assert {each.result for each in did} == {Result.REPAIRED}
         assert (await compare(session))[0] == []
 
 
@@ -256,7 +256,7 @@ async def test_a_document_with_anything_in_it(here: Here, numbers: str) -> None:
         found, _ = await compare(session)
         assert by_kind(found) == {Kind.DIFFERENT: len(strange), Kind.EXTRA: len(strange)}
         did = await Repairer(session, Lookup(session), dry_run=False).repair(found)
-        assert {each.result for each in did} == {Result.MENDED}
+        assert {each.result for each in did} == {Result.REPAIRED}
         assert (await compare(session))[0] == []
 
 

@@ -68,8 +68,8 @@ def test_repair_exchanges_values(pipeline: Pipeline, target: Any, unique: str) -
     collection.insert_many([{**found[key], "email": email} for key, email in wrong.items()])
     collection.insert_one({"_id": "theirs", "email": "f"})
     environment = environment_of(pipeline, pipeline.database)
-    did, _ = run(environment, "repair", table, "--settle", "0.5", status=1)
-    assert (did["mended"], did["moved_on"], did["left"]) == (5, 0, 2)
+    did, _ = run(environment, "repair", table, "--yes", "--settle", "0.5", status=1)
+    assert (did["repaired"], did["moved_on"], did["left"]) == (5, 0, 2)
     expected: dict[Any, str] = {0: "a", 1: "b", 2: "c", 3: "d", 4: "e", 5: "x", "theirs": "f"}
     assert {each["_id"]: each["email"] for each in collection.find()} == expected
     theirs, blocked = did["left_examples"]
@@ -78,8 +78,8 @@ def test_repair_exchanges_values(pipeline: Pipeline, target: Any, unique: str) -
         '{"id": {"N": "5"}}: another document has its value in the unique index on email'
     )
     collection.delete_one({"_id": "theirs"})
-    did, _ = run(environment, "repair", table, "--settle", "0.5", status=0)
-    assert (did["mended"], did["left"]) == (1, 0)
+    did, _ = run(environment, "repair", table, "--yes", "--settle", "0.5", status=0)
+    assert (did["repaired"], did["left"]) == (1, 0)
 
 
 def test_repair_brings_impossible_versions_down(
@@ -106,7 +106,7 @@ def test_repair_brings_impossible_versions_down(
     kinds = {name: found[name] for name in ("missing", "different", "extra", "impossible")}
     assert kinds == {"missing": 2, "different": 0, "extra": 0, "impossible": 6}
     run(environment, "repair", table, "--report", report, "--dry-run", status=1)
-    did, _ = run(environment, "repair", table, "--report", report, status=0)
+    did, _ = run(environment, "repair", table, "--report", report, "--yes", status=0)
     assert did["left"] == 0
     assert run(environment, "verify", table, "--settle", "0.5", status=0)[0]["clean"]
     versions = [each["_ddb"]["v"] for each in collection.find()]

@@ -140,11 +140,11 @@ def test_a_killed_backfill_races_live_changes(begin: Begin, tmp_path: Path) -> N
     assert ITEMS // 2 < at_the_last_kill < ITEMS
     # Another number of segments is ignored: that of the checkpoint counts.
     result = commands.run(environment, *backfill[:-1], "9")
-    assert result["complete"]
+    assert result["finished"]
     assert result["rejected"] == 0
     assert at_the_last_kill <= result["read"] <= ITEMS + world.workload.changes
     assert len(world.target[COLLECTION].find_one({"_id": simple.name})["parts"]) == 5  # type: ignore[index]
-    assert commands.run(environment, "backfill", composite.name, "--no-live")["complete"]
+    assert commands.run(environment, "backfill", composite.name, "--no-live")["finished"]
     world.settle()
     for table in world.tables:
         found = commands.run(environment, "verify", table.name, "--settle", "0.5")
@@ -209,17 +209,17 @@ def test_planted_differences_are_found_and_mended(begin: Begin, tmp_path: Path) 
 
     mending = ("repair", table.name, "--report", str(report))
     would = commands.run(environment, *mending, "--dry-run", status=1)
-    assert (would["mended"], would["moved_on"], would["left"]) == (13, 0, 2)
-    did = commands.run(environment, *mending, status=1)
-    assert (did["mended"], did["moved_on"], did["left"]) == (13, 0, 2)
+    assert (would["to_write"] + would["to_delete"], would["moved_on"], would["left"]) == (13, 0, 2)
+    did = commands.run(environment, *mending, "--yes", status=1)
+    assert (did["repaired"], did["moved_on"], did["left"]) == (13, 0, 2)
     # A document without a version belongs to another application; a person decides.
     world.target[table.name].delete_many({"_id": {"$in": [3_000_000, "mine, too"]}})
-    did = commands.run(environment, *mending)
-    assert (did["mended"], did["moved_on"]) == (0, 15)
+    did = commands.run(environment, *mending, "--yes")
+    assert (did["repaired"], did["moved_on"]) == (0, 15)
     world.settle()
     for each in (table, other):
         assert commands.run(environment, "verify", each.name, "--settle", "0.5")["clean"]
-    assert commands.run(environment, "repair", table.name, "--settle", "0.5")["mended"] == 0
+    assert commands.run(environment, "repair", table.name, "--yes", "--settle", "0.5")["repaired"] == 0
 
 
 def test_comparing_for_ever(begin: Begin, tmp_path: Path) -> None:

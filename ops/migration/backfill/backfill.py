@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from ops.console.exit_status import FOUND, UNKNOWN, WELL
 from ops.console.progress import Progress, console, duration
-from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Part, mismatch
+from ops.console.terminal import count
+from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Counts, Part, mismatch
 from ops.migration.backfill.copier import Copier
 from ops.migration.backfill.parts import export_parts, table_parts
-from ops.migration.command import CommandResult, migration_command, print_counts
+from ops.migration.command import CommandResult, print_counts, tables_command
 from ops.migration.json_lines import open_lines
 from ops.migration.settings import Session, Settings, open_session
 from ops.migration.source.live import NotLiveError, check_live
-from ops.options import Rcu, TableOptions
+from ops.options import Rcu, TablesOptions
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ _HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(TableOptions):
+class Options(TablesOptions):
     """What a backfill takes."""
 
     segments: Annotated[
@@ -91,20 +93,27 @@ class Options(TableOptions):
         typer.Option(
             "--accept-missed-deletes",
             help="Copy an export although items that were deleted after it may come back; "
-            "repair removes them.",
+            "resync removes them.",
         ),
     ] = False
 
+    @property
+    def for_one_table(self) -> str:
+        """See `TablesOptions`."""
+        return "--from-export" if self.from_export else ""
 
-@migration_command(Options, when_stopped="The same command goes on from here.")
+
+@tables_command(Options, when_stopped="The same command goes on from here.")
 async def command(settings: Settings, options: Options) -> CommandResult:
-    """Copy the items of a table that are there already, while live replication goes on.
+    """Copy the items of tables that are there already, while live replication goes on.
 
     Every change that is replicated wins over the copy, whatever the order. Killed at any moment, the same
-    command goes on where it was; run again, it changes nothing.
+    command goes on where it was; run again, it changes nothing. It writes where nothing is, and compares
+    nothing: after a gap in the stream, resync is what is right.
 
-    Exit status: 0 if everything is copied, 1 if items were rejected, 2 for wrong use or if a server refuses
-    us, 3 if live replication of the table is not on (or does not reach back to the export).
+    Exit status: 0 if every item was read and none rejected, 1 if items were rejected, 2 for wrong use or if a
+    server refuses us, 3 if live replication of the table is not on (or does not reach back to the export); of
+    several tables the most serious one (2, then 3).
     """
     with Progress(options.table, quiet=options.as_json) as progress:
         async with contextlib.AsyncExitStack() as resources:
@@ -130,11 +139,11 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                     accept_missed_deletes=options.accept_missed_deletes,
                 )
             except NotLiveError as error:
-                console(errors=True).print(f"Not started: {error}", style="red")
-                return CommandResult(3)
+                return CommandResult(UNKNOWN, error=f"not started: {error}")
             checkpoints = Checkpoints(session.store, session.retry)
             checkpoint = await _checkpoint(checkpoints, settings, options, parts, progress)
-            if checkpoint.finished is None:
+            was_finished = checkpoint.finished is not None
+            if not was_finished:
                 progress.total, progress.before = parts.items, checkpoint.counts.read
                 rejects = resources.enter_context(open_lines(options.rejects, "--rejects", "a"))
                 copier = Copier(
@@ -143,19 +152,58 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                 await copier.run(checkpoint)
                 await _sweep(session, checkpoint)
     finished = checkpoint.finished or datetime.now(UTC)
+    counts = checkpoint.counts
     data = {
-        "table": options.table,
         "target": settings.namespace,
         "mapping": session.mapping.data,
-        "complete": True,
+        "was_finished": was_finished,
         "started": checkpoint.started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
-        **asdict(checkpoint.counts),
+        **asdict(counts),
+        "advice": advice(checkpoint, was_finished=was_finished) or None,
     }
     return CommandResult(
-        1 if checkpoint.counts.rejected else 0,
+        FOUND if counts.rejected else WELL,
         data,
-        lambda: print_backfill(settings, checkpoint, finished, has_file=options.rejects is not None),
+        lambda: print_backfill(
+            settings, checkpoint, finished, has_file=options.rejects is not None, was_finished=was_finished
+        ),
+        found(counts, was_finished=was_finished),
+    )
+
+
+def advice(checkpoint: Checkpoint, *, was_finished: bool) -> str:
+    """What to do about documents that were not compared; empty: there are none.
+
+    Args:
+        checkpoint: a backfill that is finished.
+        was_finished: it was so before, and nothing was read now.
+    """
+    resync = (
+        "(it was off, or not read, for more than 24 hours; or the table was restored), run "
+        f"replicator resync {checkpoint.table}"
+    )
+    if was_finished:
+        return f"Nothing was read now. If the stream had a gap since {resync}"
+    if not checkpoint.counts.there:
+        return ""
+    return (
+        f"{count(checkpoint.counts.there, 'document')} had a version of their own already, or were deleted "
+        f"since, and were not compared. If the stream had a gap {resync}"
+    )
+
+
+def found(counts: Counts, *, was_finished: bool) -> str:
+    """What became of the items, in some words."""
+    if was_finished:
+        return "was finished before: nothing was read"
+    others = [
+        (counts.there, "there already: not compared"),
+        (counts.skipped, "not wanted by the hook"),
+        (counts.rejected, "rejected"),
+    ]
+    return ", ".join(
+        [f"{counts.copied:,} copied", *(f"{number:,} {words}" for number, words in others if number)]
     )
 
 
@@ -199,16 +247,33 @@ async def _sweep(session: Session, checkpoint: Checkpoint) -> None:
     await session.retry.until_done(lambda: session.store.sweep(window))
 
 
-def print_backfill(settings: Settings, checkpoint: Checkpoint, finished: datetime, *, has_file: bool) -> None:
-    """Prints what was copied; `has_file`: the rejects are in a file."""
+def print_backfill(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    finished: datetime,
+    *,
+    has_file: bool,
+    was_finished: bool = False,
+) -> None:
+    """Prints what was copied.
+
+    Args:
+        settings: of the table.
+        checkpoint: a backfill that is finished.
+        finished: when.
+        has_file: the rejects are in a file.
+        was_finished: it was so before, and nothing was read now.
+    """
     counts = checkpoint.counts
     taken = duration((finished - checkpoint.started).total_seconds())
-    words = f" -> {settings.namespace}: the backfill is complete ({taken})"
-    console().print(Text.assemble((checkpoint.table, "bold"), words))
+    told = f"all items were read ({taken})" if counts.there else f"the backfill is complete ({taken})"
+    if was_finished:
+        told = f"the backfill was finished before, at {finished:%Y-%m-%d %H:%M} UTC"
+    console().print(Text.assemble((checkpoint.table, "bold"), f" -> {settings.namespace}: {told}"))
     rows = [
         (counts.read, "items read", False),
         (counts.copied, "copied", False),
-        (counts.there, "there already, or changed or deleted since", False),
+        (counts.there, "there already, or deleted since: not compared", False),
     ]
     if counts.skipped:
         rows.append((counts.skipped, "not wanted by the hook", False))
@@ -217,3 +282,5 @@ def print_backfill(settings: Settings, checkpoint: Checkpoint, finished: datetim
     print_counts(rows)
     if counts.rejected and not has_file:
         console().print("Which items were rejected, and why: --restart --rejects FILE")
+    if told := advice(checkpoint, was_finished=was_finished):
+        console().print(told)

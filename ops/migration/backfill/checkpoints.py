@@ -173,7 +173,7 @@ def mismatch(checkpoint: Checkpoint, source: str, rules: str) -> str | None:
     if checkpoint.rules != rules:
         return (
             f"the mapping of the table {checkpoint.table!r} is another one than when its backfill began: "
-            "--restart copies everything by the new one (documents that are there stay as they are until "
-            "their items change; verify and repair find and mend them)"
+            "--restart copies by the new one what is not there (documents that are there stay as they are; "
+            "replicator resync repairs them)"
         )
     return None

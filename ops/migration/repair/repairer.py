@@ -45,10 +45,14 @@ _RESTLESS = "live changes came in between each time: run it again"
 
 
 class Result(StrEnum):
-    """What became of a difference."""
+    """What became of a difference, or in a dry run: what would."""
 
-    MENDED = "mended"
-    """Repaired by this run (in a dry run: it would be)."""
+    TO_WRITE = "to write"
+    """In a dry run: its document would be written."""
+    TO_DELETE = "to delete"
+    """In a dry run: its document would be deleted."""
+    REPAIRED = "repaired"
+    """By this run."""
     MOVED_ON = "moved on"
     """Both sides were equal at the next look: a live change came, or another run repaired it."""
     LEFT = "left"
@@ -80,6 +84,7 @@ class Repairer:
     """Repairs one table's collection."""
 
     def __init__(self, session: Session, lookup: Lookup, *, dry_run: bool) -> None:
+        """`dry_run`: looks, and writes nothing."""
         self._session = session
         self._lookup = lookup
         self._dry_run = dry_run
@@ -133,7 +138,7 @@ class Repairer:
                     done.append(case.end(Result.LEFT, reason))
             written = [case for index, (case, _) in enumerate(writes) if index not in outcome.failures]
             if len(written) == 1 and outcome.inserted + outcome.modified + outcome.deleted:
-                done.append(written.pop().end(Result.MENDED))
+                done.append(written.pop().end(Result.REPAIRED))
             # Of more than one, the next look says whether it was a live change that won.
             for case in written:
                 case.touched = True
@@ -166,19 +171,21 @@ class Repairer:
             if not can_be_named([state.version, state.mark]):
                 return case.end(Result.LEFT, _UNNAMEABLE)
             if self._dry_run:
-                return case.end(Result.MENDED, f"{IMPOSSIBLE.kind}: {IMPOSSIBLE.reason}")
+                deletes = state.item is None and state.found is not None
+                return case.end(_planned(deletes=deletes), f"{IMPOSSIBLE.kind}: {IMPOSSIBLE.reason}")
             probe = removal_of(table, state.document_id, BACKFILL, 0, marks=False)
             await self._bring_down(probe.target, state.version, state.mark, tombstone)
             case.touched = True
             return None
         if state.difference is None:
-            return case.end(Result.MENDED if case.touched else Result.MOVED_ON)
+            return case.end(Result.REPAIRED if case.touched else Result.MOVED_ON)
         try:
             write = repair_write(table, source.key, state, tombstone, _now())
         except NotRepairableError as error:
             return case.end(Result.LEFT, str(error))
         if self._dry_run:
-            return case.end(Result.MENDED, f"{state.difference.kind}: {state.difference.reason}")
+            deletes = write.document is None and write.mark is None
+            return case.end(_planned(deletes=deletes), f"{state.difference.kind}: {state.difference.reason}")
         return write
 
     async def _repair_without_key(self, finding: Finding) -> Repair:
@@ -193,7 +200,7 @@ class Repairer:
             version, mark = version_of(metadata), mark_of(metadata)
             wrong = self._are_impossible(version, mark, tombstone)
             if not wrong and (document is None or not is_extra(table, metadata)):
-                return Repair(finding, Result.MENDED if touched else Result.MOVED_ON)
+                return Repair(finding, Result.REPAIRED if touched else Result.MOVED_ON)
             if document is not None and document.has_metadata_twice(table):
                 return Repair(finding, Result.LEFT, _TWICE)
             if not wrong and version is None:
@@ -201,7 +208,7 @@ class Repairer:
             if not (is_nameable and can_be_named([version, mark])):
                 return Repair(finding, Result.LEFT, _UNNAMEABLE)
             if self._dry_run:
-                return Repair(finding, Result.MENDED, finding.reason)
+                return Repair(finding, Result.TO_DELETE, finding.reason)
             removal = removal_of(table, finding.document_id, version or BACKFILL, _now(), marks=False)
             if wrong:
                 await self._bring_down(removal.target, version, mark, tombstone)
@@ -246,6 +253,10 @@ class Repairer:
         found = await self._session.retry.until_done(lambda: store.tombstones_of(list(probes.values())))
         by_position = {asked[index]: tombstone for index, tombstone in found.items()}
         return [by_position.get(position, Tombstone()) for position in range(len(ids))]
+
+
+def _planned(*, deletes: bool) -> Result:
+    return Result.TO_DELETE if deletes else Result.TO_WRITE
 
 
 def _reason_of(failure: Failure) -> str:

@@ -53,17 +53,14 @@ def line_of(table: str, finding: Finding) -> str:
 
 
 def read_findings(path: Path, table: str) -> Iterator[Finding]:
-    """The findings of a report.
+    """The findings of a table in a report, which can have other tables, too.
 
     Raises:
-        FatalError: it cannot be read, or is of another table.
+        FatalError: it cannot be read.
     """
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                content = json.loads(line)
-                if content["table"] != table:
-                    raise FatalError(f"{path}: line {number} is of the table {content['table']!r}")
+    for content in _contents(path):
+        try:
+            if content["table"] == table:
                 yield Finding(
                     Kind(content["kind"]),
                     _key(content["key"]),
@@ -71,7 +68,24 @@ def read_findings(path: Path, table: str) -> Iterator[Finding]:
                     content["version"],
                     content["reason"],
                 )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, BSONError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, BSONError) as error:
+            raise FatalError(f"{path} is no report of verify: {error!r}") from error
+
+
+def tables_in(path: Path) -> list[str]:
+    """The tables that a report has differences of, in alphabetical order; raises as `read_findings`."""
+    return sorted({str(content["table"]) for content in _contents(path)})
+
+
+def _contents(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                content = json.loads(line)
+                if not isinstance(content, dict) or "table" not in content:
+                    raise ValueError("a line is not about a table")
+                yield content
+    except (OSError, ValueError) as error:
         raise FatalError(f"{path} is no report of verify: {error!r}") from error
 
 

@@ -1,4 +1,4 @@
-"""`replicator verify`: compares a table with its collection, all of it or a sample, once or until Ctrl-C."""
+"""`replicator verify`: compares tables with their collections, wholly or a sample, once or until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
+from ops.console.exit_status import FOUND, UNKNOWN, WELL
 from ops.console.progress import Progress, console
-from ops.migration.command import CommandResult, migration_command, print_counts
+from ops.migration.command import CommandResult, print_counts, print_json, tables_command
 from ops.migration.json_lines import open_lines
 from ops.migration.settings import Session, Settings, open_session
+from ops.migration.verify.comparison import Kind
 from ops.migration.verify.findings import COLLECTION, line_of, replaces, state_of
 from ops.migration.verify.metrics import Metrics, serve
 from ops.migration.verify.verifier import Counts, Verifier
-from ops.options import Rcu, TableOptions
+from ops.options import Rcu, TablesOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ops.migration.verify.verifier import Finding
 
 _SHOWN = 5
@@ -41,7 +45,7 @@ Segments = Annotated[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(TableOptions):
+class Options(TablesOptions):
     """What a comparison takes."""
 
     sample: Annotated[
@@ -79,17 +83,60 @@ class Options(TableOptions):
         if self.watch and not self.rcu:
             raise typer.BadParameter("it needs --rcu, so that it does not load the table for ever")
 
+    @property
+    def for_one_table(self) -> str:
+        """See `TablesOptions`."""
+        return "--watch" if self.watch else "--metrics-port" if self.metrics_port is not None else ""
 
-@migration_command(Options, when_stopped="Nothing was changed.")
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        state: what MongoDB keeps of it.
+        examples: the first of its findings.
+    """
+
+    counts: Counts
+    state: Mapping[str, Any]
+    examples: Sequence[Finding]
+    started: datetime
+    at: datetime
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self.counts.wrong:
+            return FOUND
+        return UNKNOWN if self.counts.in_flight else WELL
+
+    @property
+    def found(self) -> str:
+        """What it found, in some words."""
+        kinds = ", ".join(f"{number:,} {kind}" for kind in Kind if (number := getattr(self.counts, kind)))
+        in_flight = f"{self.counts.in_flight:,} in flight" if self.counts.in_flight else ""
+        return ", ".join(filter(None, (kinds, in_flight))) or f"no difference in {self.counts.items:,} items"
+
+
+def begin_report(options: Options) -> None:
+    """Empties the report: the lines of all tables follow one another."""
+    with open_lines(options.report, "--report", "w"):
+        pass
+
+
+@tables_command(Options, when_stopped="Nothing was changed.", begin=begin_report)
 async def command(settings: Settings, options: Options) -> CommandResult:
-    """Compare a table with its collection, while replication goes on.
+    """Compare tables with their collections, while replication goes on.
 
     Both directions: items without their document (missing), documents that are not what the mapping makes of
     their item (different), documents without an item (extra). Types count, the order of fields does not. A
     difference counts only if it stays. Stored versions that no change can have are reported (impossible);
     those of deletions only without --sample.
 
-    Exit status: 0 if there is no difference, 1 if there are some, 2 for wrong use or if a server refuses us.
+    Exit status: 0 if there is no difference, 1 if there are some, 2 for wrong use or if a server refuses us,
+    3 if items or documents kept changing, so that it is not known; of several tables the most serious one (2,
+    then 3).
     """
     metrics = Metrics(options.table)
     with contextlib.ExitStack() as resources:
@@ -98,43 +145,83 @@ async def command(settings: Settings, options: Options) -> CommandResult:
             console(errors=True).print(f"Metrics on http://{options.metrics_host}:{port}/metrics")
         result = await _compare(settings, options, metrics)
         while options.watch:
-            result.print(as_json=options.as_json)
+            if options.as_json:
+                print_json([result])
+            else:
+                result.show()
+            begin_report(options)
             result = await _compare(settings, options, metrics)
     return result
 
 
 async def _compare(settings: Settings, options: Options, metrics: Metrics) -> CommandResult:
     """One comparison."""
-    started = datetime.now(UTC)
-    examples: list[Finding] = []
     with (
         Progress(options.table, quiet=options.as_json) as progress,
-        open_lines(options.report, "--report", "w") as report,
+        open_lines(options.report, "--report", "a") as report,
     ):
         async with open_session(settings, progress.say, options.rcu) as session:
-            retry, store = session.retry, session.store
-            await retry.until_done(store.open)
-            documents = await retry.until_done(lambda: store.count(settings.table))
-            progress.total = 2 * options.sample or session.source.items + documents
-            verifier = verifier_of(session, options.segments, options.settle, progress, report, examples)
-            counts = await (verifier.sample(options.sample) if options.sample else verifier.everything())
-            at = datetime.now(UTC)
-            state = state_of(
-                settings, counts, started=started, at=at, sample=options.sample, settle=options.settle
+            await session.retry.until_done(session.store.open)
+            comparison = await compare(
+                settings,
+                session,
+                progress,
+                report,
+                segments=options.segments,
+                settle=options.settle,
+                sample=options.sample,
             )
-            before = await retry.until_done(lambda: store.load_state(COLLECTION, options.table))
-            if replaces(state, before):
-                await retry.until_done(lambda: store.save_state(COLLECTION, state))
             metrics.passes += 1
-            metrics.last, metrics.at = counts, at
+            metrics.last, metrics.at = comparison.counts, comparison.at
             metrics.units += session.reader.pace.spent
-
-    data = state | {"started": started.isoformat(), "at": at.isoformat(), "table": options.table}
-    data["mapping"] = session.mapping.data
-    del data["_id"]
     return CommandResult(
-        1 if counts.wrong else 0, data, lambda: print_comparison(settings, options, counts, examples)
+        comparison.status,
+        data_of(comparison) | {"mapping": session.mapping.data},
+        lambda: print_comparison(settings, options, comparison.counts, comparison.examples),
+        comparison.found,
     )
+
+
+async def compare(  # noqa: PLR0913 - what it works with
+    settings: Settings,
+    session: Session,
+    progress: Progress,
+    report: IO[str] | None,
+    *,
+    segments: int,
+    settle: float,
+    sample: int = 0,
+) -> Comparison:
+    """Compares a table with its collection, and keeps the result in MongoDB.
+
+    Args:
+        settings: of the table.
+        session: its two sides, opened.
+        progress: shows it.
+        report: gets a line for each difference.
+        segments: parts of the table that are read at once.
+        settle: seconds that a difference has to stay.
+        sample: how many items and documents to compare; 0: all.
+    """
+    started = datetime.now(UTC)
+    examples: list[Finding] = []
+    retry, store = session.retry, session.store
+    documents = await retry.until_done(lambda: store.count(settings.table))
+    progress.total = 2 * sample or session.source.items + documents
+    verifier = verifier_of(session, segments, settle, progress, report, examples)
+    counts = await (verifier.sample(sample) if sample else verifier.everything())
+    at = datetime.now(UTC)
+    state = state_of(settings, counts, started=started, at=at, sample=sample, settle=settle)
+    before = await retry.until_done(lambda: store.load_state(COLLECTION, session.source.name))
+    if replaces(state, before):
+        await retry.until_done(lambda: store.save_state(COLLECTION, state))
+    return Comparison(counts, state, examples, started, at)
+
+
+def data_of(comparison: Comparison) -> dict[str, Any]:
+    """A comparison for `--json`."""
+    data = {name: value for name, value in comparison.state.items() if name != "_id"}
+    return data | {"started": comparison.started.isoformat(), "at": comparison.at.isoformat()}
 
 
 def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
@@ -161,7 +248,9 @@ def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
     return verifier
 
 
-def print_comparison(settings: Settings, options: Options, counts: Counts, examples: list[Finding]) -> None:
+def print_comparison(
+    settings: Settings, options: Options, counts: Counts, examples: Sequence[Finding]
+) -> None:
     """Prints what the comparison found."""
     out = console()
     what = f"{options.sample:,} items and documents at random" if options.sample else "everything"
@@ -172,7 +261,17 @@ def print_comparison(settings: Settings, options: Options, counts: Counts, examp
     if counts.wrong > len(examples):
         more = counts.wrong - len(examples)
         out.print(f"  and {more:,} more" + ("" if options.report else "; --report FILE has them all"))
-    if not counts.wrong:
+    if counts.wrong:
+        return
+    if counts.in_flight:
+        out.print(
+            Text(
+                f"No difference in the rest, but {counts.in_flight:,} kept changing and are not known: "
+                "run it again with a longer --settle.",
+                style="yellow",
+            )
+        )
+    else:
         out.print(Text("No difference.", style="green"))
 
 

@@ -32,6 +32,7 @@ from ops.migration.cutover.checks import (
 )
 from ops.migration.mapping import GivenMapping
 from ops.migration.repair import repair
+from ops.migration.repair.repair_run import Repairs
 from ops.migration.repair.repairer import Repair, Result
 from ops.migration.settings import Settings
 from ops.migration.verify import verify
@@ -73,7 +74,7 @@ def check(name: str, text: str) -> None:
     assert plain == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "plan-cutover"])
+@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "resync", "plan-cutover"])
 def test_help(command: str) -> None:
     """Every option with what it is for, and what the exit status means."""
     result = CliRunner().invoke(app, [command, "--help"], terminal_width=100)
@@ -115,6 +116,9 @@ def test_a_backfill(capsys: pytest.CaptureFixture[str]) -> None:
     backfill.print_backfill(SETTINGS, well, ended, has_file=False)
     rejected = checkpoint_of(Copied(1_234_567, 1_234_000, 500, 60, 7))
     backfill.print_backfill(SETTINGS, rejected, ended, has_file=False)
+    backfill.print_backfill(SETTINGS, checkpoint_of(Copied(5, 5)), ended, has_file=False)
+    then = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    backfill.print_backfill(SETTINGS, well, then, has_file=False, was_finished=True)
     check("backfill", capsys.readouterr().out)
 
 
@@ -129,13 +133,13 @@ def test_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_mending(capsys: pytest.CaptureFixture[str]) -> None:
     """For show, and in earnest."""
-    options = repair.Options(table="people", dry_run=True)
-    told = [Repair(MISSING, Result.MENDED, "missing: there is no document")]
-    repair.print_repairs(SETTINGS, options, Counter[str]({Result.MENDED: 1_234}), told)
-    options = repair.Options(table="people")
+    told = [Repair(MISSING, Result.TO_WRITE, "missing: there is no document")]
+    planned = Counter({Result.TO_WRITE: 1_234, Result.TO_DELETE: 1})
+    repair.print_repairs(SETTINGS, Repairs(dry_run=True, counts=planned, examples=told))
+    repair.print_repairs(SETTINGS, Repairs(dry_run=False, declined=True, counts=planned, examples=told))
     left = [Repair(STRANGE, Result.LEFT, "the document has no version of ours")]
-    counts = Counter[str]({Result.MENDED: 9, Result.MOVED_ON: 3, Result.LEFT: 1})
-    repair.print_repairs(SETTINGS, options, counts, left)
+    counts = Counter({Result.REPAIRED: 9, Result.MOVED_ON: 3, Result.LEFT: 1})
+    repair.print_repairs(SETTINGS, Repairs(dry_run=False, counts=counts, examples=left))
     check("repair", capsys.readouterr().out)
 
 

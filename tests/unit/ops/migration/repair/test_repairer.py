@@ -61,8 +61,8 @@ async def test_what_is_deleted_meanwhile_stays_deleted() -> None:
     """The deletion that came after the item was read outranks what is written (P2)."""
     live: Any = Live()
     repairer = Repairer(live, live, dry_run=False)
-    (mended,) = await repairer.repair([Finding(Kind.MISSING, KEY, 1, None, "there is no document")])
-    assert mended.result is Result.MENDED
+    (repaired,) = await repairer.repair([Finding(Kind.MISSING, KEY, 1, None, "there is no document")])
+    assert repaired.result is Result.REPAIRED
     (write,) = live.writes
     assert write.version < DELETION
 
@@ -85,7 +85,7 @@ class Blocked(Live):
         return Outcome({0: refused} if writes else {})
 
 
-@pytest.mark.parametrize(("done_later", "result"), [(True, Result.MENDED), (False, Result.LEFT)])
+@pytest.mark.parametrize(("done_later", "result"), [(True, Result.REPAIRED), (False, Result.LEFT)])
 async def test_what_a_unique_index_refuses_is_tried_once_more_at_the_end(
     *, done_later: bool, result: Result
 ) -> None:
