@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 from ops.aws import Aws
+from ops.migration.mapping import ComparedMapping, GivenMapping
 from ops.migration.retry import Retry
 from ops.migration.settings import Session
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader
 from ops.migration.store import Store
 from ops.migration.verify.verifier import Verifier
+from writer.mapping.fingerprint import fingerprint_of
 from writer.mapping.parser import parse_replication
 from writer.mapping.rules import Rules
 
@@ -39,11 +41,14 @@ async def session_on(stack: Stack, database: str, table: str, rule: str = "{}") 
     rules = Rules(parse_replication(f"tables: {{{table}: {rule}}}", "r.yaml")).table(table)
     said: list[str] = []
     retry = Retry(said.append)
+    fingerprint = fingerprint_of(rules, database)
+    given = GivenMapping(table, "", is_none=True, fingerprint=fingerprint, namespace=f"{database}.{table}")
+    mapping = ComparedMapping(given, None)
     with closing(Store.connect(stack.mongodb_uri, database, 4)) as store:
         async with Aws().open_client("dynamodb") as client:
             reader = Reader(client, table, Pace(), retry)
             await store.open()
-            yield Session(rules, await reader.describe(), reader, store, retry)
+            yield Session(rules, await reader.describe(), mapping, reader, store, retry)
 
 
 async def compare(session: Session) -> tuple[list[Finding], Counts]:
