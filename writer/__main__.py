@@ -3,6 +3,7 @@
 Exit status: 0 after a stop by signal, 1 after an error that only a person can fix, 2 if a setting is wrong.
 """
 
+import argparse
 import asyncio
 import logging
 import os
@@ -26,7 +27,7 @@ from writer.mongodb.sink import MongoSink
 from writer.recording import Recording, describe_writer
 from writer.runtime import SystemClock, done_before, spare_the_collector
 from writer.service import Service
-from writer.settings import DRAIN_GRACE, Settings
+from writer.settings import DRAIN_GRACE, HELP, Settings
 from writer.side_tasks import log_state, sweep_until_stop, watch_backlog
 from writer.sqs.inbox import WAIT_SECONDS, SqsInbox
 from writer.status.history import History
@@ -47,6 +48,8 @@ _READ_TIMEOUT = WAIT_SECONDS + 10.0  # seconds; a long poll takes longer than an
 
 def main() -> int:
     """Runs the writer until a signal stops it; returns the exit status."""
+    form = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser("python -m writer", description=HELP, formatter_class=form).parse_args()
     output = LogOutput(sys.stdout.fileno(), logs.formatter())
     try:
         return _main(output)

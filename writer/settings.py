@@ -18,7 +18,28 @@ _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 _LONGEST_NAME = 1024  # Amazon CloudWatch API reference, ``Dimension``
 
 DRAIN_GRACE = 20.0
-"""Seconds that a batch in hand may take after SIGTERM. Less than the 30 s after which ECS kills a task."""
+"""Seconds that a batch in flight may take after SIGTERM. Less than the 30 s after which ECS kills a task."""
+
+HELP = """\
+Drains the queue into MongoDB until SIGTERM or SIGINT. It takes no arguments, but these environment variables:
+
+  QUEUE_URL              the FIFO queue
+  DEAD_LETTER_QUEUE_URL  its dead-letter queue
+  MONGODB_URI            connection string of the target
+  MONGODB_DATABASE       the target database
+  REPLICATION_FILE       path of replication.yaml; default: none, each table to the collection of its name
+  POOL_SIZE              MongoDB connections; default: 4
+  STATUS_HOST            address of the status page, /healthz, /readyz and /metrics; default: 0.0.0.0
+  STATUS_PORT            their port; 0: any free one, which is logged; default: 8080
+  STATUS_NAMES           DNS names under which the status page is opened, separated by commas
+  LOG_LEVEL              DEBUG, INFO, WARNING or ERROR; default: INFO
+  CLOUDWATCH_METRICS     name under which CloudWatch makes metrics of the log; default: none
+
+The region is AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile. Credentials and endpoint come from
+the AWS SDK's own variables, such as AWS_PROFILE and AWS_ENDPOINT_URL.
+
+Exit status: 0 after a signal, 1 after an error that only a person can fix, 2 if a setting is wrong.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ def test_wrong_settings_and_a_wrong_replication_file_are_named_together(
     ("wrong", "named"),
     [
         ({"QUEUE_URL": "http://127.0.0.1/000000000000/no-such-queue.fifo"}, "check the queue's URL"),
-        ({"AWS_DEFAULT_REGION": None}, "AWS_DEFAULT_REGION"),
+        ({"AWS_REGION": None, "AWS_DEFAULT_REGION": None}, "set AWS_REGION"),
         ({"AWS_ENDPOINT_URL": "localhost"}, "Invalid endpoint"),
         ({"AWS_PROFILE": "no-such-profile"}, "no-such-profile"),
         ({"MONGODB_URI": f"mongodb://u:{SECRET}@@host/"}, "MONGODB_URI"),

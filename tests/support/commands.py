@@ -6,6 +6,7 @@ import functools
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -18,6 +19,7 @@ from ops.json_outputs import OUTPUTS, file_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_FORMATS = FormatChecker()
 _STYLE = re.compile(r"\x1b\[[\d;?]*[a-zA-Z]")
 
 
@@ -48,10 +50,15 @@ def replicator(*arguments: str, typed: str = "") -> Result:
     return Result(result.exit_code, result.stdout, plain(result.stderr))
 
 
+@_FORMATS.checks("date-time", raises=ValueError)
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+
+
 @functools.cache
 def _validator(command: str) -> Draft202012Validator:
     schema = json.loads((ROOT / "ops" / "schemas" / file_name(command)).read_text())
-    return Draft202012Validator(schema, format_checker=FormatChecker(["date-time"]))
+    return Draft202012Validator(schema, format_checker=_FORMATS)
 
 
 def _values(text: str) -> Iterator[Any]:

@@ -136,7 +136,7 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
         ),
         (
             {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""},
-            "no region is set: set AWS_DEFAULT_REGION, or AWS_PROFILE",
+            "no AWS region is set: set AWS_REGION, or give --region",
         ),
     ],
 )

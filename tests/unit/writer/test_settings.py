@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from typing import Any
+
 import pytest
 
+from local.paths import ROOT
 from shared.errors import FatalError
-from writer.settings import DRAIN_GRACE, Settings
+from writer.settings import DRAIN_GRACE, HELP, Settings
 
 SECRET = "hunter2"
 GOOD = {
@@ -86,3 +92,36 @@ def test_a_name_that_cloudwatch_does_not_take(name: str) -> None:
     """It is the value of a dimension. Checked at the start, because CloudWatch would not report it."""
     with pytest.raises(FatalError, match="CLOUDWATCH_METRICS"):
         Settings.read({**GOOD, "CLOUDWATCH_METRICS": name})
+
+
+class Recorded(dict[str, str]):
+    """An environment that notes which variables are read."""
+
+    def __init__(self) -> None:
+        super().__init__(GOOD)
+        self.read: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+
+def test_help_names_every_variable() -> None:
+    """`python -m writer --help` and the README have what is read, and nothing else."""
+    environment = Recorded()
+    Settings.read(environment)
+    named = set(re.findall(r"^  ([A-Z_]+) ", HELP, re.MULTILINE))
+    assert named == environment.read
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in sorted(named) if f"`{name}`" not in readme] == []
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["-h"], 0), (["--queue-url", "x"], 2)])
+def test_the_writer_takes_no_arguments(arguments: list[str], status: int) -> None:
+    """Help is printed without a setting, and another argument is refused: it would be ignored."""
+    asked = [sys.executable, "-m", "writer", *arguments]
+    ran = subprocess.run(  # noqa: S603 - our own module
+        asked, cwd=ROOT, env={}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == status
+    assert ("DEAD_LETTER_QUEUE_URL" in ran.stdout) == (status == 0)
