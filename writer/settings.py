@@ -35,8 +35,8 @@ Drains the queue into MongoDB until SIGTERM or SIGINT. It takes no arguments, bu
   LOG_LEVEL              DEBUG, INFO, WARNING or ERROR; default: INFO
   CLOUDWATCH_METRICS     name under which CloudWatch makes metrics of the log; default: none
 
-The region is AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile. Credentials and endpoint come from
-the AWS SDK's own variables, such as AWS_PROFILE and AWS_ENDPOINT_URL.
+The region is AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile. Credentials and endpoint come
+from the AWS SDK's own variables, such as AWS_PROFILE and AWS_ENDPOINT_URL.
 
 Exit status: 0 after a signal, 1 after an error that only a person can fix, 2 if a setting is wrong.
 """
