@@ -70,7 +70,7 @@ class Service:
                 left = max(0.0, grace - (self._context.clock.monotonic() - begun))
                 late |= (await asyncio.wait(tasks, timeout=left))[1]
             if late:
-                log.warning("work in hand did not end in time", extra={"loops": len(late), "grace": grace})
+                log.warning("work in flight did not end in time", extra={"loops": len(late), "grace": grace})
             for task in late:
                 task.cancel()
 

@@ -125,7 +125,7 @@ def show_letter(  # noqa: PLR0913 - one parameter per option
     with QueueBrowser(aws.sqs, url) as browser:
         found = [each for letters in browser.selected(Selection(ids=[message]), 2) for each in letters]
     if not found:
-        warn(f"There is no dead letter {message}, or it is in somebody else's hands.")
+        warn(f"There is no dead letter {message}, or somebody else has received it just now.")
         raise typer.Exit(FOUND)
     if len(found) > 1:
         raise CommandError(f"several ids begin with {message}, such as {found[0].id} and {found[1].id}")
@@ -154,7 +154,7 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Send dead letters to the queue again. Mend the cause first.
+    """Send dead letters to the queue again. Fix the cause first.
 
     Each is sent, to the message group that it came from, and then deleted
     here. That is safe at any time, in any order, and more than once: a change

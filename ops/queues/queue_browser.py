@@ -152,7 +152,7 @@ class QueueBrowser:
             warn(f"Ended after {seen:,} letters, for it took too long. Run it again for the rest.")
         elif expected > seen:
             warn(
-                f"About {expected - seen:,} more could not be looked at: they are in somebody else's hands, "
+                f"About {expected - seen:,} more could not be looked at: somebody else has received them, "
                 "or behind ten others of their message group."
             )
 

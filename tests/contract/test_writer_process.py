@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.conftest import Queues
 
 SECRET = "hunter2-do-not-log"
-LATE = "work in hand did not end in time"
+LATE = "work in flight did not end in time"
 """What it says when the grace time, 20 s, is over and its work is not."""
 
 
@@ -305,7 +305,7 @@ def test_a_stop_while_nothing_is_there_is_obeyed_at_once(tmp_path: Path, environ
                 wait_until(lambda: writer.logged("status server listening"), what="a status server")
                 assert writer.stop() == 0
             assert '"stopped"' in writer.output_after_stop
-            assert "waiting for a part" not in writer.output_after_stop
+            assert "waiting for a server" not in writer.output_after_stop
             assert SECRET not in writer.output
 
 

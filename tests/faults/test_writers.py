@@ -91,7 +91,7 @@ def test_a_frozen_writer_gives_back_what_it_no_longer_holds(
         else:
             proxy.refuse()
             _put(world)
-            world.wait_for(lambda: "waiting for a part" in _logged(frozen), "its write to fail")
+            world.wait_for(lambda: "waiting for a server" in _logged(frozen), "its write to fail")
             world.freeze(frozen)
         _put_and_delete_elsewhere(world)
         proxy.flow()

@@ -40,7 +40,7 @@ TROUBLES: Mapping[str, Advice] = MappingProxyType(
         ),
         Cause.REFUSED: Advice(
             "MongoDB refuses writes of a table for a reason that is not about the records, such as a right.",
-            "Mend what the reason names. The writes are tried again; a missing right parks nothing.",
+            "Fix what the reason names. The writes are tried again; a missing right parks nothing.",
         ),
         Cause.SWEPT: Advice(
             "A document that a dying writer had brought back was removed.",
@@ -100,7 +100,7 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
         ),
         "hook-failed": Advice(
             "The table's hook raised, or returned no document.",
-            f"Mend the hook, restart the writers, {_THEN_REDRIVE}",
+            f"Fix the hook, restart the writers, {_THEN_REDRIVE}",
         ),
         **dict.fromkeys(
             ("not-bson", "too-deep", "too-large", "not-encodable"),
@@ -122,7 +122,7 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
         ),
         "moved-by-sqs": Advice(
             "SQS moved the message after too many deliveries.",
-            f"Look into the writers' logs for why, mend it, {_THEN_REDRIVE}",
+            f"Look into the writers' logs for why, fix it, {_THEN_REDRIVE}",
         ),
         "not-said": Advice(
             "The reason did not fit beside the message.",
@@ -134,7 +134,7 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
 
 _REFUSED_BY_MONGODB = Advice(
     "MongoDB refused this change, and took others of its table.",
-    f"Look up the code in MongoDB's manual, mend it, {_THEN_REDRIVE}",
+    f"Look up the code in MongoDB's manual, fix it, {_THEN_REDRIVE}",
 )
 _UNKNOWN = Advice("A record cannot be applied.", "The reason is in the dead letter: replicator dlq show.")
 

@@ -85,7 +85,7 @@ def state_of(situation: Situation) -> State:
     """Returns what the writer is doing."""
     held = f"{situation.in_hand:,} messages are" if situation.in_hand != 1 else "1 message is"
     if situation.stopping:
-        words = f"A stop was asked for: {held} in hand, and no more are received."
+        words = f"A stop was asked for: {held} in flight, and no more are received."
         return State(Kind.DRAINING, "Draining", words)
     lost = [each for each in situation.awaited if each.reason]
     if lost:

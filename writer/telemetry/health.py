@@ -116,7 +116,7 @@ class Health:
             lost.callers.add(caller)
             return
         self._lost[dependency] = _Lost(reason, self._clock.now(), {caller})
-        log.warning("waiting for a part", extra={"part": dependency.value, "reason": reason})
+        log.warning("waiting for a server", extra={"part": dependency.value, "reason": reason})
 
     def found(self, dependency: Dependency, caller: object = None) -> None:
         """A call to the dependency succeeded."""
@@ -131,7 +131,7 @@ class Health:
         if lost.reason != STARTING:
             self.outages.append(Outage(dependency, lost.since, now))
         seconds = round(now - lost.since, 3)
-        log.info("a part is there", extra={"part": dependency.value, "waited_seconds": seconds})
+        log.info("a server answers again", extra={"part": dependency.value, "waited_seconds": seconds})
 
     def given_up(self, dependency: Dependency, caller: object) -> None:
         """The caller does not try again; whether the dependency answers is not known."""

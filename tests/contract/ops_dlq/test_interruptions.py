@@ -96,6 +96,6 @@ def test_two_at_once_do_not_get_in_each_others_way(world: World, held: QueueBrow
     assert len(first) == 10
     result = replicator("dlq", "redrive", "--all")
     assert (result.status, result.out) == (0, "2 letters redriven.\n")
-    assert result.err.startswith("About 10 more could not be looked at: they are in somebody else's hands")
+    assert result.err.startswith("About 10 more could not be looked at: somebody else has received them")
     held.__exit__()
     assert len(listed()) == 10

@@ -78,7 +78,7 @@ def test_a_letter_is_shown_with_its_documents(world: World) -> None:
     assert shown["body"] == first["body"]
     missing = replicator("dlq", "show", "no-such-id")
     assert (missing.status, missing.out) == (1, "")
-    assert missing.err == "There is no dead letter no-such-id, or it is in somebody else's hands.\n"
+    assert missing.err == "There is no dead letter no-such-id, or somebody else has received it just now.\n"
     assert world.dead == (2, 0)
 
 

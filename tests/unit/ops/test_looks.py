@@ -141,7 +141,11 @@ LOG = [
         "/aws/lambda/f",
         '{"level":"INFO","logger":"l","message":"event forwarded","records":3,"bytes":810}',
     ),
-    (250, "writers", '{"level":"WARNING","logger":"w","message":"waiting for a part","reason":"no primary"}'),
+    (
+        250,
+        "writers",
+        '{"level":"WARNING","logger":"w","message":"waiting for a server","reason":"no primary"}',
+    ),
     (
         300,
         "writers",

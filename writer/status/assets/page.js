@@ -225,7 +225,7 @@ function showState(status) {
 function showTiles(status) {
   const { backlog } = status;
   const asked = backlog ? `asked ${duration(Math.max(0, Math.round(status.now - backlog.at)))} ago` : "the queue was not asked yet";
-  const inHand = `${number(status.in_hand)} messages in hand`;
+  const inHand = `${number(status.in_hand)} messages in flight`;
   const tiles = [
     ["Lag", duration(status.lag_seconds), "", status.lag_seconds === null ? "no changes just now" : "of the oldest change just now"],
     ["Throughput", number(status.changes_per_second), "changes/s", inHand],

@@ -27,7 +27,7 @@ def test_what_is_waited_for_comes_before_everything_but_a_stop() -> None:
     assert (both.title, both.since) == ("Waiting for MongoDB and SQS", 400.0)
     stopping = state_of(Situation(NOW, awaited, stopping=True, in_hand=12))
     assert stopping.kind is Kind.DRAINING
-    assert "12 messages are in hand" in stopping.words
+    assert "12 messages are in flight" in stopping.words
     assert "1 message is" in state_of(Situation(NOW, stopping=True, in_hand=1)).words
 
 

@@ -40,8 +40,8 @@ def test_a_wait_keeps_its_beginning_and_is_logged_once(caplog: pytest.LogCapture
     health.found(Dependency.MONGODB)
     health.found(Dependency.MONGODB)
     assert [(record.message, record.levelname) for record in caplog.records] == [
-        ("waiting for a part", "WARNING"),
-        ("a part is there", "INFO"),
+        ("waiting for a server", "WARNING"),
+        ("a server answers again", "INFO"),
     ]
     assert vars(caplog.records[1])["waited_seconds"] == 180
 
