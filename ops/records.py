@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 from writer.mongodb.records import open_records
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from writer.records import Found, WriterRecord
 
 
-async def running_writers(uri: str, database: str) -> Found[WriterRecord]:
-    """The writers that have a record in the database of the settings.
+async def running_writers(uri: str, database: str) -> tuple[Found[WriterRecord], datetime]:
+    """The writers that have a record in the database of the settings, and the time by MongoDB's clock.
 
-    How old `seen` may be, and whose `queue` counts, is for the caller to say; `WriterRecord.url_from` says
-    where to ask a writer.
+    How old `seen` may be by that clock, and whose `queue` counts, is for the caller to say;
+    `WriterRecord.url_from` says where to ask a writer.
 
     Raises:
         FatalError: MongoDB refuses us, or the URI cannot be used.
         TransientError: MongoDB does not answer.
     """
     with open_records(uri, database) as records:
-        return await records.writers()
+        now = await records.now()
+        return await records.writers(), now

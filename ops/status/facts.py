@@ -1,13 +1,9 @@
-"""The state of a pipeline, and what of it is not well. Pure."""
+"""What is known of a pipeline. It decides nothing: what is not known says why, and is not guessed."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
-from ops.console.terminal import age, count
-
-_WITH_NEW_IMAGES = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
+from ops.event_sources import EventSourceMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +11,21 @@ class Table:
     """A table that the Lambda reads.
 
     Attributes:
-        name: the name of the table.
-        stream_view: the view type of its stream; "off": it has no stream; empty: unknown.
-        mapping: the state of the event source mapping, such as Enabled.
-        last_result: the result of the mapping's last invocation, in AWS's words.
+        mapping: the event source mapping of its stream.
+        stream_view: the view type of its stream; "off": it has no stream; empty: not known.
+        why_unknown: why the stream is not known.
         reads_latest_stream: whether the mapping reads the table's current stream, not an earlier one.
     """
 
-    name: str
+    mapping: EventSourceMapping
     stream_view: str
-    mapping: str
-    last_result: str
+    why_unknown: str = ""
     reads_latest_stream: bool = True
+
+    @property
+    def name(self) -> str:
+        """The name of the table."""
+        return self.mapping.table
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,45 @@ class Queue:
     delayed: int
 
     @property
+    def total(self) -> int:
+        """All messages."""
+        return self.visible + self.in_flight + self.delayed
+
+    @property
     def is_empty(self) -> bool:
         """Whether it has no messages."""
-        return self.visible + self.in_flight + self.delayed == 0
+        return self.total == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """An age that CloudWatch has measured.
+
+    Attributes:
+        seconds: None: not known.
+        is_idle: CloudWatch answered, and has seen nothing that could have an age.
+        why_unknown: why it is not known.
+    """
+
+    seconds: float | None = None
+    is_idle: bool = False
+    why_unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a writer tells about its work.
+
+    Attributes:
+        rate: changes per second that it has finished just now.
+        in_flight: messages that it holds.
+        older_streams: how many changes of the last 15 minutes came from an older stream than what is in
+            MongoDB, by table.
+    """
+
+    rate: float
+    in_flight: int
+    older_streams: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +83,56 @@ class Writer:
     """What a writer answers.
 
     Attributes:
-        url: the URL of its status server.
+        url: the URL of its status server; empty: its record in MongoDB names none.
         error: why it does not answer; empty: it answers.
         waits: what it waits for, with the reason and the start (seconds since the epoch).
-        older_streams: how many changes of the last 15 minutes came from an older stream than what is in
-            MongoDB, by table; None: unknown.
+        figures: what it tells about its work; None: not known.
+        why_unknown: why that is not known, although it answers.
+        seen: when it last renewed its record in MongoDB, seconds since the epoch; None: it has none that is
+            known.
+        host: the name of its machine, as the record says; empty: not known.
     """
 
     url: str
     error: str = ""
     waits: Mapping[str, tuple[str, float]] = field(default_factory=dict)
-    older_streams: Mapping[str, int] | None = None
+    figures: Figures | None = None
+    why_unknown: str = ""
+    seen: float | None = None
+    host: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in sentences."""
+        return self.url or f"on {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """The writers that are known.
+
+    Attributes:
+        asked: those that should run, and were asked.
+        ended: those that stopped renewing their record, and do not answer.
+        why_unknown: why there may be others; empty: each has a record in MongoDB, or a person has named all.
+    """
+
+    asked: Sequence[Writer] = ()
+    ended: Sequence[Writer] = ()
+    why_unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Whether messages in flight are finished.
+
+    Attributes:
+        seen: whether one was; None: not known.
+        seconds: how long was looked.
+    """
+
+    seen: bool | None = True
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,110 +141,31 @@ class Status:
 
     Attributes:
         at: when it was read, seconds since the epoch.
-        function: the name of the Lambda function; empty: unknown, and so are the tables.
+        function: the name of the Lambda function; empty: not known, and so are the tables.
         tables: the tables that it reads, sorted by name.
-        iterator_age: the age of the last records that it got, seconds; None: unknown.
+        tables_unknown: why the tables are not known; empty: they are.
+        iterator_age: the age of the last records that the Lambda got.
         queue: the queue.
-        oldest: the age of the queue's oldest message, seconds; None: unknown.
+        oldest: the age of the queue's oldest message.
         dead_letters: how many dead letters there are.
-        writers: the writers that were asked.
+        writers: the writers.
+        progress: of the messages in flight.
     """
 
     at: float
     function: str
     tables: Sequence[Table]
-    iterator_age: float | None
+    iterator_age: Age
     queue: Queue
-    oldest: float | None
+    oldest: Age
     dead_letters: int
-    writers: Sequence[Writer]
+    writers: Writers = Writers()
+    tables_unknown: str = ""
+    progress: Progress = Progress()
 
     @property
     def behind(self) -> float | None:
-        """How far MongoDB is behind DynamoDB at most, seconds; None: unknown."""
-        oldest = 0.0 if self.queue.is_empty else self.oldest
-        return None if self.iterator_age is None or oldest is None else self.iterator_age + oldest
-
-    def problems(self, most_behind: float) -> list[str]:
-        """What is not well, as sentences. A stage may be `most_behind` seconds behind."""
-        found: list[str] = []
-        if self.function and not self.tables:
-            found.append(f"The function {self.function} reads no table: it has no event source mapping.")
-        for table in self.tables:
-            found += _problems_of(table)
-        if self.iterator_age is not None and self.iterator_age > most_behind:
-            found.append(
-                f"The Lambda is {age(self.iterator_age)} behind the stream, which forgets after a day."
-            )
-        if self.oldest is not None and not self.queue.is_empty and self.oldest > most_behind:
-            found.append(f"The oldest message has waited for {age(self.oldest)}: the writers do not keep up.")
-        if self.dead_letters:
-            verb = "waits" if self.dead_letters == 1 else "wait"
-            found.append(f"{count(self.dead_letters, 'dead letter')} {verb}: see replicator dlq list.")
-        for writer in self.writers:
-            if writer.error:
-                found.append(f"The writer {writer.url} does not answer: {writer.error}.")
-            for part, (reason, since) in writer.waits.items():
-                waited = age(self.at - since)
-                found.append(f"The writer {writer.url} has waited for {part} for {waited}: {reason}.")
-        for name, changes in sorted(self._older_streams().items()):
-            found.append(
-                f"{count(changes, 'change')} of the table {name} in the last 15 minutes came from an older "
-                'stream than what is in MongoDB, and did not win: see "Another stream" in docs/migration.md.'
-            )
-        return found
-
-    def _older_streams(self) -> Mapping[str, int]:
-        """The changes of older streams by table, of all writers that told."""
-        found: Counter[str] = Counter()
-        for writer in self.writers:
-            found.update(writer.older_streams or {})
-        return found
-
-    def data(self, most_behind: float) -> dict[str, Any]:
-        """The state as a JSON object; null stands for what is unknown."""
-        problems = self.problems(most_behind)
-        return {
-            "well": not problems,
-            "problems": problems,
-            "at": round(self.at, 3),
-            "function": self.function or None,
-            "tables": [
-                {name: None if value == "" else value for name, value in asdict(each).items()}
-                for each in self.tables
-            ],
-            "iterator_age_seconds": self.iterator_age,
-            "queue": asdict(self.queue) | {"oldest_seconds": self.oldest},
-            "dead_letters": self.dead_letters,
-            "behind_seconds_at_most": self.behind,
-            "writers": [
-                {
-                    "url": each.url,
-                    "ready": not (each.error or each.waits),
-                    "error": each.error or None,
-                    "waiting_for": {
-                        part: {"reason": reason, "since": since}
-                        for part, (reason, since) in each.waits.items()
-                    },
-                    "older_stream_changes": each.older_streams,
-                }
-                for each in self.writers
-            ],
-        }
-
-
-def _problems_of(table: Table) -> list[str]:
-    found = []
-    if table.stream_view == "off":
-        found.append(f"The table {table.name} has no stream.")
-    elif table.stream_view and table.stream_view not in _WITH_NEW_IMAGES:
-        found.append(f"The stream of the table {table.name} has no new images: it is {table.stream_view}.")
-    if table.mapping != "Enabled":
-        found.append(f"The event source mapping of the table {table.name} is {table.mapping}.")
-    if not table.reads_latest_stream:
-        found.append(
-            f"The event source mapping of the table {table.name} reads a stream that the table no longer has."
-        )
-    if "PROBLEM" in table.last_result or "FAILED" in table.last_result:
-        found.append(f"The Lambda's last invocation for the table {table.name} failed: {table.last_result}.")
-    return found
+        """How far MongoDB is behind DynamoDB at most, seconds; None: not known."""
+        in_stream = 0.0 if self.iterator_age.is_idle else self.iterator_age.seconds
+        in_queue = 0.0 if self.queue.is_empty else self.oldest.seconds
+        return None if in_stream is None or in_queue is None else in_stream + in_queue

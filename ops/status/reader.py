@@ -1,128 +1,107 @@
-"""Reads a pipeline's state from AWS and the writers. Never guesses: what is unknown is None or empty."""
+"""Reads a pipeline's state from AWS, MongoDB and the writers. Never guesses: what is unknown says why."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import math
 import time
-import urllib.error
-import urllib.request
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ops.aws import asking
 from ops.console.exit_status import CommandError
-from ops.status.facts import Queue, Status, Table, Writer
+from ops.event_sources import read_mapping
+from ops.lambda_api import NoLambdaError, naming_endpoint
+from ops.status.facts import Age, Queue, Status, Table
+from ops.status.progress import LEAST_SECONDS, Looks, needs_another_look
+from ops.status.writer_records import Database, ask_known_writers, read_records
 from shared.errors import TransientError
 from shared.sqs_answers import attributes_of, number_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from types_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
 
     from ops.aws import Aws
+    from ops.event_sources import EventSourceMapping
     from ops.pipeline import Pipeline
+    from ops.status.facts import Writers
 
-_WRITER_SECONDS = 5.0
-_OTHER_TABLES = "(others)"
-_NO_WRITER = "something answers, but it is not a writer"
 _NEWEST_METRICS = timedelta(minutes=10)
-_ODD_JSON = (RecursionError, OverflowError)
-"""What reading JSON can raise besides `ValueError`: it is too deep, or a number is too large."""
 _PERIOD = 60
-"""Seconds. Both metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
+"""Seconds. The metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
 
 
-def read_status(aws: Aws, parts: Pipeline, writers: Iterable[str]) -> Status:
-    """Reads everything; `writers` are the URLs of their status servers.
+class Parts(NamedTuple):
+    """What is looked at.
+
+    Attributes:
+        pipeline: queues and function.
+        writers: the URLs of status servers that a person has named.
+        database: where writers keep their records.
+    """
+
+    pipeline: Pipeline
+    writers: Sequence[str]
+    database: Database
+
+
+class StatusReader:
+    """Looks at a pipeline, once or again and again."""
+
+    def __init__(self, aws: Aws, parts: Parts) -> None:
+        self._aws = aws
+        self._parts = parts
+        self._looks = Looks()
+
+    def look(self) -> Status:
+        """Looks once, and compares that with earlier looks.
+
+        Raises:
+            CommandError: the queues do not exist, or cannot be reached.
+        """
+        return self._looks.judge(read_status(self._aws, self._parts))
+
+    def look_closely(self) -> Status:
+        """Looks once, and a second time where only that tells whether messages in flight are finished.
+
+        Raises:
+            CommandError: as `look`.
+        """
+        status = self.look()
+        if not needs_another_look(status):
+            return status
+        time.sleep(max(0.0, LEAST_SECONDS - (time.time() - status.at)))
+        silent = all(writer.error for writer in status.writers.asked)
+        return self._looks.judge(read_status(self._aws, self._parts, status.writers if silent else None))
+
+
+def read_status(aws: Aws, parts: Parts, writers: Writers | None = None) -> Status:
+    """Reads everything; the writers only if they are not given.
 
     Raises:
-        CommandError: the queues or the function do not exist, or cannot be reached.
+        CommandError: the queues do not exist, or cannot be reached.
     """
-    queue = _queue(aws, parts.queue, "the queue")
-    dead = _queue(aws, parts.dead_letter_queue, "the dead-letter queue")
-    tables = _tables(aws, parts.function) if parts.function else []
-    iterator_age, oldest = _metrics(aws, parts)
+    pipeline = parts.pipeline
+    queue = _queue(aws, pipeline.queue, "the queue")
+    at = time.time()
+    dead = _queue(aws, pipeline.dead_letter_queue, "the dead-letter queue")
+    tables, tables_unknown = _tables(aws, pipeline.function) if pipeline.function else ([], "")
+    iterator_age, oldest = _ages(aws, pipeline)
+    if writers is None:
+        writers = ask_known_writers(read_records(parts.database, pipeline.queue), parts.writers, at)
     return Status(
-        at=time.time(),
-        function=parts.function,
+        at=at,
+        function=pipeline.function,
         tables=tables,
-        iterator_age=None if iterator_age is None else iterator_age / 1000,
+        tables_unknown=tables_unknown,
+        iterator_age=iterator_age,
         queue=queue,
         oldest=oldest,
-        dead_letters=dead.visible + dead.in_flight + dead.delayed,
-        writers=[ask_writer(each) for each in writers],
+        dead_letters=dead.total,
+        writers=writers,
     )
-
-
-def ask_writer(url: str) -> Writer:
-    """Reads a writer's `/readyz`, and of its figures what `Writer` has."""
-    if urlsplit(url).scheme not in ("http", "https"):
-        return Writer(url, "it is not an http:// URL")
-    # Writers are in our network; a proxy in the environment is for other hosts.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        status, body = _readyz(opener, url)
-        writer = writer_of(url, body, "" if status == http.HTTPStatus.OK else f"HTTP status {status}")
-        if status != http.HTTPStatus.OK or writer.error:
-            return writer
-        return replace(writer, older_streams=_older_streams(opener, url))
-    except (OSError, ValueError) as error:  # URLError is an OSError
-        return Writer(url, str(getattr(error, "reason", error)))
-    except http.client.HTTPException:
-        return Writer(url, _NO_WRITER)
-
-
-def _readyz(opener: urllib.request.OpenerDirector, url: str) -> tuple[int, bytes]:
-    try:
-        with opener.open(f"{url.rstrip('/')}/readyz", timeout=_WRITER_SECONDS) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-def _older_streams(opener: urllib.request.OpenerDirector, url: str) -> Mapping[str, int] | None:
-    """Changes of older streams, by table; None: the writer does not tell, or not to us."""
-    try:
-        with opener.open(f"{url.rstrip('/')}/status.json", timeout=_WRITER_SECONDS) as answer:
-            rows = json.loads(answer.read())["tables"]
-            found = {row["table"] or _OTHER_TABLES: int(row["older_stream"]) for row in rows}
-    except (OSError, ValueError, LookupError, TypeError, *_ODD_JSON, http.client.HTTPException):
-        return None
-    return {table: changes for table, changes in found.items() if changes}
-
-
-def writer_of(url: str, body: bytes, error: str = "") -> Writer:
-    """Reads the answer to `/readyz`. A writer is ready only if it says so.
-
-    Args:
-        url: the writer's.
-        body: what it answers.
-        error: what is wrong if the body does not say what the writer waits for.
-    """
-    try:
-        content = json.loads(body)
-        waits = _waits(content["waiting_for"])
-        tables = _waits(content.get("tables", {}))  # which writers of an older version do not have
-        waits |= {f"table {name}": wait for name, wait in tables.items()}
-        is_ready = content["status"] == "ready"
-    except (ValueError, LookupError, TypeError, AttributeError, *_ODD_JSON):
-        return Writer(url, error or _NO_WRITER)
-    if waits:
-        return Writer(url, "", waits)
-    return Writer(url, error or ("" if is_ready else _NO_WRITER))
-
-
-def _waits(content: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
-    waits = {str(part): (str(wait["reason"]), float(wait["since"])) for part, wait in content.items()}
-    if not all(math.isfinite(since) for _, since in waits.values()):
-        raise ValueError
-    return waits
 
 
 def _queue(aws: Aws, url: str, what: str) -> Queue:
@@ -136,50 +115,40 @@ def _queue(aws: Aws, url: str, what: str) -> Queue:
         )
 
 
-def _tables(aws: Aws, function: str) -> list[Table]:
+def _tables(aws: Aws, function: str) -> tuple[list[Table], str]:
+    """The tables that a function reads, or why they are not known."""
+    try:
+        mappings = _mappings(aws, function)
+    except (CommandError, NoLambdaError) as error:
+        return [], str(error)
+    tables = [_table(aws, each) for each in mappings if each.table]  # others are of another service
+    return sorted(tables, key=lambda table: table.name), ""
+
+
+def _mappings(aws: Aws, function: str) -> list[EventSourceMapping]:
     doing = f"listing the event source mappings of the function {function}"
     with asking(doing):
-        pages = aws.functions.get_paginator("list_event_source_mappings").paginate(FunctionName=function)
-        mappings = [
-            (
-                _text(mapping, "EventSourceArn", doing),
-                _text(mapping, "State", doing) or "unknown",
-                _text(mapping, "LastProcessingResult", doing),
-            )
-            for page in pages
-            for mapping in page["EventSourceMappings"]
-        ]
-    found = []
-    for arn, state, last_result in mappings:
-        _, _, path = arn.partition(":table/")
-        if not path:
-            continue  # of another service
-        name = path.split("/")[0]
-        view, latest = _stream(aws, name)
-        found.append(
-            Table(
-                name=name,
-                stream_view=view,
-                mapping=state,
-                last_result=last_result,
-                reads_latest_stream=not latest or latest == arn,
-            )
-        )
-    return sorted(found, key=lambda table: table.name)
+        lambda_api = aws.functions
+        with naming_endpoint(lambda_api.meta.endpoint_url):
+            pages = lambda_api.get_paginator("list_event_source_mappings").paginate(FunctionName=function)
+            entries = [entry for page in pages for entry in page["EventSourceMappings"]]
+        return [read_mapping(entry) for entry in entries]
 
 
-def _stream(aws: Aws, table: str) -> tuple[str, str]:
-    """The view type and ARN of the table's stream; empty if they are not available."""
-    doing = f"looking at the table {table}"
+def _table(aws: Aws, mapping: EventSourceMapping) -> Table:
+    """The table that a mapping reads, and its stream as it is now."""
+    doing = f"looking at the table {mapping.table}"
     try:
         with asking(doing):
-            described = aws.dynamodb.describe_table(TableName=table)["Table"]
+            described = aws.dynamodb.describe_table(TableName=mapping.table)["Table"]
             stream = described.get("StreamSpecification")
-            if stream and stream["StreamEnabled"]:
-                return _text(stream, "StreamViewType", doing), _text(described, "LatestStreamArn", doing)
-            return ("off", "") if _text(described, "TableName", doing) else ("", "")
-    except CommandError:  # of another account, forbidden, or an odd answer: the mapping is what counts
-        return "", ""
+            if not (stream and stream["StreamEnabled"]):
+                is_described = _text(described, "TableName", doing) != ""
+                return Table(mapping, "off" if is_described else "", f"{doing}: no description")
+            view, latest = _text(stream, "StreamViewType", doing), _text(described, "LatestStreamArn", doing)
+    except CommandError as error:  # of another account, forbidden, or an odd answer
+        return Table(mapping, "", str(error))
+    return Table(mapping, view, f"{doing}: no view type", reads_latest_stream=latest in ("", mapping.source))
 
 
 def _text(part: Mapping[str, Any] | Any, name: str, doing: str) -> str:
@@ -194,32 +163,55 @@ def _text(part: Mapping[str, Any] | Any, name: str, doing: str) -> str:
     return text
 
 
-def _metrics(aws: Aws, parts: Pipeline) -> tuple[float | None, float | None]:
-    """The Lambda's iterator age (milliseconds) and the age of the oldest message (seconds)."""
-    name = parts.queue.split("/")[-1]
-    wanted = [("oldest", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name)]
-    if parts.function:
-        wanted.append(("iterator", "AWS/Lambda", "IteratorAge", "FunctionName", parts.function))
+def _ages(aws: Aws, pipeline: Pipeline) -> tuple[Age, Age]:
+    """The Lambda's iterator age, and the age of the oldest message."""
+    queue, function = pipeline.queue.split("/")[-1], pipeline.function
+    wanted = [("oldest", "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue, "Maximum")]
+    if function:
+        wanted += [
+            ("iterator", "AWS/Lambda", "IteratorAge", "FunctionName", function, "Maximum"),
+            ("invocations", "AWS/Lambda", "Invocations", "FunctionName", function, "Sum"),
+            ("throttles", "AWS/Lambda", "Throttles", "FunctionName", function, "Sum"),
+        ]
     now = datetime.now(UTC)
+    doing = "asking CloudWatch"
     try:
-        with asking("asking CloudWatch"):
+        with asking(doing):
             answer = aws.cloudwatch.get_metric_data(
                 MetricDataQueries=[_query(*each) for each in wanted],
                 StartTime=now - _NEWEST_METRICS,
                 EndTime=now + timedelta(seconds=_PERIOD),
             )
-            newest = {
-                each["Id"]: float(max(zip(each["Timestamps"], each["Values"], strict=True))[1])
-                for each in answer["MetricDataResults"]
-                if each["Values"]
-            }
-    except CommandError:  # forbidden, an emulator without metrics, or an odd answer
-        return None, None
-    known = {each: age for each, age in newest.items() if 0 <= age < math.inf}
-    return known.get("iterator"), known.get("oldest")
+            found = {each["Id"]: _newest_first(each) for each in answer["MetricDataResults"]}
+    except CommandError as error:  # forbidden, an emulator without metrics, or an odd answer
+        return Age(why_unknown=str(error)), Age(why_unknown=str(error))
+    minutes = int(_NEWEST_METRICS.total_seconds() // 60)
+    nothing = f"CloudWatch has nothing of the last {minutes} minutes, and is a minute late"
+    oldest = _age(found.get("oldest"), nothing)
+    iterator = _age(found.get("iterator"), nothing)
+    calls = [found.get("invocations"), found.get("throttles")]
+    was_called = any(values is None or any(value != 0 for value in values) for values in calls)
+    if iterator.seconds is None and found.get("iterator") == [] and not was_called:
+        return Age(is_idle=True), oldest
+    return replace(iterator, seconds=None if iterator.seconds is None else iterator.seconds / 1000), oldest
 
 
-def _query(name: str, namespace: str, metric: str, dimension: str, value: str) -> MetricDataQueryTypeDef:
+def _newest_first(result: Mapping[str, Any] | Any) -> list[float]:
+    pairs = zip(result["Timestamps"], result["Values"], strict=True)
+    return [float(value) for _, value in sorted(pairs, reverse=True)]
+
+
+def _age(values: list[float] | None, nothing: str) -> Age:
+    if not values:
+        return Age(why_unknown=nothing)
+    if not 0 <= values[0] < math.inf:
+        return Age(why_unknown="CloudWatch's answer has no age that can be read")
+    return Age(values[0])
+
+
+def _query(  # noqa: PLR0913, PLR0917 - what names a metric
+    name: str, namespace: str, metric: str, dimension: str, value: str, statistic: str
+) -> MetricDataQueryTypeDef:
     return {
         "Id": name,
         "MetricStat": {
@@ -229,6 +221,6 @@ def _query(name: str, namespace: str, metric: str, dimension: str, value: str) -
                 "Dimensions": [{"Name": dimension, "Value": value}],
             },
             "Period": _PERIOD,
-            "Stat": "Maximum",
+            "Stat": statistic,
         },
     }

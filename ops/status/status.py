@@ -1,9 +1,7 @@
 """`replicator status`: whether the pipeline is well."""
 
-import functools
 import json
 import time
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -11,20 +9,25 @@ from rich.live import Live
 from rich.text import Text
 
 from ops.aws import Aws
-from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status
+from ops.console.exit_status import FOUND, UNKNOWN, UNUSABLE, WELL, CommandError, exits_with_status
 from ops.console.terminal import Output
 from ops.options import (
     DeadLetterOption,
     EndpointOption,
     FunctionOption,
+    MongodbDatabaseOption,
+    MongodbUriOption,
     QueueOption,
     RegionOption,
     StackOption,
 )
 from ops.pipeline import Pipeline, find_pipeline
 from ops.status.facts import Status
-from ops.status.reader import read_status
+from ops.status.findings import Outcome, outcome_of
+from ops.status.reader import Parts, StatusReader
+from ops.status.report import data_of
 from ops.status.view import print_status
+from ops.status.writer_records import Database
 
 _Writers = Annotated[
     list[str] | None,
@@ -46,6 +49,7 @@ _MostBehind = Annotated[
         help="What the Lambda, or the writers, may be behind.",
     ),
 ]
+_STATUSES = {Outcome.WELL: WELL, Outcome.NOT_WELL: FOUND, Outcome.NOT_KNOWN: UNKNOWN}
 
 
 @exits_with_status
@@ -64,38 +68,45 @@ def command(  # noqa: PLR0913 - one parameter per option
     function: FunctionOption = "",
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
+    mongodb_uri: MongodbUriOption = "",
+    mongodb_database: MongodbDatabaseOption = "",
 ) -> None:
     """Show how the pipeline is, on one screen.
 
-    Tables and their streams, the Lambda, both queues and the writers. Ages
-    come from CloudWatch, which is a minute late; what is not to be had is
-    unknown. "behind" is the most that MongoDB is behind DynamoDB.
+    Tables and their streams, the Lambda, both queues and the writers, which
+    are found by the records that they keep in MongoDB. Ages come from
+    CloudWatch, which is a minute late. "behind" is the most that MongoDB is
+    behind DynamoDB. Where messages are in flight, and nobody tells that some
+    are finished, it looks a second time after five seconds.
 
-    Exit status: 0 if all is well, 1 if something is not, with a sentence for
-    each, 2 for wrong use or a pipeline that cannot be reached.
+    Exit status: 0 if all is well and everything was seen, 1 if something is
+    not well, with a sentence for each, 3 if nothing is known to be wrong, but
+    something that matters was not seen, 2 for wrong use or a pipeline that
+    cannot be reached.
     """
     aws = Aws(endpoint_url, region)
     parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url, function))
-    read = functools.partial(read_status, aws, parts, writer or [])
+    database = Database(mongodb_uri, mongodb_database)
+    reader = StatusReader(aws, Parts(parts, writer or [], database))
     if not watch:
-        status = read()
+        status = reader.look_closely()
         _print(status, max_behind, as_json=as_json)
         raise typer.Exit(_outcome(status, max_behind))
-    _watch(read, max_behind, interval, as_json=as_json)
+    _watch(reader, max_behind, interval, as_json=as_json)
 
 
 def _print(status: Status, max_behind: float, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(status.data(max_behind)))
+        typer.echo(json.dumps(data_of(status, max_behind)))
     else:
         print_status(Output(), status, max_behind)
 
 
 def _outcome(status: Status, max_behind: float) -> int:
-    return FOUND if status.problems(max_behind) else WELL
+    return _STATUSES[outcome_of(status, max_behind)]
 
 
-def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as_json: bool) -> None:
+def _watch(reader: StatusReader, max_behind: float, interval: float, *, as_json: bool) -> None:
     """Looks again and again until Ctrl-C. The exit status is that of the last look."""
     output = Output()
     if not as_json and not output.console.is_terminal:
@@ -104,14 +115,14 @@ def _watch(read: Callable[[], Status], max_behind: float, interval: float, *, as
     try:
         if as_json:
             while True:
-                status = read()
+                status = reader.look()
                 _print(status, max_behind, as_json=True)
                 outcome = _outcome(status, max_behind)
                 time.sleep(interval)
         with Live(screen=True, auto_refresh=False) as live:
             while True:
                 try:
-                    status = read()
+                    status = reader.look()
                     last, outcome = _screen(output, status, max_behind), _outcome(status, max_behind)
                 except CommandError as error:  # it may pass
                     last, outcome = Text(str(error)), UNUSABLE

@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pymongo
 import pytest
 
 from shared.dead_letter import DeadLetter
 from tests.support.commands import Result, plain, replicator
 from tests.support.deployments import mapping_of
+from writer.names import WRITERS
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -36,6 +38,8 @@ def environment(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "REPLICATOR_STACK",
         "REPLICATOR_WRITERS",
+        "MONGODB_URI",
+        "MONGODB_DATABASE",
         "QUEUE_URL",
         "DEAD_LETTER_QUEUE_URL",
         "FORCE_COLOR",
@@ -69,14 +73,36 @@ def test_a_pipeline_that_is_well(pipeline: Pipeline) -> None:
     result = status(pipeline, *CALM)
     assert (result.status, result.err) == (0, ""), result.out
     assert f"{table}" in result.out
-    assert f"writer        {pipeline.writer.status_url}  ready\n" in result.out
+    assert f"writer        {pipeline.writer.status_url}  ready" in result.out
     assert result.out.endswith("\nAll is well.\n")
     found = data(pipeline, *CALM)
     assert {each["name"] for each in found["tables"]} == {table, pipeline.table}
     assert {each["stream_view"] for each in found["tables"]} == {"NEW_AND_OLD_IMAGES"}
     assert all(each["reads_latest_stream"] for each in found["tables"])
     assert [found["queue"][name] for name in ("visible", "in_flight", "delayed")] == [0, 0, 0]
-    assert (found["well"], found["problems"], found["writers"][0]["ready"]) == (True, [], True)
+    assert (found["well"], found["problems"], found["unknown"]) == (True, [], [])
+    assert found["writers"][0]["ready"] is True
+
+
+def test_the_writers_are_found_by_themselves(pipeline: Pipeline) -> None:
+    """By their records in MongoDB: nobody has to name them for all to be well."""
+    where = ("--mongodb-uri", pipeline.stack.mongodb_uri, "--mongodb-database", pipeline.database)
+    command = ("status", "--stack", pipeline.deployment.name, *CALM, *where, "--json")
+
+    def found() -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(replicator(*command).out)
+        return status
+
+    url = pipeline.writer.status_url
+    pipeline.wait_until(found, lambda status: any(each["url"] == url for each in status["writers"]))
+    (killed, *_) = [each for each in found()["problems"] if "Connection refused; it was last seen" in each]
+    assert url not in killed
+    with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
+        client[pipeline.database][WRITERS].delete_many({"local_url": {"$ne": url}})
+    pipeline.wait_until_drained()
+    status = found()
+    assert (status["well"], status["problems"], status["unknown"]) == (True, [], [])
+    assert [each["ready"] for each in status["writers"]] == [True]
 
 
 def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack) -> None:
@@ -115,10 +141,13 @@ def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack) -> None:
     assert len(pipeline.dead_letters()) == 1
     assert result.status == 1
     assert result.out.partition("Not well:\n")[2].splitlines() == [
-        f"- The event source mapping of the table {pipeline.table} is Disabled.",
+        (
+            f"- The event source mapping of the table {pipeline.table} is Disabled: aws lambda "
+            f"update-event-source-mapping --uuid {mapping} --enabled, and wait until it is Enabled."
+        ),
         "- The Lambda is 1m behind the stream, which forgets after a day.",
         "- 1 dead letter waits: see replicator dlq list.",
-        "- The writer http://127.0.0.1:1 does not answer: [Errno 111] Connection refused.",
+        "- The writer http://127.0.0.1:1 does not answer: Connection refused.",
     ]
     assert "iterator age 1m" in result.out
     assert "behind        at most 90s" in result.out
@@ -129,10 +158,12 @@ def test_the_queues_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("QUEUE_URL", pipeline.deployment.queue_url)
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", pipeline.deployment.dead_letter_queue_url)
     result = replicator("status")
-    assert (result.status, result.err) == (0, "")
-    assert "tables        unknown: name the pipeline with --stack" in result.out
-    assert "writers       not asked" in result.out
+    assert (result.status, result.err) == (3, "")
+    assert "tables        unknown" in result.out
+    assert "writers       unknown" in result.out
     assert "behind        unknown" in result.out
+    assert "Nothing is known to be wrong, but not known:\n- Which tables are replicated" in result.out
+    assert "All is well" not in result.out
 
 
 def test_watching_goes_on_until_ctrl_c(pipeline: Pipeline, stack: Stack) -> None:
@@ -149,7 +180,7 @@ def test_watching_goes_on_until_ctrl_c(pipeline: Pipeline, stack: Stack) -> None
         seen = [json.loads(watching.stdout.readline()) for _ in range(3)]
         watching.send_signal(signal.SIGINT)
         _, said = watching.communicate()
-    assert (watching.returncode, said) == (int(not seen[-1]["well"]), b"")
+    assert (watching.returncode, said) == ({True: 0, False: 1, None: 3}[seen[-1]["well"]], b"")
     assert seen[0]["at"] < seen[1]["at"] < seen[2]["at"]
     assert replicator(*arguments[:-1]).err == "replicator: --watch without --json needs a terminal\n"
 
@@ -158,7 +189,17 @@ def test_watching_on_a_terminal(pipeline: Pipeline, stack: Stack) -> None:
     """One screen that is redrawn; its last content stays at the end."""
     ours, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    arguments = ["status", "--stack", pipeline.deployment.name, "--watch", "--interval", "0.1", *CALM]
+    writer = ["--writer", pipeline.writer.status_url]
+    arguments = [
+        "status",
+        "--stack",
+        pipeline.deployment.name,
+        *writer,
+        "--watch",
+        "--interval",
+        "0.1",
+        *CALM,
+    ]
     seen = b""
     with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-m", "ops", *arguments],

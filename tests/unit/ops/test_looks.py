@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +13,13 @@ import pytest
 from ops.console.terminal import Output
 from ops.doctor.findings import Report, Section, not_well, unknown, well
 from ops.doctor.view import print_report
+from ops.event_sources import EventSourceMapping
 from ops.logs.entries import line_of
 from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
 from ops.queues.peek import print_message
 from ops.queues.view import print_letter, print_rows, row_of
-from ops.status.facts import Queue, Status, Table, Writer
+from ops.status.facts import Age, Figures, Progress, Queue, Status, Table, Writer, Writers
 from ops.status.view import print_status
 from tests.support.builders import body_of, delete, put
 from tests.support.commands import plain
@@ -73,27 +76,65 @@ LETTERS = [
     letter(5, body_of(put(1), put(2, 2), delete(3, 3))),
     letter(6, '{"not": "an envelope", "but": "\u009b31m"}', code="bad-envelope", reason="no list of changes"),
 ]
+
+
+def mapping(table: str, **changes: Any) -> EventSourceMapping:
+    arn = f"arn:aws:dynamodb:us-east-1:123456789012:table/{table}/stream/2020-01-01T00:00:00.000"
+    made = datetime(2020, 1, 1, tzinfo=UTC)
+    identity = "91b1d2f3-7a0c-4f4e-9a51-0d6a7c1b2e3f"
+    return replace(EventSourceMapping(identity, arn, "f", "Enabled", made), **changes)
+
+
 STATUS = Status(
     at=NOW,
     function="replicator-Producer-8D5739594EA3E",
     tables=[
-        Table("orders-of-the-whole-year-2020", "NEW_AND_OLD_IMAGES", "Enabled", "No records processed"),
-        Table("people", "KEYS_ONLY", "Disabled", "PROBLEM: Function call failed"),
-        Table("secret", "", "Enabled", ""),
-    ],
-    iterator_age=90.0,
-    queue=Queue(12345, 40, 0),
-    oldest=7300.0,
-    dead_letters=3,
-    writers=[
-        Writer("http://10.0.0.5:8080"),
-        Writer(
-            "http://10.0.0.6:8080", waits={"mongodb": ("no primary was found in the replica set", NOW - 300)}
+        Table(
+            mapping("orders-of-the-whole-year-2020", last_result="No records processed"),
+            "NEW_AND_OLD_IMAGES",
         ),
-        Writer("http://10.0.0.7:8080", "Connection refused"),
+        Table(
+            mapping(
+                "people",
+                state="Disabled",
+                last_result="PROBLEM: Function call failed",
+                reports_failures=False,
+            ),
+            "KEYS_ONLY",
+        ),
+        Table(mapping("secret", last_result=""), "", "looking at the table secret: AWS refused it"),
     ],
+    iterator_age=Age(90.0),
+    queue=Queue(12345, 40, 0),
+    oldest=Age(7300.0),
+    dead_letters=3,
+    writers=Writers(
+        [
+            Writer("http://10.0.0.5:8080", figures=Figures(234.5, 40)),
+            Writer(
+                "http://10.0.0.6:8080",
+                waits={"mongodb": ("no primary was found in the replica set", NOW - 300)},
+                figures=Figures(0, 0),
+            ),
+            Writer("http://10.0.0.7:8080", "Connection refused", seen=NOW - 70),
+        ],
+        [Writer("http://10.0.0.8:8080", "Connection refused", seen=NOW - 7300)],
+    ),
+    progress=Progress(seen=False, seconds=5.0),
 )
-WELL = Status(NOW, "", [], None, Queue(0, 0, 0), None, 0, [])
+UNKNOWN = Status(
+    NOW, "", [], Age(), Queue(0, 0, 0), Age(), 0, Writers(why_unknown="name MongoDB with --mongodb-uri")
+)
+IDLE = Status(
+    at=NOW,
+    function="replicator-Producer-8D5739594EA3E",
+    tables=[Table(mapping("orders"), "NEW_IMAGE")],
+    iterator_age=Age(is_idle=True),
+    queue=Queue(0, 0, 0),
+    oldest=Age(),
+    dead_letters=0,
+    writers=Writers([Writer("http://10.0.0.5:8080", figures=Figures(0, 0))]),
+)
 REPORT = Report(
     [
         Section(
@@ -179,7 +220,11 @@ def status() -> None:
 
 
 def status_of_what_is_known() -> None:
-    print_status(Output(), WELL, 60)
+    print_status(Output(), UNKNOWN, 60)
+
+
+def status_of_a_pipeline_that_rests() -> None:
+    print_status(Output(), IDLE, 60)
 
 
 def doctor() -> None:
@@ -206,6 +251,7 @@ LOOKS: list[Callable[[], None]] = [
     status_of_what_is_known,
     doctor,
     doctor_of_what_is_well,
+    status_of_a_pipeline_that_rests,
     logs,
 ]
 

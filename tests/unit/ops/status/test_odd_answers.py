@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from botocore.parsers import ResponseParserError
 
 from ops.console.exit_status import CommandError
 from ops.pipeline import Pipeline, find_pipeline
-from ops.status.reader import read_status, writer_of
+from ops.status.facts import Age
+from ops.status.reader import Parts, read_status
+from ops.status.writer_answers import figures_of, writer_of
+from ops.status.writer_records import Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # fixed: it stands in names of tests
 NUMBERS = {
@@ -20,13 +24,20 @@ NUMBERS = {
     "ApproximateNumberOfMessagesDelayed": "3",
 }
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/people/stream/1"
-MAPPING = {"EventSourceArn": ARN, "State": "Enabled", "LastProcessingResult": "OK"}
+MAPPING = {
+    "UUID": "u-1",
+    "EventSourceArn": ARN,
+    "State": "Enabled",
+    "LastModified": NOW,
+    "LastProcessingResult": "OK",
+    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+}
 TABLE = {
     "TableName": "people",
     "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
     "LatestStreamArn": ARN,
 }
-PARTS = Pipeline("https://sqs/queue.fifo", "https://sqs/dead.fifo", "f")
+PARTS = Parts(Pipeline("https://sqs/queue.fifo", "https://sqs/dead.fifo", "f"), [], Database("", ""))
 ODD: list[Any] = [{}, None, [], "x", ResponseParserError("no JSON"), RuntimeError("?")]
 
 
@@ -39,6 +50,7 @@ class Aws:
 
     def __init__(self, **answers: Any) -> None:
         metrics = [metric("iterator", 2000.0), metric("oldest", 7.0)]
+        self.meta = SimpleNamespace(endpoint_url="https://lambda.us-east-1.amazonaws.com")
         self.answers: dict[str, Any] = {
             "get_queue_attributes": {"Attributes": NUMBERS},
             "list_event_source_mappings": {"EventSourceMappings": [MAPPING]},
@@ -71,14 +83,14 @@ class Aws:
 
 def status_of(**answers: Any) -> Any:
     aws: Any = Aws(**answers)
-    return read_status(aws, PARTS, [])
+    return read_status(aws, PARTS)
 
 
 def test_a_pipeline_that_answers() -> None:
     status = status_of()
     assert (status.queue.visible, status.queue.in_flight, status.queue.delayed) == (1, 2, 3)
-    assert (status.dead_letters, status.iterator_age, status.oldest) == (6, 2.0, 7.0)
-    assert [(each.name, each.stream_view, each.mapping) for each in status.tables] == [
+    assert (status.dead_letters, status.iterator_age, status.oldest) == (6, Age(2.0), Age(7.0))
+    assert [(each.name, each.stream_view, each.mapping.state) for each in status.tables] == [
         ("people", "NEW_IMAGE", "Enabled")
     ]
 
@@ -108,14 +120,17 @@ def test_numbers_of_a_queue_are_not_guessed(answer: Any) -> None:
         {"EventSourceMappings": None},
         {"EventSourceMappings": [None]},
         {"EventSourceMappings": [{**MAPPING, "EventSourceArn": 5}]},
+        {"EventSourceMappings": [{**MAPPING, "FilterCriteria": "x"}]},
         {"EventSourceMappings": [{**MAPPING, "LastProcessingResult": 5}]},
     ],
     ids=repr,
 )
 def test_mappings_that_cannot_be_read(answer: Any) -> None:
-    """They are not taken for none."""
-    with pytest.raises(CommandError, match=r"^listing the event source mappings of the function f: "):
-        status_of(list_event_source_mappings=answer)
+    """They are not taken for none, and the rest is read."""
+    status = status_of(list_event_source_mappings=answer)
+    assert status.tables == []
+    assert status.tables_unknown.startswith("listing the event source mappings of the function f: ")
+    assert status.queue.visible == 1
 
 
 @pytest.mark.parametrize(
@@ -132,6 +147,7 @@ def test_mappings_that_cannot_be_read(answer: Any) -> None:
 def test_a_stream_that_cannot_be_read_is_not_known(answer: Any) -> None:
     (table,) = status_of(describe_table=answer).tables
     assert table.stream_view == ""
+    assert table.why_unknown.startswith("looking at the table people")
 
 
 def test_a_table_without_a_stream() -> None:
@@ -153,7 +169,25 @@ def test_a_table_without_a_stream() -> None:
 )
 def test_ages_that_cannot_be_read_are_not_known(answer: Any) -> None:
     status = status_of(get_metric_data=answer)
-    assert (status.iterator_age, status.oldest, status.behind) == (None, None, None)
+    assert (status.iterator_age.seconds, status.oldest.seconds, status.behind) == (None, None, None)
+    assert not status.iterator_age.is_idle
+    assert status.iterator_age.why_unknown
+    assert status.oldest.why_unknown
+
+
+def test_a_stream_without_changes_has_no_age() -> None:
+    """CloudWatch says so itself: it has seen no invocation, and none that was put off."""
+    nothing = [metric(name) for name in ("oldest", "iterator", "invocations", "throttles")]
+    status = status_of(get_metric_data={"MetricDataResults": nothing})
+    assert status.iterator_age == Age(is_idle=True)
+    for called in ("invocations", "throttles"):
+        results = [metric(called, 0.0, 3.0) if each["Id"] == called else each for each in nothing]
+        status = status_of(get_metric_data={"MetricDataResults": results})
+        assert status.iterator_age.why_unknown == (
+            "CloudWatch has nothing of the last 10 minutes, and is a minute late"
+        )
+    status = status_of(get_metric_data={"MetricDataResults": nothing[:3]})
+    assert not status.iterator_age.is_idle
 
 
 @pytest.mark.parametrize(
@@ -223,3 +257,33 @@ def test_a_writer_that_says_it_is_ready() -> None:
     for content in (READY, {"status": "ready", "waiting_for": {}}):
         writer = writer_of("u", json.dumps(content).encode())
         assert (writer.error, writer.waits) == ("", {})
+
+
+FIGURES: dict[str, Any] = {
+    "changes_per_second": 1.5,
+    "in_hand": 3,
+    "tables": [{"table": "t", "older_stream": 2}],
+}
+
+
+NO_TABLES: list[Any] = [None, 5, [5], [{}], [{"table": "t", "older_stream": -1}]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *({name: value for name, value in FIGURES.items() if name != missing} for missing in FIGURES),
+        *({**FIGURES, "changes_per_second": odd} for odd in (-1, None, "x", True, float("nan"), 10**400)),
+        *({**FIGURES, "in_hand": odd} for odd in (-1, None, "x", True)),
+        *({**FIGURES, "tables": odd} for odd in NO_TABLES),
+        [],
+        None,
+    ],
+    ids=repr,
+)
+def test_figures_that_cannot_be_read_are_not_known(content: Any) -> None:
+    """None of them is taken for zero."""
+    assert figures_of(json.dumps(content).encode()) is None
+    found = figures_of(json.dumps(FIGURES).encode())
+    assert found is not None
+    assert (found.rate, found.in_flight, found.older_streams) == (1.5, 3, {"t": 2})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 from ops.status.facts import Writer
-from ops.status.reader import ask_writer
+from ops.status.writer_answers import ask_writers
 from tests.support.fake_clock import FakeClock
 from tests.support.status_scenes import steady
 from writer.status.page import routes
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     import pytest
 
 HOST = "127.0.0.1"
+NO_FIGURES = "its status.json has the HTTP status 404"
+
+
+def ask_writer(url: str) -> Writer:
+    (writer,) = ask_writers([url])
+    return writer
 
 
 async def test_a_writer_says_what_it_waits_for(
@@ -33,13 +41,17 @@ async def test_a_writer_says_what_it_waits_for(
         (line,) = [record for record in caplog.records if record.message == "status server listening"]
         url = f"http://{HOST}:{vars(line)['port']}"
         waiting = await asyncio.to_thread(ask_writer, f"{url}/")
-        assert waiting == Writer(f"{url}/", waits={"mongodb": ("no primary", 1_600_001_000.0)})
+        assert waiting == Writer(
+            f"{url}/", waits={"mongodb": ("no primary", 1_600_001_000.0)}, why_unknown=NO_FIGURES
+        )
         health.found(Dependency.MONGODB)
         health.refused(("", "people"), TableWait("people", "13", "no right", 1_600_001_000.0))
         waiting = await asyncio.to_thread(ask_writer, url)
-        assert waiting == Writer(url, waits={"table people": ("no right", 1_600_001_000.0)})
+        assert waiting == Writer(
+            url, waits={"table people": ("no right", 1_600_001_000.0)}, why_unknown=NO_FIGURES
+        )
         health.relieved(("", "people"))
-        assert await asyncio.to_thread(ask_writer, url) == Writer(url)
+        assert await asyncio.to_thread(ask_writer, url) == Writer(url, why_unknown=NO_FIGURES)
         assert await asyncio.to_thread(ask_writer, f"{url}/other") == Writer(
             f"{url}/other", "HTTP status 404"
         )
@@ -52,16 +64,19 @@ async def test_a_writer_tells_of_older_streams(caplog: pytest.LogCaptureFixture)
     async with serve(HOST, 0, scene.health, routes(scene.page)):
         (line,) = [record for record in caplog.records if record.message == "status server listening"]
         url = f"http://{HOST}:{vars(line)['port']}"
-        assert (await asyncio.to_thread(ask_writer, url)).older_streams == {}
+        before = await asyncio.to_thread(ask_writer, url)
+        assert before.figures is not None
+        assert before.figures.rate > 0
         scene.meets_an_older_stream("orders", 12)
-        assert (await asyncio.to_thread(ask_writer, url)).older_streams == {"orders": 12}
+        after = await asyncio.to_thread(ask_writer, url)
+        assert after.figures == replace(before.figures, rate=ANY, older_streams={"orders": 12})
 
 
 def test_what_is_no_writer() -> None:
     """A reason, whatever is there."""
     assert ask_writer("file:///etc/passwd").error == "it is not an http:// URL"
     assert ask_writer("http://").error != ""
-    assert ask_writer(f"http://{HOST}:1").error == "[Errno 111] Connection refused"
+    assert ask_writer(f"http://{HOST}:1").error == "Connection refused"
     assert ask_writer(f"http://{HOST}:99999").error != ""
 
 
