@@ -14,6 +14,7 @@ from ops.migration.verify.comparison import Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ops.event_sources import Judgement
     from ops.migration.backfill.checkpoints import Checkpoint
     from ops.migration.mapping import ComparedMapping
 
@@ -41,11 +42,15 @@ class Check:
     advice: str = ""
 
 
-def live_check(problem: str | None) -> Check:
-    """Live replication; `problem` says why it is off (`ops.migration.source.live.replication_problem`)."""
-    if problem is None:
-        return Check("live replication", Light.GREEN, "the stream is on, and a Lambda reads it")
-    return Check("live replication", Light.RED, "it is off", problem)
+def live_check(judgement: Judgement) -> Check:
+    """Live replication, as `ops.migration.source.live.judge_replication` has judged it."""
+    if judgement.problems:
+        said = "; ".join(each.said for each in judgement.problems)
+        fixes = "; ".join(each.fix for each in judgement.problems if each.fix)
+        return Check("live replication", Light.RED, said, fixes)
+    if judgement.unknown:
+        return Check("live replication", Light.UNKNOWN, f"not known is {'; '.join(judgement.unknown)}")
+    return Check("live replication", Light.GREEN, "the stream is on, and a Lambda reads it")
 
 
 def mapping_check(mapping: ComparedMapping) -> Check:
@@ -63,16 +68,21 @@ def backfill_check(checkpoint: Checkpoint | None, rules: str) -> Check:
     """The copy of the items that were there; `rules` is the digest of the mapping."""
     red = functools.partial(Check, "backfill", Light.RED)
     if checkpoint is None:
-        return red("none has run", "replicator backfill")
+        return red("none has run", "replicator backfill, then replicator verify")
     counts = checkpoint.counts
     if checkpoint.finished is None:
         return red(f"not complete: {counts.read:,} items up to now", "replicator backfill goes on with it")
     if checkpoint.rules != rules:
-        return red("it ran under another mapping", "replicator backfill --restart, then verify")
+        return red(
+            "it ran under another mapping",
+            "replicator backfill --restart with this mapping, then replicator repair: documents that are "
+            "there stay as the other mapping made them until then",
+        )
     if counts.rejected:
         return red(
             f"complete, but {counts.rejected:,} items were rejected",
-            "mend the mapping or the items: replicator backfill --restart --rejects FILE tells which",
+            "fix the mapping or the items, then replicator backfill --restart --rejects FILE, which names "
+            "what is still rejected",
         )
     ago = _ago(checkpoint.finished, datetime.now(UTC))
     return Check("backfill", Light.GREEN, f"complete, {counts.read:,} items, {ago}")
@@ -102,7 +112,7 @@ def verify_check(
     ago = _ago(at, now)
     if not state["clean"]:
         kinds = ", ".join(f"{state[kind]:,} {kind}" for kind in Kind if state.get(kind))
-        return red(f"found {kinds}, {ago}", "replicator repair, then verify")
+        return red(f"found {kinds}, {ago}", _advice_for(state))
     if not state["complete"]:
         return red(f"clean, but only a sample of {state['sample']:,}, {ago}", again)
     if state["rules"] != rules:
@@ -118,7 +128,43 @@ def verify_check(
     return Check("verify", Light.GREEN, f"clean and complete, {state['items']:,} items, {ago}")
 
 
-def lag_check(name: str, worst: float | None, limit: float, minutes: int, *, why_unknown: str = "") -> Check:
+def _advice_for(state: Mapping[str, Any]) -> str:
+    """What helps against the differences that a comparison found."""
+    return "; ".join(advice for kinds, advice in _ADVICE if any(state.get(kind) for kind in kinds))
+
+
+_ADVICE = (
+    (
+        (Kind.UNMAPPABLE,),
+        (
+            "no repair helps items that cannot become documents: fix the mapping or the items, which "
+            "replicator verify --report FILE names"
+        ),
+    ),
+    (
+        (Kind.MISSING, Kind.DIFFERENT, Kind.IMPOSSIBLE),
+        "redrive dead letters first, which can be the cause, then replicator repair and replicator verify",
+    ),
+    (
+        (Kind.EXTRA,),
+        (
+            "replicator repair removes what replication wrote, and names documents that somebody else wrote: "
+            "look at those, and delete them by hand"
+        ),
+    ),
+)
+
+
+def lag_check(  # noqa: PLR0913 - all that is told of it
+    name: str,
+    worst: float | None,
+    limit: float,
+    minutes: int,
+    *,
+    why_unknown: str = "",
+    advice: str = "",
+    advice_if_unknown: str = "",
+) -> Check:
     """A lag that CloudWatch has measured.
 
     Args:
@@ -127,25 +173,30 @@ def lag_check(name: str, worst: float | None, limit: float, minutes: int, *, why
         limit: what it has to be below, seconds.
         minutes: how many.
         why_unknown: why it is not known.
+        advice: what helps if it is too high.
+        advice_if_unknown: what helps if it is not known.
     """
     if worst is None:
-        return Check(name, Light.UNKNOWN, why_unknown)
+        return Check(name, Light.UNKNOWN, why_unknown, advice_if_unknown)
     span = f"at most {worst:.1f} s in the last {minutes} minutes"
     if worst < limit:
         return Check(name, Light.GREEN, span)
-    return Check(name, Light.RED, f"{span}, not below {limit:g} s", "docs/operations.md")
+    return Check(name, Light.RED, f"{span}, not below {limit:g} s", advice)
 
 
-def queue_check(name: str, messages: int | None, *, why_unknown: str, advice: str) -> Check:
+def queue_check(
+    name: str, messages: int | None, *, why_unknown: str, advice: str, advice_if_unknown: str = ""
+) -> Check:
     """A queue that has to be empty; `messages` includes those in flight and delayed, None: not known."""
     if messages is None:
-        return Check(name, Light.UNKNOWN, why_unknown)
+        return Check(name, Light.UNKNOWN, why_unknown, advice_if_unknown)
     return Check(name, Light.RED, f"{messages:,}", advice) if messages else Check(name, Light.GREEN, "none")
 
 
-def may_cut_over(checks: Sequence[Check]) -> bool:
-    """Whether all are green."""
-    return all(check.light is Light.GREEN for check in checks)
+def light_of(checks: Sequence[Check]) -> Light:
+    """The light of all together: a red one counts more than one that is not known."""
+    lights = {check.light for check in checks}
+    return next((light for light in (Light.RED, Light.UNKNOWN) if light in lights), Light.GREEN)
 
 
 def _ago(at: datetime, now: datetime) -> str:

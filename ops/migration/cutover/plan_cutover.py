@@ -12,7 +12,9 @@ import typer
 from rich.text import Text
 
 from ops.aws import aws_errors
+from ops.console.exit_status import FOUND, UNKNOWN, WELL
 from ops.console.progress import console
+from ops.lambda_api import NoLambdaError
 from ops.migration.backfill.checkpoints import Checkpoints
 from ops.migration.command import CommandResult, migration_command
 from ops.migration.cutover.checks import (
@@ -20,14 +22,14 @@ from ops.migration.cutover.checks import (
     Light,
     backfill_check,
     lag_check,
+    light_of,
     live_check,
     mapping_check,
-    may_cut_over,
     queue_check,
     verify_check,
 )
 from ops.migration.settings import Settings, open_session
-from ops.migration.source.live import list_mappings, replication_problem
+from ops.migration.source.live import judge_replication, list_mappings
 from ops.migration.verify.findings import COLLECTION
 from ops.options import DeadLetterOption, QueueOption, StackOption, TableOptions
 from ops.pipeline import Pipeline, find_pipeline
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from ops.aws import Aws
+    from ops.migration.source.table import Source
 
 _COLOURS = {Light.GREEN: "green", Light.RED: "red", Light.UNKNOWN: "yellow"}
 _MESSAGES = (
@@ -47,6 +50,15 @@ _MESSAGES = (
 )
 _PERIOD = 60
 _NO_URL = "not known: give its URL"
+_NAME_IT = "--stack NAME names queues and function, or QUEUE_URL and DEAD_LETTER_QUEUE_URL the queues"
+_NO_LAMBDA = "--endpoint-url, or AWS_ENDPOINT_URL, has to lead to where the Lambda is"
+_STATUSES = {Light.GREEN: WELL, Light.RED: FOUND, Light.UNKNOWN: UNKNOWN}
+_READY = {Light.GREEN: True, Light.RED: False, Light.UNKNOWN: None}
+_LAST_WORDS = {
+    Light.GREEN: Text("Applications may move.", style="green"),
+    Light.RED: Text("Not yet."),
+    Light.UNKNOWN: Text("Nothing is known to be wrong, but not all is known."),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +85,8 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     Live replication is on; the backfill is complete; verify was clean, complete and recent; the lag was low
     for some minutes, as CloudWatch has it; queue and dead letters are empty. What is not known is no green.
 
-    Exit status: 0 if all is green, else 1; 2 for wrong use or if a server refuses us.
+    Exit status: 0 if all is green, 1 if something is red, 3 if nothing is red but something is not known; 2
+    for wrong use or if a server refuses us.
     """
     now = datetime.now(UTC)
     queues = Pipeline(options.queue_url, options.dead_letter_queue_url)
@@ -82,76 +95,124 @@ async def command(settings: Settings, options: Options) -> CommandResult:
         source, retry = session.source, session.retry
         checkpoint = await Checkpoints(session.store, retry).load(source.name)
         state = await retry.until_done(lambda: session.store.load_state(COLLECTION, source.name))
-    checks: list[Check] = [mapping_check(session.mapping)]
-    function = ""
-    try:
-        async with settings.aws.open_client("lambda") as client:
-            mappings = await list_mappings(client, source)
-    except (FatalError, TransientError) as error:
-        checks.append(Check("live replication", Light.UNKNOWN, str(error)))
-    else:
-        checks.append(live_check(replication_problem(source, mappings)))
-        function = next((each.function for each in mappings if each.is_on), "")
-    checks += [
+    live, function = await check_replication(settings.aws, source, queues.function)
+    checks = [
+        mapping_check(session.mapping),
+        live,
         backfill_check(checkpoint, settings.digest),
         verify_check(state, checkpoint, settings.digest, timedelta(hours=options.hours), now),
         *await lag_checks(settings.aws, options, function, queues.queue_url, now),
         *await queue_checks(settings.aws, queues),
     ]
-    is_green = may_cut_over(checks)
-
+    light = light_of(checks)
     data = {
         "table": source.name,
-        "ready": is_green,
+        "ready": _READY[light],
         "mapping": session.mapping.data,
         "checks": [asdict(check) for check in checks],
     }
-    return CommandResult(
-        0 if is_green else 1, data, lambda: print_checks(settings, checks, is_green=is_green)
-    )
+    return CommandResult(_STATUSES[light], data, lambda: print_checks(settings, checks))
+
+
+async def check_replication(aws: Aws, source: Source, function: str) -> tuple[Check, str]:
+    """Asks Lambda whether the table's changes are replicated; returns the name of the function, too.
+
+    Args:
+        aws: where Lambda is.
+        source: the table.
+        function: the name of the pipeline's function; empty: any that reads the table's stream.
+    """
+    try:
+        async with aws.open_client("lambda") as client:
+            mappings = await list_mappings(client, source)
+    except NoLambdaError as error:
+        return Check("live replication", Light.UNKNOWN, str(error), _NO_LAMBDA), function
+    except (FatalError, TransientError) as error:
+        return Check("live replication", Light.UNKNOWN, str(error)), function
+    found = function or next((each.function for each in mappings if each.is_on), "")
+    return live_check(judge_replication(source, mappings, function)), found
+
+
+@dataclass(frozen=True, slots=True)
+class _Lag:
+    """A metric of CloudWatch that says how far something is behind.
+
+    Attributes:
+        value: of the dimension; empty: not known, because of `why_unknown`.
+        factor: how many seconds its unit has.
+        advice: what helps where it is too high.
+    """
+
+    name: str
+    namespace: str
+    metric: str
+    dimension: str
+    value: str
+    factor: float
+    why_unknown: str
+    advice: str
 
 
 async def lag_checks(aws: Aws, options: Options, function: str, queue_url: str, now: datetime) -> list[Check]:
     """Asks CloudWatch how far the Lambda and the writers were behind."""
+    lags = [
+        _Lag(
+            name="lag of the Lambda",
+            namespace="AWS/Lambda",
+            metric="IteratorAge",
+            dimension="FunctionName",
+            value=function,
+            factor=1e-3,
+            why_unknown="not known: no Lambda reads the stream",
+            advice="replicator logs shows whether the Lambda fails or is throttled",
+        ),
+        _Lag(
+            name="lag of the writers",
+            namespace="AWS/SQS",
+            metric="ApproximateAgeOfOldestMessage",
+            dimension="QueueName",
+            value=queue_url.rpartition("/")[2],
+            factor=1.0,
+            why_unknown=_NO_URL,
+            advice="replicator status shows what the writers wait for; if they are well, run more of them",
+        ),
+    ]
     async with aws.open_client("cloudwatch") as client:
-
-        async def check(
-            name: str, metric: tuple[str, str], dimension: dict[str, str], factor: float, why: str
-        ) -> Check:
-            worst = None
-            if dimension["Value"]:
-                worst, why = await _known(
-                    _worst(client, metric, dimension, options.minutes, now),
-                    f"CloudWatch has no {metric[1]} of the last {options.minutes} minutes",
-                )
-            seconds = None if worst is None else worst * factor
-            return lag_check(name, seconds, options.max_lag, options.minutes, why_unknown=why)
-
-        by_function = {"Name": "FunctionName", "Value": function}
-        by_queue = {"Name": "QueueName", "Value": queue_url.rpartition("/")[2]}
-        no_lambda = "not known: no Lambda reads the stream"
-        oldest = ("AWS/SQS", "ApproximateAgeOfOldestMessage")
-        return [
-            await check("lag of the Lambda", ("AWS/Lambda", "IteratorAge"), by_function, 1e-3, no_lambda),
-            await check("lag of the writers", oldest, by_queue, 1.0, _NO_URL),
-        ]
+        return [await _lag_check(client, each, options, now) for each in lags]
 
 
-async def _worst(
-    client: Any, metric: tuple[str, str], dimension: dict[str, str], minutes: int, now: datetime
-) -> float | None:
-    """The highest value of the last minutes; None: there is none for at least one of them."""
+async def _lag_check(client: Any, lag: _Lag, options: Options, now: datetime) -> Check:
+    worst, why, helps = None, lag.why_unknown, _NAME_IT
+    if lag.value:
+        helps = "CloudWatch measures while items change: look again after some minutes with changes"
+        worst, why = await _known(
+            _worst(client, lag, options.minutes, now),
+            f"CloudWatch has no {lag.metric} of the last {options.minutes} minutes",
+        )
+    return lag_check(
+        lag.name,
+        worst,
+        options.max_lag,
+        options.minutes,
+        why_unknown=why,
+        advice=lag.advice,
+        advice_if_unknown=helps,
+    )
+
+
+async def _worst(client: Any, lag: _Lag, minutes: int, now: datetime) -> float | None:
+    """The highest value of the last minutes, seconds; None: there is none for at least one of them."""
     with aws_errors("asking CloudWatch"):
         answer = await client.get_metric_statistics(
-            Namespace=metric[0],
-            MetricName=metric[1],
-            Dimensions=[dimension],
+            Namespace=lag.namespace,
+            MetricName=lag.metric,
+            Dimensions=[{"Name": lag.dimension, "Value": lag.value}],
             StartTime=now - timedelta(minutes=minutes),
             EndTime=now,
             Period=_PERIOD,
             Statistics=["Maximum"],
         )
-        points = [float(point["Maximum"]) for point in answer["Datapoints"]]
+        points = [float(point["Maximum"]) * lag.factor for point in answer["Datapoints"]]
     if not all(0 <= point < math.inf for point in points):
         raise TransientError("asking CloudWatch: its answer has no maximum that can be read")
     # The newest minutes come late.
@@ -161,11 +222,15 @@ async def _worst(
 async def queue_checks(aws: Aws, queues: Pipeline) -> list[Check]:
     """Asks SQS how many messages and dead letters there are."""
     wanted = [
-        ("messages in the queue", queues.queue_url, "wait, or see docs/operations.md"),
+        (
+            "messages in the queue",
+            queues.queue_url,
+            "wait until the writers have taken them; replicator status shows whether they do",
+        ),
         (
             "dead letters",
             queues.dead_letter_queue_url,
-            "mend their cause and redrive them: docs/operations.md",
+            "fix their cause, which replicator dlq list shows, then replicator dlq redrive --all",
         ),
     ]
     checks = []
@@ -174,7 +239,15 @@ async def queue_checks(aws: Aws, queues: Pipeline) -> list[Check]:
             messages, why = None, _NO_URL
             if url:
                 messages, why = await _known(_messages(client, url), "not known")
-            checks.append(queue_check(name, messages, why_unknown=why, advice=advice))
+            checks.append(
+                queue_check(
+                    name,
+                    messages,
+                    why_unknown=why,
+                    advice=advice,
+                    advice_if_unknown="" if url else _NAME_IT,
+                )
+            )
     return checks
 
 
@@ -195,7 +268,7 @@ async def _known(question: Awaitable[Any], otherwise: str) -> tuple[Any, str]:
         return None, "no answer"
 
 
-def print_checks(settings: Settings, checks: list[Check], *, is_green: bool) -> None:
+def print_checks(settings: Settings, checks: list[Check]) -> None:
     """Prints what the checks found."""
     out = console()
     out.print(Text.assemble((settings.table.name, "bold"), f" and {settings.namespace}:"))
@@ -204,8 +277,6 @@ def print_checks(settings: Settings, checks: list[Check], *, is_green: bool) -> 
             Text.assemble((f"  {check.light:<8}", _COLOURS[check.light]), f"{check.name}: {check.found}")
         )
         if check.advice and check.light is not Light.GREEN:
-            out.print(f"            {check.advice}")
-    if is_green:
-        out.print(Text("Applications may move.", style="green"))
-    else:
-        out.print("Not yet.")
+            for advice in check.advice.split("; "):
+                out.print(f"            {advice}")
+    out.print(_LAST_WORDS[light_of(checks)])

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from ops.aws import Aws
 from ops.cli import app
+from ops.event_sources import Judgement, Problem
 from ops.migration.backfill import backfill
 from ops.migration.backfill.checkpoints import Checkpoint, Part
 from ops.migration.backfill.checkpoints import Counts as Copied
@@ -25,8 +26,8 @@ from ops.migration.cutover.checks import (
     Light,
     backfill_check,
     lag_check,
+    light_of,
     live_check,
-    may_cut_over,
     queue_check,
     verify_check,
 )
@@ -152,7 +153,7 @@ def state(**changes: object) -> dict[str, object]:
 
 
 GREEN = [
-    live_check(None),
+    live_check(Judgement()),
     backfill_check(checkpoint_of(Copied(1_234_567, 1_234_567)), "digest"),
     verify_check(state(), checkpoint_of(Copied()), "digest", timedelta(hours=24), NOW),
     lag_check("lag of the Lambda", 1.4, 10, 5),
@@ -164,16 +165,24 @@ GREEN = [
 
 def test_a_list_of_checks(capsys: pytest.CaptureFixture[str]) -> None:
     """All green, and one of each colour."""
-    plan_cutover.print_checks(SETTINGS, GREEN, is_green=True)
+    plan_cutover.print_checks(SETTINGS, GREEN)
     others = [
-        live_check("the table 'people' has no stream: do this"),
+        live_check(Judgement([Problem("the table people has no stream", "do this")])),
         backfill_check(checkpoint_of(Copied(1_234), finished=False), "digest"),
         verify_check(state(clean=False, missing=7, extra=1), None, "digest", timedelta(hours=24), NOW),
         lag_check("lag of the Lambda", 14.2, 10, 5),
-        lag_check("lag of the writers", None, 10, 5, why_unknown="not known: give its URL"),
+        lag_check(
+            "lag of the writers",
+            None,
+            10,
+            5,
+            why_unknown="not known: give its URL",
+            advice_if_unknown="name it",
+        ),
         queue_check("dead letters", 12, why_unknown="", advice="redrive them"),
     ]
-    plan_cutover.print_checks(SETTINGS, others, is_green=False)
+    plan_cutover.print_checks(SETTINGS, others)
+    plan_cutover.print_checks(SETTINGS, [*GREEN[:3], others[4]])
     check("plan-cutover", capsys.readouterr().out)
 
 
@@ -206,13 +215,48 @@ def test_what_is_not_green(found: Check, light: Light, said: str) -> None:
     """And keeps the whole from being green."""
     assert found.light is light
     assert said in found.found
-    assert may_cut_over(GREEN)
-    assert not may_cut_over([*GREEN, found])
+    assert light_of(GREEN) is Light.GREEN
+    assert light_of([*GREEN, found]) is light
+
+
+def test_red_counts_more_than_what_is_not_known() -> None:
+    """As for the exit status."""
+    red, unknown = (queue_check("q", number, why_unknown="", advice="") for number in (1, None))
+    assert light_of([unknown, red, *GREEN]) is Light.RED
+
+
+@pytest.mark.parametrize(
+    ("counts", "said", "not_said"),
+    [
+        ({"unmappable": 2}, ["no repair helps", "fix the mapping or the items"], ["replicator repair"]),
+        ({"missing": 2}, ["redrive dead letters first", "replicator repair"], ["no repair", "by hand"]),
+        ({"different": 1}, ["replicator repair"], ["no repair", "by hand"]),
+        ({"impossible": 1}, ["replicator repair"], ["no repair", "by hand"]),
+        ({"extra": 1}, ["replicator repair removes", "by hand"], ["no repair", "dead letters"]),
+        ({"missing": 1, "unmappable": 1}, ["no repair helps", "then replicator repair"], ["by hand"]),
+    ],
+    ids=repr,
+)
+def test_advice_fits_what_verify_found(counts: dict[str, int], said: list[str], not_said: list[str]) -> None:
+    """Items that cannot become documents are not fixed by repair."""
+    advice = verify_check(state(clean=False, **counts), DONE, "digest", DAY, NOW).advice
+    assert all(each in advice for each in said)
+    assert not any(each in advice for each in not_said)
+
+
+def test_live_replication_in_a_list() -> None:
+    """What is wrong and what helps are two lines; what a mapping does not tell is no green."""
+    problems = [Problem("it has a filter", "aws lambda a"), Problem("it has a window", "aws lambda b")]
+    check = live_check(Judgement(problems, ["x"]))
+    assert (check.light, check.found) == (Light.RED, "it has a filter; it has a window")
+    assert check.advice == "aws lambda a; aws lambda b"
+    check = live_check(Judgement(unknown=["whether it has a filter"]))
+    assert (check.light, check.found) == (Light.UNKNOWN, "not known is whether it has a filter")
 
 
 def test_no_colours_in_a_pipe_and_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     """Colours on a terminal only."""
-    plan_cutover.print_checks(SETTINGS, GREEN, is_green=True)
+    plan_cutover.print_checks(SETTINGS, GREEN)
     assert "\x1b" not in capsys.readouterr().out
     assert "secret" not in repr(SETTINGS)
     assert "secret" not in repr(verify.Options(table="people", mongodb_uri=SETTINGS.uri))
