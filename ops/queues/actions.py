@@ -36,16 +36,22 @@ class Outcome:
     """What became of the letters.
 
     Attributes:
-        done: how many were redriven, dropped or restored.
+        done: how many were redriven, dropped or restored, and did not come back.
         kept: the reason for each letter that stays, by id.
+        returned: the reason of each letter that came back after it was redriven, by its new id.
     """
 
     done: int = 0
     kept: dict[str, str] = field(default_factory=dict)
+    returned: dict[str, str] = field(default_factory=dict)
 
 
 class Redrive:
-    """Sends letters to the queue, then deletes them."""
+    """Sends letters to the queue, then deletes them, and recognises those that come back.
+
+    A letter tells the id of the message that it was parked from, and a message that SQS itself moves keeps
+    its id: so a letter came back exactly if one of both is the id of a message that was sent here.
+    """
 
     def __init__(self, sqs: SQSClient, queue_url: str, *, force: bool) -> None:
         """Reads the queue's size limit. With `force`, letters that would be parked again are redriven, too.
@@ -58,6 +64,8 @@ class Redrive:
         self._force = force
         self._limit = queue_numbers(sqs, queue_url, "the queue", "MaximumMessageSize")[0]
         self._sent: set[bytes] = set()
+        self._letters: dict[str, str] = {}  # by the id of the message that was sent for it
+        self._returned: set[str] = set()
 
     def perform(self, browser: QueueBrowser, letters: Sequence[Letter], outcome: Outcome) -> None:
         """Redrives letters that `browser` holds.
@@ -66,12 +74,12 @@ class Redrive:
             CommandError: a call failed. What was sent and not deleted is sent again by the next redrive.
         """
         entries: list[dict[str, Any]] = []
-        for letter in letters:
+        for letter in self.without_returned(letters, outcome):
             digest = hashlib.blake2b(letter.body.encode(), digest_size=16).digest()
             if letter.unreadable and not self._force:
                 outcome.kept[letter.id] = f"would be parked again: {letter.unreadable}"
             elif digest in self._sent:  # or this would never end
-                outcome.kept[letter.id] = f"came back at once, or was there twice: {letter.reason}"
+                outcome.kept[letter.id] = f"is there twice, and was redriven once: {letter.reason}"
             else:
                 self._sent.add(digest)
                 entries.append(
@@ -89,6 +97,20 @@ class Redrive:
         }
         outcome.done += len(sent) - len(failed)
 
+    def without_returned(self, letters: Sequence[Letter], outcome: Outcome) -> list[Letter]:
+        """The letters but those that came back after they were redriven, which are noted."""
+        others = []
+        for letter in letters:
+            sent_for = self._letters.get(letter.origin) or self._letters.get(letter.id)
+            if sent_for is None:
+                others.append(letter)
+                continue
+            outcome.returned[letter.id] = letter.reason
+            if sent_for not in self._returned:  # a message of many changes can come back in parts
+                self._returned.add(sent_for)
+                outcome.done -= 1
+        return others
+
     def _send(self, entries: list[dict[str, Any]], outcome: Outcome) -> list[str]:
         """Sends the entries, and returns the ids of those that SQS accepted."""
         sent = []
@@ -96,6 +118,7 @@ class Redrive:
             request: Any = batch
             with asking("sending to the queue"):
                 answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=request)
+            self._letters |= _message_ids(answer)
             for each, verdict in verdicts(answer, [entry["Id"] for entry in batch]).items():
                 if verdict.fate is Fate.DONE:
                     sent.append(each)
@@ -148,6 +171,16 @@ def restore(sqs: SQSClient, url: str, lines: Iterable[str]) -> Outcome:
             else:
                 outcome.kept[entry["Id"]] = _not_taken(verdict)
     return outcome
+
+
+def _message_ids(answer: Any) -> dict[str, str]:
+    """The ids of the entries that were sent, by those of their messages; what cannot be read is left out."""
+    entries = answer.get("Successful") if isinstance(answer, dict) else None
+    return {
+        str(each["MessageId"]): str(each["Id"])
+        for each in (entries if isinstance(entries, list) else ())
+        if isinstance(each, dict) and each.get("MessageId") and each.get("Id")
+    }
 
 
 def _not_taken(verdict: Verdict) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ops.aws import Aws
-from ops.console.exit_status import FOUND, UNUSABLE, WELL, CommandError, exits_with_status, warn
+from ops.console.exit_status import FOUND, UNKNOWN, UNUSABLE, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import count
 from ops.options import (
     DeadLetterOption,
@@ -39,9 +40,17 @@ from ops.queues.selection import (
 from ops.queues.view import letter_data, numbers_of, print_letter, print_rows, row_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from types_boto3_sqs import SQSClient
+
+    from ops.queues.dead_letters import Letter
+
+_RETURN_SECONDS = 20.0
+"""For looking whether redriven letters come back, at most: what it looks at is hidden from others."""
+
+_LOOKS = 4
 
 app = typer.Typer(
     name="dlq",
@@ -159,10 +168,12 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     Each is sent, to the message group that it came from, and then deleted
     here. That is safe at any time, in any order, and more than once: a change
     that a newer one has overtaken does nothing. Interrupted, a letter is at
-    worst in both queues.
+    worst in both queues. At the end it looks whether letters come back, as
+    they do at once where the cause is still there: those are not counted.
 
-    Exit status: 0 if all that were meant are redriven, 1 if some stay or none
-    was found, 2 for wrong use or a queue that cannot be reached.
+    Exit status: 0 if all that were meant are redriven, 1 if some stay or come
+    back, or none was found, 2 for wrong use or a queue that cannot be reached,
+    3 if not everything could be looked at, so that some may have come back.
     """
     selection = selection_to_change(ids, table, key, code, every=every)
     aws = Aws(endpoint_url, region)
@@ -175,10 +186,19 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     expected = letters_in(aws.sqs, url)
     with QueueBrowser(aws.sqs, url) as browser:
         try:
-            for letters in browser.selected(selection, limit):
+            look = functools.partial(action.without_returned, outcome=outcome)
+            for letters in browser.selected(selection, limit, others=look):
                 action.perform(browser, letters, outcome)
+            unseen = _watch_returns(aws.sqs, url, browser, look) if outcome.done else 0
         finally:
             typer.echo(f"{count(outcome.done, 'letter')} redriven.")
+    _report_returned(outcome)
+    if unseen > 0 and not (outcome.kept or outcome.returned or browser.has_odd):
+        warn(
+            f"Whether letters came back is not known: about {unseen:,} in the dead-letter queue could not be "
+            "looked at. See replicator dlq list in a minute."
+        )
+        raise typer.Exit(UNKNOWN)
     _finish(outcome, selection, browser, expected)
 
 
@@ -290,14 +310,39 @@ def _confirmed(sqs: SQSClient, url: str, selection: Selection, limit: int | None
     return confirmed
 
 
+def _watch_returns(
+    sqs: SQSClient, url: str, browser: QueueBrowser, look: Callable[[list[Letter]], object]
+) -> int:
+    """Looks at what comes into the dead-letter queue; returns how many could not be looked at.
+
+    SQS's numbers are late, and may count what was just deleted; so one that is too high is read again.
+    """
+    unseen = 0
+    for _ in range(_LOOKS):
+        for letters in browser.batches(_RETURN_SECONDS / _LOOKS):
+            look(letters)
+        unseen = letters_in(sqs, url) - browser.held
+        if unseen <= 0:
+            break
+    return unseen
+
+
+def _report_returned(outcome: Outcome) -> None:
+    """Reports what came back, and why."""
+    for reason, number in Counter(outcome.returned.values()).most_common():
+        example = next(each for each, why in outcome.returned.items() if why == reason)
+        warn(f"{count(number, 'letter')} came back, such as {example}: {reason}. Fix the cause first.")
+
+
 def _finish(outcome: Outcome, selection: Selection, browser: QueueBrowser, expected: int) -> NoReturn:
     """Reports what stays, and why, and ends the command."""
     for reason, number in Counter(outcome.kept.values()).most_common():
         example = next(each for each, why in outcome.kept.items() if why == reason)
         warn(f"{count(number, 'letter')} stayed, such as {example}: {reason}.")
-    none_found = not outcome.done and not outcome.kept
+    none_found = not (outcome.done or outcome.kept or outcome.returned)
     if none_found:
         warn(selection.none_found(all_seen=browser.all_seen(expected)))
     if selection.is_all or none_found:
         browser.report_unseen(expected)
-    raise typer.Exit(WELL if outcome.done and not outcome.kept and not browser.has_odd else FOUND)
+    is_well = outcome.done and not (outcome.kept or outcome.returned or browser.has_odd)
+    raise typer.Exit(WELL if is_well else FOUND)

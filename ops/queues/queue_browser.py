@@ -8,6 +8,7 @@ visible again at the end, also after an error or Ctrl-C. A process that dies lea
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -25,7 +26,7 @@ from shared.errors import TransientError
 from shared.sqs_answers import Fate, about_the_lock, attributes_of, number_in, verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
     from types_boto3_sqs import SQSClient
@@ -62,8 +63,18 @@ class QueueBrowser:
         with _uninterrupted():
             self._make_visible()
 
-    def selected(self, selection: Selection, limit: int | None = None) -> Iterator[list[Letter]]:
+    def selected(
+        self,
+        selection: Selection,
+        limit: int | None = None,
+        others: Callable[[list[Letter]], object] = list,
+    ) -> Iterator[list[Letter]]:
         """The selected letters as they are received, at most `limit`.
+
+        Args:
+            selection: which.
+            limit: the most; None: all.
+            others: is told those that are not selected.
 
         Raises:
             CommandError: the queue cannot be read.
@@ -72,6 +83,7 @@ class QueueBrowser:
         found: set[str] = set()
         for batch in self.batches():
             letters = [each for each in batch if selection.matches(each)][:left]
+            others([each for each in batch if each not in letters])
             if letters:
                 yield letters
             left -= len(letters)
@@ -79,13 +91,19 @@ class QueueBrowser:
             if not left or (selection.whole_ids and found.issuperset(selection.ids)):
                 return
 
-    def batches(self) -> Iterator[list[Letter]]:
+    def batches(self, seconds: float = math.inf) -> Iterator[list[Letter]]:
         """All letters as they are received, up to ten at once, each letter once.
+
+        It ends when the queue has no more, or after so many seconds.
 
         Raises:
             CommandError: the queue cannot be read.
         """
+        until = time.monotonic() + seconds
         while True:
+            if time.monotonic() > until:
+                self._stopped_early = True
+                return
             if self._held and time.monotonic() - self._since > _LONGEST_HOLD:
                 self._stopped_early = True
                 return
@@ -135,6 +153,11 @@ class QueueBrowser:
                 else:
                     failed[each] = verdict.code
         return failed
+
+    @property
+    def held(self) -> int:
+        """How many letters it hides from others."""
+        return len(self._held)
 
     @property
     def has_odd(self) -> bool:

@@ -20,6 +20,7 @@ from tests.support.strategies import stream_record
 
 if TYPE_CHECKING:
     from local.stack import Stack
+    from ops.queues.dead_letters import Letter
     from ops.queues.queue_browser import QueueBrowser
 
 
@@ -126,15 +127,79 @@ def test_what_the_queue_refuses_stays(world: World, monkeypatch: pytest.MonkeyPa
         assert world.dead == (2, 0)
 
 
-def test_what_comes_back_is_not_sent_for_ever(world: World, held: QueueBrowser) -> None:
-    """A writer that still cannot apply it parks it again at once, with the same body."""
+def test_what_is_there_twice_is_sent_once(world: World, held: QueueBrowser) -> None:
+    """The second one stays: it says nothing new, and nobody loses it."""
     action, kept = Redrive(Aws().sqs, world.queues.url, force=False), []
     for turn in range(2):
         world.park([DeadLetter(letter(1).body, LANE, "bad-key", f"turn {turn}", message_id=str(turn))])
         done = perform(held, action)
         kept.append(list(done.kept.values()))
-    assert kept == [[], ["came back at once, or was there twice: turn 1"]]
+    assert kept == [[], ["is there twice, and was redriven once: turn 1"]]
     assert len(world.redriven()) == 1
+
+
+def park_again(world: World, *, moved: bool) -> None:
+    """As a writer does that still cannot apply it, or as SQS does with a message that nobody deletes."""
+    received = world.sqs.receive_message(QueueUrl=world.queues.url, MaxNumberOfMessages=10)
+    for message in received.get("Messages", ()):
+        if moved:
+            while world.visible(world.queues.url) != (0, 0):
+                world.sqs.receive_message(QueueUrl=world.queues.url)
+            continue
+        for part in range(2):  # a message of several changes comes back in parts
+            body = body_of(put(part, part))
+            world.park([DeadLetter(body, LANE, "bad-key", "still so", message_id=message["MessageId"])])
+        world.sqs.delete_message(QueueUrl=world.queues.url, ReceiptHandle=message["ReceiptHandle"])
+
+
+@pytest.mark.parametrize("by", ["id", "all", "code"])
+@pytest.mark.parametrize("moved", [False, True], ids=["parked", "moved"])
+def test_what_comes_back_is_not_redriven(
+    world: World, monkeypatch: pytest.MonkeyPatch, by: str, *, moved: bool
+) -> None:
+    """It is not counted, whichever way the letters are named, and the exit status says so."""
+    if moved:
+        world.sqs.set_queue_attributes(QueueUrl=world.queues.url, Attributes={"VisibilityTimeout": "0"})
+    whole = Redrive.perform
+
+    def perform_and_fail(
+        self: Redrive, browser: QueueBrowser, letters: list[Letter], outcome: Outcome
+    ) -> None:
+        whole(self, browser, letters, outcome)
+        park_again(world, moved=moved)
+
+    monkeypatch.setattr(Redrive, "perform", perform_and_fail)
+    world.park([letter(1)])
+    (found,) = listed()
+    which = {"id": [found["id"]], "all": ["--all"], "code": ["--code", found["code"]]}[by]
+    result = replicator("dlq", "redrive", *which)
+    assert (result.status, result.out) == (1, "0 letters redriven.\n")
+    assert "came back, such as " in result.err
+    assert result.err.endswith("Fix the cause first.\n")
+    assert result.err.count("\n") == 1
+    assert len(listed()) == (1 if moved else 2)
+
+
+def test_some_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are redriven."""
+    whole = Redrive.perform
+
+    def perform_and_fail(
+        self: Redrive, browser: QueueBrowser, letters: list[Letter], outcome: Outcome
+    ) -> None:
+        whole(self, browser, letters, outcome)
+        if outcome.returned:  # the second time
+            return
+        received = world.sqs.receive_message(QueueUrl=world.queues.url, MaxNumberOfMessages=1)
+        for message in received.get("Messages", ()):
+            world.park([DeadLetter(message["Body"], LANE, "c", "why", message_id=message["MessageId"])])
+            world.sqs.delete_message(QueueUrl=world.queues.url, ReceiptHandle=message["ReceiptHandle"])
+
+    monkeypatch.setattr(Redrive, "perform", perform_and_fail)
+    world.park([letter(1), letter(2), letter(3)])
+    result = replicator("dlq", "redrive", "--all")
+    assert (result.status, result.out) == (1, "2 letters redriven.\n")
+    assert result.err.startswith("1 letter came back, such as ")
 
 
 def perform(held: QueueBrowser, action: Redrive) -> Outcome:
