@@ -4,6 +4,7 @@ import re
 import subprocess
 from typing import Any, Final
 
+import botocore.session
 import pytest
 
 from local import paths
@@ -13,6 +14,8 @@ TEXT: Final = (paths.ROOT / "docs" / "deployment.md").read_text()
 BLOCKS: Final = re.findall(r"^```sh\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 PIPELINE: Final = load((paths.ROOT / "deploy" / "pipeline.yaml").read_text())
 WRITER: Final = load((paths.ROOT / "deploy" / "writer.yaml").read_text())
+NAMES: Final = re.compile(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)(?:=[^`]*)?`")
+BY_HAND: Final = re.compile(r"^## A mapping made by hand$.*?(?=^## )", re.DOTALL | re.MULTILINE)
 
 
 def overrides(template: str) -> set[str]:
@@ -53,9 +56,17 @@ def test_outputs_that_the_page_reads_exist() -> None:
 
 def test_parameters_that_the_page_speaks_of_exist() -> None:
     """Also in its tables and sentences."""
-    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)(?:=[^`]*)?`", TEXT))
     sections = ("Parameters", "Resources", "Outputs")
-    assert named <= {name for each in (PIPELINE, WRITER) for section in sections for name in each[section]}
+    known = {name for each in (PIPELINE, WRITER) for section in sections for name in each[section]}
+    assert set(NAMES.findall(BY_HAND.sub("", TEXT))) <= known
+
+
+def test_settings_of_a_mapping_exist() -> None:
+    """As Lambda's API calls them."""
+    (section,) = BY_HAND.findall(TEXT)
+    api = botocore.session.get_session().get_service_model("lambda")
+    shape: Any = api.shape_for("EventSourceMappingConfiguration")
+    assert set(NAMES.findall(section)) <= {*shape.members, "ReportBatchItemFailures"}
 
 
 @pytest.mark.parametrize("template", [PIPELINE, WRITER], ids=["pipeline", "writer"])
