@@ -22,6 +22,7 @@ from botocore.exceptions import (
 )
 
 from ops.console.exit_status import CommandError
+from ops.dynamodb_bodies import read_bodies
 from shared.aws_errors import error_code, is_about_time, is_refusal, words_of
 from shared.aws_region import SESSION_VARIABLES, SET_REGION, region_in
 from shared.errors import FatalError, PoisonError, TransientError
@@ -161,6 +162,8 @@ class Aws:
             with _making_a_client():
                 made = session.create_client(service, config=config, endpoint_url=self._endpoint_url)
                 client = await stack.enter_async_context(made)
+            if service == "dynamodb":
+                read_bodies(client)
             yield client
 
 

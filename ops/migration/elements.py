@@ -21,7 +21,8 @@ from writer.write import hashable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DOCUMENT, _ARRAY, _REGEX = 0x03, 0x04, 0x0B
+_ID = b"_id"
+_DOCUMENT, _ARRAY, _REGEX, _INT32 = 0x03, 0x04, 0x0B, 0x10
 _FIXED = {
     0x01: 8,  # double
     0x06: 0,  # undefined
@@ -73,26 +74,28 @@ def elements(document: bytes) -> Sequence[Element]:
     found = []
     place, end = 4, len(document) - 1
     while place < end:
-        kind = document[place]
-        name_end = document.index(0, place + 1)
-        first = name_end + 1
-        size = _FIXED.get(kind)
-        if size is None:
-            size = _size(document, kind, first)
-        after = first + size
-        if after > end:
-            raise ValueError("a value is cut off")
-        found.append(Element(document[place + 1 : name_end], kind, document[first:after], place))
-        place = after
+        element = _element_at(document, place)
+        found.append(element)
+        place += 2 + len(element.name) + len(element.value)
+    if place != end:
+        raise ValueError("a value is cut off")
     return found
 
 
-def _size(document: bytes, kind: int, first: int) -> int:
-    if kind == _REGEX:
-        return document.index(0, document.index(0, first) + 1) + 1 - first
-    if kind not in _MORE:
-        raise ValueError(f"there is no type {kind}")
-    return int.from_bytes(document[first : first + 4], "little") + _MORE[kind]
+def _element_at(document: bytes, place: int) -> Element:
+    kind = document[place]
+    name_end = document.index(0, place + 1)
+    first = name_end + 1
+    size = _FIXED.get(kind)
+    if size is None:
+        more = _MORE.get(kind)
+        if more is not None:
+            size = int.from_bytes(document[first : first + 4], "little") + more
+        elif kind == _REGEX:
+            size = document.index(0, document.index(0, first) + 1) + 1 - first
+        else:
+            raise ValueError(f"there is no type {kind}")
+    return Element(document[place + 1 : name_end], kind, document[first : first + size], place)
 
 
 def same(one: Element, other: Element) -> bool:
@@ -119,14 +122,20 @@ def same_fields(mine: Sequence[Element], its: Sequence[Element]) -> bool:
 
 def id_of(document: RawBSONDocument) -> Element:
     """The `_id` of a stored document; raises as `elements`, and if there is none."""
-    for each in elements(bytes(document.raw)):
-        if each.name == b"_id":
+    raw = bytes(document.raw)
+    first = _element_at(raw, 4)  # MongoDB stores it first
+    if first.name == _ID:
+        return first
+    for each in elements(raw):
+        if each.name == _ID:
             return each
     raise ValueError("no _id")
 
 
 def value_of(element: Element) -> Any:
     """A value as PyMongo reads it; where PyMongo could not name it again, as raw BSON: `{"": value}`."""
+    if element.kind == _INT32:
+        return int.from_bytes(element.value, "little", signed=True)
     raw = _document_of(b"", element)
     try:
         value = decode(raw, CODEC)[""]
@@ -150,7 +159,7 @@ def can_be_named(value: Any) -> bool:
 def raw_id(document_id: Any) -> RawBSONDocument:
     """The document `{_id: …}` of an `_id` that `value_of` has read."""
     raw = document_id.raw if isinstance(document_id, RawBSONDocument) else encode({"": document_id})
-    return RawBSONDocument(_document_of(b"_id", elements(bytes(raw))[0]), RAW)
+    return RawBSONDocument(_document_of(_ID, elements(bytes(raw))[0]), RAW)
 
 
 def _document_of(name: bytes, element: Element) -> bytes:

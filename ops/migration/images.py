@@ -115,6 +115,8 @@ def key_of_id(table: Table, key: Mapping[str, str], document_id: Any) -> Key | N
         None if no item of the table can have this `_id`.
     """
     names = table.rule.key or tuple(sorted(key))
+    if type(document_id) is int and len(names) == 1 and key.get(names[0]) == "N":
+        return {names[0]: {"N": str(document_id)}}  # the commonest kind, for which the rest says the same
     values: list[Any] = [document_id]
     if len(names) > 1:
         if not isinstance(document_id, dict) or len(document_id) != len(names):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ops.migration.source.table import Page
 
 _FILES_AT_ONCE = 4
+_PAGE_ITEMS = 500
+"""Of a table. A page of 1 MB can have ten thousand items, and there are two of each segment in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,11 @@ def table_parts(session: Session, segments: int, *, consistent: bool, page_size:
         session: with the table.
         segments: how many a backfill that begins has.
         consistent: see `Reader.page`.
-        page_size: most items of a page; 0: as many as fit.
+        page_size: most items of a page; 0: as many as are good for speed and memory.
     """
 
     def read(number: int, of: int, after: Key | None) -> asyncio.Task[Page]:
-        page = session.reader.page(number, of, after, consistent=consistent, most=page_size or None)
+        page = session.reader.page(number, of, after, consistent=consistent, most=page_size or _PAGE_ITEMS)
         return asyncio.create_task(page)
 
     async def pages(number: int, of: int, after: Key | None) -> AsyncIterator[Page]:

@@ -13,11 +13,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bson import decode
+from bson import decode, encode
 from bson.errors import BSONError
 
 from ops.migration.elements import elements, same, same_fields
-from shared.version import is_possible
+from shared.version import BACKFILL, is_possible
 from writer.mapping.model import Deletes, Mode
 from writer.mongodb.stored import CODEC
 
@@ -33,6 +33,10 @@ Metadata = Mapping[str, Any]
 _DOCUMENT, _ARRAY = 0x03, 0x04
 _MOST_NAMES = 5
 _NAMES = b"names"
+_GUARDS = frozenset({"v", "deleted"})
+_ONLY_A_VERSION = encode({"v": BACKFILL}) + b"\0"
+"""The end of a document that we expect: nothing was renamed or merged."""
+
 _NOT_ABOUT_ITEM = frozenset({b"v", b"deleted", _NAMES})
 """Metadata that do not come from the item, and the names, which are compared in any order."""
 
@@ -73,15 +77,25 @@ class Stored:
         raw: its BSON.
         fields: its fields; None: it cannot be read.
         metadata: see `Metadata`.
+        is_expected: whether it is what is expected, but for the version; then it is not taken apart.
     """
 
     raw: bytes
     fields: Sequence[Element] | None
     metadata: Metadata
+    is_expected: bool = False
 
     @classmethod
-    def of(cls, table: Table, raw: bytes) -> Stored:
-        """Takes a document apart; nothing that an application has written there raises anything."""
+    def of(cls, table: Table, raw: bytes, expected: bytes | None = None) -> Stored:
+        """Takes a document apart; nothing that an application has written there raises anything.
+
+        Args:
+            table: the rules.
+            raw: the document.
+            expected: what it should be, if that is known.
+        """
+        if expected and (metadata := _metadata_if_expected(table, raw, expected)) is not None:
+            return cls(raw, (), metadata, is_expected=True)
         try:
             fields = elements(raw)
         except ValueError:
@@ -125,6 +139,8 @@ def find_difference(
         return Difference(Kind.MISSING, "the document is marked as deleted")
     if version_of(found.metadata) is None:
         return Difference(Kind.DIFFERENT, "the document has no version of ours")
+    if found.is_expected:
+        return None
     if found.fields is None:
         return Difference(Kind.DIFFERENT, "the document cannot be read")
     names = differing_fields(table, expected, found)
@@ -216,6 +232,29 @@ def key_identity(key: Mapping[str, Mapping[str, Any]]) -> Hashable:
         for name in sorted(key)
         for kind, value in key[name].items()
     )
+
+
+def _metadata_if_expected(table: Table, found: bytes, expected: bytes) -> Metadata | None:
+    """The metadata of a document that is what is expected, byte by byte, but for its version; else None.
+
+    That is nearly every one, in a tenth of the time of comparing fields. The metadata come last in what
+    we write, and no text in them holds NUL: so no other field or text can end in the same way.
+    """
+    marker = b"\x03" + table.rule.metadata_field.encode() + b"\0"
+    tail = marker + _ONLY_A_VERSION
+    fields = len(expected) - len(tail)
+    start = fields + len(marker)
+    if not (
+        expected.endswith(tail)
+        and found[4:start] == expected[4:start]
+        and int.from_bytes(found[start : start + 4], "little") == len(found) - start - 1
+    ):
+        return None
+    try:
+        metadata = decode(found[start:-1], CODEC)
+    except BSONError:
+        return None
+    return metadata if metadata.keys() <= _GUARDS else None
 
 
 def _same_metadata(wanted: Element, found: Element) -> bool:

@@ -9,7 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ops.migration.elements import raw_id
+from bson.raw_bson import RawBSONDocument
+
+from ops.migration.elements import id_of, raw_id, value_of
 from ops.migration.images import copied, id_of_key, key_of_item, write_of
 from ops.migration.json_lines import json_of
 from ops.migration.verify.comparison import (
@@ -28,7 +30,7 @@ from writer.mongodb.stored import key_of
 from writer.write import hashable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from ops.migration.images import Item, Key
     from ops.migration.settings import Session
@@ -66,6 +68,21 @@ class KeyState:
         return hashlib.blake2b(item.encode() + b"\0" + (self.found or b""), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What should be in the place of a key.
+
+    Attributes:
+        document_id: the `_id` that belongs to the key; None: it can have none.
+        document: the document of its item; None: there is no item, or it can or shall have no document.
+        problem: why the item cannot become a document.
+    """
+
+    document_id: Any
+    document: bytes | None
+    problem: Difference | None = None
+
+
 class Lookup:
     """Reads one table and its collection by keys.
 
@@ -90,30 +107,38 @@ class Lookup:
             identity = key_identity(key)
             document_id = ids[identity]
             raw = None if document_id is None else documents.get(hashable(document_id))
-            states.append(self.state_of(key, document_id, items.get(identity), raw))
+            item = items.get(identity)
+            states.append(self.state_of(key, self.expected(key, item), item, raw))
         return states
 
-    def state_of(self, key: Key, document_id: Any, item: Item | None, raw: Raw | None) -> KeyState:
+    def state_of(self, key: Key, expected: Expected, item: Item | None, raw: Raw | None) -> KeyState:
         """Compares both sides of one key."""
-        session = self._session
-        found = None if raw is None else Stored.of(session.table, bytes(raw.raw))
+        table = self._session.table
+        found = None if raw is None else Stored.of(table, bytes(raw.raw), expected.document)
         version = mark = None
         if found is not None:
             version, mark = version_of(found.metadata), mark_of(found.metadata)
-        expected = None
-        try:
-            if item is not None:
-                now = round(time.time() * 1000)
-                change = copied(session.table.name, session.source.key, item, now)
-                write = write_of(session.table, change)
-                expected = None if write is None else write.document
-            difference = find_difference(session.table, expected, found, item_exists=item is not None)
-        except PoisonError as error:
-            difference = Difference(Kind.UNMAPPABLE, f"{error.code}: {error.reason}")
+        difference = expected.problem
+        if difference is None:
+            difference = find_difference(table, expected.document, found, item_exists=item is not None)
         if impossible(self.now, version, mark):
             difference = IMPOSSIBLE
         content = None if found is None else found.raw
-        return KeyState(key, document_id, item, content, version, mark, difference)
+        return KeyState(key, expected.document_id, item, content, version, mark, difference)
+
+    def expected(self, key: Key, item: Item | None) -> Expected:
+        """What should be in the place of a key."""
+        session = self._session
+        problem = None
+        if item is not None:
+            try:
+                change = copied(session.table.name, session.source.key, item, round(time.time() * 1000))
+                write = write_of(session.table, change)
+                if write is not None:
+                    return Expected(write.target.document_id, write.document)
+            except PoisonError as error:
+                problem = Difference(Kind.UNMAPPABLE, f"{error.code}: {error.reason}")
+        return Expected(self.id_of(key), None, problem)
 
     def id_of(self, key: Key) -> Any:
         """The `_id` of a key; None: it can have none."""
@@ -124,7 +149,7 @@ class Lookup:
         session = self._session
         await self.look_at_the_clock()
         found = await session.retry.until_done(lambda: session.store.documents(session.table, ids))
-        return {key_of(raw): raw for raw in found}
+        return {_identity(raw): raw for raw in found}
 
     async def document_of(self, document_id: Any) -> Stored | None:
         """A document by any `_id`, as `ops.migration.elements.value_of` has it."""
@@ -149,6 +174,12 @@ class Lookup:
         chunks = [keys[start : start + _KEYS_AT_ONCE] for start in range(0, len(keys), _KEYS_AT_ONCE)]
         found: Iterable[list[Item]] = await asyncio.gather(*map(get, chunks))
         return {key_identity(key_of_item(session.source.key, item)): item for some in found for item in some}
+
+
+def _identity(raw: Raw) -> Hashable:
+    """That of the `_id`, without decoding all of the document."""
+    value = value_of(id_of(raw))
+    return key_of(raw) if isinstance(value, RawBSONDocument) else hashable(value)
 
 
 def _sorted(value: Any) -> Any:

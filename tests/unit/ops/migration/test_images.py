@@ -105,3 +105,10 @@ def test_a_composite_id_needs_all_parts() -> None:
     table, key = table_of("{key: [pk, sk]}"), {"pk": "S", "sk": "S"}
     for document_id in ("a", {"pk": "a"}, {"pk": "a", "sk": "b", "x": 1}, {"pk": "a", "sk": 1}):
         assert key_of_id(table, key, document_id) is None
+
+
+def test_a_number_is_no_composite_id() -> None:
+    """Nor one of a table whose key is text."""
+    assert key_of_id(table_of(), {"pk": "N", "sk": "N"}, 5) is None
+    assert key_of_id(table_of("{key: [id]}"), {"id": "S"}, 5) is None
+    assert key_of_id(table_of("{key: [other]}"), {"id": "N"}, 5) is None
