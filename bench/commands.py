@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 Seconds of CPU time of a new process, user and system, median of all rounds; in brackets: half of the rounds
-lie in there. `import typer` is what a command line made with typer takes at the least, before it draws help with
-rich. A command's module is loaded only when the command is named; then typer imports pydantic as well.\
+lie in there. `import typer` is what a command line made with typer takes at the least, before it draws help
+with rich. A command's module is loaded only when the command is named; then typer imports pydantic as well.\
 """
 
 _OURS = ("--help", "--version", "status --help", "dlq list --help", "check-config --help", "verify --help")
