@@ -210,10 +210,37 @@ class QueuedMessage(TypedDict):
     """The body, if it cannot be read; else null."""
 
 
+@_BY_DOCSTRINGS
+class DoctorCheck(TypedDict):
+    """One thing that `doctor` looked at."""
+
+    subject: str
+    """What it belongs to, such as Queues."""
+    check: str
+    """Which check it is, a word that stays the same, such as queue-fifo."""
+    well: bool | None
+    """Whether it is well; null: not known."""
+    text: str
+    """What was seen, as a sentence."""
+    advice: str | None
+    """What to do; null where it is well."""
+
+
+@_BY_DOCSTRINGS
+class DoctorOutput(TypedDict):
+    """What `doctor --json` prints."""
+
+    well: bool | None
+    """Whether all is well; null: nothing is wrong, but something is not known."""
+    checks: list[DoctorCheck]
+    """All that was looked at, in the order in which people see it."""
+
+
 OUTPUTS: Mapping[str, Any] = {
     "check-config": CheckedMapping,
     "dlq list": DeadLetterOutput,
     "dlq show": DeadLetterOutput,
+    "doctor": DoctorOutput,
     "logs": LogLine,
     "peek": QueuedMessage,
 }

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ops.json_outputs import DoctorOutput
 
 
 class State(StrEnum):
@@ -87,7 +89,7 @@ class Report:
         """How many findings are in this state."""
         return sum(each.state is state for section in self.sections for each in section.findings)
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> DoctorOutput:
         """The report as a JSON object; null stands for what is not known."""
         return {
             "well": _AS_JSON[self.state],

@@ -139,8 +139,8 @@ def _indexes(tables: Sequence[TableDescription], database: str) -> Iterator[str]
 
 
 def _path(attribute: str) -> str:
-    r"""An attribute's name as a path: dots and backslashes are written `\.` and `\\`."""
-    return re.sub(r"([.\\])", r"\\\1", attribute)
+    r"""An attribute's name as a path (`writer.mapping.paths`): a dot is written `\.`, and so on."""
+    return re.sub(r"([.\\*\[])", r"\\\1", attribute)
 
 
 def _scalar(text: str) -> str:

@@ -15,6 +15,7 @@ from tests.support.mongosh_commands import read_commands
 from writer.mapping.conversions import Conversion
 from writer.mapping.model import Deletes, UnnamedTables
 from writer.mapping.parser import parse_replication
+from writer.mapping.paths import parse_path
 from writer.mapping.rules import Rules
 
 TABLE_NAMES = st.text("abzANO019_.-", min_size=3, max_size=20) | st.sampled_from(
@@ -62,7 +63,7 @@ def test_the_suggestions_are_settings(table: TableDescription) -> None:
     assert rule.ttl_deletes is Deletes.KEEP
     ((path, field),) = rule.fields.items()
     assert field.convert is Conversion.EPOCH_SECONDS
-    assert path.replace("\\.", ".").replace("\\\\", "\\") == table.time_to_live.attribute
+    assert parse_path(path) == (table.time_to_live.attribute,)
 
 
 @given(tables())
