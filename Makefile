@@ -26,7 +26,7 @@ VENV_MONGODB := .mongodb/$(MONGODB).txt
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-localstack test-mongodb test-python test-all test-faults soak bench lint audit format schema lock package clean
+.PHONY: help run test test-localstack test-mongodb test-oldest test-python test-all test-faults soak bench lint audit format schema lock package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ test-mongodb: $(if $(MONGODB),$(VENV) $(VENV_STACK) $(VENV_MONGODB)) ## run the 
 	@$(if $(MONGODB),,echo "There is no requirements/mongodb-$(VERSION).txt." >&2; exit 2;) \
 	export PATH="$(CURDIR)/.mongodb/$(MONGODB:mongodb-%=%)/bin:$$PATH" && unset MONGODB_URI && mongod --version | head -n 1 && \
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile $(or $(ARGS),tests/contract tests/faults)
+
+# What the writer does in MongoDB: CI's part of test-mongodb.
+SINK_TESTS := sink_contract sink_mongodb sink_races modes_contract copies_contract shard_keys_contract sharded \
+	exchange_contract exchange_mongodb large_merges older_streams places
+
+test-oldest: ## run the tests of what the writer does in MongoDB on the oldest version, 5.0.4
+	@$(MAKE) --no-print-directory test-mongodb VERSION=5.0 ARGS="$(SINK_TESTS:%=tests/contract/test_%.py)"
 
 test-python: $(VENV) ## run the unit and property tests on another Python, in a copy under build/ (VERSION=3.13; ARGS="tests/contract": others)
 	@$(BIN)/python -m tests.other_python $(or $(VERSION),3.13) "$(ARGS)"

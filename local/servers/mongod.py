@@ -44,7 +44,7 @@ def find_mongod(search_path: str | None = None, wheel: Path = WHEEL_BINARY) -> P
         return wheel
     raise StackError(
         "There is no mongod on PATH, and the packaged one exists for Linux on x86-64 only. "
-        "Install MongoDB 6 or later, or set MONGODB_URI to one that may be written to."
+        "Install MongoDB 5.0 or later, or set MONGODB_URI to one that may be written to."
     )
 
 
