@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 *A table, the whole way.* CPU time and peak memory of one process, medians of all rounds. "Plain" is what a
-script does: boto3's `Scan` in four segments and threads; `TypeDeserializer` and `insert_many` of what it gives,
-or nothing. `backfill` and `verify` are ours, without the command line, in four segments as well. The ratio is
-that to the plain way, round by round; in brackets: half of the rounds lie in there. DynamoDB is a process that
-answers from memory.
+script does: boto3's `Scan` in four segments and threads; `TypeDeserializer` and `insert_many` of what it
+gives, or nothing. `backfill` and `verify` are ours, without the command line, in four segments as well. The
+ratio is that to the plain way, round by round; in brackets: half of the rounds lie in there. DynamoDB is a
+process that answers from memory.
 
 *Documents per second.* Elapsed time, median of all rounds; the ratio is that of the medians: 1 is as fast as
 `insert_many`.

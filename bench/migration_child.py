@@ -80,19 +80,24 @@ def _in_threads(part: Callable[[int], None]) -> None:
 @asynccontextmanager
 async def _session(endpoint: str, uri: str) -> AsyncIterator[Session]:
     from ops.aws import Aws  # noqa: PLC0415
+    from ops.migration.mapping import ComparedMapping, GivenMapping  # noqa: PLC0415
     from ops.migration.retry import Retry  # noqa: PLC0415
     from ops.migration.settings import Session  # noqa: PLC0415
     from ops.migration.source.pace import Pace  # noqa: PLC0415
     from ops.migration.source.table import Reader  # noqa: PLC0415
     from ops.migration.store import Store  # noqa: PLC0415
+    from writer.mapping.fingerprint import fingerprint_of  # noqa: PLC0415
     from writer.mapping.rules import Rules  # noqa: PLC0415
 
+    rules = Rules().table(TABLE)
+    fingerprint = fingerprint_of(rules, DATABASE)
+    given = GivenMapping(TABLE, "", is_none=True, fingerprint=fingerprint, namespace=f"{DATABASE}.{TABLE}")
     retry = Retry(lambda line: print(line, file=sys.stderr))  # noqa: T201
     with closing(Store.connect(uri, DATABASE, 8)) as store:
         async with Aws(endpoint).open_client("dynamodb") as client:
             reader = Reader(client, TABLE, Pace(), retry)
             await store.open()
-            yield Session(Rules().table(TABLE), await reader.describe(), reader, store, retry)
+            yield Session(rules, await reader.describe(), ComparedMapping(given, None), reader, store, retry)
 
 
 def _backfill(endpoint: str, uri: str) -> Callable[[], None]:

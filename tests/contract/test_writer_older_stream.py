@@ -11,10 +11,11 @@ import pymongo
 from local.pipeline.deployment import Deployment
 from local.pipeline.writer_process import WriterProcess
 from local.polling import wait_until
-from ops.status.reader import ask_writer
+from ops.status.writer_answers import ask_writers
 from tests.support.builders import body_of, delete, put
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from local.stack import Stack
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from tests.conftest import Queues
 
 FIRST, OTHER = "2021-04-30T17:47:21.395", "2020-04-30T17:47:21.395"
+
+
+def older_streams(writer: WriterProcess) -> Mapping[str, int]:
+    (asked,) = ask_writers([writer.status_url])
+    assert asked.figures is not None
+    return asked.figures.older_streams
 
 
 def test_it_says_so(stack: Stack, queues: Queues, database: str, tmp_path: Path) -> None:
@@ -53,11 +60,11 @@ def test_it_says_so(stack: Stack, queues: Queues, database: str, tmp_path: Path)
         wait_until(lambda: len(logged("batch applied")) == 1, what="the first region's changes")
         send(put(5, 0, stream=FIRST, n=1), put(4, 1, stream=FIRST, n=0))
         wait_until(lambda: len(logged("batch applied")) == 2, what="what comes again")
-        assert ask_writer(writer.status_url).older_streams == {}
+        assert older_streams(writer) == {}
         send(*(put(9, key, stream=OTHER, n=2) for key in range(5)))
         message = "changes of an older stream do not win"
         (told,) = wait_until(lambda: logged(message), what="a line about the other region")
         assert (told["table"], told["changes"], told["level"]) == ("mytable", 4, "WARNING")
-        assert ask_writer(writer.status_url).older_streams == {"mytable": 4}
+        assert older_streams(writer) == {"mytable": 4}
         found = {each["_id"]: each["n"] for each in client[database]["mytable"].find()}
         assert found == {0: 1, 1: 1, 2: 1, 4: 2}
