@@ -158,12 +158,13 @@ async def test_no_code_loses_parks_or_counts_what_is_not_at_fault(
     mongod: Mongod, client: pymongo.MongoClient[Document]
 ) -> None:
     """P3, P4, P5: others of the bulk, the lane and other tables go on; in the end everything is there."""
-    async with asyncio.timeout(HANG_TIMEOUT_S), mongodb_proxy(mongod.address) as proxy:
+    async with mongodb_proxy(mongod.address) as proxy:
         with sink_on(polled(proxy.uri), "t") as sink:
             matrix = Matrix(proxy, sink)
             running = asyncio.create_task(matrix.service.run(1, grace=60))
             for number, code in enumerate(CODES, 1):
-                await matrix.walk(code, number)
+                async with asyncio.timeout(HANG_TIMEOUT_S):
+                    await matrix.walk(code, number)
             matrix.context.stop.set()
             while not running.done():
                 await matrix.advance(1)
