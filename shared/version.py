@@ -78,6 +78,11 @@ def just_after(version: str) -> str:
     return version + _JUST_AFTER
 
 
+def is_repaired(version: str) -> bool:
+    """Whether a repair wrote a stored version (`just_after`), and no change has come since."""
+    return version.endswith(_JUST_AFTER)
+
+
 def is_possible(version: str, now: float) -> bool:
     """Whether a stored version can be one of ours by now (seconds since the epoch).
 

@@ -43,7 +43,7 @@ def line_of(table: str, finding: Finding) -> str:
             "table": table,
             "kind": finding.kind,
             "key": json_of(finding.key),
-            "_id": _json_of_id(finding.document_id),
+            "_id": json_of_id(finding.document_id),
             "version": finding.version,
             "reason": finding.reason,
         },
@@ -89,7 +89,7 @@ def _contents(path: Path) -> Iterator[dict[str, Any]]:
         raise FatalError(f"{path} is no report of verify: {error!r}") from error
 
 
-def _json_of_id(document_id: Any) -> Any:
+def json_of_id(document_id: Any) -> Any:
     """Extended JSON; what that cannot hold is BSON as base64, in a field that no `_id` can have."""
     if isinstance(document_id, RawBSONDocument):
         return {_BSON: b64encode(document_id.raw).decode()}

@@ -28,6 +28,7 @@ from ops.migration.verify.comparison import (
 )
 from ops.migration.verify.lookup import Lookup
 from ops.migration.verify.recheck import Verdict, recheck
+from shared.version import is_repaired
 from writer.write import hashable
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _GROUPS = 8
 """Such groups at once."""
 
 _DOCUMENTS = 1_000
+_MOST_REPAIRED = 20
 _ITEMS_PER_SEGMENT = 100  # of a sample: few enough that it comes from all over the table
 _MOST_SEGMENTS = 1_000_000  # Amazon DynamoDB API reference, "Scan": TotalSegments
 
@@ -71,6 +73,9 @@ class Counts:
     Attributes:
         items: those that were compared.
         documents: those that were looked at.
+        repaired: documents that a repair wrote, and that no change has replaced since. A change from between
+            the version that was repaired and that of the item wins over them if it is delivered late, such as
+            a dead letter that is redriven.
         marked: documents of deleted items that stay, marked.
         theirs: documents of applications.
         in_flight: keys whose sides kept changing.
@@ -83,6 +88,7 @@ class Counts:
     extra: int = 0
     unmappable: int = 0
     impossible: int = 0
+    repaired: int = 0
     marked: int = 0
     theirs: int = 0
     in_flight: int = 0
@@ -110,6 +116,8 @@ class Verifier:
     on_finding: Callable[[Finding], None]
     on_progress: Callable[[int], None]
     counts: Counts = field(default_factory=Counts)
+    repaired_ids: list[Any] = field(default_factory=list)
+    """`_id`s of the first documents that `Counts.repaired` counts."""
     _lookup: Lookup = field(init=False)
     _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_GROUPS))
     _pending: list[Key] = field(default_factory=list)
@@ -209,6 +217,8 @@ class Verifier:
             version = version_of(metadata)
             is_good = not impossible(self._lookup.now, version, mark_of(metadata))
             document_id = value_of(id_of(raw))
+            if version is not None and is_repaired(version):
+                self._note_repaired(document_id)
             if is_application_document(table, metadata):
                 self.counts.theirs += 1
             elif is_marked(table, metadata) and is_good:
@@ -267,6 +277,11 @@ class Verifier:
                     )
         finally:
             self._gate.release()
+
+    def _note_repaired(self, document_id: Any) -> None:
+        self.counts.repaired += 1
+        if len(self.repaired_ids) < _MOST_REPAIRED:
+            self.repaired_ids.append(document_id)
 
     def _found(self, finding: Finding) -> None:
         setattr(self.counts, finding.kind, getattr(self.counts, finding.kind) + 1)

@@ -18,7 +18,7 @@ from ops.migration.command import CommandResult, print_counts, print_json, table
 from ops.migration.json_lines import open_lines
 from ops.migration.settings import Session, Settings, open_session
 from ops.migration.verify.comparison import Kind
-from ops.migration.verify.findings import COLLECTION, line_of, replaces, state_of
+from ops.migration.verify.findings import COLLECTION, json_of_id, line_of, replaces, state_of
 from ops.migration.verify.metrics import Metrics, serve
 from ops.migration.verify.verifier import Counts, Verifier
 from ops.options import Rcu, TablesOptions
@@ -96,11 +96,13 @@ class Comparison:
     Attributes:
         state: what MongoDB keeps of it.
         examples: the first of its findings.
+        repaired_ids: the first `_id`s of documents that were repaired, and not changed since.
     """
 
     counts: Counts
     state: Mapping[str, Any]
     examples: Sequence[Finding]
+    repaired_ids: Sequence[Any]
     started: datetime
     at: datetime
 
@@ -215,13 +217,17 @@ async def compare(  # noqa: PLR0913 - what it works with
     before = await retry.until_done(lambda: store.load_state(COLLECTION, session.source.name))
     if replaces(state, before):
         await retry.until_done(lambda: store.save_state(COLLECTION, state))
-    return Comparison(counts, state, examples, started, at)
+    return Comparison(counts, state, examples, verifier.repaired_ids, started, at)
 
 
 def data_of(comparison: Comparison) -> dict[str, Any]:
     """A comparison for `--json`."""
     data = {name: value for name, value in comparison.state.items() if name != "_id"}
-    return data | {"started": comparison.started.isoformat(), "at": comparison.at.isoformat()}
+    return data | {
+        "started": comparison.started.isoformat(),
+        "at": comparison.at.isoformat(),
+        "repaired_examples": [json_of_id(each) for each in comparison.repaired_ids],
+    }
 
 
 def verifier_of(  # noqa: PLR0913, PLR0917 - what it works with
@@ -293,6 +299,7 @@ def _rows(counts: Counts) -> list[tuple[int, str, bool]]:
         (counts.unmappable, "unmappable: items that cannot become documents", True),
         (counts.impossible, "impossible: versions that no change can have", True),
         (counts.in_flight, "in flight: changed all the time, not known", False),
+        (counts.repaired, "repaired, and not changed since: an older change could undo it", False),
         (counts.marked, "documents of deleted items, marked", False),
         (counts.theirs, "documents of applications", False),
     ]
