@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ops.status.findings import Outcome, notes_of, outcome_of, problems_of, unknown_of
 
 if TYPE_CHECKING:
+    from ops.json_outputs import StatusOutput, StatusTable, StatusWriter
     from ops.status.facts import Status, Table, Writer
 
 _WELL = {Outcome.WELL: True, Outcome.NOT_WELL: False, Outcome.NOT_KNOWN: None}
 
 
-def data_of(status: Status, most_behind: float) -> dict[str, Any]:
+def data_of(status: Status, most_behind: float) -> StatusOutput:
     """The status as JSON. A stage may be `most_behind` seconds behind."""
     queue, progress = status.queue, status.progress
     return {
@@ -45,7 +46,7 @@ def _are_unknown(status: Status) -> bool:
     return not status.function or bool(status.tables_unknown)
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: Table) -> StatusTable:
     mapping = table.mapping
     return {
         "name": table.name,
@@ -57,7 +58,7 @@ def _table(table: Table) -> dict[str, Any]:
     }
 
 
-def _writer(writer: Writer) -> dict[str, Any]:
+def _writer(writer: Writer) -> StatusWriter:
     figures = writer.figures
     is_known = bool(writer.error or writer.waits or figures)
     return {
@@ -69,9 +70,9 @@ def _writer(writer: Writer) -> dict[str, Any]:
             part: {"reason": reason, "since": _time(since)} for part, (reason, since) in writer.waits.items()
         },
         "seen": None if writer.seen is None else _time(writer.seen),
-        "in_flight": figures and figures.in_flight,
-        "changes_per_second": figures and figures.rate,
-        "older_stream_changes": figures and dict(figures.older_streams),
+        "in_flight": figures.in_flight if figures else None,
+        "changes_per_second": figures.rate if figures else None,
+        "older_stream_changes": dict(figures.older_streams) if figures else None,
     }
 
 
