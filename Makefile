@@ -21,6 +21,7 @@ VENV_STACK := .venv-stack/stack.txt
 VENV_LOCALSTACK := .venv-localstack/localstack.txt
 # The lock file of a MongoDB by the beginning of its version, and what is installed from it.
 MONGODB := $(basename $(notdir $(firstword $(wildcard requirements/mongodb-$(or $(VERSION),5.0)*.txt))))
+MONGODBS := $(subst $() $(), and ,$(patsubst requirements/mongodb-%.txt,%,$(sort $(wildcard requirements/mongodb-*.txt))))
 VENV_MONGODB := .mongodb/$(MONGODB).txt
 # LocalStack, unless one is named that already runs.
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
@@ -45,7 +46,7 @@ test-localstack: $(VENV) $(VENV_STACK) $(NEEDED_FOR_LOCALSTACK) ## run the end-t
 	$(BIN)/python -m pytest tests/e2e tests/localstack --stack=localstack $(ARGS)
 
 test-mongodb: $(if $(MONGODB),$(VENV) $(VENV_STACK) $(VENV_MONGODB)) ## run the contract and fault tests on another MongoDB (VERSION=5.0 or 6.0.27; ARGS="tests/contract/test_sink_contract.py": only these)
-	@$(if $(MONGODB),,echo "There is no requirements/mongodb-$(VERSION).txt." >&2; exit 2;) \
+	@$(if $(MONGODB),,echo "There is no requirements/mongodb-$(VERSION)*.txt: there are $(MONGODBS)." >&2; exit 2;) \
 	export PATH="$(CURDIR)/.mongodb/$(MONGODB:mongodb-%=%)/bin:$$PATH" && unset MONGODB_URI && mongod --version | head -n 1 && \
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile $(or $(ARGS),tests/contract tests/faults)
 
@@ -173,7 +174,7 @@ $(VENV_LOCALSTACK): requirements/localstack.txt $(VENV_UV)
 .mongodb/mongodb-%.txt: requirements/mongodb-%.txt requirements/mongod.sh $(VENV_UV)
 	$(call install,MongoDB $* into .mongodb: about 120 MB,rm -rf .mongodb/$* && \
 		$(SYNC) --python $(BIN)/python --python-version 3.11 --only-binary :all: --target .mongodb/$* $< && \
-		mkdir .mongodb/$*/lib && cd .mongodb/$*/lib && \
+		mkdir -p .mongodb/$*/lib && cd .mongodb/$*/lib && \
 		ln -s ../psycopg2_binary.libs/libssl-*.so.1.1 libssl.so.1.1 && \
 		ln -s ../psycopg2_binary.libs/libcrypto-*.so.1.1 libcrypto.so.1.1 && cd $(CURDIR) && \
 		install -D requirements/mongod.sh .mongodb/$*/bin/mongod)

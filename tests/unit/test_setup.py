@@ -62,10 +62,10 @@ class Checkout:
         path.write_text(text)
         path.chmod(0o755)
 
-    def make(self, target: str) -> subprocess.CompletedProcess[str]:
+    def make(self, *targets: str) -> subprocess.CompletedProcess[str]:
         """Run make some time after the last call: what was written until then is old."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-        command = ["make", "PYTHON=./python", target]
+        command = ["make", "PYTHON=./python", *targets]
         return subprocess.run(  # noqa: S603 - make of this project
             command,
             cwd=self.folder,
@@ -83,7 +83,7 @@ class Checkout:
         assert (result.returncode != 0) == (self.folder / "failing").exists(), result.stderr
         for path in (self.folder, *self.folder.rglob("*")):
             if path.name not in {"site-packages", "unfinished"}:
-                os.utime(path, (LONG_AGO, LONG_AGO))
+                os.utime(path, (LONG_AGO, LONG_AGO), follow_symlinks=False)
         return [line.removeprefix("requirements/") for line in calls.read_text().splitlines()]
 
     def change(self, lock_file: str, text: str = "") -> None:
@@ -154,6 +154,20 @@ def test_an_emulator_that_was_cut_short_is_installed_again(checkout: Checkout) -
     checkout.installed_by("run")
     (checkout.folder / "failing").unlink()
     assert checkout.installed_by("run") == ["stack.txt"]
+
+
+def test_another_mongodb_is_found_by_the_beginning_of_its_version(checkout: Checkout) -> None:
+    """Each version beside the others, with a program that finds its libraries; an unknown one is named."""
+    assert checkout.installed_by(".mongodb/mongodb-6.0.27.txt") == ["new .venv", "mongodb-6.0.27.txt"]
+    assert checkout.installed_by(".mongodb/mongodb-5.0.4.txt") == ["mongodb-5.0.4.txt"]
+    assert {each.name for each in checkout.folder.glob(".mongodb/*/bin/mongod")} == {"mongod"}
+    for version in ("5", "5.0", "5.0.4"):
+        assert "/.mongodb/5.0.4/bin:" in checkout.make("-n", "test-mongodb", f"VERSION={version}").stdout
+    result = checkout.make("test-mongodb", "VERSION=7.0")
+    assert result.returncode != 0
+    assert result.stderr.startswith(
+        "There is no requirements/mongodb-7.0*.txt: there are 5.0.4 and 6.0.27.\n"
+    )
 
 
 @pytest.mark.parametrize(
