@@ -43,7 +43,7 @@ async def test_a_late_change_undoes_a_repair_once(
         await deliver(2)
         found, counts = await compare(session)
         assert (by_kind(found), counts.repaired) == ({"different": 1}, 0)
-        assert await repair(session, found) == {Result.MENDED}
+        assert await repair(session, found) == {Result.REPAIRED}
         await deliver(2)
         found, counts = await compare(session)
         assert (found, counts.repaired) == ([], 1)
@@ -52,7 +52,7 @@ async def test_a_late_change_undoes_a_repair_once(
         found, counts = await compare(session)
         assert (by_kind(found), counts.repaired) == ({"different": 1}, 0)
         assert collection.find_one()["n"] == 3  # type: ignore[index]
-        assert await repair(session, found) == {Result.MENDED}
+        assert await repair(session, found) == {Result.REPAIRED}
         await deliver(5)
         found, counts = await compare(session)
         assert (found, counts.repaired) == ([], 0)
