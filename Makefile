@@ -104,7 +104,7 @@ schema: $(VENV_RUN) ## write replication.schema.json, which editors check replic
 	@mkdir -p build
 	$(BIN)/replicator config-schema > build/replication.schema.json
 	mv build/replication.schema.json replication.schema.json
-	$(BIN)/python -m ops.json_outputs ops/schemas
+	$(BIN)/python -m ops.json_outputs.schemas ops/schemas
 
 lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock files (UPGRADE=1: to newer versions)
 	$(UV_COMPILE) requirements/uv.in -o requirements/uv.txt

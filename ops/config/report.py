@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ops.config.sample import Preview
-    from ops.json_outputs import CheckedMapping, MappedItem, MappedTable, MappingProblem
+    from ops.json_outputs.mapping import CheckedMapping, MappedItem, MappedTable, MappingProblem
     from shared.errors import PoisonError
     from writer.mapping.problems import Mistake
 

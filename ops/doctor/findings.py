@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ops.json_outputs import DoctorOutput
+    from ops.json_outputs.pipeline import DoctorOutput
 
 
 class State(StrEnum):

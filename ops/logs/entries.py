@@ -12,7 +12,7 @@ from rich.text import Text
 from ops.console.terminal import printable
 
 if TYPE_CHECKING:
-    from ops.json_outputs import LogLine
+    from ops.json_outputs.messages import LogLine
     from ops.logs.events import Event
 
 _OWN = frozenset({"time", "level", "logger", "message", "error"})

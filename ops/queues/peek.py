@@ -32,7 +32,7 @@ from shared.batches import MAX_ENTRIES
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
-    from ops.json_outputs import QueuedMessage
+    from ops.json_outputs.messages import QueuedMessage
     from ops.queues.dead_letters import Letter
 
 _FEWEST_RECEIVES = 3

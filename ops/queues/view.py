@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping, Sequence
 
-    from ops.json_outputs import ChangeOutput, DeadLetterOutput, UnreadableChange
+    from ops.json_outputs.messages import ChangeOutput, DeadLetterOutput, UnreadableChange
     from ops.queues.dead_letters import Letter
     from shared.envelope import Rejected
 

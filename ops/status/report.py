@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ops.status.findings import Outcome, notes_of, outcome_of, problems_of, unknown_of
 
 if TYPE_CHECKING:
-    from ops.json_outputs import StatusOutput, StatusTable, StatusWriter
+    from ops.json_outputs.pipeline import StatusOutput, StatusTable, StatusWriter
     from ops.status.facts import Status, Table, Writer
 
 _WELL = {Outcome.WELL: True, Outcome.NOT_WELL: False, Outcome.NOT_KNOWN: None}

@@ -184,7 +184,7 @@ def test_without_a_record_it_is_not_known(place: Place) -> None:
     assert "It is not known what the writers replicate by" in result.err
     assert json.loads(result.out)["tables"][0]["mapping"]["recorded"] is None
     checks = json.loads(replicator("plan-cutover", place.table, "--replication-file", file, "--json").out)
-    assert {each["name"]: each["light"] for each in checks["checks"]}["mapping"] == "unknown"
+    assert {each["check"]: each["well"] for each in checks["checks"]}["mapping"] is None
 
 
 def test_a_record_that_cannot_be_read_is_not_known(place: Place) -> None:

@@ -171,7 +171,7 @@ def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Pat
     file.write_bytes(whole[:-1] + b"\x01")
     assert "is damaged" in run(environment, *backfill, str(new), "--restart", status=2)[1]
     file.write_bytes(whole)
-    assert run(environment, *backfill, str(new), status=0)[0]["there"] == 10  # it continues with the file
+    assert run(environment, *backfill, str(new), status=0)[0]["existing"] == 10  # it continues with the file
     assert "--restart" in run(environment, "backfill", table, "--no-mapping", status=2)[1]
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
         client.drop_database(f"{pipeline.database}_exports")
@@ -201,7 +201,7 @@ def test_a_stack_names_the_queues(pipeline: Pipeline) -> None:
 
     def unknown(*options: str) -> set[str]:
         found, _ = run(environment, "plan-cutover", pipeline.table, "--no-mapping", *options, status=1)
-        return {check["name"] for check in found["checks"] if check["found"] == "not known: give its URL"}
+        return {check["check"] for check in found["checks"] if check["text"] == "not known: give its URL"}
 
     queues = {"lag of the writers", "messages in the queue", "dead letters"}
     assert unknown() == queues

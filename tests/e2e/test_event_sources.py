@@ -107,11 +107,11 @@ def test_several_at_once(pipeline: Pipeline, mapping: Mapping) -> None:
     refused = replicator("backfill", pipeline.table)
     assert refused.status == 3
     planned = json.loads(replicator("plan-cutover", pipeline.table, "--json").out)
-    (live,) = [each for each in planned["checks"] if each["name"] == "live replication"]
-    assert (planned["ready"], live["light"]) == (False, "red")
+    (live,) = [each for each in planned["checks"] if each["check"] == "live replication"]
+    assert (planned["ready"], live["well"]) == (False, False)
     for said in ("lacks ReportBatchItemFailures", "has a filter", "after 3 retries or 3,600 s"):
         assert said in " ".join(refused.err.split())
-        assert said in live["found"]
+        assert said in live["text"]
     for advice in live["advice"].split("; "):
         mapping.follow(advice)
     assert status()["problems"] == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from local import paths
 from local.polling import HANG_TIMEOUT_S
 from local.processes.child import Child, base_environment
+from tests.support.commands import check_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,7 @@ def run(environment: Mapping[str, str], *arguments: str, status: int | None = 0)
         timeout=HANG_TIMEOUT_S,
     )
     assert status in (None, done.returncode), f"{done.returncode}: {done.stdout}{done.stderr}"
+    check_json(arguments, done.stdout)
     return of_one_table(json.loads(done.stdout)) if done.stdout else {}
 
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from local.paths import ROOT
 from ops.cli import app
-from ops.json_outputs import OUTPUTS, file_name
+from ops.json_outputs.schemas import OUTPUTS, file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _FORMATS = FormatChecker()
 _STYLE = re.compile(r"\x1b\[[\d;?]*[a-zA-Z]")
@@ -43,11 +43,16 @@ def replicator(*arguments: str, typed: str = "") -> Result:
     result = CliRunner().invoke(app, arguments, input=typed)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    command = next((name for name in OUTPUTS if [*arguments][: len(name.split())] == name.split()), "")
-    if command and "--json" in arguments and "--help" not in arguments:
-        for value in _values(result.stdout):
-            _validator(command).validate(value)
+    if "--json" in arguments and "--help" not in arguments:
+        check_json(arguments, result.stdout)
     return Result(result.exit_code, result.stdout, plain(result.stderr))
+
+
+def check_json(arguments: Sequence[str], printed: str) -> None:
+    """What a command has printed with `--json` fits its schema."""
+    command = next((name for name in OUTPUTS if [*arguments][: len(name.split())] == name.split()), "")
+    for value in _values(printed) if command else ():
+        _validator(command).validate(value)
 
 
 @_FORMATS.checks("date-time", raises=ValueError)

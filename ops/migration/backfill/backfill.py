@@ -7,7 +7,7 @@ tombstone. For that live replication has to be on before the copy begins.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -159,7 +159,11 @@ async def command(settings: Settings, options: Options) -> CommandResult:
         "was_finished": was_finished,
         "started": checkpoint.started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
-        **asdict(counts),
+        "read": counts.read,
+        "copied": counts.copied,
+        "existing": counts.there,
+        "skipped": counts.skipped,
+        "rejected": counts.rejected,
         "advice": advice(checkpoint, was_finished=was_finished) or None,
     }
     return CommandResult(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,7 +109,15 @@ async def command(settings: Settings, options: Options) -> CommandResult:
         "table": source.name,
         "ready": _READY[light],
         "mapping": session.mapping.data,
-        "checks": [asdict(check) for check in checks],
+        "checks": [
+            {
+                "check": each.name,
+                "well": _READY[each.light],
+                "text": each.found,
+                "advice": each.advice or None,
+            }
+            for each in checks
+        ],
     }
     return CommandResult(_STATUSES[light], data, lambda: print_checks(settings, checks))
 

@@ -222,10 +222,11 @@ async def compare(  # noqa: PLR0913 - what it works with
 
 def data_of(comparison: Comparison) -> dict[str, Any]:
     """A comparison for `--json`."""
-    data = {name: value for name, value in comparison.state.items() if name != "_id"}
+    data = {name: value for name, value in comparison.state.items() if name not in {"_id", "theirs"}}
     return data | {
         "started": comparison.started.isoformat(),
         "at": comparison.at.isoformat(),
+        "of_applications": comparison.counts.theirs,
         "repaired_examples": [json_of_id(each) for each in comparison.repaired_ids],
     }
 

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from local.paths import ROOT
-from ops.json_outputs import OUTPUTS, file_name, schema_of, schema_text
+from ops.json_outputs.schemas import OUTPUTS, file_name, schema_of, schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_every_field_is_described(command: str) -> None:
     fields = [*properties(schema_of(command))]
     assert fields
     for name, field in fields:
-        assert field.get("description"), name
+        assert field.get("description") or "$ref" in field, name  # a type says itself what it is
         if name == "key":
             assert '"type": "object"' in json.dumps(field)
         if name in {"at", "sent_at", "time", "started", "finished"}:
