@@ -28,8 +28,10 @@ class Groups:
         self.arrive()
 
     def arrive(self) -> None:
-        for events in next(self.arrivals, {}).values():
-            self.there.extend(events)
+        events = next(self.arrivals, None)
+        assert events is not None, "an event was not shown, and no other arrives"
+        for each in events.values():
+            self.there.extend(each)
 
     def read(self, group: str, start: int, end: int) -> Iterator[Event]:
         self.starts.append((group, start))
