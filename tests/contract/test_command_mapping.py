@@ -183,7 +183,9 @@ def test_without_a_record_it_is_not_known(place: Place) -> None:
     assert result.status == 0
     assert "It is not known what the writers replicate by" in result.err
     assert json.loads(result.out)["tables"][0]["mapping"]["recorded"] is None
-    checks = json.loads(replicator("plan-cutover", place.table, "--replication-file", file, "--json").out)
+    planned = replicator("plan-cutover", place.table, "--replication-file", file, "--json")
+    assert planned.out, planned.err
+    checks = json.loads(planned.out)
     assert {each["check"]: each["well"] for each in checks["checks"]}["mapping"] is None
 
 
