@@ -172,7 +172,7 @@ def judge(mapping: EventSourceMapping) -> Judgement:
     if mapping.gives_up and mapping.failure_destination:
         notes.append(
             f"{_limits(mapping).capitalize()} Lambda gives up changes of the table {mapping.table} and tells "
-            f"{mapping.failure_destination}: replicator verify and repair after it was told any."
+            f"{mapping.failure_destination}: replicator resync after it was told any."
         )
     if not mapping.bisects:
         notes.append(

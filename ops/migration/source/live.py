@@ -82,9 +82,9 @@ async def check_live(  # noqa: PLR0913 - all that decides
         if not accept_missed_deletes:
             raise NotLiveError(
                 f"{problem}. Take a new export, or copy the table itself; or give --accept-missed-deletes, "
-                "and run verify and repair afterwards"
+                "and run replicator resync afterwards"
             )
-        say(f"Warning: {problem}. Run verify and repair afterwards.")
+        say(f"Warning: {problem}. Run replicator resync afterwards.")
 
 
 async def list_mappings(client: Any, source: Source) -> list[EventSourceMapping]:

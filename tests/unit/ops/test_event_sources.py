@@ -122,8 +122,8 @@ def test_a_limit_that_somebody_is_told_of_is_a_choice() -> None:
     assert judgement.problems == []
     (note,) = judgement.notes
     assert note == (
-        f"After 7 retries Lambda gives up changes of the table people and tells {QUEUE}: replicator verify "
-        "and repair after it was told any."
+        f"After 7 retries Lambda gives up changes of the table people and tells {QUEUE}: replicator resync "
+        "after it was told any."
     )
     assert "does not halve a batch" in judge(mapping(BisectBatchOnFunctionError=False)).notes[0]
 
