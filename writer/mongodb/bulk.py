@@ -118,7 +118,7 @@ class _Bulk:
                 kind=type(operation).__name__,
                 document=command.write.identity,
                 has_content=has_content,
-                list_in_shard=any(_holds_list(value) for value in command.write.shard.values()),
+                odd_shard=any(_is_odd(value) for value in command.write.shard.values()),
             )
         await self._write(operations)
 
@@ -226,7 +226,8 @@ def stages_of(command: Command) -> Pipeline:
     return stages
 
 
-def _holds_list(value: Any) -> bool:
+def _is_odd(value: Any) -> bool:
+    """Whether a router may refuse a value of the shard key. MongoDB manual, "Shard Keys"; its source."""
     if isinstance(value, dict):
-        return any(_holds_list(each) for each in value.values())
+        return any(name.startswith("$") or _is_odd(each) for name, each in value.items())
     return isinstance(value, list)

@@ -43,13 +43,14 @@ class Operation(NamedTuple):
         kind: such as "insert" or "update". Only operations of the same kind say something about each other.
         document: equal for operations on the same document.
         has_content: it writes something of the document, and does not only remove it.
-        list_in_shard: one of the fields of the shard key that the mapping names is a list, or holds one.
+        odd_shard: a field of the shard key that the mapping names holds what a router may refuse: a list, or
+            a name that begins with `$`.
     """
 
     kind: str
     document: Hashable
     has_content: bool
-    list_in_shard: bool = False
+    odd_shard: bool = False
 
 
 def judge(
@@ -71,7 +72,7 @@ def judge(
     failures = {}
     for index, refusal in refusals.items():
         operation = operations[index]
-        if refusal.code == _SHARD_KEY_NOT_FOUND and not operation.list_in_shard:
+        if refusal.code == _SHARD_KEY_NOT_FOUND and not operation.odd_shard:
             failures[index] = _other_shard_key(place)
             continue
         if refusal.code is not None and not operation.has_content:  # no document can be at fault
@@ -143,7 +144,7 @@ def _same_for_all(place: str, refusal: Refusal) -> Failure:
 
 
 def _other_shard_key(place: str) -> Failure:
-    """The mapping names another key: a list is all that a document can have in one and may not."""
+    """The mapping names another key: the values that the document has for the one it names are plain."""
     code = str(_SHARD_KEY_NOT_FOUND)
     reason = (
         f"the collection {place} is sharded by other fields than the mapping says (code {code}): name those "

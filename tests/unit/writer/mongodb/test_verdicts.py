@@ -119,8 +119,8 @@ def test_a_shard_key_that_the_mapping_does_not_name(neighbours: int, *, whole: b
     assert "shard_key" in failure.reason
 
 
-def test_a_list_in_the_shard_key_is_the_fault_of_its_document() -> None:
+def test_an_odd_value_in_the_shard_key_is_the_fault_of_its_document() -> None:
     """No shard can take it, whatever the mapping says."""
     operations = puts("update", "update")
-    operations[0] = Operation("update", 0, has_content=True, list_in_shard=True)
+    operations[0] = Operation("update", 0, has_content=True, odd_shard=True)
     assert kinds(judge(PLACE, operations, {0: Refusal(61, "words")})) == {0: PERMANENT}
