@@ -55,12 +55,10 @@ def read_items(text: str) -> list[Item]:
         ItemError: the text is not JSON, or holds no items.
     """
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        items = _items(json.loads(text))
+    except ValueError as error:
         empty = "it is empty, as `get-item` prints nothing where there is no item"
         raise ItemError(f"it is not JSON: {error}" if text.strip() else empty) from error
-    try:
-        items = _items(content)
     except RecursionError:
         raise ItemError("it is nested too deep") from None
     if not items:

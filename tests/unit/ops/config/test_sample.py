@@ -45,7 +45,6 @@ def test_what_holds_items(content: Any, items: list[Any]) -> None:
         (" \n", "get-item"),
         ("{", "not JSON"),
         ("id: 1", "not JSON"),
-        ("[" * 100_000, "not JSON"),
         ("[]", "no item"),
         ('{"Items": []}', "no item"),
         ("3", "an item is expected"),
@@ -60,7 +59,8 @@ def test_what_holds_none(text: str, why: str) -> None:
         read_items(text)
 
 
-def test_what_is_nested_too_deep_is_said_to_be_so() -> None:
-    """A sentence, and no traceback."""
+@pytest.mark.parametrize("levels", [995, 100_000])
+def test_what_is_nested_too_deep_is_said_to_be_so(levels: int) -> None:
+    """A sentence, and no traceback, whether the parser gives up or what follows: Pythons differ."""
     with pytest.raises(ItemError, match="nested too deep"):
-        read_items("[" * 900 + "]" * 900)
+        read_items("[" * levels + "]" * levels)
