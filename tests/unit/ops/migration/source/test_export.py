@@ -124,7 +124,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "cut before the export": (change_data(lambda data: data[:-9], honest=True), "0.json.gz does not hold"),
     "no gzip": (change_data(lambda data: b"x" + data, honest=True), "0.json.gz does not hold"),
     "bad deflate": (
-        change_data(lambda data: data[:12] + b"\xff" * 9 + data[21:], honest=True),
+        change_data(lambda data: data[:10] + b"\xff" + data[11:], honest=True),
         "0.json.gz does not hold",
     ),
     "an item less": (
