@@ -15,7 +15,7 @@ import yaml
 
 from ops.console.exit_status import CommandError
 from ops.init.indexes import index_commands
-from writer.names import OURS, collection_problem
+from writer.names import METADATA_FIELD, OURS, collection_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,6 +122,8 @@ def _time_to_live(table: TableDescription) -> Iterator[str]:
     attribute = time_to_live.attribute
     yield f"    # Time to live: by {_scalar(attribute)}. The document goes with its item; to keep it:"
     yield "    # ttl_deletes: keep"
+    if attribute == METADATA_FIELD:  # no rule can be about a field of this name
+        return
     yield "    # Its seconds as a date, if they are a number in every item:"
     yield "    # fields:"
     yield f"    #   {_scalar(_path(attribute))}: {{convert: epoch_seconds}}"

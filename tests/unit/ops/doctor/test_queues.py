@@ -57,7 +57,7 @@ def test_the_queues_of_the_template_are_well() -> None:
         ({"MaximumMessageSize": "262144"}, "queue-message-size"),
         ({"SqsManagedSseEnabled": "false"}, "queue-encryption"),
         ({"RedrivePolicy": ""}, "queue-redrive-policy"),
-        ({"RedrivePolicy": POLICY.replace("dead", "other")}, "queue-redrive-policy"),
+        ({"RedrivePolicy": POLICY.replace(":dead", ":other")}, "queue-redrive-policy"),
         ({"RedrivePolicy": POLICY.replace("10", "1")}, "queue-max-receives"),
     ],
 )

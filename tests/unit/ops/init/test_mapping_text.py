@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ops.console.exit_status import CommandError
@@ -17,6 +17,7 @@ from writer.mapping.model import Deletes, UnnamedTables
 from writer.mapping.parser import parse_replication
 from writer.mapping.paths import parse_path
 from writer.mapping.rules import Rules
+from writer.names import METADATA_FIELD
 
 TABLE_NAMES = st.text("abzANO019_.-", min_size=3, max_size=20) | st.sampled_from(
     ["null", "yes", "1e5", "2020-01-01", "0x1f", "...", ".a.", "a..b", "system.users", "-x-", "123", "key"]
@@ -35,7 +36,7 @@ def tables(draw: st.DrawFn) -> TableDescription:
         dict.fromkeys(key, "S"),
         draw(st.sampled_from(["", "KEYS_ONLY", "NEW_AND_OLD_IMAGES"])),
         TimeToLive(draw(ATTRIBUTES)),
-        [SecondaryIndex("by-x", (draw(ATTRIBUTES), key[0]))],
+        [SecondaryIndex("by-x", tuple(dict.fromkeys([draw(ATTRIBUTES), key[0]])))],
     )
 
 
@@ -44,6 +45,7 @@ def uncommented(text: str) -> str:
     return re.sub(r"^    # (ttl_deletes: |fields:$|  .*convert: )", r"    \1", text, flags=re.MULTILINE)
 
 
+@settings(max_examples=60)
 @given(st.lists(tables(), min_size=1, max_size=3, unique_by=lambda table: table.name))
 @example([TableDescription(".a.", {"k": "S"}), TableDescription("table_a", {"k": "S"})])
 def test_the_writer_reads_what_dynamodb_said(described: list[TableDescription]) -> None:
@@ -56,16 +58,21 @@ def test_the_writer_reads_what_dynamodb_said(described: list[TableDescription]) 
         assert rules.table(table.name).rule.key == tuple(table.key)
 
 
+@settings(max_examples=60)
 @given(tables())
 def test_the_suggestions_are_settings(table: TableDescription) -> None:
     """With the `#` taken away, they say of the very attribute what the comment says."""
     rule = parse_replication(uncommented(mapping_text([table])), "replication.yaml").tables[table.name]
     assert rule.ttl_deletes is Deletes.KEEP
+    if table.time_to_live.attribute == METADATA_FIELD:
+        assert not rule.fields
+        return
     ((path, field),) = rule.fields.items()
     assert field.convert is Conversion.EPOCH_SECONDS
     assert parse_path(path) == (table.time_to_live.attribute,)
 
 
+@settings(max_examples=60)
 @given(tables())
 def test_a_command_is_javascript_that_keeps_the_order(table: TableDescription) -> None:
     """Each one makes the index of these fields in this order, or a comment stands for it."""
