@@ -48,6 +48,8 @@ def read_commands(lines: Iterable[str]) -> Iterator[CreateIndex]:
 def _as_javascript(keys: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """The properties of an object literal in the order that JavaScript gives them."""
     keys = [tuple(each) for each in keys]  # type: ignore[misc]
-    numbers = [each for each in keys if each[0].isdigit() and str(int(each[0])) == each[0]]
+    numbers = [
+        each for each in keys if each[0].isascii() and each[0].isdigit() and str(int(each[0])) == each[0]
+    ]
     others = [each for each in keys if each not in numbers and each[0] != "__proto__"]
     return sorted(numbers, key=lambda each: int(each[0])) + others
