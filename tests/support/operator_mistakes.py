@@ -32,7 +32,8 @@ class Row:
 
 PARTS = "--queue-url {queue} --dead-letter-queue-url {dead}"
 MONGO = "--mongodb-uri {mongodb} --mongodb-database {database}"
-MIGRATION = f"verify {{table}} {MONGO} --sample 1"
+WITHOUT = f"verify {{table}} {MONGO} --sample 1"
+MIGRATION = f"{WITHOUT} --no-mapping"
 DOCTOR = f"doctor --json {PARTS} {MONGO}"
 
 ROWS = {
@@ -128,18 +129,20 @@ ROWS = {
     "table that does not exist": Row(("nope", "region"), "init nope", "init {table}"),
     "pattern that fits nothing": Row(("nope-*", "region"), "init nope-*", "init {table}*"),
     "pattern with a star inside": Row(("*", "end"), "init no*pe", "init {table}*"),
-    "table that does not exist for verify": Row(("nope",), f"verify nope {MONGO}", MIGRATION),
+    "table that does not exist for verify": Row(
+        ("table 'nope'",), f"verify nope {MONGO} --no-mapping", MIGRATION
+    ),
     "no table": Row(("TABLE",), "init", "init {table}"),
     "no stream": Row(
         ("no stream", "aws dynamodb update-table"),
-        f"backfill {{still}} {MONGO}",
-        f"backfill {{table}} {MONGO}",
+        f"backfill {{still}} {MONGO} --no-mapping",
+        f"backfill {{table}} {MONGO} --no-mapping",
         status=3,
     ),
     "no Lambda": Row(
         ("no Lambda reads", "deploy/pipeline.yaml"),
-        f"backfill {{table}} {MONGO}",
-        f"backfill {{table}} {MONGO} --no-live",
+        f"backfill {{table}} {MONGO} --no-mapping",
+        f"backfill {{table}} {MONGO} --no-mapping --no-live",
         status=3,
     ),
     # MongoDB
@@ -211,13 +214,13 @@ ROWS = {
     # the mapping
     "mapping that is not there": Row(
         ("nope.yaml",),
-        f"{MIGRATION} --replication-file nope.yaml",
-        f"{MIGRATION} --replication-file {{mapping}}",
+        f"{WITHOUT} --replication-file nope.yaml",
+        f"{WITHOUT} --replication-file {{mapping}}",
     ),
     "directory for a mapping": Row(
         ("directory",),
-        f"{MIGRATION} --replication-file {{folder}}",
-        f"{MIGRATION} --replication-file {{mapping}}",
+        f"{WITHOUT} --replication-file {{folder}}",
+        f"{WITHOUT} --replication-file {{mapping}}",
     ),
     "directory for the doctor": Row(
         ("directory", "REPLICATION_FILE"),
@@ -259,14 +262,20 @@ ROWS = {
     ),
     "unknown setting for verify": Row(
         ("collections", "collection"),
-        f"{MIGRATION} --replication-file {{unknown_key}}",
-        f"{MIGRATION} --replication-file {{mapping}}",
+        f"{WITHOUT} --replication-file {{unknown_key}}",
+        f"{WITHOUT} --replication-file {{mapping}}",
     ),
     "sample that is no JSON": Row(
         ("JSON",), "check-config {mapping} --sample {broken}", "check-config {mapping}"
     ),
     "sample that is not there": Row(
         ("nope.json",), "check-config {mapping} --sample nope.json", "check-config {mapping}"
+    ),
+    "no mapping": Row(("--replication-file", "--no-mapping"), WITHOUT, MIGRATION),
+    "database that does not exist": Row(
+        ("{database}x", "--mongodb-database"),
+        "verify {table} --mongodb-uri {mongodb} --mongodb-database {database}x --no-mapping",
+        MIGRATION,
     ),
     # what is typed
     "unknown command": Row(("statu",), "statu", f"status {PARTS}"),
