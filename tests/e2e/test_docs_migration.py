@@ -47,7 +47,7 @@ def steps() -> Iterator[tuple[str, int, str | None]]:
 
 
 def without_times(text: str) -> str:
-    return re.sub(r"\b\d+ s\b", "… s", text)
+    return re.sub(r"\b\d+ (s|min)\b", "… s", text)
 
 
 def upload(stack: Stack, folder: Path, bucket: str) -> str:
