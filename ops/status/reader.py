@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ops.status.facts import Writers
 
 _NEWEST_METRICS = timedelta(minutes=10)
+_WHOLE = "Complete"
 _PERIOD = 60
 """Seconds. The metrics are published about once a minute (CloudWatch metrics of Lambda, of SQS)."""
 
@@ -182,7 +183,8 @@ def _ages(aws: Aws, pipeline: Pipeline) -> tuple[Age, Age]:
                 StartTime=now - _NEWEST_METRICS,
                 EndTime=now + timedelta(seconds=_PERIOD),
             )
-            found = {each["Id"]: _newest_first(each) for each in answer["MetricDataResults"]}
+            results = [each for each in answer["MetricDataResults"] if _is_whole(each)]
+            found = {each["Id"]: _newest_first(each) for each in results}
     except CommandError as error:  # forbidden, an emulator without metrics, or an odd answer
         return Age(why_unknown=str(error)), Age(why_unknown=str(error))
     minutes = int(_NEWEST_METRICS.total_seconds() // 60)
@@ -194,6 +196,14 @@ def _ages(aws: Aws, pipeline: Pipeline) -> tuple[Age, Age]:
     if iterator.seconds is None and found.get("iterator") == [] and not was_called:
         return Age(is_idle=True), oldest
     return replace(iterator, seconds=None if iterator.seconds is None else iterator.seconds / 1000), oldest
+
+
+def _is_whole(result: Mapping[str, Any] | Any) -> bool:
+    """Whether CloudWatch has given all values of a metric: what it could not read is no "nothing".
+
+    Source: Amazon CloudWatch API reference, "MetricDataResult" (StatusCode).
+    """
+    return bool(result.get("StatusCode", _WHOLE) == _WHOLE)
 
 
 def _newest_first(result: Mapping[str, Any] | Any) -> list[float]:

@@ -190,6 +190,19 @@ def test_a_stream_without_changes_has_no_age() -> None:
     assert not status.iterator_age.is_idle
 
 
+@pytest.mark.parametrize("code", ["InternalError", "PartialData", "Forbidden", None])
+@pytest.mark.parametrize("name", ["iterator", "invocations", "throttles"])
+def test_what_cloudwatch_could_not_read_is_no_idle_stream(name: str, code: str | None) -> None:
+    """It answers with no values and a code, for each metric."""
+    names = ("oldest", "iterator", "invocations", "throttles")
+    codes = dict.fromkeys(names, "Complete")
+    results = [metric(each) | {"StatusCode": code if each == name else codes[each]} for each in names]
+    status = status_of(get_metric_data={"MetricDataResults": results})
+    assert not status.iterator_age.is_idle
+    assert status.behind is None
+    assert status.iterator_age.why_unknown
+
+
 @pytest.mark.parametrize(
     "answer",
     [
