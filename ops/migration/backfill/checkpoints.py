@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 COLLECTION = "_replicator_backfills"
 """Collection of the target database: how far backfills have come."""
 
+TABLE_ITSELF = "the table itself"
+"""What a checkpoint calls a source that is no export; the table's id follows."""
+
 _OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL)
 
 
@@ -103,6 +106,12 @@ class Checkpoint:
     def counts(self) -> Counts:
         """What was done up to now, by all processes."""
         return sum((part.counts for part in self.parts), Counts())
+
+    @property
+    def table_id(self) -> str:
+        """The id of the table that was read; empty: not known, as of an export."""
+        is_known = self.source.startswith(f"{TABLE_ITSELF} ")
+        return self.source.removeprefix(f"{TABLE_ITSELF} ") if is_known else ""
 
     def state(self) -> dict[str, Any]:
         """As MongoDB keeps it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ops.migration.backfill.checkpoints import TABLE_ITSELF
 from ops.migration.source.export import Bucket, Export, Folder, other_table
 from shared.errors import FatalError
 
@@ -73,7 +74,7 @@ def table_parts(session: Session, segments: int, *, consistent: bool, page_size:
             if reading is not None:
                 reading.cancel()
 
-    origin = f"the table itself {session.source.id}".rstrip()
+    origin = f"{TABLE_ITSELF} {session.source.id}".rstrip()
     return Parts(origin, "segments", [str(n) for n in range(segments)], session.source.items, pages)
 
 

@@ -64,14 +64,23 @@ def mapping_check(mapping: ComparedMapping) -> Check:
     )
 
 
-def backfill_check(checkpoint: Checkpoint | None, rules: str) -> Check:
-    """The copy of the items that were there; `rules` is the digest of the mapping."""
+def backfill_check(checkpoint: Checkpoint | None, rules: str, table_id: str = "") -> Check:
+    """The copy of the items that were there.
+
+    Args:
+        checkpoint: of the backfill.
+        rules: the digest of the mapping.
+        table_id: changes when the table is deleted and created again; empty: not known.
+    """
     red = functools.partial(Check, "backfill", Light.RED)
     if checkpoint is None:
         return red("none has run", "replicator backfill, then replicator verify")
     counts = checkpoint.counts
     if checkpoint.finished is None:
         return red(f"not complete: {counts.read:,} items up to now", "replicator backfill goes on with it")
+    if _is_of_other_table(checkpoint.table_id, table_id):
+        advice = f"replicator backfill --restart, then replicator resync {checkpoint.table}"
+        return red(f"it copied {_OTHER_TABLE}", advice)
     if checkpoint.rules != rules:
         return red(
             "it ran under another mapping",
@@ -88,12 +97,14 @@ def backfill_check(checkpoint: Checkpoint | None, rules: str) -> Check:
     return Check("backfill", Light.GREEN, f"complete, {counts.read:,} items, {ago}")
 
 
-def verify_check(
+def verify_check(  # noqa: PLR0913 - all that decides
     state: Mapping[str, Any] | None,
     checkpoint: Checkpoint | None,
     rules: str,
     within: timedelta,
     now: datetime,
+    *,
+    table_id: str = "",
 ) -> Check:
     """The last comparison.
 
@@ -103,6 +114,7 @@ def verify_check(
         rules: the digest of the mapping.
         within: how old it may be.
         now: the time.
+        table_id: see `backfill_check`.
     """
     again = "replicator verify"
     red = functools.partial(Check, "verify", Light.RED)
@@ -110,22 +122,41 @@ def verify_check(
         return red("none has run", again)
     at = state["at"].replace(tzinfo=UTC)
     ago = _ago(at, now)
+    if _is_of_other_table(state.get("table_id", ""), table_id):
+        return red(f"compared {_OTHER_TABLE}, {ago}", again)
     if not state["clean"]:
         kinds = ", ".join(f"{state[kind]:,} {kind}" for kind in Kind if state.get(kind))
         return red(f"found {kinds}, {ago}", _advice_for(state))
-    if not state["complete"]:
-        return red(f"clean, but only a sample of {state['sample']:,}, {ago}", again)
-    if state["rules"] != rules:
-        return red(f"clean, but under another mapping, {ago}", again)
-    if now - at > within:
-        return red(f"clean, but {ago}", again)
-    finished = checkpoint.finished if checkpoint else None
-    if finished and state["started"].replace(tzinfo=UTC) < finished.replace(microsecond=0):
-        return red("clean, but before the backfill was complete", again)
+    if why := _clean_but(state, checkpoint, rules, ago, is_old=now - at > within):
+        return red(f"clean, but {why}", again)
     if state["in_flight"]:
         found = f"clean, but {state['in_flight']:,} keys changed all the time, {ago}"
         return Check("verify", Light.UNKNOWN, found, "replicator verify with a longer --settle")
     return Check("verify", Light.GREEN, f"clean and complete, {state['items']:,} items, {ago}")
+
+
+def _clean_but(
+    state: Mapping[str, Any], checkpoint: Checkpoint | None, rules: str, ago: str, *, is_old: bool
+) -> str:
+    """Why a clean comparison says too little; empty: it says enough."""
+    if not state["complete"]:
+        return f"only a sample of {state['sample']:,}, {ago}"
+    if state["rules"] != rules:
+        return f"under another mapping, {ago}"
+    if is_old:
+        return ago
+    finished = checkpoint.finished if checkpoint else None
+    if finished and state["started"].replace(tzinfo=UTC) < finished.replace(microsecond=0):
+        return "before the backfill was complete"
+    return ""
+
+
+_OTHER_TABLE = "another table of this name, which has been deleted and created again or is elsewhere"
+
+
+def _is_of_other_table(found: str, table_id: str) -> bool:
+    """Whether something was done to another table; both ids can be unknown."""
+    return bool(found and table_id and found != table_id)
 
 
 def _advice_for(state: Mapping[str, Any]) -> str:

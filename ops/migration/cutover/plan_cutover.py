@@ -99,8 +99,10 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     checks = [
         mapping_check(session.mapping),
         live,
-        backfill_check(checkpoint, settings.digest),
-        verify_check(state, checkpoint, settings.digest, timedelta(hours=options.hours), now),
+        backfill_check(checkpoint, settings.digest, source.id),
+        verify_check(
+            state, checkpoint, settings.digest, timedelta(hours=options.hours), now, table_id=source.id
+        ),
         *await lag_checks(settings.aws, options, function, queues.queue_url, now),
         *await queue_checks(settings.aws, queues),
     ]

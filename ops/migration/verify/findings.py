@@ -118,11 +118,19 @@ def replaces(state: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool
 
 
 def state_of(  # noqa: PLR0913 - all that is kept
-    settings: Settings, counts: Counts, *, started: datetime, at: datetime, sample: int, settle: float
+    settings: Settings,
+    table_id: str,
+    counts: Counts,
+    *,
+    started: datetime,
+    at: datetime,
+    sample: int,
+    settle: float,
 ) -> dict[str, Any]:
     """What MongoDB keeps of a comparison; nothing about single documents."""
     return {
         "_id": settings.table.name,
+        "table_id": table_id,
         "target": settings.namespace,
         "rules": settings.digest,
         "started": started,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ops.migration.verify.verifier import Finding
 
 _SHOWN = 5
+_NOT_PRINTED = {"_id", "table_id", "theirs"}
 _ANY = "0.0.0.0"  # noqa: S104 - scrapers come from outside of the container
 
 Settle = Annotated[
@@ -213,7 +214,9 @@ async def compare(  # noqa: PLR0913 - what it works with
     verifier = verifier_of(session, segments, settle, progress, report, examples)
     counts = await (verifier.sample(sample) if sample else verifier.everything())
     at = datetime.now(UTC)
-    state = state_of(settings, counts, started=started, at=at, sample=sample, settle=settle)
+    state = state_of(
+        settings, session.source.id, counts, started=started, at=at, sample=sample, settle=settle
+    )
     before = await retry.until_done(lambda: store.load_state(COLLECTION, session.source.name))
     if replaces(state, before):
         await retry.until_done(lambda: store.save_state(COLLECTION, state))
@@ -222,7 +225,7 @@ async def compare(  # noqa: PLR0913 - what it works with
 
 def data_of(comparison: Comparison) -> dict[str, Any]:
     """A comparison for `--json`."""
-    data = {name: value for name, value in comparison.state.items() if name not in {"_id", "theirs"}}
+    data = {name: value for name, value in comparison.state.items() if name not in _NOT_PRINTED}
     return data | {
         "started": comparison.started.isoformat(),
         "at": comparison.at.isoformat(),

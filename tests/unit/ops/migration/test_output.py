@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +107,13 @@ def checkpoint_of(counts: Copied, *, finished: bool = True) -> Checkpoint:
     ended = NOW - timedelta(hours=5)
     part = Part("0", done=finished, counts=counts)
     return Checkpoint(
-        "people", "run", "table", "digest", ended - timedelta(hours=3), [part], ended if finished else None
+        "people",
+        "run",
+        "the table itself id-1",
+        "digest",
+        ended - timedelta(hours=3),
+        [part],
+        ended if finished else None,
     )
 
 
@@ -196,6 +203,12 @@ DONE = checkpoint_of(Copied(10, 10))
         (backfill_check(None, "digest"), Light.RED, "none has run"),
         (backfill_check(DONE, "other"), Light.RED, "another mapping"),
         (backfill_check(checkpoint_of(Copied(10, 9, rejected=1)), "digest"), Light.RED, "rejected"),
+        (backfill_check(DONE, "digest", "id-2"), Light.RED, "another table of this name"),
+        (
+            verify_check(state(table_id="id-1"), DONE, "digest", DAY, NOW, table_id="id-2"),
+            Light.RED,
+            "another table of this name",
+        ),
         (verify_check(None, DONE, "digest", DAY, NOW), Light.RED, "none has run"),
         (verify_check(state(), DONE, "other", DAY, NOW), Light.RED, "another mapping"),
         (verify_check(state(), DONE, "digest", timedelta(hours=1), NOW), Light.RED, "clean, but 2 h"),
@@ -217,6 +230,16 @@ def test_what_is_not_green(found: Check, light: Light, said: str) -> None:
     assert said in found.found
     assert light_of(GREEN) is Light.GREEN
     assert light_of([*GREEN, found]) is light
+
+
+def test_the_same_table_is_green() -> None:
+    """By its id; where one of both is not known, nothing is said about it."""
+    for mine, its in (("id-1", "id-1"), ("id-1", ""), ("", "id-1")):
+        assert backfill_check(DONE, "digest", its).light is Light.GREEN
+        found = verify_check(state(table_id=mine), DONE, "digest", DAY, NOW, table_id=its)
+        assert found.light is Light.GREEN
+    export = replace(DONE, source="the export arn")
+    assert backfill_check(export, "digest", "id-2").light is Light.GREEN
 
 
 def test_red_counts_more_than_what_is_not_known() -> None:
