@@ -171,6 +171,8 @@ class RepairedTable(TypedDict):
     """Differences that are left."""
     left_examples: NotRequired[list[str]]
     """Some of those that are left, and why."""
+    in_flight: NotRequired[int | None]
+    """Keys that kept changing while they were compared; null: a report was given, and nothing compared."""
 
 
 @BY_DOCSTRINGS

@@ -7,17 +7,22 @@ recorded one is an answer of its own, "not known".
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import FatalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from writer.records import Fingerprint, Found, MappingRecord
 
 _MOST_NAMED = 8  # differences in a sentence
+
+_AWS_QUEUE = re.compile(
+    r"https://(?:[a-z0-9.-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?/"
+).match
 
 _ASK_FOR_FILE = "give the writers' file with --replication-file (or REPLICATION_FILE)"
 _AS_THEY_ARE = "--no-mapping to take items as they are"
@@ -56,11 +61,14 @@ class ComparedMapping:
         given: what the command goes by.
         recorded: what the writers go by; None: no writer has recorded it.
         lines: what to tell the person, the mapping first.
+        regions: where the queues of the writers are that replicate into the same collection, as far as their
+            URLs say.
     """
 
     given: GivenMapping
     recorded: MappingRecord | None
     lines: Sequence[str] = field(default=())
+    regions: frozenset[str] = frozenset()
 
     @property
     def is_known(self) -> bool:
@@ -102,6 +110,7 @@ def compare(given: GivenMapping, found: Found[MappingRecord], database: str) -> 
         FatalError: the writers go by another mapping, or it is not said which one the command goes by.
     """
     recorded = _decisive(given, found.records)
+    regions = _regions_of(each for each in found.records if each.namespace == given.namespace)
     first = f"Mapping of {given.table}: {given.words}."
     if recorded is None:
         why = _why_unknown(given.table, found, database)
@@ -110,14 +119,15 @@ def compare(given: GivenMapping, found: Found[MappingRecord], database: str) -> 
         return ComparedMapping(given, None, (first, f"It is not known what the writers replicate by: {why}."))
     if recorded.hash == given.fingerprint.hash:
         line = f"{first[:-1]}, that of the writers since {recorded.since:%Y-%m-%d %H:%M} UTC."
-        return ComparedMapping(given, recorded, (line,))
+        return ComparedMapping(given, recorded, (line,), regions)
     theirs = (
         f"the writers replicate {given.table} by another one (hash {recorded.hash}, since "
         f"{recorded.since:%Y-%m-%d %H:%M} UTC, version {recorded.version or 'unknown'}); "
         f"they differ in {_named(differences(given.fingerprint.rules, recorded.rules))}"
     )
     if given.is_none:
-        return ComparedMapping(given, recorded, (first, f"Warning: --no-mapping is given, but {theirs}."))
+        warning = f"Warning: --no-mapping is given, but {theirs}."
+        return ComparedMapping(given, recorded, (first, warning), regions)
     otherwise = "start the writers with this one first" if given.file else _AS_THEY_ARE
     raise FatalError(f"{given.words} is given, but {theirs}: {_ASK_FOR_FILE}, or {otherwise}")
 
@@ -126,6 +136,27 @@ def _decisive(given: GivenMapping, records: Sequence[MappingRecord]) -> MappingR
     """Of the collection's records the one whose writer started last; else that of another collection."""
     place = [each for each in records if each.namespace == given.namespace]
     return max(place or records, key=lambda each: each.started, default=None)
+
+
+def _regions_of(records: Iterable[MappingRecord]) -> frozenset[str]:
+    return frozenset(match["region"] for each in records if (match := _AWS_QUEUE(each.queue)))
+
+
+def region_problem(table: str, region: str, regions: Collection[str]) -> str | None:
+    """Why a table cannot be the one that the writers replicate: stream, Lambda and queue are in one region.
+
+    Args:
+        table: its name.
+        region: where it is; empty: not known.
+        regions: where the writers' queues are; empty: not known.
+    """
+    if not region or not regions or region in regions:
+        return None
+    theirs = " or ".join(sorted(regions))
+    return (
+        f"the table {table} here is in {region}, and the writers that replicate a table of this name drain a "
+        f"queue in {theirs}: give --region {theirs} (AWS_REGION)"
+    )
 
 
 def _why_unknown(table: str, found: Found[MappingRecord], database: str) -> str:

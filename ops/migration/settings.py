@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ops.aws import Aws
-from ops.migration.mapping import ComparedMapping, GivenMapping, compare, key_problem
+from ops.migration.mapping import ComparedMapping, GivenMapping, compare, key_problem, region_problem
 from ops.migration.retry import Retry
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader
@@ -101,7 +101,8 @@ async def open_session(
 
     Raises:
         FatalError: MongoDB was never reached, or AWS refuses us; there is no such table or database, or the
-            table's key is another one than the mapping says; the writers go by another mapping.
+            table's key is another one than the mapping says; the writers go by another mapping, or are in
+            another region.
     """
     retry = Retry(say)
     with contextlib.closing(
@@ -120,6 +121,8 @@ async def open_session(
             reader = Reader(client, table.name, Pace(rcu), retry)
             source = await reader.describe()
             if problem := key_problem(table.name, table.rule.key, tuple(source.key)):
+                raise FatalError(problem)
+            if problem := region_problem(table.name, source.region, mapping.regions):
                 raise FatalError(problem)
             yield Session(table, source, mapping, reader, store, retry)
 

@@ -73,19 +73,20 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     taken back first. Documents without a version of ours are left alone.
 
     Exit status: 0 if nothing is left (with --dry-run: if there is nothing to do), else 1; 2 for wrong use, if
-    a server refuses us, or if there is no terminal to ask at; of several tables the most serious one.
+    a server refuses us, or if there is no terminal to ask at, 3 if nothing is left but items kept changing,
+    so that it is not known; of several tables the most serious one (2, then 3).
     """
     with tempfile.TemporaryDirectory() as folder:
         async with open_session(settings, console(errors=True).print, options.rcu) as session:
             await session.retry.until_done(session.store.open)
-            report = options.report
+            report, in_flight = options.report, None
             if report is None:
                 report = Path(folder) / "report.jsonl"
                 with (
                     Progress(f"{options.table}: compare", quiet=options.as_json) as progress,
                     open_lines(report, "--report", "w") as file,
                 ):
-                    await compare(
+                    comparison = await compare(
                         settings,
                         session,
                         progress,
@@ -93,6 +94,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                         segments=options.segments,
                         settle=options.settle,
                     )
+                    in_flight = comparison.counts.in_flight
             elif (named := tables_in(report)) and options.table not in named:
                 raise CommandError(f"{report} has no difference of this table, only of {', '.join(named)}")
             repairs = await repair_report(
@@ -103,9 +105,15 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                 yes=options.yes,
                 quiet=options.as_json,
             )
+    repairs.in_flight = in_flight or 0
     return CommandResult(
         repairs.status,
-        {"target": settings.namespace, "mapping": session.mapping.data, **repairs.data},
+        {
+            "target": settings.namespace,
+            "mapping": session.mapping.data,
+            **repairs.data,
+            "in_flight": in_flight,
+        },
         lambda: print_repairs(settings, repairs),
         repairs.found,
     )

@@ -15,7 +15,7 @@ import typer
 from rich.text import Text
 
 from ops.console.confirmation import can_ask, confirmed
-from ops.console.exit_status import FOUND, WELL, CommandError
+from ops.console.exit_status import FOUND, UNKNOWN, WELL, CommandError
 from ops.console.progress import Progress, console
 from ops.console.terminal import count
 from ops.migration.command import print_counts
@@ -45,11 +45,13 @@ class Repairs:
     Attributes:
         dry_run: nothing was written.
         declined: nothing was written, for nobody said yes.
+        in_flight: keys that kept changing while they were compared: whether they differ is not known.
         examples: the first ones that have a reason.
     """
 
     dry_run: bool
     declined: bool = False
+    in_flight: int = 0
     counts: Counter[Result] = field(default_factory=Counter)
     examples: list[Repair] = field(default_factory=list)
 
@@ -61,7 +63,9 @@ class Repairs:
     @property
     def status(self) -> int:
         """The exit status."""
-        return FOUND if self.planned or self.counts[Result.LEFT] else WELL
+        if self.planned or self.counts[Result.LEFT]:
+            return FOUND
+        return UNKNOWN if self.in_flight else WELL
 
     @property
     def plan(self) -> str:
@@ -73,6 +77,7 @@ class Repairs:
     def found(self) -> str:
         """What became of them, in some words."""
         left = f", {self.counts[Result.LEFT]:,} left" if self.counts[Result.LEFT] else ""
+        left += f", {self.in_flight:,} in flight" if self.in_flight else ""
         if self.declined:
             return f"nothing was written: {self.plan}{left}"
         return (self.plan if self.dry_run else f"{self.counts[Result.REPAIRED]:,} repaired") + left
@@ -110,6 +115,11 @@ class Repairs:
             console().print(f"  and {more:,} more are left; verify --report FILE has them all")
         if self.declined:
             console().print("Nothing was written.")
+        if self.in_flight:
+            console().print(
+                f"{self.in_flight:,} more kept changing and are not known: "
+                "run it again with a longer --settle."
+            )
 
 
 def check_consent(*, yes: bool, dry_run: bool) -> None:
@@ -144,7 +154,8 @@ async def repair_report(  # noqa: PLR0913 - what it works with
         planned.dry_run = dry_run
         return planned
     doubt = "" if session.mapping.is_known else " It is not known what the writers replicate by."
-    plan = f"{name} -> {settings.namespace}: {planned.plan}.{doubt}"
+    here = f"{name} ({where})" if (where := session.source.where) else name
+    plan = f"{here} -> {settings.namespace}: {planned.plan}.{doubt}"
     if yes:
         console(errors=True).print(plan)
     elif not await confirmed(f"{plan} Go on?"):

@@ -40,6 +40,21 @@ class Source:
     view: str
     arn: str = ""
 
+    @property
+    def region(self) -> str:
+        """Where it is, such as ``eu-central-1``; empty: not known."""
+        return self._part_of_arn(3)
+
+    @property
+    def where(self) -> str:
+        """Region and account, for people; empty: not known."""
+        account = self._part_of_arn(4)
+        return f"{self.region}, account {account}" if self.region and account else self.region
+
+    def _part_of_arn(self, position: int) -> str:
+        parts = self.arn.split(":", 5)
+        return parts[position] if len(parts) > 5 else ""  # noqa: PLR2004 - arn:aws:dynamodb:region:account:…
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
