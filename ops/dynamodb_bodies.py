@@ -2,21 +2,25 @@
 
 botocore walks each item by its model of the service, which is half of the CPU time of a backfill. An answer
 that is what DynamoDB documents (status 200, a JSON object, lists and objects where they belong) is read here.
-Any other is left to botocore, which knows errors. So are checksums (`x-amz-crc32`), of the body as it came.
+Any other is left to botocore, which knows errors. So are checksums (`x-amz-crc32`), of the body as it came: where
+one is wrong, it asks again. After its last try it would return what it got; that is an error here.
 
 Source: Amazon DynamoDB API reference, "Scan", "BatchGetItem" (response syntax; binary values are base64).
 """
 
 from __future__ import annotations
 
-from binascii import a2b_base64
+from binascii import a2b_base64, crc32
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from botocore.exceptions import ChecksumError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_CHECKSUM = "x-amz-crc32"
+_OK = 200
 _NOTHING = b"{}"
 _BINARY = (b'"B"', b'"BS"')
 _NESTED = frozenset({"M", "L", "B", "BS"})
@@ -26,11 +30,22 @@ def read_bodies(client: Any) -> None:
     """Makes a client of aiobotocore read the answers of `Scan` and `BatchGetItem` here."""
     for operation, items_of in (("Scan", _scanned), ("BatchGetItem", _gotten)):
         client.meta.events.register(f"before-parse.dynamodb.{operation}", _reader(items_of))
+    client.meta.events.register("after-call.dynamodb", _check)
+
+
+async def _check(http_response: Any, **_: Any) -> None:
+    """Raises `ChecksumError` if the last answer is damaged: what is in it is not known."""
+    expected = http_response.headers.get(_CHECKSUM)
+    if expected is None or http_response.status_code != _OK:
+        return
+    actual = str(crc32(await http_response.content))
+    if actual != expected:
+        raise ChecksumError(checksum_type="crc32", expected_checksum=expected, actual_checksum=actual)
 
 
 def _reader(items_of: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> Callable[..., None]:
     def read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-        if response_dict["status_code"] != 200:  # noqa: PLR2004 - as it is documented
+        if response_dict["status_code"] != _OK:
             return
         body = response_dict["body"]
         try:

@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 
 from local.processes import ports
-from ops.aws import Aws
+from ops.aws import Aws, aws_errors
 from ops.dynamodb_bodies import read_bodies
+from shared.errors import TransientError
 from tests.support.migrations import create_table
 
 if TYPE_CHECKING:
@@ -91,6 +92,15 @@ async def test_a_wrong_checksum_is_asked_again() -> None:
     async with server_of((200, GOOD.replace(b"1", b"2"), 1), (200, GOOD, 0)) as (client, asked):
         assert (await client.scan(TableName="t"))["Items"] == [{"id": {"N": "1"}}]
     assert len(asked) == 2
+
+
+async def test_a_checksum_that_stays_wrong_is_no_page() -> None:
+    """After its last try the SDK returns what it got: that is neither items nor the end of a table."""
+    bad = GOOD.replace(b"1", b"2")
+    async with server_of(*[(200, bad, 1)] * 3) as (client, asked):
+        with pytest.raises(TransientError, match="ChecksumError"), aws_errors("reading"):
+            await client.scan(TableName="t")
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize(

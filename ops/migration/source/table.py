@@ -200,7 +200,10 @@ def _page_of(answer: Any) -> tuple[Page, float]:
     if after is not None and not (isinstance(after, dict) and after):
         raise TypeError("no key to begin after")
     units = float(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
-    return Page(_whole(answer["Items"]), after), units
+    items = _whole(answer["Items"])
+    if answer.get("Count", len(items)) != len(items):  # Scan has no filter here
+        raise ValueError("Count is not the number of Items")
+    return Page(items, after), units
 
 
 def _items_of(table: str, answer: Any) -> tuple[list[Item], list[Key], float]:
@@ -213,6 +216,8 @@ def _items_of(table: str, answer: Any) -> tuple[list[Item], list[Key], float]:
         left = _whole(answer["UnprocessedKeys"][table]["Keys"])
         if not left:
             raise ValueError("no keys")
+    elif answer["UnprocessedKeys"]:
+        raise ValueError("keys of another table are left")
     responses = answer.get("Responses", {}) if left else answer["Responses"]
     items = _whole(responses.get(table, []) if left else responses[table])
     return (
