@@ -2,8 +2,8 @@
 
 botocore walks each item by its model of the service, which is half of the CPU time of a backfill. An answer
 that is what DynamoDB documents (status 200, a JSON object, lists and objects where they belong) is read here.
-Any other is left to botocore, which knows errors. So are checksums (`x-amz-crc32`), of the body as it came: where
-one is wrong, it asks again. After its last try it would return what it got; that is an error here.
+Any other is left to botocore, which knows errors. So are checksums (`x-amz-crc32`), of the body as it came:
+where one is wrong, it asks again. After its last try it would return what it got; that is an error here.
 
 Source: Amazon DynamoDB API reference, "Scan", "BatchGetItem" (response syntax; binary values are base64).
 """

@@ -89,7 +89,12 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def open_session(
-    settings: Settings, say: Callable[[str], None], rcu: float = 0, *, may_create: bool = False
+    settings: Settings,
+    say: Callable[[str], None],
+    rcu: float = 0,
+    *,
+    may_create: bool = False,
+    else_create: str = "",
 ) -> AsyncIterator[Session]:
     """Opens both sides, and compares the mapping with that of the writers before anything is read or written.
 
@@ -98,6 +103,7 @@ async def open_session(
         say: prints one line of text, such as the mapping, or what we wait for.
         rcu: the limit in read capacity units per second; 0: none.
         may_create: the database need not exist.
+        else_create: what makes it, the end of a sentence.
 
     Raises:
         FatalError: MongoDB was never reached, or AWS refuses us; there is no such table or database, or the
@@ -112,7 +118,7 @@ async def open_session(
         _reached.add(settings.uri)
         absent = await _absent_databases(settings, store, retry)
         if absent and not may_create:
-            raise FatalError(absent[0])
+            raise FatalError(f"{absent[0]}{else_create}")
         mapping = await _compared(settings, store, retry)
         for line in (*mapping.lines, *absent, *await _absent_collection(settings, store, retry)):
             say(line)

@@ -246,7 +246,7 @@ def test_a_wrong_key_is_one_sentence(place: Place, command: str) -> None:
     assert TOMBSTONES not in place.target.list_collection_names()
 
 
-@pytest.mark.parametrize("command", ["verify", "repair", "resync", "plan-cutover"])
+@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "resync", "plan-cutover"])
 def test_a_database_that_does_not_exist_is_named(place: Place, command: str) -> None:
     """With the one that was probably meant, and not made by looking."""
     wrong = place.database.upper()[:-1] + "x"

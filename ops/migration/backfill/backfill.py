@@ -118,7 +118,13 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     with Progress(options.table, quiet=options.as_json) as progress:
         async with contextlib.AsyncExitStack() as resources:
             session = await resources.enter_async_context(
-                open_session(settings, progress.say, options.rcu, may_create=True)
+                open_session(
+                    settings,
+                    progress.say,
+                    options.rcu,
+                    may_create=options.no_live,  # the writers of live replication have made it at their start
+                    else_create="; the writers make it when they start, and --no-live does",
+                )
             )
             await session.retry.until_done(session.store.open)
             if options.from_export:
