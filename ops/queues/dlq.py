@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ops.aws import Aws
-from ops.console.exit_status import FOUND, UNKNOWN, UNUSABLE, WELL, CommandError, exits_with_status, warn
+from ops.console.exit_status import FOUND, UNKNOWN, WELL, CommandError, exits_with_status, warn
 from ops.console.terminal import count
 from ops.options import (
     DeadLetterOption,
@@ -80,8 +80,8 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """List dead letters.
 
-    Exit status: 0 if there are none, 1 if there are some, 2 for wrong use, a
-    queue that cannot be reached, or if none was found and not all could be
+    Exit status: 0 if there are none, 1 if there are some, 2 for wrong use or a
+    queue that cannot be reached, 3 if none was found and not all could be
     looked at.
     """
     aws = Aws(endpoint_url, region)
@@ -109,7 +109,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
         warn(f"These are the first {limit}; the queue has about {expected:,}. --limit shows more.")
     else:
         browser.report_unseen(expected)
-    raise typer.Exit(FOUND if found else WELL if all_seen else UNUSABLE)
+    raise typer.Exit(FOUND if found else WELL if all_seen else UNKNOWN)
 
 
 @app.command("show")
@@ -127,15 +127,16 @@ def show_letter(  # noqa: PLR0913 - one parameter per option
     """Show all of one dead letter, its documents included.
 
     Exit status: 0 if it is there, 1 if not, 2 for wrong use or a queue that
-    cannot be reached.
+    cannot be reached, 3 if it was not found and not all could be looked at.
     """
     aws = Aws(endpoint_url, region)
     url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
+    expected = letters_in(aws.sqs, url)
     with QueueBrowser(aws.sqs, url) as browser:
         found = [each for letters in browser.selected(Selection(ids=[message]), 2) for each in letters]
     if not found:
         warn(f"There is no dead letter {message}, or somebody else has received it just now.")
-        raise typer.Exit(FOUND)
+        raise typer.Exit(FOUND if browser.all_seen(expected) else UNKNOWN)
     if len(found) > 1:
         raise CommandError(f"several ids begin with {message}, such as {found[0].id} and {found[1].id}")
     if as_json:
@@ -173,7 +174,8 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
 
     Exit status: 0 if all that were meant are redriven, 1 if some stay or come
     back, or none was found, 2 for wrong use or a queue that cannot be reached,
-    3 if not everything could be looked at, so that some may have come back.
+    3 if not everything could be looked at, so that some may have come back, or
+    that none was found says nothing.
     """
     selection = selection_to_change(ids, table, key, code, every=every)
     aws = Aws(endpoint_url, region)
@@ -232,7 +234,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
 
     Exit status: 0 if all that were meant are dropped, 1 if some stay, none
     was found, or the answer was no, 2 for wrong use or a queue that cannot be
-    reached.
+    reached, 3 if none was found and not all could be looked at.
     """
     selection = selection_to_change(ids, table, key, code, every=every)
     aws = Aws(endpoint_url, region)
@@ -299,7 +301,7 @@ def _confirmed(sqs: SQSClient, url: str, selection: Selection, limit: int | None
     if not codes:
         typer.echo(selection.none_found(all_seen=browser.all_seen(expected)))
         browser.report_unseen(expected)
-        return False
+        raise typer.Exit(FOUND if browser.all_seen(expected) else UNKNOWN)
     try:
         confirmed = typer.confirm(f"Drop {count(codes.total(), 'dead letter')} ({numbers_of(codes)})?")
     except typer.Abort:
@@ -344,5 +346,7 @@ def _finish(outcome: Outcome, selection: Selection, browser: QueueBrowser, expec
         warn(selection.none_found(all_seen=browser.all_seen(expected)))
     if selection.is_all or none_found:
         browser.report_unseen(expected)
+    if none_found and not browser.all_seen(expected):
+        raise typer.Exit(UNKNOWN)
     is_well = outcome.done and not (outcome.kept or outcome.returned or browser.has_odd)
     raise typer.Exit(WELL if is_well else FOUND)

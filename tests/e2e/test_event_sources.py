@@ -53,6 +53,7 @@ def environment(
         "REPLICATOR_WRITERS": pipeline.writer.status_url,
         "MONGODB_URI": pipeline.stack.mongodb_uri,
         "MONGODB_DATABASE": pipeline.database,
+        "REPLICATION_FILE": str(pipeline.replication_file),
     }.items():
         monkeypatch.setenv(name, value)
 

@@ -106,13 +106,14 @@ def test_what_could_not_be_looked_at_is_not_known(run: Any, selection: tuple[str
     """If SQS counts more letters than were seen, nobody may take that for none."""
     answers = [{"Messages": [LETTER]}] if selection else []
     result = run(5, [*answers], "dlq", "list", *selection)
-    assert result.status == 2
+    assert result.status == 3
     assert "There are no" not in result.out
     assert "more could not be looked at" in result.err
-    assert run(5, [*answers], "dlq", "list", *selection, "--json").status == 2
+    assert run(5, [*answers], "dlq", "list", *selection, "--json").status == 3
+    assert run(5, [*answers], "dlq", "show", "abcd1234").status == 3
     for arguments in (("redrive",), ("drop",), ("drop", "--yes")):
         result = run(5, [*answers], "dlq", *arguments, *(selection or ("--all",)))
-        assert result.status == 1
+        assert result.status == 3
         assert "There are no" not in result.out + result.err
 
 
