@@ -39,6 +39,7 @@ class Records(Protocol):
     async def now(self) -> datetime: ...
     async def note_mapping(self, table: str, fingerprint: Fingerprint, writer: WriterRecord) -> bool: ...
     async def mappings(self, *, queue: str = "", table: str = "") -> Found[MappingRecord]: ...
+    async def writers(self) -> Found[WriterRecord]: ...
     async def note_writer(self, writer: WriterRecord) -> None: ...
     async def remove_writer(self, identity: str) -> None: ...
 
@@ -111,7 +112,25 @@ class Recording:
     async def _note_writer(self, me: WriterRecord) -> None:
         if self._context.clock.monotonic() >= self._next_refresh:
             await self._records.note_writer(me)
+            await self._look_after(me)
             self._next_refresh = self._context.clock.monotonic() + REFRESH_SECONDS
+
+    async def _look_after(self, me: WriterRecord) -> None:
+        """Notes again what is not there any more, or is of a writer that has ended, as after a rollback.
+
+        The newest one of the queue that runs does that; what one has noted that starts meanwhile stays.
+        """
+        if not self._noted:
+            return
+        now, found = await self._records.now(), await self._records.writers()
+        running = [each for each in found.records if each.queue == me.queue and not each.is_late(now)]
+        if max(running, key=lambda each: (each.started, each.id), default=me).id != me.id:
+            return
+        records = {each.table: each for each in (await self._records.mappings(queue=me.queue)).records}
+        for table in sorted(self._noted):
+            record = records.get(table)
+            started = me.started if record is None else max(me.started, record.started)
+            await self._note(table, dataclasses.replace(me, started=started), record)
 
     async def _read_others(self, me: WriterRecord) -> None:
         """A table of a pattern that earlier writers have met may now go by other rules."""
@@ -129,12 +148,16 @@ class Recording:
                 raise
             self._noted.add(table)
 
-    async def _note(self, table: str, me: WriterRecord) -> None:
+    async def _note(self, table: str, me: WriterRecord, record: MappingRecord | None = None) -> None:
+        """Notes the rules of a table, unless a record that is there has the same."""
         try:
             rules = self._resolve.table(table)
         except PoisonError:  # it is not replicated by these rules
             return
-        if not await self._records.note_mapping(table, fingerprint_of(rules, self._resolve.database), me):
+        fingerprint = fingerprint_of(rules, self._resolve.database)
+        if record is not None and record.hash == fingerprint.hash:
+            return
+        if not await self._records.note_mapping(table, fingerprint, me):
             log.info("a writer that started later has recorded its rules", extra={"table": table})
 
     def _warn(self, error: FatalError) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
 WRITER_SECONDS = 24 * 3600
@@ -16,6 +16,9 @@ WRITER_SECONDS = 24 * 3600
 
 REFRESH_SECONDS = 60.0
 """How often a writer renews its record."""
+
+LATE = timedelta(seconds=3 * REFRESH_SECONDS)
+"""After so long without a sign of life a writer has been killed, as far as its record tells."""
 
 _LONGEST = 2048
 _LONGEST_RULES = 1 << 20
@@ -92,6 +95,10 @@ class WriterRecord:
     version: str
     started: datetime
     seen: datetime
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it seems to have ended without saying so, by MongoDB's clock."""
+        return now - self.seen > LATE
 
     def url_from(self, host: str) -> str | None:
         """Where to ask it, from a machine of a name; None: it is not known."""

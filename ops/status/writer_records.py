@@ -1,7 +1,7 @@
 """Finds the writers of a queue by the records that they keep in MongoDB, and asks those that should run.
 
 A record is renewed every minute while its writer lives, and removed when it ends. One that was not renewed
-for `_LATE` is of a writer that was killed, unless it answers.
+for some minutes is of a writer that was killed, unless it answers.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ops.records import running_writers
 from ops.status.facts import Writer, Writers
 from ops.status.writer_answers import ask_writers
 from shared.errors import FatalError, TransientError
-from writer.records import REFRESH_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     from writer.records import WriterRecord
 
-_LATE = timedelta(seconds=3 * REFRESH_SECONDS)
 _MOST = 200
 """Writers that are asked, the last seen first."""
 
@@ -127,7 +124,7 @@ def _seen(writer: Writer, record: WriterRecord | None, now: datetime | None, at:
 
 
 def _has_ended(record: WriterRecord | None, writer: Writer, now: datetime | None) -> bool:
-    is_late = record is not None and now is not None and now - record.seen > _LATE
+    is_late = record is not None and now is not None and record.is_late(now)
     return is_late and (bool(writer.error) or bool(writer.why_unknown and not writer.figures))
 
 

@@ -120,6 +120,41 @@ async def test_tables_of_patterns_are_noted_when_they_are_met(stack: Stack, data
         assert await old.round()
 
 
+async def test_a_rollback_is_noted(
+    stack: Stack, mongodb: pymongo.MongoClient[dict[str, Any]], database: str
+) -> None:
+    """The new writer ends, and the old one goes on: now its rules are those of the writers again."""
+    with sink_on(stack.mongodb_uri, database) as sink:
+
+        async def noted() -> list[tuple[str, str]]:
+            return [(each.writer, each.rules) for each in (await sink.records.mappings()).records]
+
+        old, _, clock = recording(sink, "tables: {t: {mode: merge}}", "old")
+        assert await old.round()
+        ((_, before),) = await noted()
+        new, _, new_clock = recording(sink, "tables: {t: {}}", "new")
+        assert await new.round()
+        ((_, after),) = await noted()
+        assert before != after
+        clock.time += REFRESH_SECONDS  # both run: the newer one decides
+        assert await old.round()
+        assert await noted() == [("new", after)]
+        await new.end()
+        clock.time += REFRESH_SECONDS
+        assert await old.round()
+        assert await noted() == [("old", before)]
+        # The new one was frozen only: it is the newest again.
+        new_clock.time += REFRESH_SECONDS
+        assert await new.round()
+        assert await noted() == [("new", after)]
+        # Killed, so its record stays; and somebody has dropped what was noted.
+        mongodb[database][WRITERS].update_one({"_id": "new"}, {"$set": {"seen": datetime(2020, 1, 1)}})  # noqa: DTZ001
+        mongodb[database][MAPPINGS].drop()
+        clock.time += REFRESH_SECONDS
+        assert await old.round()
+        assert await noted() == [("old", before)]
+
+
 async def test_a_table_that_cannot_be_noted_holds_up_no_other(
     stack: Stack, mongodb: pymongo.MongoClient[dict[str, Any]], database: str
 ) -> None:
