@@ -155,6 +155,8 @@ def test_exports_that_are_refused(pipeline: Pipeline, unique: str, tmp_path: Pat
     pipeline.create_table(table, id="N")
     described = pipeline.stack.client("dynamodb").describe_table(TableName=table)["Table"]
     write_export(old, described, items, datetime.now(UTC) - timedelta(minutes=5))
+    with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
+        client[f"{pipeline.database}_exports"].create_collection(table)  # as if a writer had started
     backfill = ("backfill", table, "--no-mapping", "--from-export")
     assert "would come back" in run(environment, *backfill, str(old), status=3)[1]
     rejects = tmp_path / "rejects.jsonl"
