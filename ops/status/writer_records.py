@@ -97,6 +97,7 @@ def ask_known_writers(records: Records, named: Iterable[str], at: float) -> Writ
     """
     here = socket.gethostname()
     urls: dict[str, WriterRecord | None] = dict.fromkeys(each.rstrip("/") for each in named)
+    expected = frozenset(urls)
     why_unknown = "" if urls and not records.is_asked else records.why_unknown
     silent: list[WriterRecord] = []
     for record in records.found:
@@ -111,8 +112,12 @@ def ask_known_writers(records: Records, named: Iterable[str], at: float) -> Writ
     answers += [
         (each, _seen(Writer("", why_unknown=_only_there(each)), each, records.now, at)) for each in silent
     ]
-    asked = [writer for record, writer in answers if not _has_ended(record, writer, records.now)]
-    ended = [writer for record, writer in answers if _has_ended(record, writer, records.now)]
+    asked: list[Writer] = []
+    ended: list[Writer] = []
+    for known, writer in answers:
+        # One that a person has named should run, whatever its record says.
+        has_ended = writer.url not in expected and _has_ended(known, writer, records.now)
+        (ended if has_ended else asked).append(writer)
     return Writers(asked, ended, why_unknown)
 
 
