@@ -191,9 +191,17 @@ def _allows(dead: Mapping[str, str], queue_arn: str) -> Finding:
     check, text = "dead-letters-allow", dead.get("RedriveAllowPolicy", "")
     policy = _object(text)
     permission, sources = policy.get("redrivePermission"), policy.get("sourceQueueArns")
+    if not text and not dead.get("QueueArn"):  # which every answer with attributes has
+        return _odd(check, "Whether the dead-letter queue takes letters of the queue", "QueueArn")
     if not text or permission == "allowAll":
         return well(check, "The dead-letter queue takes letters of every queue.")
-    if permission == "byQueue" and isinstance(sources, list) and queue_arn:
+    if permission == "byQueue" and isinstance(sources, list):
+        if not queue_arn:
+            return unknown(
+                check,
+                "Whether the dead-letter queue takes letters of the queue: which is the queue is not known.",
+                "Name it with --stack, or --queue-url.",
+            )
         if queue_arn in sources:
             return well(check, "The dead-letter queue takes letters of the queue.")
     elif permission != "denyAll":

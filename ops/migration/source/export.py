@@ -182,7 +182,7 @@ class Export:
             with tempfile.SpooledTemporaryFile(_IN_MEMORY) as data:
                 await self._retry.until_done(lambda: self._folder.read_checksum(f"{name}.md5", data))
                 data.seek(0)
-                md5 = data.read().decode("utf-8", errors="replace").strip()
+                md5 = data.read().decode("utf-8", errors="replace").strip() or "empty"
         except FatalError:  # a copy of an export need not have it
             pass
         async with self._open(f"{name}.json", md5) as data:

@@ -97,6 +97,16 @@ def test_what_is_not_told_is_not_well(name: str, odd: str | None) -> None:
         assert set(states(queue).values()) != {State.WELL}
 
 
+def test_whose_letters_are_taken_is_not_guessed() -> None:
+    """An answer without attributes says nothing, and without the queue nobody knows whether it is named."""
+    (found,) = [each for each in judge_dead_letter_queue("https://d", {}, ARN) if "allow" in each.check]
+    assert found.state is State.UNKNOWN
+    (found,) = [each for each in judge_dead_letter_queue("https://d", DEAD, "") if "allow" in each.check]
+    assert (found.state, found.advice) == (State.UNKNOWN, "Name it with --stack, or --queue-url.")
+    without = {name: text for name, text in DEAD.items() if name != "RedriveAllowPolicy"}
+    assert states(QUEUE, without)["dead-letters-allow"] is State.WELL
+
+
 def test_a_key_is_named() -> None:
     """Who may use it is not the queue's to say."""
     (found,) = [

@@ -111,6 +111,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: unchecked(folder, "manifest-summary.md5", md5(b"")),
         "manifest-summary.json is damaged",
     ),
+    "empty checksum of the summary": (
+        lambda folder: unchecked(folder, "manifest-summary.md5", "\n"),
+        "manifest-summary.json is damaged",
+    ),
     "count of all": (change("manifest-summary", itemCount=8), "not whole"),
     "no count of all": (change("manifest-summary", itemCount=None), "manifest is not as"),
     "count of no kind": (change("manifest-files", itemCount="4"), "manifest is not as"),
