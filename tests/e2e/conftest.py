@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pymongo
 import pytest
 
 from replicator_testing import Pipeline
+from writer.names import WRITERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +48,15 @@ def pipeline(running_pipeline: Pipeline) -> Iterator[Pipeline]:
     """That pipeline. The tables that the test creates are deleted after it."""
     yield running_pipeline
     running_pipeline.remove_tables()
+
+
+@pytest.fixture
+def new_writer(pipeline: Pipeline) -> None:
+    """A new writer, the only one: old ones tell of 15 minutes, and those that were killed left records."""
+    assert pipeline.writer.stop() == 0
+    with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
+        client[pipeline.database][WRITERS].drop()
+    pipeline.start_writer()
 
 
 @pytest.fixture

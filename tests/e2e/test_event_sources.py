@@ -43,6 +43,7 @@ OPTIONS: dict[str, Callable[[str], dict[str, Any]]] = {
 @pytest.fixture(autouse=True)
 def environment(
     aws_environment: None,  # noqa: ARG001 - its effect
+    new_writer: None,  # noqa: ARG001 - its address
     monkeypatch: pytest.MonkeyPatch,
     pipeline: Pipeline,
 ) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from replicator_testing import Pipeline
 
 
+pytestmark = pytest.mark.usefixtures("new_writer")
 CALM = ("--max-behind", "1000")  # another test may have left metrics
 
 
@@ -45,13 +46,6 @@ def environment(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
         "FORCE_COLOR",
     ):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def new_writer(pipeline: Pipeline) -> None:
-    """A writer tells of its last 15 minutes, and so of other tests; a new one has nothing to tell."""
-    pipeline.writer.kill()
-    pipeline.start_writer()
 
 
 def status(pipeline: Pipeline, *arguments: str) -> Result:
@@ -93,10 +87,15 @@ def test_the_writers_are_found_by_themselves(pipeline: Pipeline) -> None:
         status: dict[str, Any] = json.loads(replicator(*command).out)
         return status
 
-    url = pipeline.writer.status_url
-    pipeline.wait_until(found, lambda status: any(each["url"] == url for each in status["writers"]))
-    (killed, *_) = [each for each in found()["problems"] if "Connection refused; it was last seen" in each]
-    assert url not in killed
+    def wait_for_record(url: str) -> None:
+        pipeline.wait_until(found, lambda status: any(each["url"] == url for each in status["writers"]))
+
+    wait_for_record(killed := pipeline.writer.status_url)
+    pipeline.writer.kill()
+    pipeline.start_writer()
+    wait_for_record(url := pipeline.writer.status_url)
+    (problem,) = [each for each in found()["problems"] if "Connection refused; it was last seen" in each]
+    assert f" {killed} " in problem
     with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
         client[pipeline.database][WRITERS].delete_many({"local_url": {"$ne": url}})
     pipeline.wait_until_drained()
