@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ops.aws import asking, code_of
 from ops.console.exit_status import CommandError
+from ops.event_sources import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ops.aws import Aws
-
-_ARN = re.compile(
-    r"arn:[^:]+:(?P<service>[^:]+):[^:]*:[^:]*:(?:table/(?P<table>[^/:]+)/stream/.+|.+)", re.DOTALL
-).fullmatch
 
 
 class UnknownTablesError(CommandError):
@@ -102,7 +98,7 @@ def replicated_tables(aws: Aws, function: str) -> list[str]:
         with asking("listing the event source mappings of the Lambda"):
             answer: Any = aws.functions.list_event_source_mappings(**where)
         try:
-            found.update(table for each in answer["EventSourceMappings"] if (table := table_of(each)))
+            found.update(table for each in answer["EventSourceMappings"] if (table := _table_of(each)))
             marker = answer.get("NextMarker") or ""
             if not isinstance(marker, str) or marker in markers:
                 raise ValueError("no new marker")
@@ -117,7 +113,7 @@ def replicated_tables(aws: Aws, function: str) -> list[str]:
         where["Marker"] = marker
 
 
-def table_of(mapping: Mapping[str, Any]) -> str:
+def _table_of(mapping: Mapping[str, Any]) -> str:
     """The table of an event source mapping; empty: it reads something else, such as a queue.
 
     Raises:
@@ -126,10 +122,7 @@ def table_of(mapping: Mapping[str, Any]) -> str:
     source = mapping.get("EventSourceArn")
     if source is None and "SelfManagedEventSource" in mapping:  # a Kafka that is not of AWS has no ARN
         return ""
-    match = _ARN(cast("str", source))  # a TypeError if it is no text
-    if match is None or (match["service"] == "dynamodb" and not match["table"]):
-        raise ValueError("no ARN of an event source")
-    return str(match["table"]) if match["service"] == "dynamodb" else ""
+    return table_of(cast("str", source))  # a TypeError if it is no text
 
 
 def _is_text(value: object) -> bool:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ops.aws import asking
 from ops.doctor.findings import Finding, not_well, unknown, well
 from ops.doctor.looking import look
-from ops.event_sources import judge, read_mappings, stream_problem
+from ops.event_source_checks import judge, stream_problem
+from ops.event_sources import read_mappings
 from ops.lambda_api import naming_endpoint
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from ops.console.terminal import age, count
-from ops.event_sources import judge, start_warning, stream_problem
+from ops.event_source_checks import judge, start_warning, stream_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

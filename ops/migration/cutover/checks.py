@@ -14,7 +14,7 @@ from ops.migration.verify.comparison import Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ops.event_sources import Judgement
+    from ops.event_source_checks import Judgement
     from ops.migration.backfill.checkpoints import Checkpoint
     from ops.migration.mapping import ComparedMapping
 

@@ -1,7 +1,7 @@
 """Decides whether live replication of a table is on, and since when.
 
 The two coroutines ask AWS; everything else is pure. What is wrong with a mapping itself is decided in
-`ops.event_sources`.
+`ops.event_source_checks`.
 
 Source: Amazon DynamoDB developer guide, "Change data capture for DynamoDB Streams" (a stream keeps records
 for 24 hours).
@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ops.aws import aws_errors
-from ops.event_sources import Judgement, Problem, judge, read_mappings, start_warning, stream_problem
+from ops.event_source_checks import Judgement, Problem, judge, start_warning, stream_problem
+from ops.event_sources import read_mappings
 from ops.lambda_api import NoLambdaError, naming_endpoint
 from shared.errors import TransientError
 from writer.mongodb.guard import TOMBSTONE_SECONDS

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ops.event_sources import EventSourceMapping, judge, read_mapping, start_warning, stream_problem, table_of
+from ops.event_source_checks import judge, start_warning, stream_problem
+from ops.event_sources import EventSourceMapping, read_mapping, table_of
 
 NOW = datetime(2020, 5, 10, 12, tzinfo=UTC)
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/people/stream/2020-05-01T00:00:00.000"
@@ -183,3 +184,8 @@ def test_streams() -> None:
     assert "KEYS_ONLY, which has no new images" in str(stream_problem("people", "KEYS_ONLY"))
     assert table_of(ARN) == "people"
     assert table_of("arn:aws:kinesis:us-east-1:123456789012:stream/s") == ""
+    for odd in ("people", "arn:aws:dynamodb:us-east-1:1:table/people", ARN.replace("people", "")):
+        with pytest.raises(ValueError, match="no ARN"):
+            table_of(odd)
+        with pytest.raises(ValueError, match="no ARN"):
+            mapping(EventSourceArn=odd)
