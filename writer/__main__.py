@@ -18,6 +18,7 @@ from pathlib import Path
 from shared import logs
 from shared.aws import sqs_client
 from shared.errors import FatalError, fatal_reasons
+from shared.file_errors import words_of_file_error
 from writer.context import Context
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Replication
@@ -99,7 +100,7 @@ def _read_replication(path: str | None) -> Replication:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise FatalError(f"REPLICATION_FILE={path!r} cannot be read: {error}") from error
+        raise FatalError(f"REPLICATION_FILE={path!r} cannot be read: {words_of_file_error(error)}") from error
     return parse_replication(text, path)
 
 

@@ -12,6 +12,7 @@ from ops.console.exit_status import UNKNOWN, CommandError, exits_with_status, wa
 from ops.init.mapping_text import commands_for_mongosh, mapping_text
 from ops.init.tables import read_tables
 from ops.options import EndpointOption, MongodbDatabaseOption, RegionOption
+from shared.file_errors import words_of_file_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,4 +81,4 @@ def _write(path: Path, text: str, *, force: bool) -> None:
     except FileExistsError as error:
         raise CommandError(f"{path} exists: give --force to overwrite it, or another --output") from error
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise CommandError(f"{path} cannot be written: {words_of_file_error(error)}") from error

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from shared.errors import FatalError
+from shared.file_errors import words_of_file_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,6 @@ def open_lines(path: Path | None, option: str, mode: str) -> Iterator[IO[str] | 
     try:
         file = path.open(mode, encoding="utf-8")
     except OSError as error:
-        raise FatalError(f"{option}: {path} cannot be written: {error}") from error
+        raise FatalError(f"{option}: {path} cannot be written: {words_of_file_error(error)}") from error
     with file:
         yield file

@@ -18,6 +18,7 @@ from ops.migration.source.table import Reader
 from ops.migration.store import Store
 from ops.migration.target import no_collection, no_database
 from shared.errors import FatalError, PoisonError
+from shared.file_errors import words_of_file_error
 from writer.mapping.fingerprint import fingerprint_of
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Replication
@@ -207,6 +208,6 @@ def _read(path: str) -> Replication:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(
-            f"{path} cannot be read: {error}", param_hint="--replication-file"
+            f"{path} cannot be read: {words_of_file_error(error)}", param_hint="--replication-file"
         ) from error
     return parse_replication(text, path)

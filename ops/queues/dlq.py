@@ -38,6 +38,7 @@ from ops.queues.selection import (
     selection_to_change,
 )
 from ops.queues.view import letter_data, numbers_of, print_letter, print_rows, row_of
+from shared.file_errors import words_of_file_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,7 +252,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
                 file = file or files.enter_context(new_backup(path))
                 drop(browser, letters, file, outcome)
     except OSError as error:
-        why = f"the backup {path} cannot be written: {error.strerror}; what is not in it stays"
+        why = f"the backup {path} cannot be written: {words_of_file_error(error)}; what is not in it stays"
         raise CommandError(why) from error
     finally:
         where = f"; the backup is {path}" if outcome.done else ""
@@ -284,7 +285,7 @@ def restore_letters(  # noqa: PLR0913 - one parameter per option
         with backup.open(encoding="utf-8") as lines:
             outcome = restore(aws.sqs, url, lines)
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{backup} cannot be read: {error}") from error
+        raise CommandError(f"{backup} cannot be read: {words_of_file_error(error)}") from error
     typer.echo(f"{count(outcome.done, 'letter')} restored.")
     for each, why in outcome.kept.items():
         warn(f"The letter {each} is not there: {why}.")

@@ -16,6 +16,7 @@ from ops.migration.json_lines import json_of
 from ops.migration.verify.comparison import Kind
 from ops.migration.verify.verifier import Finding
 from shared.errors import FatalError
+from shared.file_errors import words_of_file_error
 from writer.mongodb.stored import RAW
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def read_findings(path: Path, table: str) -> Iterator[Finding]:
                     content["reason"],
                 )
         except (ValueError, KeyError, TypeError, AttributeError, BSONError) as error:
-            raise FatalError(f"{path} is no report of verify: {error!r}") from error
+            raise _no_report(path) from error
 
 
 def tables_in(path: Path) -> list[str]:
@@ -85,8 +86,17 @@ def _contents(path: Path) -> Iterator[dict[str, Any]]:
                 if not isinstance(content, dict) or "table" not in content:
                     raise ValueError("a line is not about a table")
                 yield content
-    except (OSError, ValueError) as error:
-        raise FatalError(f"{path} is no report of verify: {error!r}") from error
+    except OSError as error:
+        raise FatalError(f"{path} cannot be read: {words_of_file_error(error)}") from error
+    except ValueError as error:
+        raise _no_report(path) from error
+
+
+def _no_report(path: Path) -> FatalError:
+    return FatalError(
+        f"{path} is not a report of verify: make one with replicator verify TABLE --report {path.name}, or "
+        "leave --report out"
+    )
 
 
 def json_of_id(document_id: Any) -> Any:

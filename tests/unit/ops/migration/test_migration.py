@@ -119,7 +119,7 @@ def test_a_report_can_be_read_again(tmp_path: Path) -> None:
     assert list(read_findings(report, "other")) == findings[1:]
     assert tables_in(report) == ["other", "t"]
     report.write_text("{}\n")
-    with pytest.raises(FatalError, match="no report"):
+    with pytest.raises(FatalError, match="not a report"):
         list(read_findings(report, "t"))
 
 
