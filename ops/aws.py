@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import (
     ClientError,
+    ConnectTimeoutError,
     EndpointConnectionError,
+    InvalidRegionError,
     NoCredentialsError,
     NoRegionError,
     ProfileNotFound,
@@ -82,8 +84,13 @@ Sources: Amazon DynamoDB developer guide, "Error handling with DynamoDB"; Amazon
 responses"; the errors of the actions of AWS Lambda and CloudWatch.
 """
 
+CHECK_WHERE = ": check the name, the region (AWS_REGION, --region) and the account (AWS_PROFILE)"
+
+_SET_ENDPOINT = "AWS_ENDPOINT_URL, or --endpoint-url"
+
 _ADVICE = {
     EndpointConnectionError: "check network, region and AWS_ENDPOINT_URL",
+    ConnectTimeoutError: "check network, region and AWS_ENDPOINT_URL",
     ProfileNotFound: "set AWS_PROFILE to one that is there",
 }
 
@@ -173,9 +180,10 @@ def _making_a_client() -> Iterator[None]:
         try:
             yield
         except ValueError as error:  # AWS_ENDPOINT_URL is not a URL
+            what = str(error).rstrip(".")
+            option = "AWS_REGION, or --region" if isinstance(error, InvalidRegionError) else _SET_ENDPOINT
             raise CommandError(
-                f"the AWS SDK cannot be used with its AWS_* variables: {error}: check AWS_ENDPOINT_URL, or "
-                "--endpoint-url"
+                f"the AWS SDK cannot be used with its AWS_* variables: {what}: check {option}"
             ) from error
 
 
@@ -202,29 +210,41 @@ def asking(doing: str) -> Iterator[None]:
 
 
 class Calls:
-    """What has worked in a command that takes long: credentials and rights that were good come back.
+    """What has worked in a command that takes long: servers, credentials and rights that were good come back.
 
-    Before that a refusal is for a person: the credentials until one call has worked, a right until the same
-    action has worked.
+    Before that it is for a person: the server and the credentials until one call has worked, a right until
+    the same action has worked.
+
+    Args:
+        was_reached: the server has answered this process before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, was_reached: bool = False) -> None:
+        self._was_reached = was_reached
         self._worked: set[str] = set()
 
     @contextmanager
     def errors(self, action: str, doing: str) -> Iterator[None]:
         """As `aws_errors`; `action` is that of the API, such as ``Scan``."""
-        with aws_errors(doing, has_credentials=bool(self._worked), has_right=action in self._worked):
+        with aws_errors(
+            doing,
+            was_reached=self._was_reached or bool(self._worked),
+            has_credentials=bool(self._worked),
+            has_right=action in self._worked,
+        ):
             yield
         self._worked.add(action)
 
 
 @contextmanager
-def aws_errors(doing: str, *, has_credentials: bool = False, has_right: bool = False) -> Iterator[None]:
+def aws_errors(
+    doing: str, *, was_reached: bool = True, has_credentials: bool = False, has_right: bool = False
+) -> Iterator[None]:
     """Makes a sentence of what calls of aiobotocore raise, and tells whether to try again.
 
     Args:
         doing: what is tried, such as ``reading the table t``.
+        was_reached: the server has answered before; one that never did may have another address.
         has_credentials: AWS has accepted the credentials before.
         has_right: AWS has allowed this before.
 
@@ -237,7 +257,8 @@ def aws_errors(doing: str, *, has_credentials: bool = False, has_right: bool = F
     except (FatalError, PoisonError, TransientError):
         raise
     except Exception as error:
-        if _is_lasting(error, has_credentials=has_credentials, has_right=has_right):
+        never_reached = isinstance(error, EndpointConnectionError | ConnectTimeoutError) and not was_reached
+        if never_reached or _is_lasting(error, has_credentials=has_credentials, has_right=has_right):
             raise FatalError(f"{doing}: {reason_of(error)}") from error
         # A wait is announced once per text, and AWS's own words may differ from call to call.
         raise TransientError(f"{doing}: {words_of(error)}") from error
@@ -259,6 +280,11 @@ def code_of(error: CommandError) -> str:
     """The code of AWS's answer that a sentence was made of; empty if there was no answer."""
     cause = error.__cause__
     return error_code(cause) if isinstance(cause, ClientError) else ""
+
+
+def no_table(name: str, region: str) -> str:
+    """The sentence about a table that does not exist."""
+    return f"there is no table {name!r} in the region {region}{CHECK_WHERE}"
 
 
 def reason_of(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ops.aws import asking, code_of
+from ops.aws import CHECK_WHERE, asking, code_of
 from ops.console.exit_status import CommandError
 from ops.event_sources import table_of
 
@@ -68,7 +68,8 @@ def find_pipeline(aws: Aws, stack: str, named: Pipeline) -> Pipeline:
     except CommandError as error:
         if code_of(error) == "ValidationError":  # "Stack with id … does not exist" (DescribeStacks)
             raise CommandError(
-                f"there is no CloudFormation stack {stack}: check its name, and region and account"
+                f"there is no CloudFormation stack {stack} in the region "
+                f"{aws.cloudformation.meta.region_name}{CHECK_WHERE}"
             ) from error
         raise
     names = ("QueueUrl", "DeadLetterQueueUrl", "FunctionName")

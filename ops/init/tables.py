@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ops.aws import asking, code_of
+from ops.aws import CHECK_WHERE, asking, code_of, no_table
 from ops.console.exit_status import CommandError
 
 if TYPE_CHECKING:
@@ -101,12 +101,12 @@ def _describe(aws: Aws, name: str) -> TableDescription:
             return _description_of(table, _time_to_live(aws, name))
     except CommandError as error:
         if code_of(error) == "ResourceNotFoundException":
-            raise CommandError(f"there is no table {name!r}{_here(aws)}") from error
+            raise CommandError(no_table(name, aws.dynamodb.meta.region_name)) from error
         raise
 
 
 def _here(aws: Aws) -> str:
-    return f" in the region {aws.dynamodb.meta.region_name}: check the name, and region and account"
+    return f" in the region {aws.dynamodb.meta.region_name}{CHECK_WHERE}"
 
 
 def _time_to_live(aws: Aws, name: str) -> TimeToLive:

@@ -10,7 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ops.aws import asking, code_of
+from ops.aws import CHECK_WHERE, asking, code_of
 from ops.console.exit_status import CommandError
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def _page(
                 raise TypeError("no token")
     except CommandError as error:
         if code_of(error) == "ResourceNotFoundException":
-            raise CommandError(
-                f"there is no log group {group}: check its name, and region and account"
-            ) from error
+            raise CommandError(f"there is no log group {group}{CHECK_WHERE}") from error
         raise
     return page, following
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops.aws import Aws, asking
+from ops.aws import CHECK_WHERE, Aws, asking, code_of
 from ops.console.exit_status import CommandError, exits_with_status, warn
 from ops.console.terminal import Output, count
 from ops.console.time_arguments import parse_time
@@ -111,7 +111,12 @@ def command(  # noqa: PLR0913 - one parameter per option
 
 def _group_of(aws: Aws, function: str) -> str:
     """The log group of a Lambda function."""
-    with asking(f"reading the configuration of the function {function}"):
-        found = aws.functions.get_function_configuration(FunctionName=function)
-        group = found.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}"
-    return str(group)
+    try:
+        with asking(f"reading the configuration of the function {function}"):
+            found = aws.functions.get_function_configuration(FunctionName=function)
+            return str(found.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}")
+    except CommandError as error:
+        if code_of(error) == "ResourceNotFoundException":
+            where = f" in the region {aws.functions.meta.region_name}{CHECK_WHERE}"
+            raise CommandError(f"there is no Lambda function {function}{where}") from error
+        raise

@@ -125,8 +125,10 @@ async def open_session(
             say(line)
         async with settings.aws.open_client("dynamodb") as client:
             table = settings.table
-            reader = Reader(client, table.name, Pace(rcu), retry)
+            where = client.meta.endpoint_url
+            reader = Reader(client, table.name, Pace(rcu), retry, was_reached=where in _reached)
             source = await reader.describe()
+            _reached.add(where)
             if problem := key_problem(table.name, table.rule.key, tuple(source.key)):
                 raise FatalError(problem)
             if problem := region_problem(table.name, source.region, mapping.regions):

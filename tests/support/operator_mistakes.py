@@ -56,6 +56,17 @@ ROWS = {
     "endpoint that is no URL": Row(
         ("AWS_ENDPOINT_URL", "emulator"), f"status {PARTS}", env={"AWS_ENDPOINT_URL": "emulator"}
     ),
+    "endpoint where nothing listens for verify": Row(
+        ("http://127.0.0.1:9", "AWS_ENDPOINT_URL"), MIGRATION, env={"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    ),
+    "region that is none": Row(
+        ("eu_west", "--region"), f"status {PARTS} --region eu_west", f"status {PARTS} --region us-east-1"
+    ),
+    "replica set of another name": Row(
+        ("replica set nope", "replicaSet"),
+        "verify {table} --mongodb-database {database} --mongodb-uri mongodb://{mongodb_host}/?replicaSet=nope",
+        MIGRATION,
+    ),
     "endpoint where nothing listens": Row(
         ("http://127.0.0.1:9", "AWS_ENDPOINT_URL"),
         f"status {PARTS}",
@@ -130,7 +141,7 @@ ROWS = {
     "pattern that fits nothing": Row(("nope-*", "region"), "init nope-*", "init {table}*"),
     "pattern with a star inside": Row(("*", "end"), "init no*pe", "init {table}*"),
     "table that does not exist for verify": Row(
-        ("table 'nope'",), f"verify nope {MONGO} --no-mapping", MIGRATION
+        ("table 'nope'", "AWS_REGION", "AWS_PROFILE"), f"verify nope {MONGO} --no-mapping", MIGRATION
     ),
     "no table": Row(("TABLE",), "init", "init {table}"),
     "no stream": Row(
@@ -164,7 +175,7 @@ ROWS = {
         MIGRATION,
     ),
     "connection string with an unknown option": Row(
-        ("MONGODB_URI",),
+        ("MONGODB_URI", "tsl", "tls?"),
         "verify {table} --mongodb-uri {mongodb}&tsl=true --mongodb-database {database}",
         MIGRATION,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 class ScriptedDynamoDb:
     """Gives its answers one after the other, whatever it is asked; errors are raised."""
+
+    meta = SimpleNamespace(region_name="us-east-1")
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)

@@ -4,6 +4,7 @@ Law: no text of it, and no error, repeats the connection string, which may hold 
 """
 
 import asyncio
+import re
 import socket
 import warnings
 from typing import Any
@@ -25,6 +26,9 @@ _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 _PROBE_SECONDS = 3.0
 
 _MOST_HOSTS = 5
+
+_UNKNOWN_OPTION = re.compile(r"Unknown option: (\w{1,40})\. Did you mean one of \((\w+)").match
+_WRONG_VALUE = re.compile(r"(?:The value of )?(\w{1,40}) must be ('true' or 'false'|[a-z ]+)").match
 
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 
@@ -57,13 +61,34 @@ def make_client(uri: str, pool_size: int) -> AgnosticClient[Any]:
             f"a file that MONGODB_URI names cannot be read ({type(error).__name__}): tlsCAFile and "
             "tlsCertificateKeyFile are PEM files"
         ) from None
-    except (ConfigurationError, InvalidURI, ValueError, KeyError, UserWarning) as error:
+    except UserWarning as error:
+        raise FatalError(_option_problem(uri, str(error))) from None
+    except (ConfigurationError, InvalidURI, ValueError, KeyError) as error:
         # The driver's text can quote the URI, and with it the password.
         raise FatalError(
             f"MONGODB_URI is not a usable connection string ({type(error).__name__}): "
             "it looks like mongodb://user:password@host:27017/?replicaSet=rs0, and special characters "
             "in user and password are percent-encoded, and options those that PyMongo knows"
         ) from None
+
+
+def _option_problem(uri: str, warning: str) -> str:
+    """The sentence about an option of the URI, by the driver's warning, of which only names are repeated.
+
+    In a URI that is not percent-encoded, what looks like the name of an option can be part of a password.
+    """
+    may_name = "@" not in uri.partition("?")[2]
+    if may_name and (unknown := _UNKNOWN_OPTION(warning)):
+        name, near = unknown.groups()
+        return (
+            f"MONGODB_URI has an option that PyMongo does not know: {name} (did you mean {near}?); correct "
+            "it, or leave it out"
+        )
+    if may_name and (wrong := _WRONG_VALUE(warning)):
+        return f"MONGODB_URI has an option whose value is not allowed: {wrong[1]} must be {wrong[2]}"
+    return (
+        "MONGODB_URI has an option that PyMongo does not know, or a value that it does not allow: correct it"
+    )
 
 
 def hosts_of(client: AgnosticClient[Any]) -> str:
@@ -77,8 +102,10 @@ def hosts_of(client: AgnosticClient[Any]) -> str:
 
 def translated_with_hosts(error: PyMongoError | BSONError, client: AgnosticClient[Any]) -> TransientError:
     """Translates an error as `translated` does; one of a server that does not answer names host and port."""
-    if isinstance(error, ServerSelectionTimeoutError) and (hosts := hosts_of(client)):
+    if isinstance(error, ServerSelectionTimeoutError):
         known: Any = client
+        if not (hosts := hosts_of(client)):
+            return TransientError(_other_set(client))
         what = "has no primary" if known.topology_description.has_known_servers else "does not answer"
         return TransientError(f"MongoDB at {hosts} {what}{about_tls(error)}")
     return translated(error)
@@ -103,11 +130,22 @@ async def reach(client: AgnosticClient[Any]) -> None:
         if about_tls(error):
             raise FatalError(str(translated_with_hosts(error, client))) from error
         addresses = sorted(known.topology_description.server_descriptions())
-        why = await _why_silent(*addresses[0]) if addresses else "no host is known"
+        if not addresses:
+            raise FatalError(_other_set(client)) from error
+        why = await _why_silent(*addresses[0])
         raise FatalError(
             f"MongoDB at {hosts_of(client)} does not answer: {why}; check the host and port in MONGODB_URI "
             "(--mongodb-uri), and the network between here and there"
         ) from error
+
+
+def _other_set(client: AgnosticClient[Any]) -> str:
+    """What is said when the driver has dropped all servers: they answer, but are not of that replica set."""
+    known: Any = client
+    return (
+        "no server that MONGODB_URI names is a member of the replica set "
+        f"{known.topology_description.replica_set_name}: correct replicaSet there, or leave it out"
+    )
 
 
 async def _why_silent(host: str, port: int | None) -> str:
@@ -122,7 +160,7 @@ async def _why_silent(host: str, port: int | None) -> str:
     except (OSError, TimeoutError):
         return "there is no way to it, or a firewall drops the packets"
     writer.close()
-    return "something listens there, but does not answer as MongoDB does (is tls=true missing?)"
+    return "something listens there, but does not answer as MongoDB does: it hangs, or needs TLS (tls=true)"
 
 
 def database_of(client: AgnosticClient[Any], name: str) -> AgnosticDatabase[Any]:

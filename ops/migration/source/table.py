@@ -7,7 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ops.aws import Calls
+from botocore.exceptions import ClientError
+
+from ops.aws import Calls, no_table
+from shared.aws_errors import error_code
+from shared.errors import FatalError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from ops.migration.source.pace import Pace
 
 T = TypeVar("T")
+
+_NO_TABLE = "ResourceNotFoundException"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,14 @@ class Page:
 class Reader:
     """Reads one table; waits and tries again as long as AWS asks for that."""
 
-    def __init__(self, client: Any, table: str, pace: Pace, retry: Retry) -> None:
+    def __init__(
+        self, client: Any, table: str, pace: Pace, retry: Retry, *, was_reached: bool = False
+    ) -> None:
         self.pace = pace
         self._client = client
         self._table = table
         self._retry = retry
-        self._calls = Calls()
+        self._calls = Calls(was_reached=was_reached)
 
     async def describe(self) -> Source:
         """Describes the table.
@@ -85,12 +93,17 @@ class Reader:
             FatalError: it does not exist, or we may not describe it.
         """
         name = self._table
-        return await self._call(
-            "DescribeTable",
-            f"looking at the table {name!r}",
-            lambda: self._client.describe_table(TableName=name),
-            lambda answer: _source_of(name, answer["Table"]),
-        )
+        try:
+            return await self._call(
+                "DescribeTable",
+                f"looking at the table {name!r}",
+                lambda: self._client.describe_table(TableName=name),
+                lambda answer: _source_of(name, answer["Table"]),
+            )
+        except FatalError as error:
+            if isinstance(error.__cause__, ClientError) and error_code(error.__cause__) == _NO_TABLE:
+                raise FatalError(no_table(name, self._client.meta.region_name)) from error.__cause__
+            raise
 
     async def page(
         self,

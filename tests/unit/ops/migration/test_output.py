@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from ops.aws import Aws
 from ops.cli import app
-from ops.event_sources import Judgement, Problem
+from ops.event_source_checks import Judgement, Problem
 from ops.migration.backfill import backfill
 from ops.migration.backfill.checkpoints import Checkpoint, Part
 from ops.migration.backfill.checkpoints import Counts as Copied

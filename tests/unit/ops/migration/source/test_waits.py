@@ -6,9 +6,11 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError, ProfileNotFound
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ProfileNotFound
 
+from ops.migration.retry import Retry
 from ops.migration.source.export import Bucket
+from ops.migration.source.pace import Pace
 from ops.migration.source.table import Page, Reader
 from shared.errors import FatalError, TransientError
 from tests.support.scripted_dynamodb import ScriptedDynamoDb
@@ -33,13 +35,36 @@ CALLER = [
     for code in ("UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException")
 ]
 RIGHTS = [refusal(code) for code in ("AccessDeniedException", "AccessDenied")]
+AWAY = [EndpointConnectionError(endpoint_url="https://x"), ConnectTimeoutError(endpoint_url="https://x")]
 GONE = [refusal(code) for code in ("ResourceNotFoundException", "ValidationException")]
 
 
-@pytest.mark.parametrize("error", [*CALLER, *RIGHTS, *GONE], ids=repr)
+@pytest.mark.parametrize("error", [*CALLER, *RIGHTS, *GONE[1:], *AWAY], ids=repr)
 async def test_at_the_start_a_person_is_asked(error: Exception, reader_of: Callable[..., Reader]) -> None:
     with pytest.raises(FatalError, match="looking at the table 't'"):
         await reader_of(ScriptedDynamoDb(error)).describe()
+
+
+async def test_a_table_that_was_never_there(reader_of: Callable[..., Reader]) -> None:
+    with pytest.raises(FatalError) as raised:
+        await reader_of(ScriptedDynamoDb(GONE[0])).describe()
+    assert str(raised.value) == (
+        "there is no table 't' in the region us-east-1: check the name, the region (AWS_REGION, --region) "
+        "and the account (AWS_PROFILE)"
+    )
+
+
+@pytest.mark.parametrize("error", AWAY, ids=repr)
+async def test_a_server_that_has_answered_is_waited_for(
+    error: Exception, said: list[str], reader_of: Callable[..., Reader]
+) -> None:
+    """One that never did may have another address, such as that of a region that does not exist."""
+    reader = reader_of(ScriptedDynamoDb(DESCRIBED, error, {"Items": []}))
+    await reader.describe()
+    assert await reader.page(0, 1, None) == Page([], None)
+    assert [line.partition(":")[0] for line in said] == ["waiting", "going on"]
+    again = Reader(ScriptedDynamoDb(error, DESCRIBED), "t", Pace(), Retry(said.append), was_reached=True)
+    assert (await again.describe()).key == {"id": "N"}
 
 
 @pytest.mark.parametrize("error", RIGHTS, ids=repr)
