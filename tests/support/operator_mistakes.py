@@ -143,6 +143,14 @@ ROWS = {
     "table that does not exist for verify": Row(
         ("table 'nope'", "AWS_REGION", "AWS_PROFILE"), f"verify nope {MONGO} --no-mapping", MIGRATION
     ),
+    "pattern for one table": Row(
+        ("my*", "one table"),
+        f"plan-cutover my* {MONGO} --no-mapping",
+        f"backfill {{table}} {MONGO} --no-mapping --no-live",
+    ),
+    "function that does not exist for logs": Row(
+        ("function nope", "us-east-1", "--region"), "logs --function nope", "logs --group {group}"
+    ),
     "no table": Row(("TABLE",), "init", "init {table}"),
     "no stream": Row(
         ("no stream", "aws dynamodb update-table"),
