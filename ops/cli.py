@@ -79,17 +79,17 @@ COMMANDS = {
 
 
 class Command(TyperCommand):
-    """A command whose help shows a flag by its name alone."""
+    """A command whose help shows a flag by its name alone, and an argument without Python's type."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return _without_types_of_flags(super().get_params(ctx))
+        return _without_types(super().get_params(ctx))
 
 
 class Group(TyperGroup):
     """Several commands; likewise."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return _without_types_of_flags(super().get_params(ctx))
+        return _without_types(super().get_params(ctx))
 
 
 class LazyGroup(Group):
@@ -118,8 +118,10 @@ def _app_of(name: str, command: Callable[..., None]) -> typer.Typer:
     return app
 
 
-def _without_types_of_flags(params: list[Any]) -> list[Any]:
+def _without_types(params: list[Any]) -> list[Any]:
     for param in params:
+        if param.param_type_name == "argument":
+            param.display_type_rich = lambda **_: None
         if getattr(param, "is_flag", False):
             param.metavar = ""
     return params

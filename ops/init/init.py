@@ -29,7 +29,9 @@ _Tables = Annotated[
 ]
 _Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write this file; else to standard output."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write this file; without it, or -, to standard output."
+    ),
 ]
 _Force = Annotated[bool, typer.Option("--force", help="Write the file even if it exists.")]
 
@@ -55,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     found = read_tables(Aws(endpoint_url, region), tables)
     text = mapping_text(found, mongodb_database)
-    if output is None:
+    if output is None or str(output) == "-":
         typer.echo(text, nl=False)
     else:
         _write(output, text, force=force)

@@ -21,7 +21,7 @@ from ops.console.exit_status import FOUND, UNEXPECTED, UNKNOWN, UNUSABLE, WELL, 
 from ops.console.progress import console
 from ops.console.terminal import Output
 from ops.migration.settings import settings_of
-from ops.migration.tables import choose, of_pipeline
+from ops.migration.tables import choose, is_pattern, of_pipeline
 from ops.options import TableOptions, TablesArgument, TablesOptions, signature_of
 from ops.pipeline import UnknownTablesError
 from shared.errors import PoisonError, TransientError, fatal_reasons
@@ -83,6 +83,8 @@ def migration_command(
     ) -> Callable[..., None]:
         def command(**arguments: Any) -> None:
             chosen = options(**arguments)
+            if is_pattern(chosen.table):
+                raise typer.BadParameter(f"{chosen.table!r} is a pattern: name one table", param_hint="TABLE")
             with ending(when_stopped):
                 with contextlib.redirect_stdout(sys.stderr):  # what hooks print is not the command's result
                     result = asyncio.run(main(settings_of(chosen), chosen))

@@ -71,7 +71,9 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     table: TableOption = None,
     key: KeyOption = None,
     code: CodeOption = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Most letters to show.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Most letters to show.")
+    ] = 100,
     as_json: JsonLinesOption = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",

@@ -39,7 +39,9 @@ _FEWEST_RECEIVES = 3
 """If a queue allows fewer, one look could make SQS move a message that no writer had."""
 _SHOWN_CHANGES = 5
 
-_Limit = Annotated[int, typer.Option("--limit", min=1, max=MAX_ENTRIES, help="Most messages.")]
+_Limit = Annotated[
+    int, typer.Option("--limit", min=1, max=MAX_ENTRIES, metavar="NUMBER", help="Most messages.")
+]
 
 
 @exits_with_status

@@ -19,7 +19,7 @@ _FEWEST_CHARACTERS = 4
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Letters, by their ids or how these begin.", show_default=False),
+    typer.Argument(metavar="ID", help="Letters, by their ids or how these begin.", show_default=False),
 ]
 TableOption = Annotated[
     str | None,
@@ -43,7 +43,9 @@ CodeOption = Annotated[
         show_default=False,
     ),
 ]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Most letters.", show_default=False)]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, metavar="NUMBER", help="Most letters.", show_default=False)
+]
 AllOption = Annotated[bool, typer.Option("--all", help="Every letter; needed where nothing else says which.")]
 
 

@@ -125,6 +125,8 @@ def test_an_existing_file_is_kept(tables: str, tmp_path: Path) -> None:
     assert "--force" in refused.err
     assert replicator("init", f"{tables}-people", "--output", str(file), "--force").status == 0
     assert "key: [id]" in file.read_text()
+    printed = replicator("init", f"{tables}-people", "--output", "-")
+    assert printed.out == replicator("init", f"{tables}-people").out
     refused = replicator("init", f"{tables}-people", "--output", str(tmp_path), "--force")
     assert (refused.status, "is a directory" in refused.err) == (2, True)
 

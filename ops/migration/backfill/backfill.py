@@ -41,6 +41,7 @@ class Options(TablesOptions):
     segments: Annotated[
         int,
         typer.Option(
+            metavar="NUMBER",
             min=1,
             max=1_000_000,
             help="Parts of the table that are read at once. A backfill that goes on keeps its own.",

@@ -68,7 +68,7 @@ class Options(TableOptions):
     max_lag: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="The lag has to be below this.")
     ] = 10
-    minutes: Annotated[int, typer.Option(min=1, max=1440, help="For so many minutes.")] = 5
+    minutes: Annotated[int, typer.Option(min=1, max=1440, metavar="MINUTES", help="For so many minutes.")] = 5
     hours: Annotated[
         float,
         typer.Option("--verified-within", min=0, metavar="HOURS", help="How old the last verify may be."),

@@ -41,7 +41,8 @@ Settle = Annotated[
     ),
 ]
 Segments = Annotated[
-    int, typer.Option(min=1, max=1_000_000, help="Parts of the table that are read at once.")
+    int,
+    typer.Option(min=1, max=1_000_000, metavar="NUMBER", help="Parts of the table that are read at once."),
 ]
 
 
@@ -72,6 +73,7 @@ class Options(TablesOptions):
     metrics_port: Annotated[
         int | None,
         typer.Option(
+            metavar="PORT",
             min=0,
             max=65535,
             show_default=False,

@@ -82,7 +82,7 @@ def test_summary(name: str) -> None:
     assert command.help.startswith(ENTRIES[name].summary)
 
 
-@pytest.mark.parametrize("command", [*ENTRIES, "dlq list"])
+@pytest.mark.parametrize("command", [*ENTRIES, "dlq list", "dlq redrive"])
 def test_help_names_a_flag_and_no_type(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flag takes no value; -h is --help everywhere."""
     monkeypatch.setenv("COLUMNS", "80")
@@ -90,6 +90,7 @@ def test_help_names_a_flag_and_no_type(command: str, monkeypatch: pytest.MonkeyP
     assert (result.status, result.err) == (0, "")
     assert "--help" in plain(result.out)
     assert "bool" not in plain(result.out).lower()
+    assert re.findall(r"<[a-z]+.*?>", plain(result.out)) == []
 
 
 @pytest.mark.parametrize("command", [name for name in ENTRIES if name not in {"dlq", "config-schema"}])
