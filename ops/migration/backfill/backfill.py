@@ -24,7 +24,7 @@ from ops.migration.backfill.parts import export_parts, table_parts
 from ops.migration.command import CommandResult, print_counts, tables_command
 from ops.migration.json_lines import open_lines
 from ops.migration.settings import Session, Settings, open_session
-from ops.migration.source.live import NotLiveError, check_live
+from ops.migration.source.live import NotLiveError, check_live, named_function
 from ops.options import Rcu, TablesOptions
 from shared.errors import FatalError
 
@@ -116,6 +116,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     server refuses us, 3 if live replication of the table is not on (or does not reach back to the export); of
     several tables the most serious one (2, then 3).
     """
+    function = "" if options.no_live else named_function(settings.aws, options.stack, options.function)
     with Progress(options.table, quiet=options.as_json) as progress:
         async with contextlib.AsyncExitStack() as resources:
             session = await resources.enter_async_context(
@@ -142,6 +143,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                     session.source,
                     parts.taken,
                     progress.say,
+                    function=function,
                     no_live=options.no_live,
                     accept_missed_deletes=options.accept_missed_deletes,
                 )

@@ -22,7 +22,7 @@ from ops.migration.json_lines import open_lines
 from ops.migration.repair.repair_run import DryRun, Yes, check_consent, repair_report
 from ops.migration.repair.repairer import Result
 from ops.migration.settings import Settings, open_session
-from ops.migration.source.live import NotLiveError, check_live
+from ops.migration.source.live import NotLiveError, check_live, named_function
 from ops.migration.verify.verify import Segments, Settle, compare, data_of
 from ops.options import Rcu, TablesOptions
 
@@ -109,6 +109,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     wrong use, if a server refuses us, or if there is no terminal to ask at, 3 if live replication is not on,
     or items kept changing; of several tables the most serious one (2, then 3).
     """
+    function = "" if options.no_live else named_function(settings.aws, options.stack, options.function)
     async with open_session(settings, console(errors=True).print, options.rcu) as session:
         await session.retry.until_done(session.store.open)
         try:
@@ -117,6 +118,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                 session.source,
                 None,
                 console(errors=True).print,
+                function=function,
                 no_live=options.no_live,
                 accept_missed_deletes=False,
             )

@@ -16,6 +16,7 @@ from ops.aws import aws_errors
 from ops.event_source_checks import Judgement, Problem, judge, start_warning, stream_problem
 from ops.event_sources import read_mappings
 from ops.lambda_api import NoLambdaError, naming_endpoint
+from ops.pipeline import Pipeline, find_pipeline
 from shared.errors import TransientError
 from writer.mongodb.guard import TOMBSTONE_SECONDS
 
@@ -40,6 +41,7 @@ async def check_live(  # noqa: PLR0913 - all that decides
     taken: datetime | None,
     say: Callable[[str], None],
     *,
+    function: str,
     no_live: bool,
     accept_missed_deletes: bool,
 ) -> None:
@@ -50,6 +52,7 @@ async def check_live(  # noqa: PLR0913 - all that decides
         source: the table.
         taken: the time of the export; None: the table itself is copied.
         say: prints a warning.
+        function: the name of the pipeline's Lambda, which has to read the stream; empty: not known.
         no_live: do not ask AWS.
         accept_missed_deletes: copy although deleted items may come back.
 
@@ -59,16 +62,8 @@ async def check_live(  # noqa: PLR0913 - all that decides
     now = datetime.now(UTC)
     mappings: list[EventSourceMapping] = []
     if not no_live:
-        async with aws.open_client("lambda") as client:
-            try:
-                mappings = await list_mappings(client, source)
-            except NoLambdaError as error:
-                raise NotLiveError(f"{error}. Give --no-live if you know that replication is on") from error
-            except TransientError as error:  # the SDK has tried again already
-                raise NotLiveError(
-                    f"{error}. Try again, or give --no-live if you know that it is on"
-                ) from error
-        judgement = judge_replication(source, mappings)
+        mappings = await _mappings_now(aws, source)
+        judgement = judge_replication(source, mappings, function)
         if judgement.problems:
             raise NotLiveError(f"{in_words(judgement.problems)}. (--no-live copies all the same.)")
         if judgement.unknown:
@@ -77,6 +72,8 @@ async def check_live(  # noqa: PLR0913 - all that decides
             )
         for note in judgement.notes:
             say(f"Note: {note}")
+        if not function:
+            say(f"Note: {whose_lambda(mappings)}")
         if warning := replication_warning(mappings, now):
             say(f"Warning: {warning}")
     if taken is not None and (problem := export_problem(taken, source, mappings, now)):
@@ -86,6 +83,17 @@ async def check_live(  # noqa: PLR0913 - all that decides
                 "and run replicator resync afterwards"
             )
         say(f"Warning: {problem}. Run replicator resync afterwards.")
+
+
+async def _mappings_now(aws: Aws, source: Source) -> list[EventSourceMapping]:
+    """As `list_mappings`; raises NotLiveError if they cannot be listed."""
+    async with aws.open_client("lambda") as client:
+        try:
+            return await list_mappings(client, source)
+        except NoLambdaError as error:
+            raise NotLiveError(f"{error}. Give --no-live if you know that replication is on") from error
+        except TransientError as error:  # the SDK has tried again already
+            raise NotLiveError(f"{error}. Try again, or give --no-live if you know that it is on") from error
 
 
 async def list_mappings(client: Any, source: Source) -> list[EventSourceMapping]:
@@ -135,6 +143,26 @@ def judge_replication(
         return Judgement([Problem(said, fix)])
     judgements = [judge(each) for each in sorted(ours, key=lambda each: not each.is_on)]
     return min(judgements, key=lambda each: (len(each.problems), len(each.unknown)))
+
+
+def whose_lambda(mappings: Sequence[EventSourceMapping]) -> str:
+    """What is not known if nobody has named the pipeline: any Lambda can read a stream."""
+    names = sorted({each.function for each in mappings if each.is_on})
+    read = "reads" if len(names) == 1 else "read"
+    return (
+        f"the Lambda {' and '.join(names)} {read} the stream; whether that is the pipeline's is not known: "
+        "--stack NAME (REPLICATOR_STACK) checks it"
+    )
+
+
+def named_function(aws: Aws, stack: str, function: str) -> str:
+    """The name of the pipeline's Lambda, by a stack or a name or ARN; empty: neither is given.
+
+    Raises:
+        CommandError: there is no such stack, or AWS does not answer.
+    """
+    found = find_pipeline(aws, stack, Pipeline(function=function)).function
+    return found.rpartition(":function:")[2].partition(":")[0]  # a name may have a qualifier, too
 
 
 def replication_problem(source: Source, mappings: Sequence[EventSourceMapping]) -> str | None:

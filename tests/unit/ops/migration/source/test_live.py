@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ops.aws import Aws
 from ops.event_sources import EventSourceMapping
 from ops.migration.source.live import (
+    NotLiveError,
+    check_live,
     export_problem,
     judge_replication,
     list_mappings,
+    named_function,
     replication_problem,
     replication_warning,
+    whose_lambda,
 )
 from ops.migration.source.table import Source
 from shared.errors import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 NOW = datetime(2020, 5, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -60,6 +69,55 @@ def test_the_lambda_that_is_meant() -> None:
     (problem,) = judge_replication(SOURCE, [ON], "g").problems
     assert "the Lambda g does not read the stream of the table people" in str(problem)
     assert judge_replication(SOURCE, [ON, replace(ON, function="g")], "g").problems == []
+
+
+def test_a_lambda_that_nobody_has_named() -> None:
+    """Any one can read a stream: that it is the pipeline's is not known."""
+    off = replace(ON, function="h", state="Disabled")
+    assert whose_lambda([ON, off]).startswith("the Lambda f reads the stream; whether")
+    assert whose_lambda([replace(ON, function="g"), ON]).startswith("the Lambda f and g read the stream;")
+
+
+@pytest.mark.parametrize(
+    "function", ["f", "arn:aws:lambda:us-east-1:1:function:f", "arn:aws:lambda:us-east-1:1:function:f:live"]
+)
+def test_the_name_of_a_function(function: str) -> None:
+    assert named_function(Aws(), "", function) == "f"
+    assert not named_function(Aws(), "", "")
+
+
+class OneMapping:
+    """A client of Lambda: one mapping reads the stream."""
+
+    meta: Any = SimpleNamespace(endpoint_url="https://lambda.us-east-1.amazonaws.com")
+
+    @asynccontextmanager
+    async def open_client(self, _: str) -> AsyncIterator[OneMapping]:
+        yield self
+
+    async def list_event_source_mappings(self, **_: Any) -> dict[str, Any]:
+        arn = "arn:aws:lambda:us-east-1:1:function:analytics"
+        entry = {"UUID": "u", "EventSourceArn": STREAM, "FunctionArn": arn, "State": "Enabled"}
+        good = {"FunctionResponseTypes": ["ReportBatchItemFailures"], "LastProcessingResult": "OK"}
+        return {"EventSourceMappings": [entry | good | {"LastModified": NOW}]}
+
+
+async def test_only_the_pipelines_lambda_replicates() -> None:
+    """A backfill beside another one would lose changes; where nobody has named ours, that is said."""
+    said: list[str] = []
+    aws: Any = OneMapping()
+
+    async def check(function: str) -> None:
+        await check_live(
+            aws, SOURCE, None, said.append, function=function, no_live=False, accept_missed_deletes=False
+        )
+
+    with pytest.raises(NotLiveError, match="the Lambda producer does not read the stream"):
+        await check("producer")
+    await check("analytics")
+    assert not any("whether that is the pipeline's" in line for line in said)
+    await check("")
+    assert "the Lambda analytics reads the stream; whether that is the pipeline's is not known" in said[-1]
 
 
 def test_what_a_mapping_does_not_tell() -> None:
