@@ -101,8 +101,8 @@ class VerifiedTable(TypedDict):
     """How many items and documents were compared; null: all."""
     settle: NotRequired[float]
     """Seconds that a difference had to stay."""
-    clean: NotRequired[bool]
-    """Whether there is no difference."""
+    clean: NotRequired[bool | None]
+    """Whether there is no difference; null: keys kept changing, and nothing else differs."""
     items: NotRequired[int]
     """Items that were compared."""
     documents: NotRequired[int]
@@ -203,8 +203,8 @@ class Comparison(TypedDict):
     """How many items and documents were compared; null: all."""
     settle: float
     """Seconds that a difference had to stay."""
-    clean: bool
-    """Whether there is no difference."""
+    clean: bool | None
+    """Whether there is no difference; null: keys kept changing, and nothing else differs."""
     items: int
     """Items that were compared."""
     documents: int

@@ -228,7 +228,9 @@ async def compare(  # noqa: PLR0913 - what it works with
 def data_of(comparison: Comparison) -> dict[str, Any]:
     """A comparison for `--json`."""
     data = {name: value for name, value in comparison.state.items() if name not in _NOT_PRINTED}
+    is_known = comparison.counts.wrong or not comparison.counts.in_flight
     return data | {
+        "clean": not comparison.counts.wrong if is_known else None,
         "started": comparison.started.isoformat(),
         "at": comparison.at.isoformat(),
         "of_applications": comparison.counts.theirs,

@@ -151,6 +151,20 @@ def test_mending(capsys: pytest.CaptureFixture[str]) -> None:
     check("repair", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(
+    ("counts", "clean", "status"),
+    [
+        (Counts(items=9), True, 0),
+        (Counts(items=9, in_flight=1), None, 3),
+        (Counts(items=9, missing=1, in_flight=1), False, 1),
+    ],
+)
+def test_what_is_in_flight_is_not_clean(counts: Counts, clean: bool | None, status: int) -> None:
+    """Null in the JSON, where nothing else differs."""
+    found = verify.Comparison(counts, {"_id": "people", "clean": not counts.wrong}, [], [], NOW, NOW)
+    assert (verify.data_of(found)["clean"], found.status) == (clean, status)
+
+
 def state(**changes: object) -> dict[str, object]:
     """What is kept of a clean comparison of two hours ago."""
     at = (NOW - timedelta(hours=2)).replace(tzinfo=None)
