@@ -18,7 +18,13 @@ def can_ask() -> bool:
 
 
 async def confirmed(question: str) -> bool:
-    """Asks on standard error; everything but `y` and `yes` is a no, the end of the input, too."""
+    """Asks on standard error; everything but `y` and `yes` is a no, the end of the input, too.
+
+    What was typed before the question was there, perhaps for minutes, is no answer to it.
+    """
+    import termios  # noqa: PLC0415 - not on every system, and other commands work there
+
+    termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     loop = asyncio.get_running_loop()
