@@ -138,6 +138,23 @@ def _decisive(given: GivenMapping, records: Sequence[MappingRecord]) -> MappingR
     return max(place or records, key=lambda each: each.started, default=None)
 
 
+def owner_problem(given: GivenMapping, records: Iterable[MappingRecord]) -> str | None:
+    """Why the collection of a command is not one of its table: writers fill it from another table alone.
+
+    Args:
+        given: the mapping of the command.
+        records: those of all tables.
+    """
+    tables = {each.table for each in records if each.namespace == given.namespace}
+    if not tables or given.table in tables:
+        return None
+    return (
+        f"the writers fill the collection {given.namespace} from {' and '.join(sorted(tables))}, and have "
+        f"recorded nothing of {given.table}: check the table's name and the mapping, or start the writers "
+        "with this one first"
+    )
+
+
 def _regions_of(records: Iterable[MappingRecord]) -> frozenset[str]:
     return frozenset(match["region"] for each in records if (match := _AWS_QUEUE(each.queue)))
 

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from ops.aws import Aws
-from ops.migration.mapping import ComparedMapping, GivenMapping, compare, key_problem, region_problem
+from ops.migration.mapping import (
+    ComparedMapping,
+    GivenMapping,
+    compare,
+    key_problem,
+    owner_problem,
+    region_problem,
+)
 from ops.migration.retry import Retry
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader
@@ -108,8 +115,8 @@ async def open_session(
 
     Raises:
         FatalError: MongoDB was never reached, or AWS refuses us; there is no such table or database, or the
-            table's key is another one than the mapping says; the writers go by another mapping, or are in
-            another region.
+            table's key is another one than the mapping says; the writers go by another mapping, are in
+            another region, or fill the collection from another table.
     """
     retry = Retry(say)
     with contextlib.closing(
@@ -158,7 +165,11 @@ async def _absent_collection(settings: Settings, store: Store, retry: Retry) -> 
 
 async def _compared(settings: Settings, store: Store, retry: Retry) -> ComparedMapping:
     found = await retry.until_done(lambda: store.records.mappings(table=settings.table.name))
-    return compare(settings.mapping, found, settings.database)
+    mapping = compare(settings.mapping, found, settings.database)
+    everybody = await retry.until_done(store.records.mappings)
+    if problem := owner_problem(settings.mapping, everybody.records):
+        raise FatalError(problem)
+    return mapping
 
 
 def settings_of(options: TableOptions) -> Settings:

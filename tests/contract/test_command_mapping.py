@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 YES = {"repair": ("--yes",), "resync": ("--yes",)}
 QUICKLY = ("--settle", "0")
+VERSION = "2026-01-01T00:00:00.000000000Z"
 DATES = "fields: {at: {convert: epoch_seconds}}"
 
 
@@ -256,6 +257,17 @@ def test_a_database_that_does_not_exist_is_named(place: Place, command: str) -> 
     assert f"the database {wrong} does not exist on 127.0.0.1:" in said
     assert f"did you mean {place.database}?" in said
     assert wrong not in place.target.client.list_database_names()
+
+
+@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "resync", "plan-cutover"])
+def test_a_collection_of_another_table_is_left_alone(place: Place, command: str) -> None:
+    """Its documents have no item here: a repair would delete all of them."""
+    place._replace(table="persons").record(f"collection: {place.table}")
+    place.target[place.table].insert_one({"_id": 7, "_ddb": {"v": VERSION}})
+    before = place.content()
+    said = refused(replicator(command, *YES.get(command, ()), place.table, "--no-mapping"))
+    assert f"fill the collection {place.database}.{place.table} from persons" in said
+    assert place.content() == before
 
 
 def test_a_collection_that_does_not_exist_is_named(place: Place) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ops.migration.mapping import GivenMapping, compare, region_problem
+from ops.migration.mapping import GivenMapping, compare, owner_problem, region_problem
 from ops.migration.source.table import Source
 from writer.records import Fingerprint, Found, MappingRecord
 
@@ -60,6 +60,17 @@ def test_a_table_in_another_region_is_another_one() -> None:
     assert "give --region eu-central-1 (AWS_REGION)" in problem
     for region, regions in (("", {"eu-central-1"}), ("eu-west-1", set()), ("r", {"r", "s"})):
         assert region_problem("people", region, regions) is None
+
+
+def test_a_collection_of_another_table() -> None:
+    """All of its documents would be without an item, and a repair would delete them."""
+    mine, other = record("q"), replace(record("q"), table="persons")
+    elsewhere = replace(other, rules='{"collection":"people","database":"archive"}')
+    problem = owner_problem(GIVEN, [other, elsewhere])
+    assert problem is not None
+    assert problem.startswith("the writers fill the collection shop.people from persons, and have recorded")
+    for records in ([], [mine], [mine, other], [elsewhere]):
+        assert owner_problem(GIVEN, records) is None
 
 
 @pytest.mark.parametrize(
