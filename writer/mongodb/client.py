@@ -102,10 +102,12 @@ def hosts_of(client: AgnosticClient[Any]) -> str:
 
 def translated_with_hosts(error: PyMongoError | BSONError, client: AgnosticClient[Any]) -> TransientError:
     """Translates an error as `translated` does; one of a server that does not answer names host and port."""
-    if isinstance(error, ServerSelectionTimeoutError):
+    if not isinstance(error, ServerSelectionTimeoutError):
+        return translated(error)
+    if problem := _no_member(client):
+        return TransientError(problem)
+    if hosts := hosts_of(client):
         known: Any = client
-        if not (hosts := hosts_of(client)):
-            return TransientError(_other_set(client))
         what = "has no primary" if known.topology_description.has_known_servers else "does not answer"
         return TransientError(f"MongoDB at {hosts} {what}{about_tls(error)}")
     return translated(error)
@@ -130,21 +132,24 @@ async def reach(client: AgnosticClient[Any]) -> None:
         if about_tls(error):
             raise FatalError(str(translated_with_hosts(error, client))) from error
         addresses = sorted(known.topology_description.server_descriptions())
-        if not addresses:
-            raise FatalError(_other_set(client)) from error
-        why = await _why_silent(*addresses[0])
+        if problem := _no_member(client):
+            raise FatalError(problem) from error
+        why = await _why_silent(*addresses[0]) if addresses else "no host is known"
         raise FatalError(
             f"MongoDB at {hosts_of(client)} does not answer: {why}; check the host and port in MONGODB_URI "
             "(--mongodb-uri), and the network between here and there"
         ) from error
 
 
-def _other_set(client: AgnosticClient[Any]) -> str:
+def _no_member(client: AgnosticClient[Any]) -> str:
     """What is said when the driver has dropped all servers: they answer, but are not of that replica set."""
     known: Any = client
+    description = known.topology_description
+    if description.server_descriptions() or not description.replica_set_name:
+        return ""
     return (
         "no server that MONGODB_URI names is a member of the replica set "
-        f"{known.topology_description.replica_set_name}: correct replicaSet there, or leave it out"
+        f"{description.replica_set_name}: correct replicaSet there, or leave it out"
     )
 
 

@@ -40,7 +40,9 @@ class Database:
         self._error = error
         self.name = name
         self.bulks: list[int] = []
-        self.topology_description = SimpleNamespace(server_descriptions=dict, has_known_servers=False)
+        self.topology_description = SimpleNamespace(
+            server_descriptions=dict, has_known_servers=False, replica_set_name=None
+        )
 
     @property
     def database(self) -> Database:
