@@ -199,6 +199,13 @@ ROWS = {
         status=1,
         findings=True,
     ),
+    "host where nothing listens for status": Row(
+        ("MongoDB at 127.0.0.1:9 does not answer",),
+        f"status {PARTS} --mongodb-uri mongodb://127.0.0.1:9/ --mongodb-database {{database}}",
+        f"status {PARTS} {MONGO}",
+        status=3,
+        findings=True,
+    ),
     "wrong password": Row(
         ("login", "password", "authSource"),
         "doctor --json --mongodb-uri {wrong_password} --mongodb-database {database}",

@@ -15,7 +15,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
-from writer.mongodb.client import database_of, make_client
+from writer.mongodb.client import database_of, make_client, translated_with_hosts
 from writer.mongodb.driver_errors import text_of, translated
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.mongodb.places import full_name
@@ -136,7 +136,8 @@ def _errors(collection: AgnosticCollection[Any]) -> Iterator[None]:
     except UnicodeError as error:  # a name that BSON does not hold
         raise TransientError(f"{full_name(collection)}: {type(error).__name__}") from error
     except (PyMongoError, BSONError) as error:
-        raise translated(error) from error
+        client: Any = collection.database.client
+        raise translated_with_hosts(error, client) from error
 
 
 @contextmanager
