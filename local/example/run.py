@@ -117,6 +117,12 @@ def _show_commands(stack: Stack, deployment: Deployment, screen: Screen) -> None
         f"{python} -c 'import pymongo; "
         f'print(*pymongo.MongoClient("{uri}").{scenario.DATABASE}.{table}.find(), sep="\\n")\''
     )
+    screen.title("And ask how the pipeline is, and whether both sides are equal:")
+    screen.say()
+    screen.command(f"export REPLICATOR_STACK={STACK_NAME} REPLICATION_FILE={paths.REPLICATION_FILE.name}")
+    screen.command(f"export MONGODB_URI='{uri}' MONGODB_DATABASE={scenario.DATABASE}")
+    screen.command(f"{python.parent / 'replicator'} status")
+    screen.command(f"{python.parent / 'replicator'} verify {table}")
 
 
 def _watch(check: Callable[[], None]) -> NoReturn:

@@ -98,6 +98,11 @@ def test_it_goes_on_replicating_until_a_signal(signal_number: signal.Signals) ->
         with pymongo.MongoClient[dict[str, object]](uri) as client:
             arrived = wait_until(lambda: client.replicator.mytable.find_one({"_id": 4}), what="the item")
         assert arrived["Name"] == "Ann"
+        verify = run.read_until(r"^ +(\S+ verify mytable)$")[1]
+        exports = re.findall(r"^ +(export .*)$", run.output, re.MULTILINE)
+        script = "\n".join([*exports, verify])
+        asked = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603, S607
+        assert (asked.returncode, asked.stdout.splitlines()[-1]) == (0, "No difference."), asked.stderr
         run.process.send_signal(signal_number)
         assert run.end() == 0, run.output
     assert not processes_in(folder)
