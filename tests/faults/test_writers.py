@@ -48,7 +48,7 @@ def test_a_frozen_writer_inserts_after_the_delete(make_world: MakeWorld, then: s
     stale_inserts = world.watch.timeline.stale_inserts
     with Proxy(_mongodb(world), world.rng) as proxy:
         frozen = _start_behind(world, proxy)
-        held = proxy.hold(b"$replaceWith")
+        held = proxy.hold(_update_of(target.name))
         _put(world)
         world.wait_for(held.is_set, "the insert to be on the way")
         world.freeze(frozen)
@@ -100,6 +100,12 @@ def test_a_frozen_writer_gives_back_what_it_no_longer_holds(
         assert "batch applied" not in _logged(frozen)
         world.settle(in_order=False)
     assert world.watch.timeline.stale_inserts == []
+
+
+def _update_of(collection: str) -> bytes:
+    """How the command `update` of a collection begins, in BSON: a text with its length."""
+    text = collection.encode() + b"\0"
+    return b"\x02update\0" + len(text).to_bytes(4, "little") + text
 
 
 def _mongodb(world: World) -> str:
