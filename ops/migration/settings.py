@@ -180,9 +180,9 @@ def settings_of(options: TableOptions) -> Settings:
         FatalError: it is about this table: the mapping refuses it.
     """
     uri, database = options.mongodb_uri, options.mongodb_database
-    missing = {"--mongodb-uri (or MONGODB_URI)": uri, "--mongodb-database (or MONGODB_DATABASE)": database}
-    if absent := [option for option, value in missing.items() if not value]:
-        raise typer.BadParameter(f"missing: {', '.join(absent)}")
+    needed = {"--mongodb-uri (MONGODB_URI)": uri, "--mongodb-database (MONGODB_DATABASE)": database}
+    if absent := [option for option, value in needed.items() if not value]:
+        raise typer.BadParameter(f"the target is not known: give {' and '.join(absent)}")
     if problem := database_problem(database):
         raise typer.BadParameter(f"{database!r} {problem}", param_hint="--mongodb-database")
     if options.no_mapping and options.replication_file:

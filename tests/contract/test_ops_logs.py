@@ -136,7 +136,7 @@ def test_wrong_use_is_said(write: Write) -> None:
     """In a sentence, with exit status 2."""
     group = write("g", [(ago(1), "x")])
     for arguments, sentence in (
-        (["--group", f"{group}-missing"], f"there is no log group {group}-missing: check its name"),
+        (["--group", f"{group}-missing"], f"there is no log group {group}-missing: check the name"),
         (["--group", group, "--since", "yesterday"], "'yesterday' is neither a duration, such as 90s"),
         (["--group", group, "--since", "1h", "--until", "2h"], "--since is later than --until"),
         (["--group", group, "--follow", "--until", "0s"], "--follow has no end: leave --until out"),

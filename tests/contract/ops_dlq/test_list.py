@@ -129,7 +129,10 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
             {"DEAD_LETTER_QUEUE_URL": ""},
             "which is the dead-letter queue? Give --stack NAME",
         ),
-        ({"REPLICATOR_STACK": "no-such"}, "there is no CloudFormation stack no-such: check its name"),
+        (
+            {"REPLICATOR_STACK": "no-such"},
+            "there is no CloudFormation stack no-such in the region us-east-1: check the name",
+        ),
         (
             {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"},
             "AWS knows no such queue",

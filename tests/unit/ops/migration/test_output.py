@@ -87,7 +87,7 @@ def test_help(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("backfill people", "missing: --mongodb-uri (or MONGODB_URI), --mongodb-database"),
+        ("backfill people", "give --mongodb-uri (MONGODB_URI) and --mongodb-database (MONGODB_DATABASE)"),
         ("verify people --mongodb-uri x --mongodb-database a/b", "'a/b'"),
         ("verify people --watch", "it needs --rcu"),
         ("repair people --report nowhere.jsonl", "does not exist"),
