@@ -48,6 +48,7 @@ class WriterProcess:
             "STATUS_HOST": ports.HOST,
             "STATUS_PORT": "0",
             "LOG_LEVEL": "INFO",
+            "MALLOC_ARENA_MAX": "1",  # as in deploy/Dockerfile
             # Otherwise the line with the port might wait in a buffer.
             "PYTHONUNBUFFERED": "1",
         }
