@@ -171,6 +171,8 @@ class RepairedTable(TypedDict):
     """Differences that are left."""
     left_examples: NotRequired[list[str]]
     """Some of those that are left, and why."""
+    repaired_examples: NotRequired[list[str]]
+    """Keys or `_id`s of some that were repaired: an older change that arrives later can undo that."""
     in_flight: NotRequired[int | None]
     """Keys that kept changing while they were compared; null: a report was given, and nothing compared."""
 
@@ -251,6 +253,8 @@ class Repairs(TypedDict):
     """Differences that are left."""
     left_examples: list[str]
     """Some of those that are left, and why."""
+    repaired_examples: list[str]
+    """Keys or `_id`s of some that were repaired: an older change that arrives later can undo that."""
 
 
 @BY_DOCSTRINGS

@@ -174,7 +174,7 @@ _ADVICE = (
     ),
     (
         (Kind.MISSING, Kind.DIFFERENT, Kind.IMPOSSIBLE),
-        "redrive dead letters first, which can be the cause, then replicator repair and replicator verify",
+        "redrive or drop dead letters first, which can be the cause, then replicator resync",
     ),
     (
         (Kind.EXTRA,),
@@ -184,6 +184,11 @@ _ADVICE = (
         ),
     ),
 )
+
+
+def last_minutes(minutes: int) -> str:
+    """Of which time a metric was read."""
+    return "the last minute" if minutes == 1 else f"the last {minutes} minutes"
 
 
 def lag_check(  # noqa: PLR0913 - all that is told of it
@@ -209,7 +214,7 @@ def lag_check(  # noqa: PLR0913 - all that is told of it
     """
     if worst is None:
         return Check(name, Light.UNKNOWN, why_unknown, advice_if_unknown)
-    span = f"at most {worst:.1f} s in the last {minutes} minutes"
+    span = f"at most {worst:.1f} s in {last_minutes(minutes)}"
     if worst < limit:
         return Check(name, Light.GREEN, span)
     return Check(name, Light.RED, f"{span}, not below {limit:g} s", advice)

@@ -22,6 +22,7 @@ from ops.migration.cutover.checks import (
     Light,
     backfill_check,
     lag_check,
+    last_minutes,
     light_of,
     live_check,
     mapping_check,
@@ -197,7 +198,7 @@ async def _lag_check(client: Any, lag: _Lag, options: Options, now: datetime) ->
         helps = "CloudWatch measures while items change: look again after some minutes with changes"
         worst, why = await _known(
             _worst(client, lag, options.minutes, now),
-            f"CloudWatch has no {lag.metric} of the last {options.minutes} minutes",
+            f"CloudWatch has no {lag.metric} of {last_minutes(options.minutes)}",
         )
     return lag_check(
         lag.name,

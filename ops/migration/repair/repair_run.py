@@ -47,6 +47,7 @@ class Repairs:
         declined: nothing was written, for nobody said yes.
         in_flight: keys that kept changing while they were compared: whether they differ is not known.
         examples: the first ones that have a reason.
+        repaired: keys or `_id`s of the first ones that were repaired.
     """
 
     dry_run: bool
@@ -54,6 +55,7 @@ class Repairs:
     in_flight: int = 0
     counts: Counter[Result] = field(default_factory=Counter)
     examples: list[Repair] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
 
     @property
     def planned(self) -> int:
@@ -91,12 +93,15 @@ class Repairs:
             "declined": self.declined,
             **{result.replace(" ", "_"): self.counts[result] for result in Result},
             "left_examples": [f"{short_key(each.finding)}: {each.reason}" for each in left],
+            "repaired_examples": self.repaired,
         }
 
     def note(self, repairs: Sequence[Repair]) -> None:
         """Counts some more."""
         self.counts.update(each.result for each in repairs)
         self.examples += [each for each in repairs if each.reason][: _SHOWN - len(self.examples)]
+        done = [short_key(each.finding) for each in repairs if each.result is Result.REPAIRED]
+        self.repaired += done[: _SHOWN - len(self.repaired)]
 
     def show(self) -> None:
         """Prints what became of them."""
@@ -113,6 +118,14 @@ class Repairs:
             console().print(Text(f"  {each.result}: {short_key(each.finding)}: {each.reason}"))
         if more := self.counts[Result.LEFT] - sum(each.result is Result.LEFT for each in self.examples):
             console().print(f"  and {more:,} more are left; verify --report FILE has them all")
+        if self.repaired:
+            more = self.counts[Result.REPAIRED] - len(self.repaired)
+            named = [*sorted(self.repaired), *([f"and {more:,} more"] if more else [])]
+            console().print(Text(f"  repaired: {', '.join(named)}"))
+            console().print(
+                "An older change that arrives later, such as a dead letter that is redriven, can undo a "
+                "repair: run verify after it."
+            )
         if self.declined:
             console().print("Nothing was written.")
         if self.in_flight:

@@ -146,8 +146,9 @@ def test_mending(capsys: pytest.CaptureFixture[str]) -> None:
     repair.print_repairs(SETTINGS, Repairs(dry_run=True, counts=planned, examples=told))
     repair.print_repairs(SETTINGS, Repairs(dry_run=False, declined=True, counts=planned, examples=told))
     left = [Repair(STRANGE, Result.LEFT, "the document has no version of ours")]
+    keys = ['{"id": {"N": "5"}}', '{"id": {"N": "3"}}']
     counts = Counter({Result.REPAIRED: 9, Result.MOVED_ON: 3, Result.LEFT: 1})
-    repair.print_repairs(SETTINGS, Repairs(dry_run=False, counts=counts, examples=left))
+    repair.print_repairs(SETTINGS, Repairs(dry_run=False, counts=counts, examples=left, repaired=keys))
     check("repair", capsys.readouterr().out)
 
 
@@ -265,12 +266,12 @@ def test_red_counts_more_than_what_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("counts", "said", "not_said"),
     [
-        ({"unmappable": 2}, ["no repair helps", "fix the mapping or the items"], ["replicator repair"]),
-        ({"missing": 2}, ["redrive dead letters first", "replicator repair"], ["no repair", "by hand"]),
-        ({"different": 1}, ["replicator repair"], ["no repair", "by hand"]),
-        ({"impossible": 1}, ["replicator repair"], ["no repair", "by hand"]),
+        ({"unmappable": 2}, ["no repair helps", "fix the mapping or the items"], ["replicator resync"]),
+        ({"missing": 2}, ["redrive or drop dead letters first", "replicator resync"], ["no repair", "by hand"]),
+        ({"different": 1}, ["replicator resync"], ["no repair", "by hand"]),
+        ({"impossible": 1}, ["replicator resync"], ["no repair", "by hand"]),
         ({"extra": 1}, ["replicator repair removes", "by hand"], ["no repair", "dead letters"]),
-        ({"missing": 1, "unmappable": 1}, ["no repair helps", "then replicator repair"], ["by hand"]),
+        ({"missing": 1, "unmappable": 1}, ["no repair helps", "then replicator resync"], ["by hand"]),
     ],
     ids=repr,
 )
