@@ -101,10 +101,7 @@ class MongosStandIn:
         except (OSError, asyncio.IncompleteReadError):
             pass  # one end has closed the connection
         finally:
-            for stream in (writer, to_server):
-                stream.close()
-                with contextlib.suppress(OSError):
-                    await stream.wait_closed()
+            await _close(writer, to_server)
 
     async def _answer(self, command: Command, backend: Backend) -> Command:
         name = next(iter(command))
@@ -203,12 +200,13 @@ def mongos_stand_in(target: str) -> Iterator[MongosStandIn]:
     """A router before `target` (host:port), in a thread of its own: it serves clients that block, too."""
     router = MongosStandIn(target)
     ready, loop = threading.Event(), asyncio.new_event_loop()
-    tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
+    serving: set[asyncio.Task[None]] = set()  # the loop itself keeps no task from being collected
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = loop.create_task(router.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        writers.append(writer)
+        serving.add(task := loop.create_task(router.serve(reader, writer)))
+        task.add_done_callback(serving.discard)
 
     async def run(end: asyncio.Event) -> None:
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
@@ -216,9 +214,12 @@ def mongos_stand_in(target: str) -> Iterator[MongosStandIn]:
         ready.set()
         await end.wait()
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # What is being accepted just now is served, too.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await _close(*writers)  # a task that had not begun has closed nothing
 
     end = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(run(end)), name="mongos stand-in")
@@ -230,6 +231,15 @@ def mongos_stand_in(target: str) -> Iterator[MongosStandIn]:
         loop.call_soon_threadsafe(end.set)
         thread.join()
         loop.close()
+
+
+async def _close(*streams: asyncio.StreamWriter) -> None:
+    for stream in streams:  # all of them, before anything can end this
+        stream.close()
+    for stream in streams:
+        # Whoever was cancelled while it waited has cancelled what the others wait for.
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await stream.wait_closed()
 
 
 def _parts(name: str) -> tuple[str, str]:
