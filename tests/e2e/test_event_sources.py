@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local.polling import wait_until
 from tests.support.commands import replicator
 from tests.support.deployments import mapping_of
 
@@ -67,7 +68,12 @@ class Mapping:
         self.id = mapping_of(pipeline.stack, pipeline.deployment, pipeline.deployment.streams[0])
 
     def update(self, changes: dict[str, Any]) -> None:
-        self._functions.update_event_source_mapping(UUID=self.id, **changes)
+        """Changes it, and waits until it is on again: an update takes its time, and LocalStack's ends off."""
+        self._functions.update_event_source_mapping(UUID=self.id, Enabled=True, **changes)
+        wait_until(
+            lambda: self._functions.get_event_source_mapping(UUID=self.id)["State"] == "Enabled",
+            what="the event source mapping to be on again",
+        )
 
     def follow(self, advice: str) -> None:
         """Does what a command of the AWS CLI in a sentence does."""
