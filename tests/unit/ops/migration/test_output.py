@@ -267,7 +267,7 @@ def test_red_counts_more_than_what_is_not_known() -> None:
     ("counts", "said", "not_said"),
     [
         ({"unmappable": 2}, ["no repair helps", "fix the mapping or the items"], ["replicator resync"]),
-        ({"missing": 2}, ["redrive or drop dead letters first", "replicator resync"], ["no repair", "by hand"]),
+        ({"missing": 2}, ["dead letters first", "replicator resync"], ["no repair", "by hand"]),
         ({"different": 1}, ["replicator resync"], ["no repair", "by hand"]),
         ({"impossible": 1}, ["replicator resync"], ["no repair", "by hand"]),
         ({"extra": 1}, ["replicator repair removes", "by hand"], ["no repair", "dead letters"]),
