@@ -84,7 +84,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     """Check whether applications may move to MongoDB.
 
     Live replication is on; the backfill is complete; verify was clean, complete and recent; the lag was low
-    for some minutes, as CloudWatch has it; queue and dead letters are empty. What is not known is no green.
+    for some minutes, as CloudWatch has it; queue and dead letters are empty. What is not known is not green.
 
     Exit status: 0 if all is green, 1 if something is red, 3 if nothing is red but something is not known; 2
     for wrong use or if a server refuses us.
