@@ -22,6 +22,8 @@ class Capabilities:
     """A template can loop over a list (`Fn::ForEach`), with names that contain its entries (`&{…}`)."""
     mapping_updates: str | None = None
     """A stack update can change the numbers of an event source mapping."""
+    mapping_restarts: str | None = None
+    """An event source mapping that was changed, or turned on again, stays on."""
     retained_queues: str | None = None
     """A queue that the template retains (`DeletionPolicy`) stays when its stack is deleted."""
     writer_service: str | None = None
@@ -31,6 +33,7 @@ class Capabilities:
 LOCALSTACK: Final = Capabilities(
     log_groups="LocalStack writes a function's log to /aws/lambda/NAME, whichever group it was given",
     template_loops="LocalStack 4.9.2 knows no &{…} in Fn::ForEach",
+    mapping_restarts="LocalStack writes Disabled when the old reader of a changed mapping ends, often last",
     retained_queues="LocalStack deletes the queues with the stack, whatever the template says",
     writer_service="LocalStack has ECS for its customers only",
 )

@@ -68,7 +68,7 @@ class Mapping:
         self.id = mapping_of(pipeline.stack, pipeline.deployment, pipeline.deployment.streams[0])
 
     def update(self, changes: dict[str, Any]) -> None:
-        """Changes it, and waits until it is on again: an update takes its time, and LocalStack's ends off."""
+        """Changes it, and waits until it is on again: an update takes its time."""
         self._functions.update_event_source_mapping(UUID=self.id, Enabled=True, **changes)
         wait_until(
             lambda: self._functions.get_event_source_mapping(UUID=self.id)["State"] == "Enabled",
@@ -85,7 +85,8 @@ class Mapping:
 
 
 @pytest.fixture
-def mapping(pipeline: Pipeline) -> Iterator[Mapping]:
+def mapping(pipeline: Pipeline, needs: Callable[[str], None]) -> Iterator[Mapping]:
+    needs("mapping_restarts")
     found = Mapping(pipeline)
     yield found
     found.update(WELL)

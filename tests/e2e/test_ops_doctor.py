@@ -15,7 +15,7 @@ from tests.support.refusing_proxy import Proxy, refusing_proxy
 from writer.names import TOMBSTONES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from local.stack import Stack
@@ -154,8 +154,11 @@ def test_another_mapping_than_the_writers(doctor: Doctor, pipeline: Pipeline, tm
     assert f"(there is {pipeline.database})" in " ".join(doctor.texts(None))
 
 
-def test_a_disabled_event_source_mapping(doctor: Doctor, pipeline: Pipeline, stack: Stack) -> None:
+def test_a_disabled_event_source_mapping(
+    doctor: Doctor, pipeline: Pipeline, stack: Stack, needs: Callable[[str], None]
+) -> None:
     """The advice is the command that helps."""
+    needs("mapping_restarts")
     table = pipeline.create_table(id="N")
     functions = stack.client("lambda")
     identity = pipeline.tables[table]

@@ -25,6 +25,8 @@ from tests.support.deployments import mapping_of
 from writer.names import WRITERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local.stack import Stack
     from replicator_testing import Pipeline
 
@@ -104,8 +106,9 @@ def test_the_writers_are_found_by_themselves(pipeline: Pipeline) -> None:
     assert [each["ready"] for each in status["writers"]] == [True]
 
 
-def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack) -> None:
+def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack, needs: Callable[[str], None]) -> None:
     """A disabled mapping, a dead letter, a writer that does not answer, old metrics: one sentence each."""
+    needs("mapping_restarts")
     deployment = pipeline.deployment
     functions, sqs = stack.client("lambda"), stack.client("sqs")
     name = deployment.queue_url.split("/")[-1]
