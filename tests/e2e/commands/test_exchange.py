@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from tests.e2e.test_docs_migration import environment_of, run, wait_for_record
+from tests.e2e.commands.test_docs_migration import environment_of, run, wait_for_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import pymongo
 import pytest
 
 from ops.migration.backfill.checkpoints import COLLECTION as BACKFILLS
-from tests.e2e.test_docs_migration import environment_of, wait_for_record
+from tests.e2e.commands.test_docs_migration import environment_of, wait_for_record
 from tests.support import command_processes as commands
 from tests.support.terminal_session import CTRL_C, END_OF_INPUT, TerminalSession
 
