@@ -68,6 +68,7 @@ def rule_lines(rule: TableRule) -> Iterator[tuple[str, str]]:
     yield "numbers", rule.numbers
     yield "mode", rule.mode
     by_time = f", {rule.ttl_deletes} when expired" if rule.ttl_deletes else ""
+    by_time += f" (also by {rule.ttl_attribute})" if rule.ttl_attribute else ""
     yield "deletes", rule.deletes + by_time
     if rule.shard_key:
         yield "shard key", ", ".join(rule.shard_key)

@@ -190,6 +190,30 @@ async def test_expiries_have_a_setting_of_their_own(world: World, deletes: str, 
     assert {1: "delete", 2: "delete"} | ends == {1: deletes, 2: ttl_deletes}
 
 
+@pytest.mark.parametrize(
+    ("old", "documents_left"),
+    [
+        ({"expires": 0}, 1),  # seconds after the deletion
+        ({"expires": 1}, 0),
+        ({"expires": -5 * 366 * 86_400 - 1}, 0),  # DynamoDB leaves what expired so long ago
+        ({"expires": "1"}, 0),
+        ({}, 0),
+        (None, 0),
+    ],
+)
+async def test_an_expiry_in_another_region(
+    world: World, old: dict[str, Any] | None, documents_left: int
+) -> None:
+    """The replica of a global table: a deletion after the time to live counts as one by it, and no other."""
+    rules = mapping(ttl_deletes="keep", ttl_attribute="expires")
+    at = 1_700_000_000_000
+    if old and isinstance(old.get("expires"), int):
+        old = {"expires": at // 1000 + old["expires"]}
+    await apply(world, rules, put(1))
+    await apply(world, rules, delete(2)._replace(old=old, at=at))
+    assert len(documents(world)) == documents_left
+
+
 # --- random -----------------------------------------------------------------------------------------
 
 Story = list["Change"]

@@ -7,13 +7,16 @@ Paths go into maps and, like MongoDB's, through lists: `lines.price` is the pric
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from shared.errors import PoisonError
 from writer.mapping.bson_values import Numbers
 from writer.mapping.conversions import convert
 from writer.mapping.model import FieldRule
 from writer.mapping.paths import Path, parse_path
+
+_OF_GLOBAL_TABLES: Final = ("aws:rep:deleting", "aws:rep:updateregion", "aws:rep:updatetime")
+"""What global tables of version 2017.11.29 add to every item (AWS, "DynamoDB global tables versions")."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class Fields:
         for text, rule in rules.items():
             node = self._rules.at(parse_path(text))
             node.rule, node.path, node.dropped = rule, text, rule.drop
+        wanted = {*self._include.children, *self._rules.children}
+        self._left_out = tuple(name for name in _OF_GLOBAL_TABLES if name not in wanted)
 
     def apply(self, document: dict[str, Any]) -> dict[str, Any]:
         """Returns a new document, which shares values without a rule with the old one.
@@ -63,12 +68,16 @@ class Fields:
         """
         if self._include.children:
             document = _only(self._include, document)
+        elif self._left_out and _OF_GLOBAL_TABLES[-1] in document:
+            document = {name: value for name, value in document.items() if name not in self._left_out}
         return self._applied(self._rules, document) if self._rules.children else document
 
     def name_of(self, attribute: str) -> str | None:
         """An attribute's name in the document; None if it is left out."""
         node = self._rules.children.get(attribute)
         if (self._include.children and attribute not in self._include.children) or (node and node.dropped):
+            return None
+        if attribute in self._left_out:
             return None
         return (node.rule.rename if node is not None and node.rule is not None else None) or attribute
 

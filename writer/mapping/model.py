@@ -118,6 +118,10 @@ class TableRule(BaseModel):
     ttl_deletes: Deletes | None = None
     """What a deletion by time to live does; by default as `deletes` says."""
 
+    ttl_attribute: str | None = Field(default=None, min_length=1)
+    """The table's attribute of time to live, for the replica of a global table: a deletion counts as one by
+    time to live, too, if the item's old value of it had passed. The Lambda's `OLD_IMAGE_FIELDS` must name it."""
+
     shard_key: tuple[str, ...] = ()
     """Fields of the collection's shard key, as paths of the document. Not needed if that is `_id`."""
 
@@ -170,6 +174,8 @@ class TableRule(BaseModel):
                 yield (setting,), f"{setting}: the name {name!r} {problem}"
         if self.id_attribute == self.metadata_field:
             yield ("id_attribute",), f"id_attribute and metadata_field are both {self.metadata_field!r}"
+        if self.ttl_attribute is not None and self.ttl_deletes is None:
+            yield ("ttl_attribute",), "ttl_attribute without ttl_deletes changes nothing"
         if len(set(self.key)) < len(self.key):
             yield ("key",), f"the key names {self.key[0]!r} twice"
 

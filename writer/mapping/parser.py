@@ -35,7 +35,7 @@ _EXPECTED = {
 }
 """Instead of what pydantic says in terms of Python."""
 
-_TOGETHER = {"key", "shard_key", "metadata_field", "id_attribute", "deletes", "ttl_deletes"}
+_TOGETHER = {"key", "shard_key", "metadata_field", "id_attribute", "deletes", "ttl_deletes", "ttl_attribute"}
 """Settings of a table that are checked against each other: none of them is, where one is wrong."""
 
 _TARGET = {"database", "collection"}

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
 
 from shared.change import Change
 from shared.errors import PoisonError
@@ -11,6 +13,8 @@ from writer.mapping.hooks import Hook
 from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule, UnnamedTables
 from writer.mapping.problems import MappingError, Mistake
 from writer.names import OURS, collection_problem
+
+_FIVE_YEARS_MS: Final = 5 * 366 * 86_400 * 1000
 
 MOST_UNNAMED = 100
 """Tables without an entry that one process replicates. Their names come from messages, and each is a
@@ -52,9 +56,23 @@ class Table:
 
     def effect(self, change: Change) -> Deletes:
         """What a deletion does."""
-        if change.ttl and self.rule.ttl_deletes is not None:
+        if self.rule.ttl_deletes is not None and (change.ttl or self._had_expired(change)):
             return self.rule.ttl_deletes
         return self.rule.deletes
+
+    def _had_expired(self, change: Change) -> bool:
+        """Whether the item's time to live was over when it was deleted.
+
+        A deletion by time to live that comes from another region of a global table looks like any other: its
+        record has no `userIdentity` (AWS, "Time to Live and global tables"). The same page: DynamoDB does not
+        delete what expired more than five years ago.
+        """
+        if self.rule.ttl_attribute is None or change.at is None or change.old is None:
+            return False
+        expiry = change.old.get(self.rule.ttl_attribute)
+        if isinstance(expiry, bool) or not isinstance(expiry, int | float | Decimal):
+            return False
+        return change.at - _FIVE_YEARS_MS < expiry * 1000 <= change.at
 
 
 class Rules:

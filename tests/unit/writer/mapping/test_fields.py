@@ -14,6 +14,8 @@ from writer.mapping.fields import Fields
 from writer.mapping.model import FieldRule
 from writer.mapping.paths import parse_path
 
+OF_GLOBAL_TABLES = {"aws:rep:deleting": False, "aws:rep:updateregion": "us-east-1", "aws:rep:updatetime": 1.5}
+
 Rules = dict[str, dict[str, Any]]
 
 
@@ -58,6 +60,12 @@ def fields(rules: Rules, **which: list[str]) -> Fields:
         ({"a.b": {"default": 0}}, {"a": [{}, {"b": 1}]}, {"a": [{"b": 0}, {"b": 1}]}),
         ({"a.b": {"drop": True}}, {"a": []}, {"a": []}),
         ({"a.0": {"drop": True}}, {"a": [1]}, {"a": [1]}),  # names, not positions
+        # what old global tables add for themselves is left out, unless a rule names it
+        ({}, {"a": 1, **OF_GLOBAL_TABLES}, {"a": 1}),
+        ({"a": {"rename": "b"}}, {"a": 1, **OF_GLOBAL_TABLES}, {"b": 1}),
+        ({"aws:rep:updateregion": {"rename": "region"}}, {"a": 1, **OF_GLOBAL_TABLES},
+         {"a": 1, "region": "us-east-1"}),
+        ({"aws:rep:updatetime": {}}, {"a": 1, **OF_GLOBAL_TABLES}, {"a": 1, "aws:rep:updatetime": 1.5}),
         # odd names
         ({r"a\.b": {"drop": True}}, {"a.b": 1, "a": {"b": 2}}, {"a": {"b": 2}}),
         ({r"a\\.b": {"drop": True}}, {"a\\": {"b": 1}, "a": 1}, {"a\\": {}, "a": 1}),

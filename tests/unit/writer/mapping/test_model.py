@@ -204,6 +204,7 @@ def test_tables_that_do_not(tables: str) -> None:
         ("{shard_key: [$a]}", ["shard_key '$a' is not a path that MongoDB takes"]),
         ("{shard_key: [a], deletes: keep}", ["can only be delete"]),
         ("{shard_key: [a], ttl_deletes: mark}", ["can only be delete"]),
+        ("{ttl_attribute: expires}", ["ttl_attribute without ttl_deletes changes nothing"]),
     ],
 )
 def test_settings_that_contradict_themselves_or_each_other(rule: str, expected: list[str]) -> None:
