@@ -120,7 +120,7 @@ class TableRule(BaseModel):
 
     ttl_attribute: str | None = Field(default=None, min_length=1)
     """The table's attribute of time to live, for the replica of a global table: a deletion counts as one by
-    time to live, too, if the item's old value of it had passed. The Lambda's `OLD_IMAGE_FIELDS` must name it."""
+    time to live, too, if the item had passed it. The Lambda's `OLD_IMAGE_FIELDS` must name it."""
 
     shard_key: tuple[str, ...] = ()
     """Fields of the collection's shard key, as paths of the document. Not needed if that is `_id`."""
