@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -148,3 +149,23 @@ def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
     words = shell(tmp_path, completed).splitlines()
     assert words[0].endswith("_replicator_completion replicator")
     assert words[1:] == ["dlq", "redrive restore", "--watch"]
+
+
+def test_ctrl_c_while_it_starts(tmp_path: Path) -> None:
+    """In the middle of its imports: 130 as at any other time, and no traceback."""
+    (tmp_path / "typer.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "ops", "--help"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
+
+
+def test_the_program_is_the_module() -> None:
+    """What is installed begins where `python -m ops` does: Ctrl-C is dealt with first."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"replicator": "ops.__main__:main"}
