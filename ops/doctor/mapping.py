@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ops.doctor.tables import Tables
-    from writer.records import MappingRecord
+    from writer.records import Found, MappingRecord
 
 _GIVE_FILE = "Give --replication-file (REPLICATION_FILE): the file that the writers read."
 
@@ -110,7 +110,7 @@ def judge_tables(file: MappingFile, tables: Tables) -> Iterator[Finding]:
 
 
 def judge_recorded(
-    file: MappingFile, tables: Tables, recorded: Sequence[MappingRecord] | None, why_not: str, database: str
+    file: MappingFile, tables: Tables, recorded: Found[MappingRecord] | None, why_not: str, database: str
 ) -> Iterator[Finding]:
     """Compares the file with what the writers have recorded.
 
@@ -127,13 +127,20 @@ def judge_recorded(
         text = f"Whether the writers use {file.path}: {why_not}."
         yield unknown("mapping-recorded", text, "Run this again when MongoDB answers.")
         return
-    by_table = {each.table: each for each in sorted(recorded, key=lambda each: each.started)}
+    by_table = {each.table: each for each in sorted(recorded.records, key=lambda each: each.started)}
     named = by_table.keys() & file.replication.tables
     names = sorted(named) if tables.names is None else tables.names
     taken = [name for name in names if _takes(file.rules, name)]  # others are findings already
     found = [_recorded_problem(file, file.rules, name, by_table.get(name), database) for name in taken]
     yield from filter(None, found)
-    if found and not any(found):
+    if recorded.odd:
+        total = len(recorded.records) + recorded.odd
+        text = f"By which rules the writers replicate: {recorded.odd:,} of {total:,} records cannot be read."
+        advice = (
+            "Start a writer, which notes its rules anew; delete from _replicator_mappings what stays odd."
+        )
+        yield unknown("mapping-recorded", text, advice)
+    elif found and not any(found):
         yield well("mapping-recorded", f"The writers replicate by the rules of {file.path}.")
     elif not found:
         text = f"Whether the writers use {file.path}: it names no table that they have recorded."

@@ -20,9 +20,9 @@ from shared.errors import FatalError, TransientError
 from writer.names import database_problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping
 
-    from writer.records import MappingRecord
+    from writer.records import Found, MappingRecord
 
 _CONNECTIONS = 2
 _GIVE_URI = "Give --mongodb-uri (MONGODB_URI)."
@@ -44,7 +44,7 @@ class Seen:
     """
 
     findings: list[Finding] = field(default_factory=list)
-    recorded: Sequence[MappingRecord] | None = None
+    recorded: Found[MappingRecord] | None = None
     unknown: str = "MongoDB was not asked"
 
 
@@ -71,7 +71,7 @@ async def check_mongodb(
         seen = Seen([_tls(address), *await _ask(target, address, databases, places)])
         if databases and not any(each.check == "mongodb-answers" for each in seen.findings):
             try:
-                seen.recorded = (await target.records.mappings(queue=queue_url)).records
+                seen.recorded = await target.records.mappings(queue=queue_url)
             except (TransientError, FatalError) as error:
                 seen.unknown = str(error)
         return seen

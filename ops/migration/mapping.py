@@ -59,8 +59,9 @@ class ComparedMapping:
 
     Attributes:
         given: what the command goes by.
-        recorded: what the writers go by; None: no writer has recorded it.
+        recorded: what the writers go by; None: it is not known.
         lines: what to tell the person, the mapping first.
+        why_unknown: why it is not known what the writers go by; empty: it is.
         regions: where the queues of the writers are that replicate into the same collection, as far as their
             URLs say.
     """
@@ -68,6 +69,7 @@ class ComparedMapping:
     given: GivenMapping
     recorded: MappingRecord | None
     lines: Sequence[str] = field(default=())
+    why_unknown: str = ""
     regions: frozenset[str] = frozenset()
 
     @property
@@ -112,14 +114,16 @@ def compare(given: GivenMapping, found: Found[MappingRecord], database: str) -> 
     recorded = _decisive(given, found.records)
     regions = _regions_of(each for each in found.records if each.namespace == given.namespace)
     first = f"Mapping of {given.table}: {given.words}."
-    if recorded is None:
+    is_equal = recorded is not None and recorded.hash == given.fingerprint.hash
+    if recorded is None or (is_equal and found.odd):
         why = _why_unknown(given.table, found, database)
         if not given.file and not given.is_none:
             raise FatalError(f"no mapping is given, and {why}: {_ASK_FOR_FILE}, or {_AS_THEY_ARE}")
-        return ComparedMapping(given, None, (first, f"It is not known what the writers replicate by: {why}."))
-    if recorded.hash == given.fingerprint.hash:
+        lines = (first, f"It is not known what the writers replicate by: {why}.")
+        return ComparedMapping(given, None, lines, why, regions)
+    if is_equal:
         line = f"{first[:-1]}, that of the writers since {recorded.since:%Y-%m-%d %H:%M} UTC."
-        return ComparedMapping(given, recorded, (line,), regions)
+        return ComparedMapping(given, recorded, (line,), regions=regions)
     theirs = (
         f"the writers replicate {given.table} by another one (hash {recorded.hash}, since "
         f"{recorded.since:%Y-%m-%d %H:%M} UTC, version {recorded.version or 'unknown'}); "
@@ -127,7 +131,7 @@ def compare(given: GivenMapping, found: Found[MappingRecord], database: str) -> 
     )
     if given.is_none:
         warning = f"Warning: --no-mapping is given, but {theirs}."
-        return ComparedMapping(given, recorded, (first, warning), regions)
+        return ComparedMapping(given, recorded, (first, warning), regions=regions)
     otherwise = "start the writers with this one first" if given.file else _AS_THEY_ARE
     raise FatalError(f"{given.words} is given, but {theirs}: {_ASK_FOR_FILE}, or {otherwise}")
 
@@ -155,6 +159,16 @@ def owner_problem(given: GivenMapping, records: Iterable[MappingRecord]) -> str 
     )
 
 
+def owner_doubt(given: GivenMapping, everybody: Found[MappingRecord]) -> str | None:
+    """As `owner_problem`, which found nothing: whether what cannot be read could say otherwise."""
+    if not everybody.odd or any(each.namespace == given.namespace for each in everybody.records):
+        return None
+    return (
+        f"It is not known whether the writers fill {given.namespace} from another table: of "
+        f"{len(everybody.records) + everybody.odd:,} records {everybody.odd:,} cannot be read."
+    )
+
+
 def _regions_of(records: Iterable[MappingRecord]) -> frozenset[str]:
     return frozenset(match["region"] for each in records if (match := _AWS_QUEUE(each.queue)))
 
@@ -177,6 +191,9 @@ def region_problem(table: str, region: str, regions: Collection[str]) -> str | N
 
 
 def _why_unknown(table: str, found: Found[MappingRecord], database: str) -> str:
+    if found.records:
+        total = len(found.records) + found.odd
+        return f"{found.odd:,} of {total:,} records of {table} in the database {database} cannot be read"
     if found.odd:
         return f"what the database {database} has recorded of {table} cannot be read"
     return f"no writer has recorded one for {table} in the database {database}"

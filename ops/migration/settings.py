@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from ops.migration.mapping import (
     GivenMapping,
     compare,
     key_problem,
+    owner_doubt,
     owner_problem,
     region_problem,
 )
@@ -169,6 +170,8 @@ async def _compared(settings: Settings, store: Store, retry: Retry) -> ComparedM
     everybody = await retry.until_done(store.records.mappings)
     if problem := owner_problem(settings.mapping, everybody.records):
         raise FatalError(problem)
+    if doubt := owner_doubt(settings.mapping, everybody):
+        return replace(mapping, lines=(*mapping.lines, doubt))
     return mapping
 
 

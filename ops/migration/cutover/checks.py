@@ -59,9 +59,7 @@ def mapping_check(mapping: ComparedMapping) -> Check:
         return Check("mapping", Light.GREEN, "that of the writers")
     if mapping.is_known:
         return Check("mapping", Light.RED, "another one than that of the writers", "leave --no-mapping out")
-    return Check(
-        "mapping", Light.UNKNOWN, "no writer has recorded one", "start the writers, and give their mapping"
-    )
+    return Check("mapping", Light.UNKNOWN, mapping.why_unknown, "start the writers, and give their mapping")
 
 
 def backfill_check(checkpoint: Checkpoint | None, rules: str, table_id: str = "") -> Check:

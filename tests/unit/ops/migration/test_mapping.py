@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ops.migration.mapping import GivenMapping, compare, owner_problem, region_problem
+from ops.migration.cutover.checks import Light, mapping_check
+from ops.migration.mapping import GivenMapping, compare, owner_doubt, owner_problem, region_problem
 from ops.migration.source.table import Source
+from shared.errors import FatalError
 from writer.records import Fingerprint, Found, MappingRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -71,6 +73,29 @@ def test_a_collection_of_another_table() -> None:
     assert problem.startswith("the writers fill the collection shop.people from persons, and have recorded")
     for records in ([], [mine], [mine, other], [elsewhere]):
         assert owner_problem(GIVEN, records) is None
+
+
+def test_a_record_that_cannot_be_read_is_not_passed_over() -> None:
+    """Beside one that can be read: it may be of the writer that started last (P8)."""
+    compared = compare(GIVEN, Found((record("q"),), 1), "shop")
+    assert not compared.is_known
+    assert compared.lines[-1].endswith("1 of 2 records of people in the database shop cannot be read.")
+    check = mapping_check(compared)
+    assert (check.light, check.found) == (Light.UNKNOWN, compared.why_unknown)
+    with pytest.raises(FatalError, match="no mapping is given, and 1 of 2 records"):
+        compare(replace(GIVEN, is_none=False), Found((record("q"),), 1), "shop")
+    with pytest.raises(FatalError, match="the writers replicate people by another one"):
+        compare(replace(GIVEN, is_none=False), Found((record("q", digest="2"),), 1), "shop")
+
+
+def test_a_collection_whose_tables_cannot_be_read() -> None:
+    """It may be another table's; where one of the readable records is ours, it is known."""
+    other = replace(record("q"), table="persons", rules='{"collection":"people","database":"archive"}')
+    doubt = owner_doubt(GIVEN, Found((other,), 2))
+    assert doubt is not None
+    assert "fill shop.people from another table: of 3 records 2 cannot be read" in doubt
+    assert owner_doubt(GIVEN, Found((record("q"), other), 2)) is None
+    assert owner_doubt(GIVEN, Found((other,), 0)) is None
 
 
 @pytest.mark.parametrize(
