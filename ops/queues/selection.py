@@ -17,6 +17,33 @@ _ID_LENGTH = len("00000000-0000-0000-0000-000000000000")
 _FEWEST_CHARACTERS = 4
 """Of an id. Nobody selects a letter by fewer, or by none."""
 
+_AS_JSON = """'{"id": 3}'"""
+_TYPED = (["S"], ["N"], ["B"])
+
+
+def key_problem(wanted: str) -> str | None:
+    """Why what a person typed is no key, and how one is written; None: a letter can have it."""
+    if not wanted.lstrip().startswith("{"):
+        return None  # the value of an attribute, which can be any text
+    try:
+        key = json.loads(wanted)
+    except (ValueError, RecursionError) as error:
+        what = "it begins as a JSON object, and is not JSON"
+        return f"{what} ({error}): a key is such as {_AS_JSON}, or the value of one attribute"
+    if not key:
+        return f"it is an empty object: a key is such as {_AS_JSON}"
+    typed = [name for name, value in key.items() if isinstance(value, dict) and list(value) in _TYPED]
+    if typed:
+        return f"{typed[0]} has a type of DynamoDB, which is left out here: a key is such as {_AS_JSON}"
+    return None
+
+
+def _checked_key(wanted: str | None) -> str | None:
+    if wanted is not None and (problem := key_problem(wanted)):
+        raise typer.BadParameter(problem)
+    return wanted
+
+
 Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="ID", help="Letters, by their ids or how these begin.", show_default=False),
@@ -30,6 +57,7 @@ KeyOption = Annotated[
     typer.Option(
         "--key",
         metavar="KEY",
+        callback=_checked_key,
         help="Only those of this item: its key as JSON, or the value of one key attribute.",
         show_default=False,
     ),

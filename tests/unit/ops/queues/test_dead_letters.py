@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.queues.dead_letters import MOVED, UNSAID, letter_of
-from ops.queues.selection import Selection, key_matches
+from ops.queues.selection import Selection, key_matches, key_problem
 from shared.change import Change
 from shared.dead_letter import as_it_came
 from shared.envelope import decode
 from tests.support.builders import MIB, TABLE, body_of, put
+from tests.support.commands import replicator
 from tests.support.strategies import stream_record
 
 
@@ -137,6 +138,33 @@ def test_anything_can_be_read(body: str, attributes: dict[str, str]) -> None:
 def test_a_key_as_it_is_typed(wanted: str, key: dict[str, Any], *, matches: bool) -> None:
     """A whole key as JSON, or the value of one attribute."""
     assert key_matches(wanted, key) is matches
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("{bad", "is not JSON (Expecting property name"),
+        (' {"id": 3', "is not JSON"),
+        ('{"a":' * 100_000, "is not JSON"),
+        ("{}", "an empty object"),
+        ('{"id": {"N": "3"}}', "id has a type of DynamoDB, which is left out here"),
+    ],
+)
+@pytest.mark.parametrize("command", ["list", "redrive", "drop"])
+def test_what_is_no_key(command: str, typed: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not searched for: that there is no such letter would say nothing (P8)."""
+    monkeypatch.setenv("COLUMNS", "400")
+    result = replicator("dlq", command, "--dead-letter-queue-url", "http://127.0.0.1:9/q", "--key", typed)
+    assert (result.status, result.out) == (2, "")
+    assert "Invalid value for '--key'" in result.err
+    assert said in result.err
+    assert """such as '{"id": 3}'""" in result.err
+
+
+@pytest.mark.parametrize("typed", ["3", "c#1", "[1]", "true", '{"id": {"$b": "AQ=="}}', '{"id": "{"}'])
+def test_what_is_a_key(typed: str) -> None:
+    """Of a change that is odd, too."""
+    assert key_problem(typed) is None
 
 
 def test_everything_that_is_said_has_to_hold() -> None:
