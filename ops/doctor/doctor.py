@@ -15,7 +15,7 @@ from ops.doctor.identity import are_usable, check_identity
 from ops.doctor.looking import has_mistake, look, not_seen
 from ops.doctor.mapping import MappingFile, judge_recorded, judge_tables
 from ops.doctor.mongodb import Seen, check_mongodb
-from ops.doctor.parts import check_function, check_queues, find_parts
+from ops.doctor.parts import check_function, check_queues, find_parts, how_to_name
 from ops.doctor.tables import Tables, check_tables
 from ops.doctor.view import print_report
 from ops.options import (
@@ -92,13 +92,14 @@ def _of_aws(aws: Aws, stack: str, named: Pipeline) -> tuple[list[Section], Pipel
         sections.append(Section("Pipeline", [unknown("pipeline", text, "See above.")]))
         return sections, named, Tables(None, {})
     parts, of_stack = find_parts(aws, stack, named)
-    of_function = check_function(aws, parts)
+    of_function = check_function(aws, parts, stack)
     is_there = all(each.check != "function" or each.state is not State.NOT_WELL for each in of_function)
-    tables, of_tables = check_tables(aws, parts.function if is_there else "")
+    name_it = how_to_name(stack, "--function")
+    tables, of_tables = check_tables(aws, parts.function if is_there else "", name_it)
     sections += [
         Section("Pipeline", [*of_stack, *of_function]),
         Section("Tables", of_tables),
-        Section("Queues", check_queues(aws, parts)),
+        Section("Queues", check_queues(aws, parts, stack)),
     ]
     return sections, parts, tables
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 from ops.aws import asking
 from ops.console.exit_status import CommandError
 from ops.doctor.findings import Finding, not_well, unknown, well
+from ops.doctor.looking import CHECK_NETWORK, why_no_answer
 from shared.aws_errors import is_about_time, is_refusal
 
 if TYPE_CHECKING:
@@ -55,11 +56,8 @@ def _not_identified(error: CommandError) -> Finding:
         return not_well("aws-credentials", f"{_sentence(error)}.", _SET_CREDENTIALS)
     if isinstance(inner, ClientError) and (is_refusal(inner) or is_about_time(inner)):
         return not_well("aws-credentials", f"{_sentence(error)}.", _SET_CREDENTIALS)
-    return unknown(
-        "aws-credentials",
-        f"Whose the AWS credentials are: {_reason(error)}.",
-        "Check the network, the region and AWS_ENDPOINT_URL.",
-    )
+    why = why_no_answer(error) or _reason(error)
+    return unknown("aws-credentials", f"Whose the AWS credentials are: {why}.", CHECK_NETWORK)
 
 
 def _reason(error: CommandError) -> str:

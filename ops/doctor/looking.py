@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
+
 from ops.console.exit_status import unexpected
 from ops.doctor.findings import Finding, not_well, unknown
-from shared.aws_errors import error_code
+from shared.aws_errors import error_code, words_of
 from shared.errors import FatalError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _REFUSED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _NO_SUCH = frozenset(
@@ -25,6 +27,7 @@ _NO_SUCH = frozenset(
         "ResourceNotFoundException",
     }
 )
+CHECK_NETWORK = "Check the network, the region and AWS_ENDPOINT_URL."
 _REPORT = "Please report this line."
 
 
@@ -50,6 +53,8 @@ def not_seen(check: str, what: str, permission: str, error: Exception) -> Findin
         return unknown(check, f"{what}: the permission {permission} is missing.", f"Allow {permission}.")
     if codes & _NO_SUCH:
         return not_well(check, f"{what} does not exist.", "Check its name, and region and account.")
+    if why := why_no_answer(error):
+        return unknown(check, f"{what}: {why}.", CHECK_NETWORK)
     if isinstance(error, FatalError | TransientError):
         return unknown(check, f"{what}: {error}.", "Follow what it says, and run this again.")
     return unknown(check, f"{what}: {unexpected(error)}", _REPORT)
@@ -57,11 +62,20 @@ def not_seen(check: str, what: str, permission: str, error: Exception) -> Findin
 
 def codes_of(error: BaseException | None) -> set[str]:
     """The codes of AWS's answers that an error was made of."""
-    codes = set()
+    return {error_code(each) for each in _chain(error)} - {""}
+
+
+def why_no_answer(error: BaseException) -> str:
+    """Why AWS does not answer; empty: it does, or something else is wrong."""
+    silent = (EndpointConnectionError, ConnectTimeoutError)
+    return next((words_of(each) for each in _chain(error) if isinstance(each, silent)), "")
+
+
+def _chain(error: BaseException | None) -> Iterator[Exception]:
     while error is not None:
-        codes |= {error_code(error)} if isinstance(error, Exception) else set()
+        if isinstance(error, Exception):
+            yield error
         error = error.__cause__
-    return codes - {""}
 
 
 def has_mistake(findings: Iterable[Finding]) -> bool:

@@ -52,10 +52,15 @@ def _stack(aws: Aws, stack: str) -> Finding:
     )
 
 
-def check_function(aws: Aws, parts: Pipeline) -> list[Finding]:
+def how_to_name(stack: str, option: str) -> str:
+    """What to do about a part that is not known; `stack` did not say, if there is one."""
+    return f"See what is said of the stack, or give {option}." if stack else f"{_NAME_IT}, or {option}."
+
+
+def check_function(aws: Aws, parts: Pipeline, stack: str) -> list[Finding]:
     """Looks at the Lambda function."""
     if not parts.function:
-        return [unknown("function", "Which Lambda function it is.", f"{_NAME_IT}, or --function.")]
+        return [unknown("function", "Which Lambda function it is.", how_to_name(stack, "--function"))]
     permission, what = "lambda:GetFunctionConfiguration", f"The Lambda function {parts.function}"
     return look("function", what, permission, lambda: _function(aws, parts))
 
@@ -85,12 +90,13 @@ def _function(aws: Aws, parts: Pipeline) -> Iterator[Finding]:
             )
 
 
-def check_queues(aws: Aws, parts: Pipeline) -> list[Finding]:
+def check_queues(aws: Aws, parts: Pipeline, stack: str) -> list[Finding]:
     """Looks at the attributes of both queues."""
-    queue, found = _attributes(aws, parts.queue_url, "queue", "The queue", "--queue-url (QUEUE_URL)")
-    option = "--dead-letter-queue-url (DEAD_LETTER_QUEUE_URL)"
+    name_it = how_to_name(stack, "--queue-url (QUEUE_URL)")
+    queue, found = _attributes(aws, parts.queue_url, "queue", "The queue", name_it)
+    name_it = how_to_name(stack, "--dead-letter-queue-url (DEAD_LETTER_QUEUE_URL)")
     dead, more = _attributes(
-        aws, parts.dead_letter_queue_url, "dead-letters", "The dead-letter queue", option
+        aws, parts.dead_letter_queue_url, "dead-letters", "The dead-letter queue", name_it
     )
     if queue:
         found += judge_queue(parts.queue_url, queue, dead.get("QueueArn", ""))
@@ -101,10 +107,10 @@ def check_queues(aws: Aws, parts: Pipeline) -> list[Finding]:
 
 
 def _attributes(
-    aws: Aws, url: str, check: str, what: str, option: str
+    aws: Aws, url: str, check: str, what: str, name_it: str
 ) -> tuple[Mapping[str, str], list[Finding]]:
     if not url:
-        return {}, [unknown(check, f"{what}: it is not named.", f"{_NAME_IT}, or {option}.")]
+        return {}, [unknown(check, f"{what}: it is not named.", name_it)]
     attributes: dict[str, str] = {}
 
     def read() -> list[Finding]:

@@ -35,13 +35,17 @@ class Tables:
     keys: Mapping[str, Sequence[str]]
 
 
-def check_tables(aws: Aws, function: str) -> tuple[Tables, list[Finding]]:
-    """Looks at the event source mappings of a function, and at the streams that they read."""
+def check_tables(aws: Aws, function: str, name_it: str) -> tuple[Tables, list[Finding]]:
+    """Looks at the event source mappings of a function, and at the streams that they read.
+
+    Args:
+        aws: the clients.
+        function: its name; empty: not known.
+        name_it: what to do in that case.
+    """
     if not function:
         text = "Which tables are replicated: the Lambda function is not known."
-        return Tables(None, {}), [
-            unknown("tables", text, "Give --stack NAME (REPLICATOR_STACK), or --function.")
-        ]
+        return Tables(None, {}), [unknown("tables", text, name_it)]
     mappings: list[EventSourceMapping] = []
     what = f"The event source mappings of the function {function}"
     found = look("tables", what, _LIST, lambda: _list(aws, function, mappings))

@@ -10,20 +10,22 @@ _WIDTH = 11
 
 
 def print_report(output: Output, report: Report) -> None:
-    """Prints the list: a line for each finding, with what to do below it."""
+    """Prints the list: a line for each finding, with what to do below it, unless that was said before."""
+    said: set[str] = set()
     for section in report.sections:
         if section.findings:
             output.line(Text(section.subject, style="bold"))
         for finding in section.findings:
-            _print(output, finding)
+            _print(output, finding, "" if finding.advice in said else finding.advice)
+            said.add(finding.advice)
         if section.findings:
             output.line()
     output.line(_summary(report))
 
 
-def _print(output: Output, finding: Finding) -> None:
+def _print(output: Output, finding: Finding, advice: str) -> None:
     margin = Text(f"  {finding.state:<{_WIDTH}}", style=_STYLES[finding.state])
-    for text, style in ((finding.text, ""), (finding.advice, "bold")):
+    for text, style in ((finding.text, ""), (advice, "bold")):
         for part in _broken(output, text):
             output.line(margin, Text(part, style=style), indent="")
             margin = Text(" " * len(margin))

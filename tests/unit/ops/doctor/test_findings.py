@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+from ops.aws import asking
 from ops.console.exit_status import CommandError
+from ops.console.terminal import Output
 from ops.doctor.findings import Finding, Report, Section, State, not_well, unknown, well
-from ops.doctor.looking import has_mistake, look
+from ops.doctor.looking import CHECK_NETWORK, has_mistake, look
 from ops.doctor.target import Address, address_of
+from ops.doctor.view import print_report
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,21 @@ def test_what_a_check_raises_is_a_finding(error: Exception, state: State, said: 
     assert found.advice
     assert "secret" not in found.text
     assert has_mistake([found]) is ("mistake" in found.text)
+
+
+def test_what_to_do_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """An AWS that is away is the reason of many lines, and nothing helps but one thing."""
+
+    def fail() -> list[Finding]:
+        with asking("asking for it"):
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9/")
+
+    found = [each for name in ("The one", "The other") for each in look("thing", name, "s:GetX", fail)]
+    assert {each.advice for each in found} == {CHECK_NETWORK}
+    print_report(Output(), Report([Section("S", found), Section("T", [well("a", "A."), *found])]))
+    shown = capsys.readouterr().out
+    assert shown.count("Could not connect") == 4
+    assert shown.lower().count("check") == 1
 
 
 @pytest.mark.parametrize(
