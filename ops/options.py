@@ -75,11 +75,20 @@ MongodbDatabaseOption = Annotated[
     str,
     _server("--mongodb-database", metavar="NAME", envvar="MONGODB_DATABASE", help="The target database."),
 ]
+
+
+def _named_file(path: str) -> str:
+    if path == "-":  # each table reads the file, and questions are answered on standard input
+        raise typer.BadParameter("it cannot be standard input: name the file that the writers read")
+    return path
+
+
 ReplicationFileOption = Annotated[
     str,
     _server(
         "--replication-file",
         metavar="FILE",
+        callback=_named_file,
         envvar="REPLICATION_FILE",
         help="The writer's replication.yaml; hooks are imported, also from the current directory.",
     ),

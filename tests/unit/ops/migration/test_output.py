@@ -89,6 +89,8 @@ def test_help(command: str) -> None:
     [
         ("backfill people", "give --mongodb-uri (MONGODB_URI) and --mongodb-database (MONGODB_DATABASE)"),
         ("verify people --mongodb-uri x --mongodb-database a/b", "'a/b'"),
+        ("verify people --replication-file -", "it cannot be standard input: name the file"),
+        ("doctor --replication-file -", "it cannot be standard input: name the file"),
         ("verify people --watch", "it needs --rcu"),
         ("repair people --report nowhere.jsonl", "does not exist"),
         ("backfill people --segments 0", "greater than or equal to 1"),
