@@ -86,14 +86,14 @@ def replicated_tables(aws: Aws, function: str) -> list[str]:
 
     Args:
         aws: the clients.
-        function: the Lambda's name or ARN; empty: any of this account and region.
+        function: the Lambda's name or ARN.
 
     Raises:
         UnknownTablesError: AWS answers what cannot be read: that is not "no tables".
         CommandError: AWS refuses it, or does not answer.
     """
     found: set[str] = set()
-    where: dict[str, Any] = {"FunctionName": function} if function else {}
+    where: dict[str, Any] = {"FunctionName": function}
     markers: set[str] = set()
     while True:
         with asking("listing the event source mappings of the Lambda"):

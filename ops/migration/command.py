@@ -123,7 +123,7 @@ def tables_command(
             with ending(when_stopped):
                 begin(shared)
                 try:
-                    names = choose(wanted, lambda: known(shared) or _of_pipeline(shared, wanted))
+                    names = choose(wanted, lambda: known(shared) or _of_pipeline(shared))
                 except UnknownTablesError as error:
                     warn(f"replicator: {error}")
                     raise typer.Exit(UNKNOWN) from error
@@ -154,9 +154,9 @@ def _with_tables(options: type[TablesOptions]) -> inspect.Signature:
     return signature.replace(parameters=[several, *others])
 
 
-def _of_pipeline(options: TablesOptions, wanted: Sequence[str]) -> Known:
+def _of_pipeline(options: TablesOptions) -> Known:
     aws = Aws(options.endpoint_url, options.region)
-    return of_pipeline(aws, options.stack, options.function, is_named=bool(wanted))
+    return of_pipeline(aws, options.stack, options.function)
 
 
 def _run_each(

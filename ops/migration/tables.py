@@ -73,28 +73,22 @@ def _matching(name: str, known: Known) -> Sequence[str]:
     raise CommandError(f"no table {known.whose} matches {name!r}; there are {names}{more}")
 
 
-def of_pipeline(aws: Aws, stack: str, function: str, *, is_named: bool) -> Known:
+def of_pipeline(aws: Aws, stack: str, function: str) -> Known:
     """The tables that a pipeline replicates.
 
     Args:
         aws: where it is.
         stack: its CloudFormation stack; empty: none.
-        function: its Lambda, where no stack is given; empty: any Lambda of the account.
-        is_named: a pattern narrows them; all tables of an account are never meant.
+        function: its Lambda, where no stack is given; empty: not known.
 
     Raises:
         CommandError: no pipeline is named, or its tables are not known.
     """
-    if not stack and not function and not is_named:
+    if not stack and not function:  # that other Lambdas read a table's stream says nothing about ours
         raise CommandError(
-            "which tables? Name them, such as orders or 'orders-*'; or give --stack NAME (REPLICATOR_STACK) "
-            "for all that the pipeline replicates"
+            "which tables? A pattern, or no name, stands for tables that a pipeline replicates: give --stack "
+            "NAME (REPLICATOR_STACK) or --function NAME; or name the tables, such as orders"
         )
     name = find_pipeline(aws, stack, Pipeline(function=function)).function
-    if stack:
-        whose = f"that the stack {stack} replicates"
-    elif function:
-        whose = f"that the Lambda {function} replicates"
-    else:
-        whose = "whose stream a Lambda of this account and region reads"
+    whose = f"that the stack {stack} replicates" if stack else f"that the Lambda {function} replicates"
     return Known(replicated_tables(aws, name), whose)

@@ -30,9 +30,9 @@ from ops.migration.cutover.checks import (
     verify_check,
 )
 from ops.migration.settings import Settings, open_session
-from ops.migration.source.live import judge_replication, list_mappings
+from ops.migration.source.live import judge_replication, list_mappings, name_of, whose_lambda
 from ops.migration.verify.findings import COLLECTION
-from ops.options import DeadLetterOption, QueueOption, StackOption, TableOptions
+from ops.options import DeadLetterOption, FunctionOption, QueueOption, StackOption, TableOptions
 from ops.pipeline import Pipeline, find_pipeline
 from shared.errors import FatalError, TransientError
 from shared.sqs_answers import attributes_of, number_in
@@ -51,7 +51,9 @@ _MESSAGES = (
 )
 _PERIOD = 60
 _NO_URL = "not known: give its URL"
-_NAME_IT = "--stack NAME names queues and function, or QUEUE_URL and DEAD_LETTER_QUEUE_URL the queues"
+_NAME_IT = (
+    "--stack NAME names queues and function, or --function, QUEUE_URL and DEAD_LETTER_QUEUE_URL one by one"
+)
 _NO_LAMBDA = "--endpoint-url, or AWS_ENDPOINT_URL, has to lead to where the Lambda is"
 _STATUSES = {Light.GREEN: WELL, Light.RED: FOUND, Light.UNKNOWN: UNKNOWN}
 _READY = {Light.GREEN: True, Light.RED: False, Light.UNKNOWN: None}
@@ -75,6 +77,7 @@ class Options(TableOptions):
         typer.Option("--verified-within", min=0, metavar="HOURS", help="How old the last verify may be."),
     ] = 24
     stack: StackOption = ""
+    function: FunctionOption = ""
     queue_url: QueueOption = ""
     dead_letter_queue_url: DeadLetterOption = ""
 
@@ -90,13 +93,13 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     for wrong use or if a server refuses us.
     """
     now = datetime.now(UTC)
-    queues = Pipeline(options.queue_url, options.dead_letter_queue_url)
+    queues = Pipeline(options.queue_url, options.dead_letter_queue_url, name_of(options.function))
     queues = find_pipeline(settings.aws, options.stack, queues)
     async with open_session(settings, console(errors=True).print) as session:
         source, retry = session.source, session.retry
         checkpoint = await Checkpoints(session.store, retry).load(source.name)
         state = await retry.until_done(lambda: session.store.load_state(COLLECTION, source.name))
-    live, function = await check_replication(settings.aws, source, queues.function)
+    live = await check_replication(settings.aws, source, queues.function)
     checks = [
         mapping_check(session.mapping),
         live,
@@ -104,7 +107,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
         verify_check(
             state, checkpoint, settings.digest, timedelta(hours=options.hours), now, table_id=source.id
         ),
-        *await lag_checks(settings.aws, options, function, queues.queue_url, now),
+        *await lag_checks(settings.aws, options, queues, now),
         *await queue_checks(settings.aws, queues),
     ]
     light = light_of(checks)
@@ -125,23 +128,25 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     return CommandResult(_STATUSES[light], data, lambda: print_checks(settings, checks))
 
 
-async def check_replication(aws: Aws, source: Source, function: str) -> tuple[Check, str]:
-    """Asks Lambda whether the table's changes are replicated; returns the name of the function, too.
+async def check_replication(aws: Aws, source: Source, function: str) -> Check:
+    """Asks Lambda whether the table's changes are replicated.
 
     Args:
         aws: where Lambda is.
         source: the table.
-        function: the name of the pipeline's function; empty: any that reads the table's stream.
+        function: the name of the pipeline's function; empty: not known.
     """
     try:
         async with aws.open_client("lambda") as client:
             mappings = await list_mappings(client, source)
     except NoLambdaError as error:
-        return Check("live replication", Light.UNKNOWN, str(error), _NO_LAMBDA), function
+        return Check("live replication", Light.UNKNOWN, str(error), _NO_LAMBDA)
     except (FatalError, TransientError) as error:
-        return Check("live replication", Light.UNKNOWN, str(error)), function
-    found = function or next((each.function for each in mappings if each.is_on), "")
-    return live_check(judge_replication(source, mappings, function)), found
+        return Check("live replication", Light.UNKNOWN, str(error))
+    check = live_check(judge_replication(source, mappings, function))
+    if check.light is Light.GREEN and not function:
+        return Check("live replication", Light.UNKNOWN, whose_lambda(mappings), _NAME_IT)
+    return check
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,7 @@ class _Lag:
     advice: str
 
 
-async def lag_checks(aws: Aws, options: Options, function: str, queue_url: str, now: datetime) -> list[Check]:
+async def lag_checks(aws: Aws, options: Options, pipeline: Pipeline, now: datetime) -> list[Check]:
     """Asks CloudWatch how far the Lambda and the writers were behind."""
     lags = [
         _Lag(
@@ -172,9 +177,9 @@ async def lag_checks(aws: Aws, options: Options, function: str, queue_url: str, 
             namespace="AWS/Lambda",
             metric="IteratorAge",
             dimension="FunctionName",
-            value=function,
+            value=pipeline.function,
             factor=1e-3,
-            why_unknown="not known: no Lambda reads the stream",
+            why_unknown="not known: which Lambda is the pipeline's",
             advice="replicator logs shows whether the Lambda fails or is throttled",
         ),
         _Lag(
@@ -182,7 +187,7 @@ async def lag_checks(aws: Aws, options: Options, function: str, queue_url: str, 
             namespace="AWS/SQS",
             metric="ApproximateAgeOfOldestMessage",
             dimension="QueueName",
-            value=queue_url.rpartition("/")[2],
+            value=pipeline.queue_url.rpartition("/")[2],
             factor=1.0,
             why_unknown=_NO_URL,
             advice="replicator status shows what the writers wait for; if they are well, run more of them",

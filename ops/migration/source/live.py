@@ -73,7 +73,7 @@ async def check_live(  # noqa: PLR0913 - all that decides
         for note in judgement.notes:
             say(f"Note: {note}")
         if not function:
-            say(f"Note: {whose_lambda(mappings)}")
+            say(f"Note: {whose_lambda(mappings)}: --stack NAME (REPLICATOR_STACK) checks it")
         if warning := replication_warning(mappings, now):
             say(f"Warning: {warning}")
     if taken is not None and (problem := export_problem(taken, source, mappings, now)):
@@ -149,10 +149,7 @@ def whose_lambda(mappings: Sequence[EventSourceMapping]) -> str:
     """What is not known if nobody has named the pipeline: any Lambda can read a stream."""
     names = sorted({each.function for each in mappings if each.is_on})
     read = "reads" if len(names) == 1 else "read"
-    return (
-        f"the Lambda {' and '.join(names)} {read} the stream; whether that is the pipeline's is not known: "
-        "--stack NAME (REPLICATOR_STACK) checks it"
-    )
+    return f"the Lambda {' and '.join(names)} {read} the stream; whether that is the pipeline's is not known"
 
 
 def named_function(aws: Aws, stack: str, function: str) -> str:
@@ -161,8 +158,12 @@ def named_function(aws: Aws, stack: str, function: str) -> str:
     Raises:
         CommandError: there is no such stack, or AWS does not answer.
     """
-    found = find_pipeline(aws, stack, Pipeline(function=function)).function
-    return found.rpartition(":function:")[2].partition(":")[0]  # a name may have a qualifier, too
+    return name_of(find_pipeline(aws, stack, Pipeline(function=function)).function)
+
+
+def name_of(function: str) -> str:
+    """The name of a Lambda, which is given by it or by its ARN, with or without a qualifier."""
+    return function.rpartition(":function:")[2].partition(":")[0]
 
 
 def replication_problem(source: Source, mappings: Sequence[EventSourceMapping]) -> str | None:

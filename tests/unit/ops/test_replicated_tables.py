@@ -39,8 +39,8 @@ class Lambda:
         return page
 
 
-def tables_of(aws: Any, function: str = "f") -> list[str]:
-    return replicated_tables(aws, function)
+def tables_of(aws: Any) -> list[str]:
+    return replicated_tables(aws, "f")
 
 
 def test_all_pages_are_read() -> None:
@@ -54,7 +54,7 @@ def test_all_pages_are_read() -> None:
     assert aws.asked == [
         {"FunctionName": "f"}, {"FunctionName": "f", "Marker": "2"}, {"FunctionName": "f", "Marker": "3"}
     ]  # fmt: skip
-    assert tables_of(Lambda({"EventSourceMappings": []}), "") == []
+    assert tables_of(Lambda({"EventSourceMappings": []})) == []
 
 
 @pytest.mark.parametrize(

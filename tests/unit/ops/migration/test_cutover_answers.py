@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ import pytest
 from ops.migration.cutover import plan_cutover
 from ops.migration.cutover.checks import Light
 from ops.pipeline import Pipeline
+from tests.unit.ops.migration.source.test_live import SOURCE, OneMapping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-QUEUES = Pipeline("https://sqs/queue.fifo", "https://sqs/dead.fifo")
+QUEUES = Pipeline("https://sqs/queue.fifo", "https://sqs/dead.fifo", "f")
 EMPTY = {
     "ApproximateNumberOfMessages": "0",
     "ApproximateNumberOfMessagesNotVisible": "0",
@@ -41,6 +43,20 @@ class Answering:
         return self.answer
 
 
+async def test_a_lambda_that_nobody_has_named_is_not_known() -> None:
+    """Any one can read the stream, and have no lag: that replicates nothing."""
+    aws: Any = OneMapping()
+    for function, light in (("", Light.UNKNOWN), ("analytics", Light.GREEN), ("producer", Light.RED)):
+        check = await plan_cutover.check_replication(aws, SOURCE, function)
+        assert check.light is light
+        assert bool(function) is not ("the Lambda analytics reads the stream; whether" in check.found)
+    lagging: Any = Answering({"Datapoints": [{"Maximum": 1.0}] * 3})
+    nobodys = replace(QUEUES, function="")
+    lag, _ = await plan_cutover.lag_checks(lagging, OPTIONS, nobodys, datetime.now(UTC))
+    assert (lag.light, lag.found) == (Light.UNKNOWN, "not known: which Lambda is the pipeline's")
+    assert "--stack NAME" in lag.advice
+
+
 async def queue_lights(answer: Any) -> list[Light]:
     aws: Any = Answering(answer)
     return [check.light for check in await plan_cutover.queue_checks(aws, QUEUES)]
@@ -48,7 +64,7 @@ async def queue_lights(answer: Any) -> list[Light]:
 
 async def lag_lights(answer: Any) -> list[Light]:
     aws: Any = Answering(answer)
-    checks = await plan_cutover.lag_checks(aws, OPTIONS, "f", QUEUES.queue_url, datetime.now(UTC))
+    checks = await plan_cutover.lag_checks(aws, OPTIONS, QUEUES, datetime.now(UTC))
     return [check.light for check in checks]
 
 

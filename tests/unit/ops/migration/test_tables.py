@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from ops.aws import Aws
 from ops.console.exit_status import FOUND, UNEXPECTED, UNKNOWN, UNUSABLE, WELL, CommandError
 from ops.migration.command import CommandResult, print_json, status_of
-from ops.migration.tables import Known, choose, of_pipeline
+from ops.migration.tables import Known, choose
+from tests.support.commands import replicator
 
 NAMES = ["orders", "orders-a", "orders-b", "people"]
 
@@ -57,10 +57,15 @@ def test_a_pattern_that_matches_nothing() -> None:
         choose([], lambda: Known([], "that nobody has"))
 
 
-def test_all_tables_of_an_account_are_never_meant() -> None:
-    """Without a name there has to be a pipeline."""
-    with pytest.raises(CommandError, match="--stack NAME"):
-        of_pipeline(Aws(), "", "", is_named=False)
+@pytest.mark.parametrize("names", [[], ["orders-*"]], ids=str)
+@pytest.mark.parametrize("command", ["backfill", "verify", "repair", "resync"])
+def test_tables_that_some_lambda_reads_are_never_meant(command: str, names: list[str]) -> None:
+    """Without names there has to be a pipeline: which tables it replicates is not guessed (P8)."""
+    options = ["--yes"] if command in {"repair", "resync"} else []
+    result = replicator(command, *names, *options, "--endpoint-url", "http://127.0.0.1:9")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("replicator: which tables? ")
+    assert "--stack NAME (REPLICATOR_STACK) or --function NAME" in result.err
 
 
 def test_the_most_serious_status_counts(capsys: pytest.CaptureFixture[str]) -> None:
