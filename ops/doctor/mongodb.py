@@ -15,13 +15,13 @@ from ops.console.terminal import count
 from ops.doctor.findings import Finding, not_well, unknown, well
 from ops.doctor.identity import clock_finding
 from ops.doctor.looking import not_seen
-from ops.doctor.target import Address, Target, address_of
 from shared.errors import FatalError, TransientError
 from writer.names import database_problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
 
+    from ops.doctor.target import Address, Target
     from writer.records import Found, MappingRecord
 
 _CONNECTIONS = 2
@@ -59,6 +59,8 @@ async def check_mongodb(
         places: the collections that are written to, as far as they are known.
         queue_url: whose writers' records are read; empty: of all queues.
     """
+    from ops.doctor.target import Target, address_of  # noqa: PLC0415 - help does not wait for the driver
+
     if not uri:
         text = "Which MongoDB is the target: no connection string is given."
         return Seen([unknown("mongodb", text, _GIVE_URI)])
@@ -90,7 +92,7 @@ async def _ask(
         found = not_well("mongodb-answers", f"{address.hosts}: {error}.", "Correct MONGODB_URI.")
     else:
         return [
-            *_server(address, hello, build),
+            *_server(target, address, hello, build),
             _clock(hello),
             *await _guarded("mongodb-rights", "The rights of the user", _databases(target, databases)),
             *await _guarded(
@@ -132,8 +134,10 @@ def _tls(address: Address) -> Finding:
     )
 
 
-def _server(address: Address, hello: Mapping[str, Any], build: Mapping[str, Any]) -> list[Finding]:
-    if problem := Target.problem(hello, build):
+def _server(
+    target: Target, address: Address, hello: Mapping[str, Any], build: Mapping[str, Any]
+) -> list[Finding]:
+    if problem := target.problem(hello, build):
         return [not_well("mongodb-server", f"The writers cannot use {address.hosts}: {problem}.", _NEEDED)]
     version = str(build.get("version", "")) or "of an unknown version, as buildInfo was refused"
     members = hello.get("hosts")

@@ -23,7 +23,6 @@ from ops.migration.mapping import (
 from ops.migration.retry import Retry
 from ops.migration.source.pace import Pace
 from ops.migration.source.table import Reader
-from ops.migration.store import Store
 from ops.migration.target import no_collection, no_database
 from shared.errors import FatalError, PoisonError
 from shared.file_errors import words_of_file_error
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from ops.migration.source.table import Source
+    from ops.migration.store import Store
     from ops.options import TableOptions
     from writer.mapping.rules import Table
 
@@ -119,6 +119,8 @@ async def open_session(
             table's key is another one than the mapping says; the writers go by another mapping, are in
             another region, or fill the collection from another table.
     """
+    from ops.migration.store import Store  # noqa: PLC0415 - help does not wait for the driver
+
     retry = Retry(say)
     with contextlib.closing(
         Store.connect(settings.uri, settings.database, _POOL_SIZE, settings.databases)

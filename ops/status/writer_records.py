@@ -11,7 +11,6 @@ import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ops.records import running_writers
 from ops.status.facts import Writer, Writers
 from ops.status.writer_answers import ask_writers
 from shared.errors import FatalError, TransientError
@@ -76,6 +75,8 @@ def read_records(database: Database, queue: str) -> Records:
 
 
 async def _read(database: Database, queue: str) -> Records:
+    from ops.records import running_writers  # noqa: PLC0415 - help does not wait for the driver
+
     async with asyncio.timeout(_SECONDS):
         found, now = await running_writers(database.uri, database.name)
     ours = sorted((each for each in found.records if each.queue == queue), key=lambda each: each.seen)

@@ -1,8 +1,8 @@
 """Reads a table export in S3, or a copy of one in a folder: full exports in the format DYNAMODB_JSON.
 
 An export counts as whole only if its manifests say so: which table it is of, which files it has, how many
-items are in each and in all of them, and the MD5 of each. What does not fit is refused. The `etag` beside that
-is S3's own, which is no MD5 of an object that was uploaded in parts; a copy in a folder has none.
+items are in each and in all of them, and the MD5 of each. What does not fit is refused. The `etag` beside the
+MD5 is S3's own, which is no MD5 of an object that was uploaded in parts; a copy in a folder has none.
 
 Source: Amazon DynamoDB developer guide, "DynamoDB table export output format" (the manifests, and lines of
 the form {"Item": {…}} in gzip files). It names the manifests' checksum files `.checksum`; they are `.md5`.

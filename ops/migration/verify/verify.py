@@ -19,13 +19,13 @@ from ops.migration.json_lines import open_lines
 from ops.migration.settings import Session, Settings, open_session
 from ops.migration.verify.comparison import Kind
 from ops.migration.verify.findings import COLLECTION, json_of_id, line_of, replaces, state_of
-from ops.migration.verify.metrics import Metrics, serve
 from ops.migration.verify.verifier import Counts, Verifier
 from ops.options import Rcu, TablesOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ops.migration.verify.metrics import Metrics
     from ops.migration.verify.verifier import Finding
 
 _SHOWN = 5
@@ -143,6 +143,8 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     3 if items or documents kept changing, so that it is not known; of several tables the most serious one (2,
     then 3).
     """
+    from ops.migration.verify.metrics import Metrics, serve  # noqa: PLC0415 - help does not wait for it
+
     metrics = Metrics(options.table)
     with contextlib.ExitStack() as resources:
         if options.metrics_port is not None:
