@@ -107,13 +107,13 @@ class Recorded(dict[str, str]):
 
 
 def test_help_names_every_variable() -> None:
-    """`python -m writer --help` and the README have what is read, and nothing else."""
+    """`python -m writer --help` and docs/settings.md have what is read, and nothing else."""
     environment = Recorded()
     Settings.read(environment)
     named = set(re.findall(r"^  ([A-Z_]+) ", HELP, re.MULTILINE))
     assert named == environment.read
-    readme = (ROOT / "README.md").read_text()
-    assert [name for name in sorted(named) if f"`{name}`" not in readme] == []
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert [name for name in sorted(named) if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["-h"], 0), (["--queue-url", "x"], 2)])
