@@ -239,6 +239,13 @@ def test_what_a_person_should_know() -> None:
     )
 
 
+def test_a_backlog_longer_than_what_sqs_looks_through() -> None:
+    """It need not be wrong; but lanes can wait for others then."""
+    assert notes_of(replace(WELL, queue=Queue(119_998, 2, 0))) == []
+    (note,) = notes_of(replace(WELL, queue=Queue(119_998, 2, 1)))
+    assert note.startswith("120,001 messages wait. SQS looks for lanes in the oldest 120,000 only: ")
+
+
 @pytest.mark.parametrize(
     ("iterator_age", "queue", "oldest", "behind"),
     [
