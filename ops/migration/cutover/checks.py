@@ -50,7 +50,7 @@ def live_check(judgement: Judgement) -> Check:
         return Check("live replication", Light.RED, said, fixes)
     if judgement.unknown:
         return Check("live replication", Light.UNKNOWN, f"not known is {'; '.join(judgement.unknown)}")
-    return Check("live replication", Light.GREEN, "the stream is on, and a Lambda reads it")
+    return Check("live replication", Light.GREEN, "the stream is on, and the pipeline's Lambda reads it")
 
 
 def mapping_check(mapping: ComparedMapping) -> Check:
