@@ -25,8 +25,8 @@ _MOST_WAITS = 10
 _NO_STREAM = "off"
 
 _MOST_SEEN = 120_000
-"""So many of the oldest messages SQS looks through for lanes that can be received. Source: SQS developer guide,
-"Avoid large message backlogs with the same message group ID"."""
+"""So many of the oldest messages SQS looks through for lanes. Source: SQS developer guide, "Avoid large message
+backlogs with the same message group ID"."""
 
 
 class Outcome(Enum):
@@ -68,8 +68,9 @@ def notes_of(status: Status) -> list[str]:
             notes.append(_sentence(f"{table.name}: {warning}"))
     if status.queue.total > _MOST_SEEN:
         notes.append(
-            f"{count(status.queue.total, 'message')} wait. SQS looks for lanes in the oldest {_MOST_SEEN:,} only: where "
-            'many of these are of few lanes, others wait behind them: see "A flooded lane" in docs/operations.md.'
+            f"{count(status.queue.total, 'message')} wait. SQS looks for lanes in the oldest {_MOST_SEEN:,} "
+            'only: where many of these are of few lanes, others wait: see "A flooded lane" in '
+            "docs/operations.md."
         )
     for writer in status.writers.ended:
         when = "" if writer.seen is None else f", and was last seen {age(status.at - writer.seen)} ago"
