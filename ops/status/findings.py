@@ -25,7 +25,7 @@ _MOST_WAITS = 10
 _NO_STREAM = "off"
 
 _MOST_SEEN = 120_000
-"""So many of the oldest messages SQS looks through for lanes. Source: SQS developer guide, "Avoid large message
+"""SQS looks for lanes in so many of the oldest messages. Source: SQS developer guide, "Avoid large message
 backlogs with the same message group ID"."""
 
 
