@@ -27,13 +27,15 @@ VENV_MONGODB := .mongodb/$(MONGODB).txt
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-localstack test-mongodb test-oldest test-python test-all test-faults soak bench lint audit format schema lock package clean
+.PHONY: help run install test test-localstack test-mongodb test-oldest test-python test-all test-faults soak bench lint audit format schema lock package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV_RUN) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_LOCALSTACK)) ## replicate the example on this machine until Ctrl-C (ONCE=1: verify and end; KEEP=1: keep data and logs; STACK=localstack: on LocalStack)
 	@$(BIN)/python -m local run $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(KEEP)),--keep) $(if $(STACK),--stack $(STACK))
+
+install: $(VENV_RUN) $(VENV_STACK) ## install what running needs, and no tools: for tests in a project of yours (docs/testing.md)
 
 test: $(VENV) $(VENV_STACK) ## run all tests, and sum them up (SEED=…: repeat a run; ARGS="-k name -x": one pytest with these arguments)
 ifdef ARGS

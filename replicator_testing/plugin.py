@@ -46,7 +46,7 @@ def _check_installation() -> None:
     if not (paths.ENVIRONMENT / "lib" / version).is_dir():
         pytest.fail(
             f"There is no {paths.ENVIRONMENT} for {version}. Install the replicator from a checkout "
-            f"(pip install -e), and in the checkout run: make test PYTHON={version}",
+            f"(pip install -e), and in the checkout run: make install PYTHON={version}",
             pytrace=False,
         )
 

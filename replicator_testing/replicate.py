@@ -13,6 +13,7 @@ from local.stack import Stack
 from replicator_testing.pipeline import Item, Pipeline
 from shared.attribute_values import encode_item
 from shared.change import Change, Op
+from shared.errors import FatalError
 from writer.mapping.document import locate
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Deletes
@@ -88,7 +89,7 @@ class Replicate:
         table: str,
         mapping: str | Path = "",
         key: Sequence[str] = (),
-    ) -> list[Document]:
+    ) -> list[Document | None]:
         """Puts items into a DynamoDB table and returns their documents after they arrived in MongoDB.
 
         Args:
@@ -99,21 +100,32 @@ class Replicate:
             key: Names of the key attributes; by default those of the mapping's `key` for the table.
 
         Returns:
-            The documents in the order of the items, without the metadata field; an empty one for an item that
-            a hook drops.
+            The documents in the order of the items, without the metadata field; None for an item that a hook
+            drops.
 
         Raises:
             ParkedError: A record was parked.
             FatalError: The mapping is wrong.
-            ValueError: Neither the mapping nor `key` names the table's key.
+            TypeError, ValueError: Neither the mapping nor `key` names the table's key, or an item is none.
         """
+        __tracebackhide__ = True  # pytest: what is wrong is in the test, not here
+        try:
+            return self._replicate(items, table, mapping, key)
+        except (ParkedError, FatalError, TypeError, ValueError) as error:
+            raise error.with_traceback(None) from None
+
+    def _replicate(
+        self, items: Sequence[Mapping[str, Any]], table: str, mapping: str | Path, key: Sequence[str]
+    ) -> list[Document | None]:
         pipeline = self._pipelines.get(mapping)
         replication = parse_replication(pipeline.replication_file.read_text(), "mapping")
         rules = Rules(replication, load_hooks(replication), pipeline.database).table(table)
         names = tuple(key) or rules.rule.key
         if not names:
             raise ValueError(f"the key of {table} is not known: name it in the mapping, or give key=[...]")
-        raw: list[Item] = [{name: _serialize(value) for name, value in item.items()} for item in items]
+        raw = [_in_dynamodb(number, item, names) for number, item in enumerate(items, start=1)]
+        if not raw:
+            raise ValueError("there is no item to replicate")
         targets = [locate(rules, _as_change(table, item, names)) for item in raw]
         ids = [target.document_id for target in targets]
         if any(each in ids[:position] for position, each in enumerate(ids)):
@@ -172,10 +184,12 @@ class _Replica:
         tombstone = self.database[TOMBSTONES].find_one({"_id": tombstone_id(self.target)}) or {}
         return str(tombstone.get("v", ""))
 
-    def content(self) -> Document:
-        """The document without its metadata field; empty if it does not exist."""
-        document = self.find() or {}
-        return {name: value for name, value in document.items() if name != self.target.metadata_field}
+    def content(self) -> Document | None:
+        """The document without its metadata field; None if it does not exist."""
+        document = self.find()
+        if document is not None:
+            del document[self.target.metadata_field]
+        return document
 
 
 @dataclass(frozen=True)
@@ -200,6 +214,26 @@ class _Put:
                     lambda found: found is None or "deleted" in found[self.target.metadata_field],
                 )
             document.database[self.target.collection].delete_one({"_id": self.target.document_id})
+
+
+def _in_dynamodb(number: int, item: Mapping[str, Any], key: Sequence[str]) -> Item:
+    """An item in DynamoDB's notation.
+
+    Raises:
+        TypeError, ValueError: It cannot be one; the sentence says why.
+    """
+    if not isinstance(item, Mapping):
+        raise TypeError(f"item {number} is a {type(item).__name__}; give a list of dicts")
+    for name in key:
+        if name not in item:
+            raise ValueError(f"item {number} has no attribute {name!r}, which belongs to the table's key")
+    found = {}
+    for name, value in item.items():
+        try:
+            found[name] = _serialize(value)
+        except TypeError as error:
+            raise ValueError(f"item {number}, attribute {name!r}: {error}") from error
+    return found
 
 
 def _as_change(table: str, item: Item, names: Sequence[str]) -> Change:

@@ -57,15 +57,30 @@ def test_what_cannot_work_is_refused_at_once(replicate: Replicate, tmp_path: Pat
         replicate([{"id": 1}, {"id": 1, "a": "b"}], table="fruit", mapping=MAPPING)
     with pytest.raises(ValueError, match="the key of vegetables is not known"):
         replicate([{"id": 1}], table="vegetables", mapping=MAPPING)
+    with pytest.raises(ValueError, match="there is no item to replicate"):
+        replicate([], table="fruit", mapping=MAPPING)
+    with pytest.raises(ValueError, match="item 2 has no attribute 'id', which belongs to the table's key"):
+        replicate([{"id": 1}, {"kex": 1}], table="fruit", mapping=MAPPING)
+    with pytest.raises(
+        ValueError, match=r"item 1, attribute 'price': Float types are not supported. Use Decimal"
+    ):
+        replicate([{"id": 1, "price": [{"eur": 1.5}]}], table="fruit", mapping=MAPPING)
+    with pytest.raises(TypeError, match="item 1 is a str; give a list of dicts"):
+        replicate({"id": 1}, table="fruit", mapping=MAPPING)  # type: ignore[arg-type]  # a mistake
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("tables: {fruit: {kex: [id]}}")
-    with pytest.raises(FatalError, match=r"wrong\.yaml.*kex"):
+    with pytest.raises(FatalError, match=r"wrong\.yaml.*kex") as caught:
         replicate([{"id": 1}], table="fruit", mapping=wrong)
+    assert [entry.name for entry in caught.traceback.filter(caught)] == [
+        "test_what_cannot_work_is_refused_at_once"
+    ]
 
 
 def test_another_mapping_is_another_pipeline(replicate: Replicate) -> None:
     """The rules of the mapping before no longer apply; the key may be given instead of a mapping."""
     [picked] = replicate([{"id": 1, "picked": 0}], table="fruit", mapping=MAPPING)
+    assert picked
     assert picked["picked"] == dt.datetime.fromtimestamp(0, dt.UTC)
     [picked] = replicate([{"id": 1, "picked": 0}], table="fruit", key=["id"])
+    assert picked
     assert picked["picked"] == 0
