@@ -32,7 +32,12 @@ async def serving(answer: Answer) -> AsyncIterator[str]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
-            await answer(writer)
+            # Nothing more is sent to us: what can be read then is the end.
+            working = [asyncio.ensure_future(each) for each in (answer(writer), reader.read())]
+            await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -76,10 +81,9 @@ async def drip_headers(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.05)
 
 
-async def say_nothing(writer: asyncio.StreamWriter) -> None:
+async def say_nothing(_: asyncio.StreamWriter) -> None:
     """As a process does that is stopped."""
-    while not writer.transport.is_closing():  # noqa: ASYNC110 - nothing tells of the other end
-        await asyncio.sleep(0.05)
+    await asyncio.Event().wait()
 
 
 async def endless(writer: asyncio.StreamWriter) -> None:
