@@ -7,7 +7,8 @@
 #   .venv-localstack  LocalStack (localstack.txt)
 #   .mongodb/VERSION  not environments: other versions of mongod, with the OpenSSL that they need (mongodb-VERSION.txt)
 #   .mongosh          MongoDB's shell, through npm (mongosh/package-lock.json)
-# The emulators have environments of their own because each pins its own botocore.
+#   .venv-awscli      the AWS CLI (awscli.txt)
+# The emulators and the AWS CLI have environments of their own because each brings its own botocore.
 # A copy of each lock file lies beside what was installed from it. When the lock file changes, its part is installed again.
 
 PYTHON ?= python3
@@ -20,6 +21,7 @@ VENV_RUN := .venv/run.txt
 VENV := .venv/dev.txt
 VENV_STACK := .venv-stack/stack.txt
 VENV_LOCALSTACK := .venv-localstack/localstack.txt
+VENV_AWSCLI := .venv-awscli/awscli.txt
 # The lock file of a MongoDB by the beginning of its version, and what is installed from it.
 MONGODB := $(basename $(notdir $(firstword $(wildcard requirements/mongodb-$(or $(VERSION),5.0)*.txt))))
 MONGODBS := $(subst $() $(), and ,$(patsubst requirements/mongodb-%.txt,%,$(sort $(wildcard requirements/mongodb-*.txt))))
@@ -41,7 +43,7 @@ run: $(VENV_RUN) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_L
 
 install: $(VENV_RUN) $(VENV_STACK) ## install what running needs, and no tools: for tests in a project of yours (docs/testing.md)
 
-test: $(VENV) $(VENV_STACK) $(NEEDED_WITH_NPM) ## run all tests, and sum them up (SEED=…: repeat a run; ARGS="-k name -x": one pytest with these arguments)
+test: $(VENV) $(VENV_STACK) $(VENV_AWSCLI) $(NEEDED_WITH_NPM) ## run all tests, and sum them up (SEED=…: repeat a run; ARGS="-k name -x": one pytest with these arguments)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
@@ -121,11 +123,12 @@ lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock f
 	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml --extra local -o requirements/local.txt
 	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
 	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
+	$(UV_COMPILE) requirements/awscli.in -o requirements/awscli.txt
 	for file in requirements/mongodb-*.in; do $(UV_COMPILE) "$$file" -o "$${file%.in}.txt" || exit; done
 	cd requirements/mongosh && npm $(if $(filter 1,$(UPGRADE)),update,install) --package-lock-only --omit-lockfile-registry-resolved $(NPM_OPTIONS)
 
 clean: ## remove everything that was built, the virtual environments included
-	rm -rf .venv .venv-stack .venv-localstack .mongodb .mongosh build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-stack .venv-localstack .venv-awscli .mongodb .mongosh build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 UV_COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
@@ -179,6 +182,9 @@ $(VENV_STACK): requirements/stack.txt $(VENV_UV)
 
 $(VENV_LOCALSTACK): requirements/localstack.txt $(VENV_UV)
 	$(call install,LocalStack into .venv-localstack: about 500 MB,$(IN_NEW_VENV))
+
+$(VENV_AWSCLI): requirements/awscli.txt $(VENV_UV)
+	$(call install,the AWS CLI into .venv-awscli: about 170 MB,$(IN_NEW_VENV))
 
 # The OpenSSL is that of Python 3.11's wheel of psycopg2, whichever Python runs here.
 .mongodb/mongodb-%.txt: requirements/mongodb-%.txt requirements/mongod.sh $(VENV_UV)
