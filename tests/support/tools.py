@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from local.paths import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 PACKAGES = {
     "java": "openjdk-17-jre-headless",
@@ -24,9 +27,22 @@ PACKAGES = {
 
 OTHER_NAMES = {"chromium": ("chromium-browser", "google-chrome", "google-chrome-stable")}
 
+MADE: dict[str, tuple[Path, str]] = {
+    "aws": (ROOT / ".venv-awscli" / "bin" / "aws", "make .venv-awscli/awscli.txt"),
+    "mongosh": (
+        ROOT / ".mongosh" / "node_modules" / ".bin" / "mongosh",
+        "apt-get install npm && make .mongosh/mongosh.json",
+    ),
+}
+"""Programs of this checkout: where each is, and the line that installs it. One on the PATH is not used: what
+was run is the locked version."""
+
 
 def find(program: str) -> str | None:
-    """The path of a program, under whichever name; None if it is not on the PATH."""
+    """The path of a program, under whichever name; None if it is not there."""
+    if program in MADE:
+        path, _ = MADE[program]
+        return str(path) if path.exists() else None
     names = (program, *OTHER_NAMES.get(program, ()))
     return next((found for name in names if (found := shutil.which(name))), None)
 
@@ -35,12 +51,16 @@ def need(*programs: str, find: Callable[[str], str | None] = find) -> None:
     """Does nothing if all are there; otherwise ends the test as `give_up` does, with what installs them.
 
     Args:
-        programs: keys of `PACKAGES`.
+        programs: keys of `PACKAGES` or of `MADE`.
         find: tells where a program is.
     """
-    if missing := [program for program in programs if find(program) is None]:
-        packages = " ".join(PACKAGES[program] for program in missing)
-        give_up(f"there is no {' and no '.join(missing)}; on Debian and Ubuntu: apt-get install {packages}")
+    missing = [program for program in programs if find(program) is None]
+    if not missing:
+        return
+    packages = [PACKAGES[program] for program in missing if program in PACKAGES]
+    lines = [f"apt-get install {' '.join(packages)}"] if packages else []
+    lines += [MADE[program][1] for program in missing if program in MADE]
+    give_up(f"there is no {' and no '.join(missing)}; on Debian and Ubuntu: {' && '.join(lines)}")
 
 
 def give_up(reason: str) -> NoReturn:

@@ -1,0 +1,321 @@
+"""Every line for the AWS CLI and for mongosh that the documents and `make run` show: it runs as it is shown.
+
+They run beside `make run`, which is what the documents speak of: the stack `replicator`, the table `mytable`,
+the database `replicator`. What stands for something of the reader's own is replaced; nothing else is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pymongo
+import pytest
+from botocore.config import Config
+
+from local.pipeline.templates import load
+from local.polling import wait_until
+from tests.support.deployments import without_types
+from tests.support.local_run import started
+from tests.support.second_terminal import Terminal
+from tests.support.shown_lines import AWS, MONGOSH, PAGES, blocks, elsewhere, spans, text_of
+from tests.support.tools import need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DEPLOYMENT = "docs/deployment.md"
+NOT_IN_THE_EMULATOR = "AWS::ApplicationAutoScaling::"
+
+COMPLETED = {
+    "aws cloudformation deploy": (
+        "aws cloudformation deploy --stack-name replicator --template-file deploy/pipeline.yaml "
+        "--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides CodeKey=$OTHER_KEY\n"
+        "aws cloudformation deploy --stack-name replicator-writer --template-file deploy/writer.yaml "
+        "--capabilities CAPABILITY_IAM --parameter-overrides Image=$REPOSITORY:2"
+    ),
+    "aws ecs describe-tasks": "aws ecs describe-tasks --cluster $CLUSTER --tasks 0123456789abcdef",
+    "aws ecs update-service --cluster … --service … --force-new-deployment": (
+        "aws ecs update-service --cluster $CLUSTER --service $SERVICE --force-new-deployment"
+    ),
+    "aws lambda update-event-source-mapping --uuid … --no-enabled": (
+        "aws lambda update-event-source-mapping --uuid $MAPPING --no-enabled"
+    ),
+    "aws sqs delete-queue": "aws sqs delete-queue --queue-url $DEAD_LETTER_QUEUE",
+}
+"""Code in sentences that runs after the first deployment, in this order, with what the reader fills in."""
+
+SCALABLE_TARGET = (
+    "aws application-autoscaling register-scalable-target --service-namespace ecs "
+    "--scalable-dimension ecs:service:DesiredCount --resource-id service/CLUSTER/SERVICE "
+    "--min-capacity 0 --max-capacity 0"
+)
+MOVE_TASK = "aws sqs start-message-move-task"
+NOT_RUN = {
+    SCALABLE_TARGET: (SCALABLE_TARGET, "MiniStack has no Application Auto Scaling"),
+    MOVE_TASK: (
+        f"{MOVE_TASK} --source-arn arn:aws:sqs:eu-west-1:000000000000:dead.fifo",
+        "MiniStack does not know this action",
+    ),
+}
+"""Code in sentences that the emulator cannot run: what the CLI is given, which checks it, and the reason."""
+
+TYPED = {
+    'replicator init orders --output replication.yaml --mongodb-database shop | mongosh "$MONGODB_URI"',
+    'db.people.find({"_ddb.deleted": null})',
+}
+"""Code in sentences for mongosh; each has its test."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """`make run`, after its example.
+
+    Attributes:
+        printed: its lines to copy.
+    """
+
+    endpoint_url: str
+    mongodb_uri: str
+    printed: list[str]
+    terminal: Terminal
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        """A client of the emulator."""
+        make: Any = boto3.client  # one service, untyped
+        return make(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=region,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}),
+        )
+
+    def create_table(self, name: str, *key: str, region: str = "us-east-1", stream: bool = False) -> str:
+        """Creates a table with a key of texts; returns the ARN of its stream."""
+        made = self.client("dynamodb", region).create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in key],
+            KeySchema=[
+                {"AttributeName": each, "KeyType": kind}
+                for each, kind in zip(key, ("HASH", "RANGE"), strict=False)
+            ],
+            BillingMode="PAY_PER_REQUEST",
+            **({"StreamSpecification": WITH_IMAGES} if stream else {}),
+        )
+        return str(made["TableDescription"].get("LatestStreamArn", ""))
+
+
+WITH_IMAGES = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+@pytest.fixture(scope="module")
+def example(replicator_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
+    """`make run` for the tests of this module, each of which has tables or a region of its own."""
+    need("aws", "mongosh")
+    with started("--stack", "embedded") as run:
+        uri = run.read_until(r"^ +MongoDB +(\S+)")[1]
+        endpoint_url = run.read_until(r"^ +AWS emulator +(\S+)")[1]
+        run.read_until("Replicating until Ctrl-C")
+        run.read_until(r"^ +\S+ verify mytable$")
+        shown = run.output.partition("Replicating until Ctrl-C")[2]
+        printed = re.findall(r"^ {4}(\S.*)$", shown, re.MULTILINE)
+        terminal = Terminal(
+            tmp_path_factory.mktemp("terminal"),
+            endpoint_url=endpoint_url,
+            mongodb_uri=uri,
+            package=replicator_package,
+        )
+        template, _ = without_types(
+            load((terminal.folder / "deploy" / "writer.yaml").read_text()), NOT_IN_THE_EMULATOR
+        )
+        (terminal.folder / "deploy" / "writer.yaml").write_text(json.dumps(template))
+        yield Example(endpoint_url, uri, printed, terminal)
+        run.process.terminate()
+        assert run.end() == 0, run.output
+
+
+def replaced(script: str, **values: str) -> str:
+    """The lines with a reader's own values: each name occurs."""
+    for name, value in values.items():
+        assert name in script
+        script = script.replace(name, value)
+    return script
+
+
+def at(page: str, call: str) -> str:
+    """The only block `sh` of a page in which there is such a call."""
+    (block,) = blocks(text_of(page), call)
+    return block
+
+
+def test_every_line_is_run_or_listed() -> None:
+    """A new line in the documents fails here until a test runs it, or says why none can."""
+    everywhere = [(page, text_of(page)) for page in PAGES]
+    assert {page: found for page, text in everywhere if (found := elsewhere(text, AWS))} == {}
+    assert {page for page, text in everywhere if blocks(text, f"{AWS}|{MONGOSH}")} == {
+        "README.md",
+        DEPLOYMENT,
+        "docs/docker.md",
+        "docs/mapping.md",
+    }
+    assert {span for _, text in everywhere for span in spans(text, AWS)} == COMPLETED.keys() | NOT_RUN.keys()
+    assert {span for _, text in everywhere for span in spans(text, MONGOSH)} == TYPED
+
+
+def test_the_first_deployment(example: Example) -> None:
+    """docs/deployment.md from its first line to the pause, and the queue's removal; it does what it says."""
+    stream_off, region = "orders", "eu-west-1"
+    example.create_table(stream_off, "id", region=region)
+    (example.terminal.folder / "mongodb-uri.txt").write_text("mongodb://db.example.com/?tls=true")
+    first = "".join(blocks(text_of(DEPLOYMENT).partition("\n## The first deployment")[2], r"\S"))
+    script = replaced(first, **{"vpc-…": "vpc-1", "subnet-…,subnet-…": "subnet-1,subnet-2"})
+    values = """
+        OTHER_KEY=producer-2.zip; aws s3 cp build/producer.zip "s3://$BUCKET/$OTHER_KEY"
+        DEAD_LETTER_QUEUE=$(output DeadLetterQueueUrl)
+        writers() { aws cloudformation describe-stacks --stack-name replicator-writer --output text \\
+          --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"; }
+        CLUSTER=$(writers ClusterName); SERVICE=$(writers ServiceName)
+        MAPPING=$(aws lambda list-event-source-mappings --event-source-arn "$STREAM" \\
+          --query 'EventSourceMappings[0].UUID' --output text)
+        .venv/bin/replicator check-config deploy/image/replication.yaml
+    """
+    example.terminal.run("\n".join([script, values, *COMPLETED.values()]))
+
+    cloudformation = example.client("cloudformation", region)
+    (stack,) = cloudformation.describe_stacks(StackName="replicator")["Stacks"]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    table = example.client("dynamodb", region).describe_table(TableName=stream_off)["Table"]
+    assert parameters["CodeKey"] == "producer-2.zip"
+    assert parameters["TableStreamArns"] == table["LatestStreamArn"], "deploy keeps what is not given"
+    (mapping,) = example.client("lambda", region).list_event_source_mappings()["EventSourceMappings"]
+    assert (mapping["EventSourceArn"], mapping["State"]) == (table["LatestStreamArn"], "Disabled")
+    secret = example.client("secretsmanager", region).get_secret_value(SecretId="replicator/mongodb-uri")
+    assert secret["SecretString"] == "mongodb://db.example.com/?tls=true"
+    ecs = example.client("ecs", region)
+    (cluster,) = ecs.list_clusters()["clusterArns"]
+    (service,) = ecs.describe_services(
+        cluster=cluster, services=ecs.list_services(cluster=cluster)["serviceArns"]
+    )["services"]
+    task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    image = "000000000000.dkr.ecr.eu-west-1.amazonaws.com/replicator-writer:2"
+    assert [each["image"] for each in task["containerDefinitions"]] == [image]
+    queues = example.client("sqs", region).list_queues()["QueueUrls"]
+    assert not [url for url in queues if "dead" in url]
+
+
+@pytest.mark.parametrize("span", NOT_RUN)
+def test_the_cli_takes_what_the_emulator_cannot_run(example: Example, span: str) -> None:
+    """It checks names and values of the parameters, and would call AWS."""
+    line, _ = NOT_RUN[span]
+    assert line.startswith(span)
+    assert example.terminal.refused(line) == ""
+    assert "Unknown options: --no-such" in example.terminal.refused(f"{line} --no-such")
+
+
+def test_the_deployment_of_the_readme(example: Example) -> None:
+    """Two tables, a bucket of the reader's."""
+    region, bucket = "eu-central-1", "readme-code"
+    example.client("s3", region).create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region}
+    )
+    streams = [example.create_table(name, "id", region=region, stream=True) for name in ("one", "two")]
+    block = at("README.md", r"aws cloudformation")
+    values = {"YOUR-BUCKET": bucket, "YOUR-STREAM-ARN,ANOTHER-STREAM-ARN": ",".join(streams)}
+    example.terminal.run(replaced(block, **values), AWS_DEFAULT_REGION=region)
+    mappings = example.client("lambda", region).list_event_source_mappings()["EventSourceMappings"]
+    assert {each["EventSourceArn"] for each in mappings} == set(streams)
+
+
+def test_what_becomes_of_an_item(example: Example) -> None:
+    """README.md and docs/mapping.md ask DynamoDB for an item, and `check-config` for its document."""
+    item = {"id": {"N": "3"}, "Name": {"S": "Tom"}}
+    example.client("dynamodb").put_item(TableName="mytable", Item=item)
+    assert '"Name": "Tom"' in example.terminal.run(at("README.md", "aws dynamodb get-item"))
+
+    example.client("dynamodb").create_table(
+        TableName="people",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    example.client("dynamodb").put_item(TableName="people", Item=item)
+    block = at("docs/mapping.md", "aws dynamodb get-item")
+    mapping = "tables: {people: {key: [id]}}"
+    shown = example.terminal.run(f"mkdir people; cd people; echo '{mapping}' >replication.yaml\n{block}")
+    assert '"Name": "Tom"' in shown
+
+
+def test_an_item_in_docker(example: Example) -> None:
+    """docs/docker.md puts an item, and mongosh shows its document: at last, for the page does not wait."""
+    block = replaced(at("docs/docker.md", AWS), **{"http://127.0.0.1:4566": example.endpoint_url})
+    assert "mongosh" in block
+    shown = wait_until(
+        lambda: re.search(r"\{\s*_id: 1,[^{}]*Name: 'John'", example.terminal.run(block)), what="the document"
+    )
+    assert "created_at" not in shown[0], "the item of the page, not the example's"
+
+
+def test_the_lines_that_make_run_prints(example: Example) -> None:
+    """Each of them, in the order in which they are printed."""
+    exports = [line for line in example.printed if line.startswith("export ")]
+    put, delete, put_by_python, find, find_by_python, status, verify = (
+        line for line in example.printed if line not in exports
+    )
+
+    def run(line: str, *statuses: int) -> str:
+        # The endpoint is that of the lines.
+        return example.terminal.run(
+            "\n".join([*exports, line]), statuses=statuses or (0,), AWS_ENDPOINT_URL="unset"
+        )
+
+    assert put.startswith("aws dynamodb put-item")
+    assert delete.startswith("aws dynamodb delete-item")
+    assert find.startswith("mongosh ")
+    for each in (put, put_by_python):
+        run(each)
+        wait_until(lambda: "Name: 'Ann'" in run(find), what="the document")
+        assert "'Name': 'Ann'" in run(find_by_python)
+        run(delete)
+        wait_until(lambda: "Name: 'Ann'" not in run(find), what="the document's end")
+    run(status, 0, 1, 3)
+    wait_until(lambda: "No difference." in run(verify, 0, 1), what="both sides to be equal")
+
+
+def test_the_indexes_of_init(example: Example) -> None:
+    """docs/mapping.md hands the commands that `init` prints to mongosh, which makes the indexes."""
+    example.create_table("orders", "tenant", "number")
+    (line,) = (span for span in TYPED if "| mongosh" in span)
+    example.terminal.run(f"mkdir init; cd init; {line}")
+    with pymongo.MongoClient[dict[str, Any]](example.mongodb_uri) as client:
+        indexes = client["shop"]["orders"].index_information()
+    assert [each["key"] for name, each in indexes.items() if name != "_id_"] == [
+        [("tenant", 1), ("number", 1)]
+    ]
+
+
+def test_the_living_documents(example: Example) -> None:
+    """docs/mapping.md finds those that are not marked as deleted."""
+    (query,) = (span for span in TYPED if span.startswith("db."))
+    with pymongo.MongoClient[dict[str, Any]](example.mongodb_uri) as client:
+        client["living"]["people"].insert_many(
+            [
+                {"_id": 1, "_ddb": {"v": "1"}},
+                {"_id": 2, "_ddb": {"v": "1", "deleted": {"v": "2", "at": None}}},
+            ]
+        )
+    address = example.mongodb_uri.replace("/?", "/living?")
+    assert re.findall(r"_id: (\d)", example.terminal.run(f"mongosh '{address}' --eval '{query}'")) == ["1"]
+
+
+def test_no_line_leaves_the_machine(example: Example) -> None:
+    """A call to elsewhere ends before it is made, and the terminal says so, whatever the line hides."""
+    for endpoint in ("http://sqs.us-east-1.amazonaws.com", "http://192.0.2.1"):
+        with pytest.raises(AssertionError, match=endpoint.removeprefix("http://")):
+            example.terminal.run("aws sqs list-queues || true", AWS_ENDPOINT_URL=endpoint)
+        (example.terminal.folder / "left").unlink()
