@@ -108,7 +108,7 @@ class Producer:
             "parked": len(parked),
             "failed": len(failed),
         }
-        log_forwarded(figures, records.oldest, self._settings.function_name, self._now())
+        log_forwarded(figures, records.oldest, records.table, self._settings.function_name, self._now())
         return _response(event, failed)
 
     async def _send_all(self, messages: Sequence[Message], remaining: Remaining) -> tuple[set[int], Letters]:

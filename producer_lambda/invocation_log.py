@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.emf import Unit, with_metrics
+from shared.emf import Split, Unit, with_metrics
 from shared.envelope import event_ids
 from shared.sqs_answers import Fate, Verdict
 
@@ -27,20 +27,28 @@ UNITS = {
 
 DIMENSION = "FunctionName"
 
+TABLE_METRIC = "records"
+"""The metric that is there for each table, too: an alarm compares it with what is written to the table."""
+TABLE_DIMENSION = "Table"
 
-def log_forwarded(fields: Mapping[str, int], oldest: int | None, function: str | None, now: float) -> None:
+
+def log_forwarded(
+    fields: Mapping[str, int], oldest: int | None, table: str, function: str | None, now: float
+) -> None:
     """The one line of an invocation.
 
     Args:
         fields: its figures.
         oldest: creation time of the oldest change, milliseconds since the epoch; None: there was no change.
+        table: of the stream that the event is from; empty: no record names one.
         function: name of the Lambda function; None: not in Lambda, so no metrics.
         now: seconds since the epoch.
     """
+    split = Split(TABLE_METRIC, TABLE_DIMENSION, table) if table else None
     age = None if oldest is None else max(0, round(now * 1000) - oldest)
     log.info(
         "event forwarded" if not fields["failed"] else "event forwarded in part",
-        extra=with_metrics({**fields, "iterator_age_ms": age}, UNITS, DIMENSION, function, now),
+        extra=with_metrics({**fields, "iterator_age_ms": age}, UNITS, DIMENSION, function, now, split),
     )
 
 

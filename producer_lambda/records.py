@@ -48,6 +48,7 @@ class Records:
         malformed: the records so far that are not changes.
         oldest: creation time of the first change that has one, milliseconds since the epoch: a stream hands
             out older records first; None: there was none yet.
+        table: that the records are of: an event comes from one stream. Empty: no record named one yet.
     """
 
     def __init__(self, event: Any, old_image_fields: frozenset[str] = frozenset()) -> None:
@@ -67,6 +68,7 @@ class Records:
         self._old_image_fields = old_image_fields
         self.malformed: list[Malformed] = []
         self.oldest: int | None = None
+        self.table = ""
 
     def __iter__(self) -> Iterator[Parsed]:
         """Parses the records.
@@ -81,7 +83,9 @@ class Records:
                 parsed = Parsed(position, change, canonical_key(change.key))
             except PoisonError as error:
                 self.malformed.append(_malformed(position, record, error))
+                self.table = self.table or self.malformed[-1].table
                 continue
+            self.table = change.table
             if self.oldest is None:
                 self.oldest = change.at
             yield parsed

@@ -76,7 +76,7 @@ def lines_of(capsys: pytest.CaptureFixture[str], level: str = "INFO") -> Iterato
 def figures_of(line: dict[str, Any], dimension: str, value: str) -> dict[str, float]:
     """The metrics that CloudWatch makes of a line; fails if it would refuse it, or take it for another's."""
     jsonschema.validate(line, SCHEMA)
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    directive, *_ = line["_aws"]["CloudWatchMetrics"]
     assert (directive["Namespace"], directive["Dimensions"]) == ("Replicator", [[dimension]])
     assert line[dimension] == value
     figures = {metric["Name"]: line[metric["Name"]] for metric in directive["Metrics"]}

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EMF_NAMES = {telling.DIMENSION: frozenset(telling.UNITS), state_log.DIMENSION: frozenset(state_log.UNITS)}
-"""The metrics of the namespace `Replicator` in CloudWatch, by their dimension."""
+EMF_NAMES = {
+    telling.DIMENSION: frozenset(telling.UNITS),
+    f"{telling.DIMENSION},{telling.TABLE_DIMENSION}": frozenset({telling.TABLE_METRIC}),
+    state_log.DIMENSION: frozenset(state_log.UNITS),
+}
+"""The metrics of the namespace `Replicator` in CloudWatch, by their dimensions."""
 
 Named = tuple[str, str]
-"""A dimension and a metric."""
+"""Dimensions, with commas between them, and a metric."""
 
 
 def prometheus_names() -> dict[str, frozenset[str]]:

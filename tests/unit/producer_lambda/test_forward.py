@@ -122,6 +122,9 @@ async def test_the_line_of_an_invocation_is_a_metric(capsys: pytest.CaptureFixtu
         "failed": 0,
         "iterator_age_ms": 4500,
     }
+    _, by_table = line["_aws"]["CloudWatchMetrics"]
+    assert by_table["Dimensions"] == [["FunctionName", "Table"]]
+    assert (line["Table"], by_table["Metrics"]) == ("mytable", [{"Name": "records", "Unit": "Count"}])
     assert line["_aws"]["Timestamp"] == 1004500
     assert (line["message"], line["level"]) == ("event forwarded", "INFO")
 
@@ -134,6 +137,7 @@ async def test_no_record_can_come_from_the_future(capsys: pytest.CaptureFixture[
     assert figures_of(lines[0], "FunctionName", "replicator")["iterator_age_ms"] == 0
     assert "iterator_age_ms" not in lines[1]
     assert figures_of(lines[1], "FunctionName", "replicator")["parked"] == 1
+    assert lines[1]["Table"] == "mytable", "a malformed record can still say of which table it is"
 
 
 async def test_an_event_can_be_followed(caplog: pytest.LogCaptureFixture) -> None:
