@@ -68,13 +68,13 @@ def world(stack: Stack, queues: Queues, database: str, endpoint: CredentialsEndp
     return World(endpoint, environment, stack, queues, database)
 
 
-def is_waited_for(writer: Running) -> None:
+def is_waited_for(writer: Running, healthz: int) -> None:
     wait_until(lambda: writer.waits_for("sqs"), what="it to say that it waits for SQS")
     reason = writer.answer("/readyz")[1]["waiting_for"]["sqs"]["reason"]
     assert (
         "the AWS credentials" in reason or "no answer that can be read" in reason or "TimeoutError" in reason
     )
-    assert writer.answer("/healthz")[0] == 200
+    assert writer.answer("/healthz")[0] == healthz
 
 
 def ends_well(writer: Running) -> None:
@@ -93,7 +93,7 @@ def test_at_the_start(tmp_path: Path, world: World) -> None:
             environment = endpoint.environment(world.environment)
             writers.append((endpoint, stack.enter_context(running(tmp_path / name, environment))))
         for endpoint, writer in writers:
-            is_waited_for(writer)
+            is_waited_for(writer, healthz=503)
             endpoint.over.set()
             endpoint.give(credentials())
         for _, writer in writers:
@@ -110,7 +110,7 @@ def test_later(tmp_path: Path, world: World) -> None:
         wait_until(writer.ready, what="the writer to be ready")
         for number, (name, bad) in enumerate(BAD.items(), 1):
             bad(endpoint)
-            is_waited_for(writer)
+            is_waited_for(writer, healthz=200)
             world.send(number)
             endpoint.over.set()
             endpoint.give(credentials(minutes=soon))

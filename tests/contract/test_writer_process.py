@@ -263,14 +263,14 @@ def test_it_replicates_until_it_is_stopped(
 def test_it_waits_for_a_mongodb_that_comes_later(
     tmp_path: Path, stack: Stack, queues: Queues, environment: dict[str, str]
 ) -> None:
-    """Alive but not ready, with the reason; then it goes ready and works; then it stops during an outage."""
+    """Not healthy until it was ready once, with the reason; then it works; then it stops during an outage."""
     with Mongod(tmp_path) as mongod:
         mongod.wait()
         mongod.kill()
         here = {**environment, "MONGODB_URI": mongod.uri, "MONGODB_DATABASE": "late"}
         with running(tmp_path / "log", here) as writer:
             wait_until(lambda: writer.waits_for("mongodb"), what="it to say that it waits for MongoDB")
-            assert writer.answer("/healthz")[0] == 200
+            assert writer.answer("/healthz")[0] == 503
             assert not writer.ready()
             send(stack, queues, 1)
             mongod.restart()
@@ -280,6 +280,7 @@ def test_it_waits_for_a_mongodb_that_comes_later(
             mongod.kill()
             send(stack, queues, 2)
             wait_until(lambda: writer.waits_for("mongodb"), what="it to notice the outage")
+            assert writer.answer("/healthz")[0] == 200
             assert writer.stop() == 0
             assert LATE not in writer.output
             sqs = stack.client("sqs")

@@ -27,7 +27,8 @@ async def serve(
 ) -> AsyncIterator[int]:
     """Serves the endpoints, and `more`, while the context is open; yields the port.
 
-    `/healthz` is 200 as long as the process answers. `/readyz` is 200 if the queue and MongoDB answer, and
+    `/healthz` is 503 until the queue and MongoDB have answered once, and 200 from then on, as long as the process
+    answers. `/readyz` is 200 if the queue and MongoDB answer, and
     MongoDB takes the writes of every table, else 503; its body says what the writer waits for, why, and since
     when.
 
@@ -84,16 +85,16 @@ async def _log_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         raise
 
 
-async def _healthz(_: web.Request) -> web.Response:
-    return _json({"status": "alive"}, 200)
+async def _healthz(request: web.Request) -> web.Response:
+    health = request.app[_HEALTH]
+    if health.has_started:
+        return _json({"status": "alive"}, 200)
+    return _json({"status": "starting", "waiting_for": _waiting_for(health)}, 503)
 
 
 async def _readyz(request: web.Request) -> web.Response:
     health = request.app[_HEALTH]
-    waiting_for = {
-        dependency.value: {"reason": wait.reason, "since": round(wait.since, 3)}
-        for dependency, wait in health.waits.items()
-    }
+    waiting_for = _waiting_for(health)
     tables = {
         wait.table: {"code": wait.code, "reason": wait.reason, "since": round(wait.since, 3)}
         for wait in health.tables.values()
@@ -101,6 +102,13 @@ async def _readyz(request: web.Request) -> web.Response:
     waiting = bool(waiting_for or tables)
     content = {"status": "waiting" if waiting else "ready", "waiting_for": waiting_for, "tables": tables}
     return _json(content, 503 if waiting else 200)
+
+
+def _waiting_for(health: Health) -> dict[str, dict[str, str | float]]:
+    return {
+        dependency.value: {"reason": wait.reason, "since": round(wait.since, 3)}
+        for dependency, wait in health.waits.items()
+    }
 
 
 def _json(content: object, status: int) -> web.Response:

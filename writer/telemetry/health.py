@@ -82,6 +82,8 @@ class Health:
         self._writing: dict[object, tuple[float, float]] = {}
         # Those of a whole place, and those of single writes (True).
         self._tables: dict[tuple[Place, bool], TableWait] = {}
+        self.has_started = False
+        """Whether all dependencies have answered at one time; whatever is waited for since."""
         self.outages: deque[Outage] = deque(maxlen=_MOST_OUTAGES)
         """The latest outages that have ended."""
 
@@ -127,6 +129,7 @@ class Health:
         if lost.callers:
             return
         del self._lost[dependency]
+        self.has_started |= not self._lost
         now = self._clock.now()
         if lost.reason != STARTING:
             self.outages.append(Outage(dependency, lost.since, now))

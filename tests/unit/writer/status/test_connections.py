@@ -15,7 +15,7 @@ from tests.support.fake_clock import FakeClock
 from writer.status import connections
 from writer.status.connections import MOST_OPEN
 from writer.status.server import serve
-from writer.telemetry.health import Health
+from writer.telemetry.health import Dependency, Health
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +39,10 @@ async def port(caplog: pytest.LogCaptureFixture) -> AsyncIterator[int]:
     """The port of a running server."""
     caplog.set_level("INFO")
     more = [web.get("/large", large), web.get("/broken", broken)]
-    async with asyncio.timeout(HANG_TIMEOUT_S), serve(HOST, 0, Health(FakeClock()), more):
+    health = Health(FakeClock())
+    for dependency in Dependency:
+        health.found(dependency)
+    async with asyncio.timeout(HANG_TIMEOUT_S), serve(HOST, 0, health, more):
         (line,) = [record for record in caplog.records if record.message == "status server listening"]
         yield vars(line)["port"]
 

@@ -39,9 +39,28 @@ async def server(
         yield ask
 
 
-async def test_alive_whatever_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+async def test_not_alive_before_it_was_ready_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A rollout that cannot reach MongoDB must not take the place of writers that can."""
+    health = Health(FakeClock())
+    async with server(health, caplog) as ask:
+        health.found(Dependency.SQS)
+        health.lost(Dependency.MONGODB, "no route")
+        waiting = {"mongodb": {"reason": "no route", "since": 1_600_001_000.0}}
+        assert await ask("/healthz") == (503, {"status": "starting", "waiting_for": waiting})
+        health.lost(Dependency.SQS, "503")
+        health.found(Dependency.MONGODB)
+        assert (await ask("/healthz"))[0] == 503, "both, but never at the same time"
+
+
+async def test_then_alive_whatever_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     """An outage of MongoDB must not make ECS restart us."""
-    async with server(Health(FakeClock()), caplog) as ask:
+    health = Health(FakeClock())
+    async with server(health, caplog) as ask:
+        for dependency in Dependency:
+            health.found(dependency)
+        health.refused(("", "people"), TableWait("people", "13", "no right", 1_600_001_000.0))
+        for dependency in Dependency:
+            health.lost(dependency, "away")
         assert await ask("/healthz") == (200, {"status": "alive"})
         assert (await ask("/nothing"))[0] == 404
 
