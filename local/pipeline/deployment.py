@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from local import paths
 from local.errors import StackError
 from local.pipeline.tables import create_table
-from local.pipeline.templates import load, without_loops
+from local.pipeline.templates import load, without_composed_alarms, without_loops
 from local.polling import wait_until
 from local.stack import Stack
 
@@ -103,12 +103,15 @@ def _described(stack: Stack, name: str) -> Deployment:
 
 def template_for(stack: Stack, parameters: Mapping[str, str]) -> str:
     """deploy/pipeline.yaml in a form that this emulator accepts."""
-    text = paths.TEMPLATE.read_text()
-    if stack.capabilities.template_loops is None:
+    text, lacks = paths.TEMPLATE.read_text(), stack.capabilities
+    if not (lacks.template_loops or lacks.composed_alarms):
         return text
-    return json.dumps(
-        without_loops(load(text), {STREAMS_PARAMETER: parameters[STREAMS_PARAMETER].split(",")})
-    )
+    template = load(text)
+    if lacks.composed_alarms:
+        template = without_composed_alarms(template)
+    if lacks.template_loops:
+        template = without_loops(template, {STREAMS_PARAMETER: parameters[STREAMS_PARAMETER].split(",")})
+    return json.dumps(template)
 
 
 def create_stack(stack: Stack, name: str, body: str, parameters: Mapping[str, str]) -> None:

@@ -60,3 +60,20 @@ def without_loops(template: Template, lists: Mapping[str, Sequence[str]]) -> Tem
                 expanded = json.dumps(body).replace(reference, json.dumps(value))
                 resources[key.replace(f"&{{{identifier}}}", short)] = json.loads(expanded)
     return {key: value for key, value in template.items() if key != "Transform"} | {"Resources": resources}
+
+
+def without_composed_alarms(template: Template) -> Template:
+    """The template without alarms over several metrics, also in its loops."""
+    resources: dict[str, Any] = {}
+    for name, resource in template["Resources"].items():
+        if name.startswith(_LOOP):
+            identifier, collection, fragment = resource
+            kept = {key: body for key, body in fragment.items() if not _is_composed_alarm(body)}
+            resources[name] = [identifier, collection, kept]
+        elif not _is_composed_alarm(resource):
+            resources[name] = resource
+    return template | {"Resources": resources}
+
+
+def _is_composed_alarm(resource: Any) -> bool:
+    return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]

@@ -20,6 +20,10 @@ class Capabilities:
     """A function logs to its configured log group."""
     template_loops: str | None = None
     """A template can loop over a list (`Fn::ForEach`), with names that contain its entries (`&{…}`)."""
+    composed_alarms: str | None = None
+    """A template can make alarms over several metrics (metric math)."""
+    template_rules: str | None = None
+    """Parameters are checked by a template's rules before anything is made."""
     mapping_updates: str | None = None
     """A stack update can change the numbers of an event source mapping."""
     mapping_restarts: str | None = None
@@ -33,12 +37,14 @@ class Capabilities:
 LOCALSTACK: Final = Capabilities(
     log_groups="LocalStack writes a function's log to /aws/lambda/NAME, whichever group it was given",
     template_loops="LocalStack 4.9.2 knows no &{…} in Fn::ForEach",
+    template_rules="LocalStack does not look at the Rules of a template",
     mapping_restarts="LocalStack writes Disabled when the old reader of a changed mapping ends, often last",
     retained_queues="LocalStack deletes the queues with the stack, whatever the template says",
     writer_service="LocalStack has ECS for its customers only",
 )
 MINISTACK: Final = Capabilities(
     partial_batches="MiniStack takes a batch whose function reports failures for done",
+    composed_alarms="MiniStack 1.5.33 has no alarms over metric math",
     mapping_updates="MiniStack takes the changed number for a text, and stops reading the stream",
     number_keys="MiniStack compares the keys of items as they are written",
 )

@@ -1,4 +1,4 @@
-from local.pipeline.templates import load, without_loops
+from local.pipeline.templates import load, without_composed_alarms, without_loops
 from tests.support.deployments import without_types
 
 TEMPLATE = """
@@ -37,6 +37,15 @@ def test_loops_are_written_out() -> None:
     properties = template["Resources"]["Queueb2"]["Properties"]
     assert properties["QueueName"] == "b:2"
     assert properties["Tags"] == [{"Key": {"Ref": "Other"}, "Value": {"Fn::GetAtt": ["A", "B.C"]}}]
+
+
+def test_alarms_over_several_metrics_are_taken_out() -> None:
+    """In loops, too; other alarms stay."""
+    metrics = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Metrics": []}}
+    template = load(TEMPLATE)
+    template["Resources"]["Composed"] = metrics
+    template["Resources"]["Fn::ForEach::Queues"][2]["Composed&{Name}"] = metrics
+    assert without_composed_alarms(template) == load(TEMPLATE)
 
 
 def test_what_is_taken_out_is_named() -> None:
