@@ -44,6 +44,10 @@ class SecureMongod:
             f"&authSource=admin&tls=true&tlsCAFile={ca_file}"
         )
 
+    def client_certificate(self, folder: Path, subject: str) -> Path:
+        """Makes one of this subject, with its key in the same file."""
+        return _certificate(folder, self.authority, subject)
+
 
 @contextmanager
 def secure_mongod(folder: Path) -> Iterator[SecureMongod]:
@@ -89,20 +93,21 @@ def _authority(folder: Path, name: str) -> Path:
     return certificate
 
 
-def _certificate(folder: Path, authority: Path) -> Path:
+def _certificate(folder: Path, authority: Path, subject: str = "/CN=server") -> Path:
     """A certificate for this machine with its key, in one file, as mongod wants it."""
-    key, request, certificate = folder / "server.key", folder / "server.csr", folder / "server.crt"
+    name = subject.rpartition("=")[2]
+    key, request, certificate = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.crt"
     extensions = folder / "extensions"
     extensions.write_text("subjectAltName=IP:127.0.0.1\n")
     _openssl(
         *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-        *("-subj", "/CN=server", "-keyout", key, "-out", request),
+        *("-subj", subject, "-keyout", key, "-out", request),
     )
     _openssl(
         *("x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority.with_suffix(".key")),
         *("-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", certificate),
     )
-    both = folder / "server.pem"
+    both = folder / f"{name}.pem"
     both.write_bytes(key.read_bytes() + certificate.read_bytes())
     return both
 

@@ -37,6 +37,7 @@ _UNAUTHORIZED = 13
 _ATLAS = 8000
 
 _LOGIN = {
+    11: "UserNotFound",
     18: "AuthenticationFailed",
     334: "MechanismUnavailable",
 }

@@ -43,6 +43,7 @@ def test_the_faults_of_documents_are_these() -> None:
         (462, Meaning.SERVER),  # IngressRequestRateLimitExceeded
         (16500, Meaning.SERVER),  # TooManyRequests of Azure Cosmos DB
         (13, Meaning.RIGHT),  # Unauthorized
+        (11, Meaning.LOGIN),  # UserNotFound: a certificate of nobody
         (18, Meaning.LOGIN),  # AuthenticationFailed
         (11000, Meaning.DUPLICATE),  # DuplicateKey
         (2, Meaning.EITHER),  # BadValue
