@@ -48,7 +48,7 @@ def log_forwarded(
     age = None if oldest is None else max(0, round(now * 1000) - oldest)
     log.info(
         "event forwarded" if not fields["failed"] else "event forwarded in part",
-        extra=with_metrics({**fields, "iterator_age_ms": age}, UNITS, DIMENSION, function, now, split),
+        extra=with_metrics({**fields, "iterator_age_ms": age}, UNITS, DIMENSION, function, now, split=split),
     )
 
 

@@ -44,6 +44,7 @@ def with_metrics(  # noqa: PLR0913 - what a line is made of
     dimension: str,
     value: str | None,
     now: float,
+    *,
     split: Split | None = None,
 ) -> dict[str, Any]:
     """The fields of a log line, with the member `_aws` added.

@@ -27,10 +27,9 @@ async def serve(
 ) -> AsyncIterator[int]:
     """Serves the endpoints, and `more`, while the context is open; yields the port.
 
-    `/healthz` is 503 until the queue and MongoDB have answered once, and 200 from then on, as long as the process
-    answers. `/readyz` is 200 if the queue and MongoDB answer, and
-    MongoDB takes the writes of every table, else 503; its body says what the writer waits for, why, and since
-    when.
+    `/healthz` is 503 until the queue and MongoDB have answered once, and 200 from then on, as long as the
+    process answers. `/readyz` is 200 if the queue and MongoDB answer, and MongoDB takes the writes of every
+    table, else 503; its body says what the writer waits for, why, and since when.
 
     Raises:
         FatalError: the address cannot be listened on.
