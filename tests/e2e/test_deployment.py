@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import zipfile
@@ -13,7 +14,13 @@ import pytest
 
 from local import paths
 from local.errors import StackError
-from local.pipeline.deployment import create_stack, delete, delete_stack, deploy, outputs_of
+from local.pipeline.deployment import (
+    create_stack,
+    delete,
+    delete_stack,
+    deploy,
+    outputs_of,
+)
 from local.pipeline.tables import create_table
 from local.pipeline.templates import load
 from local.pipeline.writer_process import WriterProcess
@@ -25,7 +32,15 @@ from tests.support.deployments import mapping_of, update, without_types
 from tests.support.images import WRITER, copied
 from tests.support.lambda_environment import LONGEST_INVOCATION_S, Deadline
 from tests.support.recording_proxy import recorded
-from writer.settings import DRAIN_GRACE, Settings
+from tests.support.writer_stack import (
+    NOT_IN_THE_EMULATOR,
+    WRITER_TEMPLATE,
+    client,
+    permissions_of,
+    variables_of_the_task,
+    writer_parameters,
+)
+from writer.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,9 +50,6 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.conftest import DeployLambda
 
-WRITER_TEMPLATE = paths.ROOT / "deploy" / "writer.yaml"
-NOT_IN_THE_EMULATOR = "AWS::ApplicationAutoScaling::"
-SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:mongodb-uri-AbCdEf"  # a name, not a secret
 BY_LAMBDA_ITSELF = {
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -48,14 +60,6 @@ BY_LAMBDA_ITSELF = {
 }
 """What the Lambda service does in the role's name (developer guide, "Using AWS Lambda with Amazon DynamoDB",
 "Sending function logs to CloudWatch Logs"): no code of ours makes these calls, so none can be recorded."""
-
-Permissions = set[tuple[str, str]]
-
-
-def client(stack: Stack, service: str) -> Any:
-    """A client of the emulator for a service that `Stack.client` has no types for."""
-    make: Any = stack.client
-    return make(service)
 
 
 @pytest.fixture(scope="module")
@@ -77,56 +81,16 @@ def writer_outputs(stack: Stack, deployment: Deployment) -> Iterator[Mapping[str
     given = outputs_of(stack, deployment.name)
     parameters = {name: given[name] for name in given if name in template["Parameters"]}
     assert len(parameters) == 4, "outputs of one are parameters of the other, by their names"
-    parameters |= {
-        "MongoDbUriSecretArn": SECRET,
-        "MongoDbDatabase": "plain",
-        "Image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/replicator-writer:1",
-        "ImageRepositoryArn": "arn:aws:ecr:us-east-1:000000000000:repository/replicator-writer",
-        "VpcId": "vpc-1",
-        "SubnetIds": "subnet-1,subnet-2",
-    }
-    create_stack(stack, "plain-writer", json.dumps(template), parameters)
+    create_stack(stack, "plain-writer", json.dumps(template), writer_parameters(parameters))
     yield outputs_of(stack, "plain-writer")
     delete_stack(stack, "plain-writer")
-
-
-def environment_of_the_task(stack: Stack, outputs: Mapping[str, str]) -> dict[str, str]:
-    ecs = client(stack, "ecs")
-    (service,) = ecs.describe_services(cluster=outputs["ClusterName"], services=[outputs["ServiceName"]])[
-        "services"
-    ]
-    task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
-    (container,) = task["containerDefinitions"]
-    assert (container["user"], container["readonlyRootFilesystem"]) == ("65532:65532", True)
-    assert container["stopTimeout"] > DRAIN_GRACE
-    return {each["name"]: each["value"] for each in container["environment"]}
-
-
-def permissions_of(stack: Stack, stack_name: str, role: str) -> Permissions:
-    """Every action that a role allows, with the last part of the resource."""
-    resources = client(stack, "cloudformation").describe_stack_resources(StackName=stack_name)[
-        "StackResources"
-    ]
-    (name,) = [each["PhysicalResourceId"] for each in resources if each["LogicalResourceId"] == role]
-    iam = client(stack, "iam")
-    found: Permissions = set()
-    assert not iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
-        document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-        for statement in document["Statement"]:
-            actions, resource = statement["Action"], statement["Resource"]
-            assert statement["Effect"] == "Allow"
-            for action in [actions] if isinstance(actions, str) else actions:
-                for each in [resource] if isinstance(resource, str) else resource:
-                    found.add((action, each.rpartition(":")[2]))
-    return found
 
 
 def test_the_writer_runs_on_what_its_stack_gives_it(
     stack: Stack, deployment: Deployment, writer_outputs: Mapping[str, str], tmp_path: Path
 ) -> None:
     """A writer needs the environment of the task, with the secret, and a mapping that names the table."""
-    given = environment_of_the_task(stack, writer_outputs)
+    given = variables_of_the_task(stack, writer_outputs)
     (path,) = (source for source, place in copied(WRITER).items() if place == given["REPLICATION_FILE"])
     mapping = tmp_path / "replication.yaml"
     mapping.write_text((paths.ROOT / path).read_text().replace("tables: {}", "tables: {plain: {}}"))
@@ -206,11 +170,19 @@ def test_the_roles_allow_what_the_code_does_and_no_more(
 
 
 def test_the_secret_is_read_by_ecs_and_named_nowhere_else() -> None:
-    """The connection string reaches the task as a secret; no parameter, output or variable holds it."""
+    """A connection string with a password reaches the task as a secret; the parameter takes none."""
     template = load(WRITER_TEMPLATE.read_text())
     (container,) = template["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
-    assert container["Secrets"] == [{"Name": "MONGODB_URI", "ValueFrom": {"Ref": "MongoDbUriSecretArn"}}]
-    assert "MONGODB_URI" not in json.dumps(container["Environment"])
+    secret, key = {"Ref": "MongoDbUriSecretArn"}, "${MongoDbUriSecretArn}:${MongoDbUriSecretKey}::"
+    place = {"Fn::If": ["HasSecretKey", {"Fn::Sub": key}, secret]}
+    assert container["Secrets"] == {
+        "Fn::If": ["HasSecret", [{"Name": "MONGODB_URI", "ValueFrom": place}], {"Ref": "AWS::NoValue"}]
+    }
+    pattern = template["Parameters"]["MongoDbUri"]["AllowedPattern"]
+    for good in ("mongodb+srv://h.example.net/?authMechanism=MONGODB-AWS", "mongodb://CN=w@h:27017,i:27017/"):
+        assert re.search(pattern, good)
+    for bad in ("mongodb://u:p@h/", "mongodb+srv://u:p%40@h", "mongodb://u:p@h,u:p@i/", "https://h"):
+        assert not re.search(pattern, bad)
     assert container["HealthCheck"]["Command"][-1] == "/app/healthcheck.py"
 
 
@@ -257,7 +229,7 @@ def test_a_deleted_stack_leaves_the_queues_and_nothing_else(
     needs("retained_queues")
     made = deploy(stack, "gone", package=replicator_package, table="gone")
     resources = client(stack, "cloudformation").describe_stack_resources(StackName="gone")["StackResources"]
-    assert len(resources) == 13, [each["LogicalResourceId"] for each in resources]
+    assert len(resources) == 14, [each["LogicalResourceId"] for each in resources]
     delete(stack, made)
     assert not client(stack, "cloudwatch").describe_alarms(AlarmNamePrefix="gone-")["MetricAlarms"]
     assert not client(stack, "cloudwatch").list_dashboards(DashboardNamePrefix="gone")["DashboardEntries"]

@@ -63,21 +63,25 @@ def verify_names() -> frozenset[str]:
 
 def cloudwatch_names(template: Path) -> Iterator[Named]:
     """The metrics of our namespace that a CloudFormation template names: in alarms, and in dashboards."""
-    yield from _names(load(template.read_text(encoding="utf-8")))
+    for namespace, dimensions, name in metrics_of(load(template.read_text(encoding="utf-8"))):
+        if namespace == NAMESPACE:
+            yield dimensions, name
 
 
-def _names(part: Any) -> Iterator[Named]:
+def metrics_of(part: Any) -> Iterator[tuple[str, str, str]]:
+    """All metrics that a part of a template names: namespace, dimensions with commas between them, name."""
     if isinstance(part, dict):
-        if part.get("Namespace") == NAMESPACE and "MetricName" in part:
-            yield ",".join(each["Name"] for each in part["Dimensions"]), part["MetricName"]
+        if "Namespace" in part and "MetricName" in part:
+            dimensions = ",".join(each["Name"] for each in part.get("Dimensions", []))
+            yield part["Namespace"], dimensions, part["MetricName"]
         for name, inner in part.items():
-            yield from _names_on_dashboard(inner) if name == "DashboardBody" else _names(inner)
+            yield from _names_on_dashboard(inner) if name == "DashboardBody" else metrics_of(inner)
     elif isinstance(part, list):
         for inner in part:
-            yield from _names(inner)
+            yield from metrics_of(inner)
 
 
-def _names_on_dashboard(body: Any) -> Iterator[Named]:
+def _names_on_dashboard(body: Any) -> Iterator[tuple[str, str, str]]:
     """Source: Amazon CloudWatch User Guide, "Dashboard body structure and syntax"."""
     text = body["Fn::Sub"]
     # What `Fn::Sub` fills in stands in strings, or is a number.
@@ -85,15 +89,18 @@ def _names_on_dashboard(body: Any) -> Iterator[Named]:
         before: list[Any] = []
         for row in widget.get("properties", {}).get("metrics", []):
             if isinstance(row[0], dict):
-                yield from _SEARCH.findall(row[0].get("expression", ""))
+                for namespace, dimensions, names in _SEARCH.findall(row[0].get("expression", "")):
+                    for name in _WORD.findall(names):
+                        yield namespace, dimensions, name
                 continue
             full = _filled(row, before)
-            if full[0] == NAMESPACE:
-                yield full[2], full[1]
+            yield full[0], ",".join(full[2::2]), full[1]
             before = full
 
 
-_SEARCH = re.compile(rf'{{{NAMESPACE},(\w+)}}[^\']*?MetricName="?(\w+)')
+# SEARCH('{Namespace,Dimension} … MetricName=("a" OR "b")', …)
+_SEARCH = re.compile(r"\{([\w/]+),([\w,]+)\}[^']*?MetricName=(\([^)]*\)|\"?\w+)")
+_WORD = re.compile(r"\b(?!OR\b)\w+")
 
 
 def _filled(row: list[Any], before: list[Any]) -> list[Any]:
