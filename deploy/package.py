@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--runtime",
         default=Target.runtime,
-        help="as the template's Runtime: python3.11, python3.12 or python3.13",
+        help="as the template's Runtime: python3.11, python3.12, python3.13 or python3.14",
     )
     parser.add_argument(
         "--architecture", default=Target.architecture, help="as the template's Architecture: x86_64 or arm64"

@@ -16,6 +16,7 @@ MANYLINUX: Final = {
     "python3.11": "manylinux_2_17",
     "python3.12": "manylinux_2_34",
     "python3.13": "manylinux_2_34",
+    "python3.14": "manylinux_2_34",
 }
 # Lambda's name → that of Linux, and of the GNU toolchain.
 MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}

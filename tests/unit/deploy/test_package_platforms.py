@@ -142,7 +142,10 @@ def test_a_missing_wheel_is_named_and_nothing_is_built_from_sources(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--runtime", "python2.7"], "RUNTIME=python2.7 is none of python3.11, python3.12, python3.13.\n"),
+        (
+            ["--runtime", "python2.7"],
+            "RUNTIME=python2.7 is none of python3.11, python3.12, python3.13, python3.14.\n",
+        ),
         (["--architecture", "sparc"], "ARCHITECTURE=sparc is none of x86_64, arm64.\n"),
     ],
 )
@@ -212,9 +215,9 @@ def test_a_package_for_this_python_has_bytecode(
         ("cp313-cp313-manylinux_2_34_x86_64", ["python3.13"]),
         ("cp311-cp311-manylinux_2_28_x86_64", []),
         ("cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64", ["python3.11"]),
-        ("cp39-abi3-manylinux1_x86_64", ["python3.11", "python3.12", "python3.13"]),
-        ("cp39-abi3-manylinux_2_28_x86_64", ["python3.12", "python3.13"]),
-        ("py2.py3-none-any", ["python3.11", "python3.12", "python3.13"]),
+        ("cp39-abi3-manylinux1_x86_64", ["python3.11", "python3.12", "python3.13", "python3.14"]),
+        ("cp39-abi3-manylinux_2_28_x86_64", ["python3.12", "python3.13", "python3.14"]),
+        ("py2.py3-none-any", ["python3.11", "python3.12", "python3.13", "python3.14"]),
         ("cp313-cp313-manylinux_2_35_x86_64", []),
         ("cp313-cp313-musllinux_1_2_x86_64", []),
         ("cp313-cp313t-manylinux_2_28_x86_64", []),
