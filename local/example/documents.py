@@ -54,7 +54,7 @@ def as_table(documents: Sequence[Document]) -> tuple[list[str], list[list[str]]]
 
 
 def render(value: object) -> str:
-    """A value of a document as mongosh prints it."""
+    """A value of a document as one writes it in mongosh."""
     if isinstance(value, dt.datetime):
         return f'ISODate("{value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}")'
     if value is None or isinstance(value, str | bool | int | float):

@@ -48,8 +48,12 @@ def read_commands(lines: Iterable[str]) -> Iterator[CreateIndex]:
 def _as_javascript(keys: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """The properties of an object literal in the order that JavaScript gives them."""
     keys = [tuple(each) for each in keys]  # type: ignore[misc]
-    numbers = [
-        each for each in keys if each[0].isascii() and each[0].isdigit() and str(int(each[0])) == each[0]
-    ]
+    numbers = [each for each in keys if _is_array_index(each[0])]
     others = [each for each in keys if each not in numbers and each[0] != "__proto__"]
     return sorted(numbers, key=lambda each: int(each[0])) + others
+
+
+def _is_array_index(name: str) -> bool:
+    """ECMAScript, "Array index": an integer below 2^32 - 1 in its shortest form."""
+    is_integer = name.isascii() and name.isdigit() and str(int(name)) == name
+    return is_integer and int(name) < 2**32 - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -34,25 +35,35 @@ TYPES, NUMBERS, BACK = rows_of("Every type"), rows_of("Numbers"), rows_of("The w
 
 
 def in_mongosh(value: Any) -> str:
-    """How one writes a BSON value there."""
+    """How mongosh prints a BSON value of an array, and how one writes it there."""
     match value:
-        case None | bool() | str():
-            return json.dumps(value, ensure_ascii=False)
-        case Int64():
-            return f'Long("{value}")'
+        case None | bool():
+            return json.dumps(value)
+        case str():
+            return f"'{value}'"
         case int():
-            return str(value)
-        case float():  # mongosh takes a small integral number for an int32
-            return f"Double({value:.0f})" if value.is_integer() and abs(value) < 2**31 else repr(value)
+            return f"Long('{value}')" if isinstance(value, Int64) else str(value)
+        case float():
+            return in_javascript(value)
         case Decimal128():
-            return f'NumberDecimal("{value}")'
+            return f"Decimal128('{value}')"
         case bytes():
-            return f'BinData(0, "{base64.b64encode(value).decode()}")'
+            return f"Binary.createFromBase64('{base64.b64encode(value).decode()}', 0)"
         case list():
-            return f"[{', '.join(map(in_mongosh, value))}]"
+            return f"[ {', '.join(map(in_mongosh, value))} ]" if value else "[]"
         case _:
-            entries = (f"{json.dumps(name)}: {in_mongosh(part)}" for name, part in value.items())
-            return f"{{{', '.join(entries)}}}"
+            entries = (f"'{name}': {in_mongosh(part)}" for name, part in value.items())
+            return f"{{ {', '.join(entries)} }}" if value else "{}"
+
+
+def in_javascript(value: float) -> str:
+    """A double: digits below 1e21 without an exponent (ECMAScript, "Number::toString").
+
+    mongosh prints 1.0 as it prints the int32, and takes what is written so for one.
+    """
+    if value.is_integer() and abs(value) < 2**31:
+        return f"Double({value:.0f})"
+    return format(Decimal(repr(value)), "f") if 1e-6 <= abs(value) < 1e21 else repr(value)
 
 
 async def document_of(example: str, numbers: str = "native") -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_the_number_of_documents_counts(actual: list[dict[str, Any]]) -> None:
     assert describe_difference(actual, [JOHN]) is not None
 
 
-def test_values_look_as_in_mongosh() -> None:
+def test_values_look_as_one_writes_them_in_mongosh() -> None:
     """People can compare the screen with their own shell."""
     values = [None, True, 1, 0.5, 'a "b"', "é", dt.datetime(2020, 4, 29, 13, 22, 8, tzinfo=dt.UTC)]
     shown = ["null", "true", "1", "0.5", '"a \\"b\\""', '"é"', 'ISODate("2020-04-29T13:22:08Z")']
