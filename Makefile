@@ -62,7 +62,7 @@ test-mongodb: $(if $(MONGODB),$(VENV) $(VENV_STACK) $(VENV_MONGODB)) ## run the 
 
 # What the writer does in MongoDB: CI's part of test-mongodb.
 SINK_TESTS := sink_contract sink_mongodb sink_races modes_contract copies_contract shard_keys_contract sharded \
-	exchange_contract exchange_mongodb large_merges older_streams places
+	exchange_contract exchange_mongodb large_merges odd_write_answers older_streams places
 
 test-oldest: ## run the tests of what the writer does in MongoDB on the oldest version, 5.0.4
 	@$(MAKE) --no-print-directory test-mongodb VERSION=5.0 ARGS="$(SINK_TESTS:%=tests/contract/test_%.py)"

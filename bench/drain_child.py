@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 import pymongo
+from bson.raw_bson import RawBSONDocument
 from pymongo.write_concern import WriteConcern
 
 from bench.items import MESSAGE_LIMIT, TABLE
@@ -28,7 +29,7 @@ from shared.envelope import decode
 from writer.context import Context
 from writer.mapping.rules import Rules
 from writer.mongodb.apply import Command
-from writer.mongodb.bulk import guarded
+from writer.mongodb.sending import command_of, update_of
 from writer.mongodb.sink import MongoSink
 from writer.planning.plan import make_plan
 from writer.ports import Message
@@ -46,8 +47,12 @@ from writer.telemetry.state_log import StateLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pymongo.collection import Collection
+
     from shared.dead_letter import DeadLetter
+    from writer.mongodb.answers import Operation
     from writer.ports import Inbox
+    from writer.write import Write
 
 PER_BULK = 500
 """Operations of one bulk write of the ceiling."""
@@ -225,14 +230,44 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
 
 
 def ceiling(task: Task) -> Mapping[str, float]:
-    """The same guarded operations, prepared, in the driver's full bulk writes, one thread per connection."""
+    """Guarded operations, prepared, in the driver's full bulk writes, one thread per connection."""
+
+    def made(write: Write) -> pymongo.UpdateOne:
+        if write.document is None:
+            raise ValueError("the load has puts only")
+        is_older = {"$lt": [{"$ifNull": [f"${write.target.metadata_field}.v", ""]}, write.version]}
+        image = {"$literal": RawBSONDocument(write.document)}
+        stages = [{"$replaceWith": {"$cond": [is_older, image, "$$ROOT"]}}]
+        return pymongo.UpdateOne({"_id": write.target.document_id}, stages, upsert=True)
+
+    def write_all(collection: Collection[Any], bulk: Sequence[pymongo.UpdateOne]) -> None:
+        collection.bulk_write(bulk, ordered=False)
+
+    return _by_driver_alone(task, made, write_all)
+
+
+def raw_ceiling(task: Task) -> Mapping[str, float]:
+    """The writer's own operations, prepared, in full commands, one thread per connection."""
+
+    def write_all(collection: Collection[Any], operations: Sequence[Operation]) -> None:
+        command = command_of(TABLE, "update", operations)
+        answer = collection.database.command({**command, "writeConcern": {"w": "majority"}})
+        if "writeErrors" in answer:
+            raise ValueError("MongoDB refused a write of the benchmark")
+
+    return _by_driver_alone(task, lambda write: update_of(Command(write, puts=True)), write_all)
+
+
+def _by_driver_alone(
+    task: Task, made: Callable[[Write], Any], write_all: Callable[[Collection[Any], Sequence[Any]], None]
+) -> Mapping[str, float]:
     sent = round(time.time() * 1000)
     messages = [Message("", "", body, group, 1, sent) for group, body in read(Path(task.load))]
     rules = Rules()
     operations: list[Any] = []
     for first in range(0, len(messages), 10):
         plan = make_plan(messages[first : first + 10], rules, MESSAGE_LIMIT)
-        operations += [guarded(Command(write, puts=True)) for write in plan.writes]
+        operations += [made(write) for write in plan.writes]
     bulks = [operations[first : first + PER_BULK] for first in range(0, len(operations), PER_BULK)]
     spare_the_collector()
     with (
@@ -242,7 +277,7 @@ def ceiling(task: Task) -> Mapping[str, float]:
         collection = client[task.database].get_collection(TABLE, write_concern=WriteConcern(w="majority"))
         client.admin.command("ping")
         began, cpu_began = time.perf_counter(), time.process_time()
-        list(threads.map(lambda bulk: collection.bulk_write(bulk, ordered=False), bulks))
+        list(threads.map(lambda bulk: write_all(collection, bulk), bulks))
         return _found(task.changes, time.perf_counter() - began, time.process_time() - cpu_began)
 
 
@@ -276,6 +311,7 @@ def _found(changes: int, seconds: float, cpu: float) -> dict[str, float]:
 
 WAYS: Mapping[str, Callable[[Task], Mapping[str, float]]] = {
     "ceiling": ceiling,
+    "raw ceiling": raw_ceiling,
     "writer, queue in memory": writer_on_memory,
     "writer, emulator": writer_on_sqs,
     "emulator alone": emulator_alone,

@@ -21,6 +21,7 @@ def test_every_way_is_measured(stack: Stack) -> None:
     result = run_on(stack, rounds=1, changes=120)
     assert set(result.figures) == {
         "inserts: ceiling",
+        "inserts: raw ceiling",
         "inserts: writer, queue in memory",
         "inserts: writer, emulator",
         "inserts: writer, emulator, large events",
@@ -29,6 +30,7 @@ def test_every_way_is_measured(stack: Stack) -> None:
         "inserts: article, one at a time",
         "inserts: article, four at a time",
         "updates: ceiling",
+        "updates: raw ceiling",
         "updates: writer, queue in memory",
         "updates: writer, emulator",
     }

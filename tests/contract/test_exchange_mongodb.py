@@ -17,7 +17,8 @@ from tests.contract.test_sink_races import deleted_by_another_writer
 from tests.faults.proxy import Proxy
 from tests.support.builders import delete, put, target, write
 from tests.support.sinks import Document, Spy, sink_on, watched_sink
-from writer.mongodb.guard import tombstone_id, tombstone_pipeline
+from writer.mongodb.guard import guarded_tombstone, tombstone_id
+from writer.mongodb.sending import update
 from writer.names import TOMBSTONES
 from writer.ports import Outcome
 
@@ -149,9 +150,9 @@ async def test_what_is_remembered_and_half_deleted(
     """Where there is a newer tombstone, a put of an earlier batch is not written (P2)."""
     with sink_on(stack.mongodb_uri, database) as sink:
         assert (await sink.apply(SWAP[:1])).failures
-        gone = tombstone_pipeline(target(1), delete(5, 1).version, None)
+        gone = guarded_tombstone(target(1), delete(5, 1).version, None)
         where = {"_id": tombstone_id(target(1))}
-        mongodb[database][TOMBSTONES].update_one(where, gone, upsert=True)
+        mongodb[database].command("update", TOMBSTONES, updates=[update(where, gone, upsert=True)])
         before = list(people.find())
         assert list((await sink.apply(SWAP[1:])).failures) == [0]
         assert list(people.find()) == before

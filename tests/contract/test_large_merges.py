@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.builders import target
-from writer.mongodb.guard import document_filter, put_pipeline
+from writer.mongodb.guard import document_filter, guarded_put
+from writer.mongodb.sending import update
 from writer.write import Merge
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def test_an_item_of_ninety_thousand_attributes_is_cut_down_to_ten(
         documents=[{"_id": 1, **dict.fromkeys(names, 1), "app": None, "_ddb": {"v": "1", "names": names}}],
     )
     image = {"_id": 1, **dict.fromkeys(kept, 2), "_ddb": {"v": "2", "names": kept}}
-    stages = put_pipeline(target(1), "2", image, merge=Merge([], kept))
-    update = {"q": document_filter(target(1), {}), "u": stages}
-    answer = mongodb[database].command("update", "items", updates=[update], maxTimeMS=BOUND_MS)
+    made = guarded_put(target(1), "2", image, merge=Merge([], kept))
+    operation = update(document_filter(target(1), {}), made, upsert=True)
+    answer = mongodb[database].command("update", "items", updates=[operation], maxTimeMS=BOUND_MS)
     assert answer["nModified"] == 1
     assert collection.find_one() == {"app": None, **image}

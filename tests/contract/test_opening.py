@@ -40,7 +40,7 @@ async def test_it_leaves_nothing_behind(
     assert mongodb[database][TOMBSTONES].count_documents({}) == 0
 
 
-@pytest.mark.parametrize("code", [238, 301, 303, 115, 59, 20])
+@pytest.mark.parametrize("code", [238, 301, 303, 115, 59, 20, 40415, 17276])
 async def test_a_server_without_guarded_writes_is_refused(stack: Stack, database: str, code: int) -> None:
     """It says so itself, in answer to the trial; the sentence says what is needed."""
     async with mongodb_proxy(address(stack)) as proxy:

@@ -11,7 +11,8 @@ import pytest
 from tests.support.builders import delete, put, target, write
 from tests.support.sinks import TOO_DEEP, Document, Spy, nested, watched_sink
 from writer.mongodb import bulk
-from writer.mongodb.guard import removal_filter, tombstone_id, tombstone_pipeline
+from writer.mongodb.guard import guarded_tombstone, removal_filter, tombstone_id
+from writer.mongodb.sending import update
 from writer.names import TOMBSTONES
 from writer.ports import Outcome
 from writer.write import Removal
@@ -27,8 +28,9 @@ def deleted_by_another_writer(database: Any, change: Change) -> None:
     """All that another writer does for a deletion, at once."""
     key = change.key["id"]
     where = target(key)
-    pipeline = tombstone_pipeline(where, change.version, None)
-    database[TOMBSTONES].update_one({"_id": tombstone_id(where)}, pipeline, upsert=True)
+    made = guarded_tombstone(where, change.version, None)
+    tombstone = update({"_id": tombstone_id(where)}, made, upsert=True)
+    database.command("update", TOMBSTONES, updates=[tombstone])
     database["items"].delete_one(removal_filter(where, Removal({}, change.version)))
 
 

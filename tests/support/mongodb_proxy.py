@@ -26,13 +26,16 @@ class MongoProxy:
         refuse_command: gets a command's name and the command; returns the code to refuse it with, or None.
         refuse_operation: gets a command's name, the command and the position of one of its writes; returns
             the code to refuse that write with, or None. The other writes are forwarded.
-        refused: how many refusals were sent.
+        answer: gets a command's name and the command; returns what is answered instead of forwarding it, or
+            None.
+        refused: how many refusals and such answers were sent.
     """
 
     def __init__(self) -> None:
         self.address = ""
         self.refuse_command: Callable[[str, Command], int | None] = lambda *_: None
         self.refuse_operation: Judge = lambda *_: None
+        self.answer: Callable[[str, Command], Command | None] = lambda *_: None
         self.refused = 0
 
     @property
@@ -44,6 +47,7 @@ class MongoProxy:
         """From now on everything is forwarded."""
         self.refuse_command = lambda *_: None
         self.refuse_operation = lambda *_: None
+        self.answer = lambda *_: None
         self.refused = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str) -> None:
@@ -76,6 +80,10 @@ class MongoProxy:
                 self.refused += 1
                 write(client, number, {"ok": 0.0, "code": code, "errmsg": "refused by the test"})
                 continue
+            if (answer := self.answer(name, command)) is not None:
+                self.refused += 1
+                write(client, number, answer)
+                continue
             writes = command.get(SEQUENCES.get(name, ""), [])
             codes = {n: self.refuse_operation(name, command, n) for n in range(len(writes))}
             refused = {n: found for n, found in codes.items() if found is not None}
@@ -85,7 +93,7 @@ class MongoProxy:
             self.refused += len(refused)
             rest = [operation for n, operation in enumerate(writes) if n not in refused]
             if not rest:
-                answer: Command = {"ok": 1.0, "n": 0, "nModified": 0}
+                answer = {"ok": 1.0, "n": 0, "nModified": 0}
                 write(client, number, _with_errors(answer, refused, len(writes)))
                 continue
             left_out[number] = refused, len(writes)

@@ -1,4 +1,4 @@
-"""Guarded operations on the documents of one collection, as few bulk writes as it takes.
+"""Guarded operations on the documents of one collection, in as few commands as it takes.
 
 Documents that do not exist yet are inserted, which costs MongoDB a third of an upsert with a pipeline. If
 another writer inserted one in between, the guarded update decides. See
@@ -7,34 +7,32 @@ docs/decisions/0011-insert-what-is-not-there.md.
 Law: does not decide what is written. No operation overwrites anything newer.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bson.errors import InvalidDocument
-from bson.raw_bson import RawBSONDocument
 from motor.core import AgnosticCollection
-from pymongo import DeleteOne, InsertOne, UpdateOne
-from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
+from pymongo.errors import DocumentTooLarge, OperationFailure
 
 from shared.errors import TransientError
+from writer.mongodb.answers import Answer, Kind
 from writer.mongodb.apply import Command, Written
-from writer.mongodb.driver_errors import check_server, concerns_server, refusal_of
+from writer.mongodb.driver_errors import concerns_server, refusal_of
 from writer.mongodb.error_codes import Meaning
-from writer.mongodb.guard import Pipeline, document_filter, mark_stage, put_pipeline, removal_filter
 from writer.mongodb.places import full_name
+from writer.mongodb.sending import insertion_of, parts, removal_of, send, update_of
 from writer.mongodb.verdicts import Operation, Refusal, judge
 from writer.write import Place, hashable
 
 WORTH_A_LOOK = 12
-"""Puts in a bulk write that make it worth asking first which documents exist: a query costs as much as a few
+"""Puts in a batch that make it worth asking first which documents exist: a query costs as much as a few
 upserts."""
 
 KEYS_PER_QUERY = 1_000
 """Keys have up to 3 KB, a query up to 16 MB."""
 
-BulkOperation = InsertOne[RawBSONDocument] | UpdateOne | DeleteOne
-_Indexed = tuple[int, BulkOperation]
+_OPERATION_OF = {"insert": insertion_of, "update": update_of, "delete": removal_of}
 
 
 async def perform(
@@ -54,17 +52,12 @@ async def perform(
     """
     new = await _new(collection, commands)
     bulk = _Bulk(collection, place, commands, written)
-    await bulk.write(
-        [
-            (index, _insertion(command) if index in new else guarded(command))
-            for index, command in commands.items()
-        ]
-    )
-    if overtaken := bulk.overtaken:
-        bulk.overtaken = []
-        await bulk.write([(index, guarded(commands[index])) for index in overtaken])
+    await bulk.write("insert", new)
+    await bulk.write("update", (i for i, each in commands.items() if each.removal is None and i not in new))
+    await bulk.write("delete", (i for i, each in commands.items() if each.removal is not None))
+    await bulk.write("update", bulk.overtaken)
     if bulk.refusals:
-        written.failures |= judge(full_name(collection), bulk.operations, bulk.refusals)
+        written.failures |= judge(full_name(collection), bulk.operations(), bulk.refusals)
 
 
 async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Command]) -> frozenset[int]:
@@ -93,11 +86,11 @@ async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Comma
 
 @dataclass(slots=True)
 class _Bulk:
-    """The bulk writes of one collection.
+    """The writes of one collection.
 
     Attributes:
         overtaken: insertions that a unique index refused. The guarded update has to decide about them.
-        operations: all that were sent, as they were last, by the index of their command.
+        sent: what was sent for each command; the last counts.
         refusals: the answers to those that were not carried out.
     """
 
@@ -106,124 +99,79 @@ class _Bulk:
     commands: Mapping[int, Command]
     written: Written
     overtaken: list[int] = field(default_factory=list)
-    operations: dict[int, Operation] = field(default_factory=dict)
+    sent: dict[int, Kind] = field(default_factory=dict)
     refusals: dict[int, Refusal] = field(default_factory=dict)
 
-    async def write(self, operations: Sequence[_Indexed]) -> None:
-        """One unordered bulk write."""
-        for index, operation in operations:
-            command = self.commands[index]
-            has_content = command.puts or command.mark is not None
-            self.operations[index] = Operation(
-                kind=type(operation).__name__,
-                document=command.write.identity,
-                has_content=has_content,
-                odd_shard=any(_is_odd(value) for value in command.write.shard.values()),
-            )
-        await self._write(operations)
+    def operations(self) -> Mapping[int, Operation]:
+        """What refusals are compared with."""
+        return {index: _compared(kind, self.commands[index]) for index, kind in self.sent.items()}
 
-    async def _write(self, operations: Sequence[_Indexed]) -> None:
+    async def write(self, kind: Kind, indices: Iterable[int]) -> None:
+        """Sends operations of one kind, mostly in one command."""
+        for part in parts(list(indices), self.commands):
+            self.sent.update(dict.fromkeys(part, kind))
+            await self._write(kind, part)
+
+    async def _write(self, kind: Kind, part: Sequence[int]) -> None:
         """If it fails as a whole for what may be one document, it is split until that stands alone."""
-        written = self.written
-        inserted = {index for index, operation in operations if isinstance(operation, InsertOne)}
+        written, make = self.written, _OPERATION_OF[kind]
         try:
-            result = await self.collection.bulk_write([each for _, each in operations], ordered=False)
-        except BulkWriteError as error:
-            details = error.details
-            self._note_problems(error, operations, inserted)
+            answer = await send(self.collection, kind, [make(self.commands[index]) for index in part])
         except (OperationFailure, InvalidDocument, DocumentTooLarge) as error:
             if isinstance(error, OperationFailure) and concerns_server(error):
                 raise
             # A part of it may have been done.
-            written.suspects.update(index for index, _ in operations if self.commands[index].puts)
+            written.suspects.update(index for index in part if self.commands[index].puts)
             refusal = refusal_of(error)
             may_be_of_one = refusal.code is None or refusal.meaning in (Meaning.DOCUMENT, Meaning.EITHER)
-            if len(operations) > 1 and may_be_of_one:
-                half = len(operations) // 2
-                await self._write(operations[:half])
-                await self._write(operations[half:])
-                return
-            self.refusals.update((index, refusal) for index, _ in operations)
+            if len(part) > 1 and may_be_of_one:
+                half = len(part) // 2
+                await self._write(kind, part[:half])
+                await self._write(kind, part[half:])
+            else:
+                self.refusals.update((index, refusal) for index in part)
             return
+        if answer.problems:
+            self._note_problems(kind, part, answer)
+        if kind == "insert":
+            written.inserted.update(index for n, index in enumerate(part) if n not in answer.problems)
+        elif kind == "delete":
+            written.deleted += answer.done
         else:
-            details = result.bulk_api_result
-        written.inserted |= inserted
-        written.inserted.update(operations[upserted["index"]][0] for upserted in details["upserted"])
-        written.modified += details["nModified"]
-        if unchanged := details["nMatched"] - details["nModified"]:
-            written.unchanged[self.place] += unchanged
-        written.deleted += details["nRemoved"]
+            written.inserted.update(part[position] for position in answer.upserted)
+            written.modified += answer.modified
+            if unchanged := answer.done - len(answer.upserted) - answer.modified:
+                written.unchanged[self.place] += unchanged
 
-    def _note_problems(
-        self, error: BulkWriteError, operations: Sequence[_Indexed], inserted: set[int]
-    ) -> None:
-        """Sorts the errors of single writes; takes them out of `inserted`."""
-        answers = refusals_of(error)
-        refusals = {operations[position][0]: refusal for position, refusal in answers.items()}
-        # Whichever index it was: what frees the value may stand in this very bulk write, whose insertions
-        # come first; and an old server does not name the index.
-        overtaken = {
-            i for i, refusal in refusals.items() if i in inserted and refusal.meaning is Meaning.DUPLICATE
-        }
-        self.overtaken += sorted(overtaken)
-        inserted.difference_update(refusals)
-        failed = {index: refusal for index, refusal in refusals.items() if index not in overtaken}
-        by_id = {index for index, refusal in failed.items() if refusal.unique == ("_id",)}
+    def _note_problems(self, kind: Kind, part: Sequence[int], answer: Answer) -> None:
+        """Sorts the refusals of single operations."""
+        refusals = {part[position]: refusal for position, refusal in answer.refusals.items()}
+        if kind == "insert":
+            # Whichever index it was: what frees the value may be in this very batch, whose insertions come
+            # first; and an old server does not name the index.
+            overtaken = {i for i, refusal in refusals.items() if refusal.meaning is Meaning.DUPLICATE}
+            self.overtaken += sorted(overtaken)
+            refusals = {index: refusal for index, refusal in refusals.items() if index not in overtaken}
+        by_id = {index for index, refusal in refusals.items() if refusal.unique == ("_id",)}
         if any(not self.commands[index].write.shard for index in by_id):
             # Two writers inserted the same document at once: now it exists, and the guard decides.
             # With a shard key in the filter it may also exist under another value of that key.
             raise TransientError("another writer inserted the same document at the same time")
-        self.refusals |= failed
+        self.refusals |= refusals
         self.written.misplaced |= by_id
-        for problem in error.details["writeErrors"]:
-            index = operations[problem["index"]][0]
-            if index in failed and failed[index].meaning is Meaning.DUPLICATE:
+        for position, problem in answer.problems.items():
+            index = part[position]
+            if index in refusals and refusals[index].meaning is Meaning.DUPLICATE:
                 self.written.conflicts[index] = problem
 
 
-def refusals_of(error: BulkWriteError) -> dict[int, Refusal]:
-    """The answers to single writes, by their position in the bulk write.
-
-    Raises:
-        TransientError: they concern the server, or the others were not confirmed either.
-    """
-    if error.details["writeConcernErrors"]:
-        raise TransientError("MongoDB did not confirm the write on a majority of its members") from error
-    refusals = {
-        problem["index"]: Refusal(
-            problem["code"], str(problem.get("errmsg", "")), unique=tuple(problem.get("keyPattern") or ())
-        )
-        for problem in error.details["writeErrors"]
-    }
-    check_server(list(refusals.values()))
-    return refusals
-
-
-def _insertion(command: Command) -> InsertOne[RawBSONDocument]:
-    if command.write.document is None:
-        raise ValueError("nothing to insert")
-    return InsertOne(RawBSONDocument(command.write.document))
-
-
-def guarded(command: Command) -> BulkOperation:
-    """The operation that has the effect of a command, whatever the document is now."""
-    write = command.write
-    if command.removal is not None:
-        return DeleteOne(removal_filter(write.target, command.removal))
-    return UpdateOne(document_filter(write.target, write.shard), stages_of(command), upsert=command.puts)
-
-
-def stages_of(command: Command) -> Pipeline:
-    """The pipeline that makes the new document of the present one."""
-    write, stages = command.write, []
-    if command.puts and write.document is not None:
-        image = RawBSONDocument(write.document)
-        stages = put_pipeline(
-            write.target, write.version, image, merge=write.merge, keeps_marks=write.keeps_marks
-        )
-    if command.mark is not None:
-        stages.append(mark_stage(write.target, command.mark))
-    return stages
+def _compared(kind: Kind, command: Command) -> Operation:
+    return Operation(
+        kind=kind,
+        document=command.write.identity,
+        has_content=command.puts or command.mark is not None,
+        odd_shard=any(_is_odd(value) for value in command.write.shard.values()),
+    )
 
 
 def _is_odd(value: Any) -> bool:

@@ -185,6 +185,7 @@ _CANNOT = {
     303: "feature not supported (Amazon DocumentDB)",
     304: "aggregation expression not supported (Amazon DocumentDB)",
     323: "APIStrictError",
+    17276: "unknown variable: it leaves out the constants of an update",
     40324: "unknown pipeline stage",
     40415: "unknown field of a command",
     50768: "NotARetryableWriteCommand",

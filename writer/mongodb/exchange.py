@@ -18,16 +18,17 @@ from typing import Any, NamedTuple
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from motor.core import AgnosticClientSession, AgnosticCollection
-from pymongo import DeleteOne, InsertOne
-from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
+from pymongo.errors import ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
+from writer.mongodb.answers import Kind, Operation, Problem
 from writer.mongodb.apply import Command, Written
 from writer.mongodb.blocking import groups
-from writer.mongodb.bulk import BulkOperation, guarded, perform, stages_of
+from writer.mongodb.bulk import perform
 from writer.mongodb.driver_errors import concerns_server
-from writer.mongodb.error_codes import Meaning, meaning_of
-from writer.mongodb.refused import Problem, Refused, key_of, refused_puts
+from writer.mongodb.error_codes import Meaning
+from writer.mongodb.refused import Refused, key_of, refused_puts
+from writer.mongodb.sending import guarded, raise_problem, send, update_of
 from writer.mongodb.stored import RAW
 from writer.mongodb.stored import key_of as stored_key
 from writer.write import Place, Write
@@ -252,36 +253,52 @@ class _Exchange:
         done = _Done(set(), set(), set())
         raw = self.collection.with_options(codec_options=RAW)
         # A document that is changed by somebody else after it was read here makes the transaction fail.
-        removals: list[BulkOperation] = []
-        puts: list[tuple[int, BulkOperation]] = []
+        removals: list[Operation] = []
+        insertions: dict[int, Operation] = {}
+        updates: dict[int, Operation] = {}
         for index in group:
             command = self.refused[index].command
             where = {"_id": {"$eq": command.write.target.document_id}}
             before = await raw.find_one(where, session=session)
             if before is None:
-                puts.append((index, guarded(command)))
+                updates[index] = update_of(command)
                 done.inserted.add(index)
                 continue
-            stages = [{"$match": where}, *stages_of(command)]
-            (after,) = await raw.aggregate(stages, session=session).to_list(None)
+            made = guarded(command)
+            constants = {name: {"$literal": value} for name, value in made.constants.items()}
+            stages = [{"$match": where}, *made.stages]
+            (after,) = await raw.aggregate(stages, let=constants, session=session).to_list(None)
             if after.raw == before.raw:
                 done.unchanged.add(index)
                 continue
-            removals.append(DeleteOne(where | _unchanged(command, before)))
-            puts.append((index, InsertOne(after)))
+            removals.append({"q": where | _unchanged(command, before), "limit": 1})
+            insertions[index] = after
             done.modified.add(index)
-        if puts:
-            try:
-                operations = [*removals, *(put for _, put in puts)]
-                await _to_its_end(raw.bulk_write(operations, session=session))
-            except BulkWriteError as error:
-                problem = error.details["writeErrors"][0]
-                position = problem["index"] - len(removals)
-                is_duplicate = meaning_of(problem["code"]) is Meaning.DUPLICATE and "keyValue" in problem
-                if position < 0 or not is_duplicate or problem["keyPattern"] == {"_id": 1}:
-                    raise
-                raise _RefusedError(puts[position][0], problem) from error
+        if removals or updates:
+            await _to_its_end(self._send(removals, insertions, updates, session))
         return done
+
+    async def _send(
+        self,
+        removals: Sequence[Operation],
+        insertions: Mapping[int, Operation],
+        updates: Mapping[int, Operation],
+        session: AgnosticClientSession,
+    ) -> None:
+        """Takes the old documents away, then writes the new ones."""
+        if removals:
+            raise_problem(await send(self.collection, "delete", removals, session))
+        kinds: dict[Kind, Mapping[int, Operation]] = {"insert": insertions, "update": updates}
+        for kind, operations in kinds.items():
+            if not operations:
+                continue
+            answer = await send(self.collection, kind, list(operations.values()), session)
+            for position, problem in answer.problems.items():
+                refusal = answer.refusals[position]
+                is_duplicate = refusal.meaning is Meaning.DUPLICATE and "keyValue" in problem
+                if is_duplicate and refusal.unique != ("_id",):
+                    raise _RefusedError(list(operations)[position], problem)
+            raise_problem(answer)
 
 
 async def _to_its_end(call: Awaitable[Any]) -> None:

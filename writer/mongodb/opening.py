@@ -13,8 +13,9 @@ from pymongo.errors import OperationFailure
 
 from shared.errors import FatalError, TransientError
 from writer.mongodb.driver_errors import cannot, concerns_server
-from writer.mongodb.guard import document_filter, put_pipeline, removal_filter
+from writer.mongodb.guard import document_filter, guarded_put, removal_filter
 from writer.mongodb.places import full_name
+from writer.mongodb.sending import send_one, update
 from writer.write import Merge, Removal, Target
 
 _OLDEST_WIRE = 13
@@ -80,6 +81,7 @@ async def try_writes(tombstones: AgnosticCollection[Any]) -> None:
 
     Raises:
         FatalError: the server took them and did something else.
+        TransientError: nobody knows what it did.
         PyMongoError: as the driver raises it.
     """
     key = {"c": "", "k": str(ObjectId())}  # no collection has an empty name
@@ -92,16 +94,17 @@ async def try_writes(tombstones: AgnosticCollection[Any]) -> None:
         # It looks like a tombstone to whoever reads those.
         tombstone = {"_id": key, "v": version, "f": "try", "at": at}
         document = {**tombstone, **fields, "try": {"v": version, "names": [*fields]}}
-        stages = put_pipeline(target, version, document, merge=merge)
-        result = await tombstones.update_one(document_filter(target, {}), stages, upsert=True)
-        return int(result.upserted_id is not None), result.matched_count, result.modified_count
+        made = guarded_put(target, version, document, merge=merge)
+        answer = await send_one(tombstones, "update", update(document_filter(target, {}), made, upsert=True))
+        return len(answer.upserted), answer.done - len(answer.upserted), answer.modified
 
     inserted = await put("2", {"$a": {"$b.c": "$$ROOT"}, "gone": 1})
     older = await put("1", {"older": 1})
     merged = await put("3", {"newer": 1}, Merge((), ("newer",)))
     found = await tombstones.find_one({"_id": key}, dict.fromkeys(("_id", "v", "f", "at", "try"), 0))
-    removed = await tombstones.delete_one(removal_filter(target, Removal({}, "3")))
-    if (inserted, older, merged, found, removed.deleted_count) != (
+    removal = {"q": removal_filter(target, Removal({}, "3")), "limit": 1}
+    removed = await send_one(tombstones, "delete", removal)
+    if (inserted, older, merged, found, removed.done) != (
         (1, 0, 0),
         (0, 1, 0),
         (0, 1, 1),

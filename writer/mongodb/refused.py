@@ -9,14 +9,12 @@ Law: bounded in number, size and time. What is remembered is no promise: it can 
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from writer.mongodb.answers import Problem
 from writer.mongodb.apply import Command, Written
 from writer.ports import FailureKind
 from writer.write import Place, Write, hashable
-
-Problem = Mapping[str, Any]
-"""What MongoDB says about a write that it refused."""
 
 _MOST = 1_000
 _BYTES = 16 * 1024 * 1024

@@ -1,8 +1,8 @@
 """MongoDB through Motor: the client, tombstones and where each write goes.
 
 Law: decides nothing. `writer.mongodb.apply` decides the order of operations that protects deleted documents,
-`writer.mongodb.guard` what they look like, `writer.mongodb.verdicts` what a refusal means. Bulk writes are
-`writer.mongodb.bulk`, the start `writer.mongodb.opening`, the sweep `writer.mongodb.sweep`.
+`writer.mongodb.guard` what they look like, `writer.mongodb.verdicts` what a refusal means. The writes of
+a batch are `writer.mongodb.bulk`, the start `writer.mongodb.opening`, the sweep `writer.mongodb.sweep`.
 """
 
 import logging
@@ -15,25 +15,25 @@ from typing import Any, Self
 
 from bson.errors import BSONError
 from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
-from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
 from writer.mongodb.apply import Command, Tombstone, TombstonesRefusedError, Written, apply
-from writer.mongodb.bulk import KEYS_PER_QUERY, perform, refusals_of
+from writer.mongodb.bulk import KEYS_PER_QUERY, perform
 from writer.mongodb.client import database_of, make_client, translated_with_hosts
 from writer.mongodb.driver_errors import concerns_server, refusal_of, translated_at_start
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.exchange import exchange
-from writer.mongodb.guard import tombstone_id, tombstone_pipeline
+from writer.mongodb.guard import guarded_tombstone, tombstone_id
 from writer.mongodb.older_streams import tell_older_streams
 from writer.mongodb.opening import check_server, try_writes
 from writer.mongodb.places import Places, full_name
 from writer.mongodb.records import Records
 from writer.mongodb.refused import Memory, key_of, refused_puts
+from writer.mongodb.sending import MOST_OPERATIONS, send, update
 from writer.mongodb.stored import is_tombstone, tombstone_of
 from writer.mongodb.sweep import make_expiry, sweep
-from writer.mongodb.verdicts import waits_for_a_code
+from writer.mongodb.verdicts import Refusal, waits_for_a_code
 from writer.names import TOMBSTONES
 from writer.ports import Failure, Outcome
 from writer.write import Place, Write, hashable
@@ -153,25 +153,25 @@ class MongoSink:
 
     async def write_tombstones(self, tombstones: Sequence[tuple[Write, Tombstone]]) -> Mapping[int, Failure]:
         operations = [
-            UpdateOne(
+            update(
                 {"_id": tombstone_id(write.target)},
-                tombstone_pipeline(write.target, tombstone.removed, tombstone.mark),
+                guarded_tombstone(write.target, tombstone.removed, tombstone.mark),
                 upsert=True,
             )
             for write, tombstone in tombstones
         ]
         collection = self._tombstones(tombstones[0][0].target.database)
+        refusals: dict[int, Refusal] = {}
         try:
-            await collection.bulk_write(operations, ordered=False)
-        except BulkWriteError as error:
-            refusals = refusals_of(error)
-            if any(refusal.meaning is Meaning.DUPLICATE for refusal in refusals.values()):
-                raise TransientError("another writer deleted the same document at the same time") from error
-            # The record is in the collection of its document; its tombstone cannot be its fault.
-            return {i: waits_for_a_code(full_name(collection), refusal) for i, refusal in refusals.items()}
+            for start in range(0, len(operations), MOST_OPERATIONS):
+                answer = await send(collection, "update", operations[start : start + MOST_OPERATIONS])
+                refusals |= {start + position: each for position, each in answer.refusals.items()}
         except OperationFailure as error:
             raise self._refused(collection, error) from error
-        return {}
+        if any(refusal.meaning is Meaning.DUPLICATE for refusal in refusals.values()):
+            raise TransientError("another writer deleted the same document at the same time")
+        # The record is in the collection of its document; its tombstone cannot be its fault.
+        return {i: waits_for_a_code(full_name(collection), refusal) for i, refusal in refusals.items()}
 
     async def newer_tombstones(self, puts: Sequence[Write]) -> Mapping[int, Tombstone]:
         by_database: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -1,15 +1,14 @@
-"""What the driver's errors mean, by type and code: wait, stop, heal, park."""
+"""What the driver's errors and MongoDB's answers mean, by type and code: wait, stop, heal, park."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pytest
 from bson.errors import InvalidBSON, InvalidDocument
 from pymongo.errors import (
     AutoReconnect,
-    BulkWriteError,
     ConfigurationError,
     DocumentTooLarge,
     NetworkTimeout,
@@ -19,27 +18,34 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
     WriteConcernError,
 )
+from pymongo.write_concern import WriteConcern
 
 from shared.errors import TransientError
 from tests.support.builders import delete, put, write
 from writer.mongodb.refused import Memory
 from writer.mongodb.sink import MongoSink
+from writer.names import TOMBSTONES
 from writer.ports import FailureKind, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 SECRET = "hunter2 in the driver's text"
-NONE = {"nInserted": 0, "nUpserted": 0, "nMatched": 0, "nModified": 0, "nRemoved": 0, "upserted": []}
+Answer: TypeAlias = "Mapping[str, Any]"
 
 
 class Database:
-    """A driver whose bulk writes on `items` raise what is given, and whose other calls succeed."""
+    """A driver whose writes to `items` are answered as it is given, and whose other calls succeed.
 
-    def __init__(self, error: Exception | None, name: str = "target") -> None:
-        self._error = error
+    Attributes:
+        writes: how many operations each of these commands had.
+    """
+
+    def __init__(self, answer: Exception | Answer | None, name: str = "target", place: str = "items") -> None:
+        self._answer = answer
+        self._place = place
         self.name = name
-        self.bulks: list[int] = []
+        self.writes: list[int] = []
         self.topology_description = SimpleNamespace(
             server_descriptions=dict, has_known_servers=False, replica_set_name=None
         )
@@ -51,36 +57,68 @@ class Database:
     def get_database(self, *_: object, **__: object) -> Database:
         return self
 
-    def __getitem__(self, name: str) -> Database:
-        return self if name == "items" else Database(None)
+    def __getitem__(self, name: str) -> Collection:
+        return Collection(self, name)
 
-    async def command(self, name: str, **_: object) -> Any:
-        assert name == "listCollections"
-        return {"cursor": {"firstBatch": []}}
+    async def command(self, command: str | dict[str, Any], **_: object) -> Any:
+        if isinstance(command, str):
+            assert command == "listCollections"
+            return {"cursor": {"firstBatch": []}}
+        (kind, place), *others = cast("list[tuple[str, Any]]", list(command.items()))
+        operations = others[1][1]
+        assert dict(others[::2]) == {"ordered": False, "writeConcern": {"w": "majority"}}
+        if place != self._place or self._answer is None:
+            return all_done(kind, len(operations))
+        self.writes.append(len(operations))
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return {**all_done(kind, len(operations) - len(self._answer.get("writeErrors", ()))), **self._answer}
 
-    async def bulk_write(self, operations: list[Any], *, ordered: bool) -> Any:
-        assert not ordered
-        self.bulks.append(len(operations))
-        if self._error is not None:
-            raise self._error
-        return SimpleNamespace(bulk_api_result=NONE)
 
-    async def find(self, *_: object) -> AsyncIterator[Any]:
+class Collection:
+    """One of its collections."""
+
+    write_concern = WriteConcern("majority")
+
+    def __init__(self, database: Database, name: str) -> None:
+        self.database, self.name = database, name
+
+    async def find(self, *_: object, **__: object) -> AsyncIterator[Any]:
         none: list[Any] = []
         for tombstone in none:
             yield tombstone
 
 
-async def applied(error: Exception, writes: int = 1) -> Outcome:
-    client: Any = Database(error)
+def all_done(kind: str, operations: int) -> Answer:
+    """Updates that found a newer document."""
+    return {"ok": 1.0, "n": operations, **({"nModified": 0} if kind == "update" else {})}
+
+
+class Tombstones(Database):
+    """The answer is to the tombstones.
+
+    Attributes:
+        others: the commands that wrote to other collections.
+    """
+
+    def __init__(self, answer: Exception | Answer | None) -> None:
+        super().__init__(answer, place=TOMBSTONES)
+        self.others: list[str] = []
+
+    async def command(self, command: str | dict[str, Any], **options: object) -> Any:
+        if isinstance(command, dict) and TOMBSTONES not in command.values():
+            self.others.append(next(iter(command)))
+        return await super().command(command, **options)
+
+
+async def applied(answer: Exception | Answer, writes: int = 1) -> Outcome:
+    client: Any = Database(answer)
     return await MongoSink(client, "target").apply([write(put(1, n)) for n in range(writes)])
 
 
-def bulk_error(*errors: dict[str, Any], concern: bool = False) -> BulkWriteError:
-    details = [{"index": index, "errmsg": "words", **error} for index, error in enumerate(errors)]
-    return BulkWriteError(
-        {**NONE, "writeErrors": details, "writeConcernErrors": [{"code": 64}] if concern else []}
-    )
+def refused(*errors: dict[str, Any]) -> Answer:
+    """The first operations get these."""
+    return {"writeErrors": [{"index": index, "errmsg": "words", **each} for index, each in enumerate(errors)]}
 
 
 DUPLICATE = {"code": 11000, "keyPattern": {"_id": 1}}
@@ -96,22 +134,22 @@ TRANSIENT = [
     OperationFailure(SECRET, 99999, {"errorLabels": ["RetryableWriteError"]}),
     WriteConcernError(SECRET, 64),
     InvalidBSON(SECRET),
-    bulk_error(concern=True),
-    bulk_error({"code": 121}, {"code": 91}),
-    bulk_error({"code": 121}, DUPLICATE),
+    {"writeConcernError": {"code": 64, "errmsg": SECRET}},
+    refused({"code": 121}, {"code": 91}),
+    refused({"code": 121}, DUPLICATE),
 ]
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
-async def test_what_passes_by_itself_is_transient(error: Exception) -> None:
+async def test_what_passes_by_itself_is_transient(error: Exception | Answer) -> None:
     """Nothing is known about the batch: it is applied again as a whole (P4). The driver's text is hidden."""
     with pytest.raises(TransientError) as caught:
         await applied(error, 2)
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("error", [OperationFailure(SECRET, 18), bulk_error({"code": 18})], ids=repr)
-async def test_a_refused_login_is_waited_for(error: Exception) -> None:
+@pytest.mark.parametrize("error", [OperationFailure(SECRET, 18), refused({"code": 18})], ids=repr)
+async def test_a_refused_login_is_waited_for(error: Exception | Answer) -> None:
     """The writer has worked: a user may come back. The message says what to check, in our own words."""
     with pytest.raises(TransientError, match="check user, password and authSource") as caught:
         await applied(error)
@@ -132,7 +170,7 @@ async def test_a_missing_right_is_of_one_collection(error: Exception) -> None:
     assert {f.kind for f in outcome.failures.values()} == {FailureKind.TRANSIENT}
     assert outcome.failures.keys() == {0, 1}
     reason = outcome.failures[0].reason
-    assert "a right on target.target" in reason
+    assert "a right on target.items" in reason
     assert "readWrite on the database target" in reason
     assert SECRET not in reason
 
@@ -145,12 +183,12 @@ async def test_wrong_settings_of_the_driver_are_waited_for() -> None:
 
 async def test_an_unknown_code_of_single_writes_is_theirs_alone() -> None:
     """They wait, the others are done; no text of the server is in the sentence."""
-    outcome = await applied(bulk_error({"code": 211, "errmsg": SECRET}, {"code": 123456}), 3)
+    outcome = await applied(refused({"code": 211, "errmsg": SECRET}, {"code": 123456}), 3)
     assert {index: (f.kind, f.code) for index, f in outcome.failures.items()} == {
         0: (FailureKind.TRANSIENT, "211"),
         1: (FailureKind.TRANSIENT, "123456"),
     }
-    assert "target.target" in outcome.failures[0].reason
+    assert "target.items" in outcome.failures[0].reason
     assert SECRET not in outcome.failures[0].reason
 
 
@@ -160,7 +198,7 @@ async def test_an_unknown_code_of_a_whole_command_is_of_its_collection() -> None
     outcome = await MongoSink(client, "target").apply(
         [*(write(put(1, n)) for n in range(4)), write(put(1, 9), collection="beside")]
     )
-    assert client.bulks == [4]
+    assert client.writes == [4]
     assert {index: (f.kind, f.code) for index, f in outcome.failures.items()} == dict.fromkeys(
         range(4), (FailureKind.TRANSIENT, "99999")
     )
@@ -168,13 +206,13 @@ async def test_an_unknown_code_of_a_whole_command_is_of_its_collection() -> None
 
 async def test_single_writes_that_fail_are_told_by_their_index() -> None:
     """Healable or permanent, with code and words; the others are done."""
-    error = bulk_error({"code": 11000, "keyPattern": {"email": 1}}, {"code": 16755, "errmsg": "geo"})
+    error = refused({"code": 11000, "keyPattern": {"email": 1}}, {"code": 16755, "errmsg": "geo"})
     outcome = await applied(error, 3)
     assert {index: (f.kind, f.code, f.reason) for index, f in outcome.failures.items()} == {
         0: (
             FailureKind.HEALABLE,
             "11000",
-            "another document in target.target has the same value in the unique index on email",
+            "another document in target.items has the same value in the unique index on email",
         ),
         1: (FailureKind.PERMANENT, "16755", "geo"),
     }
@@ -196,7 +234,7 @@ async def test_what_fails_as_a_whole_is_split_to_the_last(
     """Each stands alone in the end. What the server answers to all of them is the fault of none."""
     client: Any = Database(error)
     outcome = await MongoSink(client, "target").apply([write(put(1, n)) for n in range(4)])
-    assert client.bulks == [4, 2, 1, 1, 2, 1, 1]
+    assert client.writes == [4, 2, 1, 1, 2, 1, 1]
     assert {(f.code, f.kind) for f in outcome.failures.values()} == {(code, kind)}
     assert len(outcome.failures) == 4
 
@@ -214,15 +252,10 @@ async def test_what_is_remembered_for_too_long_goes_with_the_next_batch(
 
 async def test_a_tombstone_that_fails_is_waited_for() -> None:
     """Nothing is deleted without it."""
-
-    class Refusing(Database):
-        def __getitem__(self, name: str) -> Database:
-            return self if name == "items" else Database(bulk_error(DUPLICATE))
-
-    client: Any = Refusing(None)
+    client: Any = Tombstones(refused(DUPLICATE))
     with pytest.raises(TransientError):
         await MongoSink(client, "target").apply([write(delete(1))])
-    assert client.bulks == []
+    assert client.others == []
 
 
 async def test_tombstones_that_are_refused_hold_up_their_database() -> None:
@@ -234,11 +267,8 @@ async def test_tombstones_that_are_refused_hold_up_their_database() -> None:
 
         def __init__(self) -> None:
             super().__init__(None)
-            self.databases = {"target": Refusing(None), "beside": Database(None)}
-
-    class Refusing(Database):
-        def __getitem__(self, name: str) -> Database:
-            return self if name == "items" else Database(OperationFailure(SECRET, 13))
+            refusing = Tombstones(OperationFailure(SECRET, 13))
+            self.databases = {"target": refusing, "beside": Tombstones(None)}
 
     client: Any = Client()
     outcome = await MongoSink(client, "target").apply(
@@ -247,20 +277,15 @@ async def test_tombstones_that_are_refused_hold_up_their_database() -> None:
     assert {index: (f.kind, f.code) for index, f in outcome.failures.items()} == dict.fromkeys(
         (0, 1), (FailureKind.TRANSIENT, "13")
     )
-    assert client.databases["target"].bulks == []
-    assert client.databases["beside"].bulks == [1]
+    assert client.databases["target"].others == []
+    assert client.databases["beside"].others == ["delete"]
 
 
 async def test_a_tombstone_that_is_refused_holds_up_its_write_alone() -> None:
     """The document is not removed without it, and no code makes it the record's fault."""
-
-    class Refusing(Database):
-        def __getitem__(self, name: str) -> Database:
-            return self if name == "items" else Database(bulk_error({"code": 121}))
-
-    client: Any = Refusing(None)
+    client: Any = Tombstones(refused({"code": 121}))
     outcome = await MongoSink(client, "target").apply([write(delete(1, 1)), write(delete(1, 2))])
     assert {index: (f.kind, f.code) for index, f in outcome.failures.items()} == {
         0: (FailureKind.TRANSIENT, "121")
     }
-    assert client.bulks == [1]
+    assert client.others == ["delete"]
