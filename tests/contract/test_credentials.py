@@ -34,6 +34,16 @@ BAD: dict[str, Callable[[CredentialsEndpoint], None]] = {
     "silence": lambda endpoint: endpoint.give("", hangs=True),
 }
 
+_START = """
+import runpy
+from botocore.utils import ContainerMetadataFetcher
+
+ContainerMetadataFetcher.SLEEP_TIME = 0
+runpy.run_module("writer", run_name="__main__")
+"""
+IMPATIENT = ("-c", _START)
+"""A writer whose SDK does not pause for a second after each of its three tries."""
+
 
 @pytest.fixture
 def endpoint() -> Iterator[CredentialsEndpoint]:
@@ -91,7 +101,7 @@ def test_at_the_start(tmp_path: Path, world: World) -> None:
             endpoint = stack.enter_context(credentials_endpoint())
             bad(endpoint)
             environment = endpoint.environment(world.environment)
-            writers.append((endpoint, stack.enter_context(running(tmp_path / name, environment))))
+            writers.append((endpoint, stack.enter_context(running(tmp_path / name, environment, IMPATIENT))))
         for endpoint, writer in writers:
             is_waited_for(writer, healthz=503)
             endpoint.over.set()
@@ -106,7 +116,7 @@ def test_later(tmp_path: Path, world: World) -> None:
     endpoint = world.endpoint
     soon = 5.0  # minutes: the SDK renews what expires in ten with each call
     endpoint.give(credentials(minutes=soon))
-    with running(tmp_path / "log", world.environment) as writer:
+    with running(tmp_path / "log", world.environment, IMPATIENT) as writer:
         wait_until(writer.ready, what="the writer to be ready")
         for number, (name, bad) in enumerate(BAD.items(), 1):
             bad(endpoint)

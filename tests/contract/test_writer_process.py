@@ -25,7 +25,7 @@ from tests.support.metric_lines import figures_of
 from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from local.stack import Stack
@@ -93,11 +93,13 @@ class Running:
 
 
 @contextmanager
-def running(log: Path, environment: dict[str, str]) -> Iterator[Running]:
+def running(
+    log: Path, environment: dict[str, str], program: Sequence[str] = ("-m", "writer")
+) -> Iterator[Running]:
     """A writer process; killed at the end if it still lives."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "writer"],
+        process = subprocess.Popen(  # noqa: S603 - our own command line
+            [sys.executable, "-W", "error", *program],
             cwd=ROOT,
             env=base_environment() | environment,
             stdin=subprocess.DEVNULL,
