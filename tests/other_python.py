@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.paths import ROOT
+from tests.run import SHARED_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ _TELL = "import sys; print(sys.executable if sys.version_info[:2] == (%s) else '
 
 
 def find_python(version: str, search_path: str | None = None) -> Path | None:
-    """The interpreter of a version, as "3.13": that on the PATH, or one of those that pyenv or uv know."""
+    """The interpreter of a version, as "3.13": that on the PATH, or one of those that pyenv has."""
     name = f"python{version}"
     question = _TELL % version.replace(".", ", ")
     for folder in os.get_exec_path({"PATH": search_path} if search_path is not None else None):
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = ROOT / "build" / f"python{chosen.version}"
     copy_checkout(folder)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    spread = "--numprocesses=auto --maxprocesses=4 --dist=loadfile"
+    spread = f"--numprocesses=auto --maxprocesses=4 {SHARED_OUT}"
     command = ["make", f"PYTHON={python}", "test", f"ARGS={spread} {chosen.tests or PARTS}"]
     return subprocess.run(command, cwd=folder, env=environment, check=False).returncode  # noqa: S603 - make of this project
 

@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 _MOST_SEED = 2**32
 
+SHARED_OUT = "--dist=worksteal"
+"""Whoever is done takes over tests of another process. By whole files, those with few tests come last, and of
+them are the longest: one process would work on alone."""
+
 PARTS: Mapping[str, Sequence[str]] = {
-    "unit, property": ("--maxprocesses=4", "tests/unit", "tests/property"),
-    "contract": ("--maxprocesses=4", "tests/contract"),
-    # Each process has servers of its own, and their tests need the processors.
-    "e2e": ("--maxprocesses=2", "tests/e2e"),
-    "faults": ("--maxprocesses=2", "tests/faults"),
+    "unit, property": ("--maxprocesses=4", SHARED_OUT, "tests/unit", "tests/property"),
+    "contract": ("--maxprocesses=4", SHARED_OUT, "tests/contract"),
+    # Each process has servers of its own, which need the processors, too. A file's tests share a pipeline.
+    "e2e": ("--maxprocesses=2", "--dist=loadfile", "tests/e2e"),
+    "faults": ("--maxprocesses=2", "--dist=loadfile", "tests/faults"),
 }
-"""By its name, what pytest is told beside the common arguments. A file's tests stay in one process."""
+"""By its name, what pytest is told beside the common arguments."""
 
 
 def main(arguments: Sequence[str] | None = None, parts: Mapping[str, Sequence[str]] = PARTS) -> int:
@@ -55,7 +59,7 @@ def _run(name: str, arguments: Sequence[str], seed: int, report: Path) -> Part:
     began = time.monotonic()
     status = _wait_for(
         [
-            *(sys.executable, "-m", "pytest", "--numprocesses=auto", "--dist=loadfile"),
+            *(sys.executable, "-m", "pytest", "--numprocesses=auto"),
             *(f"--randomly-seed={seed}", f"--hypothesis-seed={seed}"),
             *("-o", "junit_family=xunit1", f"--junit-xml={report}"),
             *arguments,

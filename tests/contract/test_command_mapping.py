@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -75,7 +76,7 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module")
 def table(stack: Stack) -> Iterator[str]:
     """A table with one item, for the whole module, which writes nothing to it."""
-    dynamodb, name = stack.client("dynamodb"), "mapped-orders"
+    dynamodb, name = stack.client("dynamodb"), f"mapped-orders-{secrets.token_hex(6)}"
     dynamodb.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],

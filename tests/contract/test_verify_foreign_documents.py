@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ def texts(stack: Stack) -> Iterator[str]:
 
 
 def table_of(stack: Stack, name: str, items: list[Any], **key: str) -> Iterator[str]:
-    name = f"verify-foreign-{name}"
+    name = f"verify-foreign-{name}-{secrets.token_hex(6)}"
     create_table(stack, name, **key)
     dynamodb = stack.client("dynamodb")
     for item in items:
