@@ -16,7 +16,8 @@ import pymongo
 import pytest
 from botocore.config import Config
 
-from local.pipeline.templates import load
+from local.paths import ROOT
+from local.pipeline.templates import load, without_composed_alarms
 from local.polling import wait_until
 from tests.support.deployments import without_types
 from tests.support.local_run import started
@@ -131,10 +132,10 @@ def example(replicator_package: Path, tmp_path_factory: pytest.TempPathFactory) 
             mongodb_uri=uri,
             package=replicator_package,
         )
-        template, _ = without_types(
-            load((terminal.folder / "deploy" / "writer.yaml").read_text()), NOT_IN_THE_EMULATOR
-        )
-        (terminal.folder / "deploy" / "writer.yaml").write_text(json.dumps(template))
+        templates = terminal.folder / "deploy"
+        pipeline, writer = (load((templates / f"{name}.yaml").read_text()) for name in ("pipeline", "writer"))
+        (templates / "pipeline.yaml").write_text(json.dumps(without_composed_alarms(pipeline)))
+        (templates / "writer.yaml").write_text(json.dumps(without_types(writer, NOT_IN_THE_EMULATOR)[0]))
         yield Example(endpoint_url, uri, printed, terminal)
         run.process.terminate()
         assert run.end() == 0, run.output
@@ -216,6 +217,13 @@ def test_the_cli_takes_what_the_emulator_cannot_run(example: Example, span: str)
     assert line.startswith(span)
     assert example.terminal.refused(line) == ""
     assert "Unknown options: --no-such" in example.terminal.refused(f"{line} --no-such")
+
+
+@pytest.mark.parametrize("template", ["pipeline.yaml", "writer.yaml"])
+def test_the_cli_takes_the_whole_templates(example: Example, template: str) -> None:
+    """The emulator gets them without what it does not know. The CLI refuses one that is too large."""
+    line = f"aws cloudformation deploy --stack-name any --template-file {ROOT}/deploy/{template}"
+    assert example.terminal.refused(line) == ""
 
 
 def test_the_deployment_of_the_readme(example: Example) -> None:
