@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     Hooks are imported, also from the current directory, and called. No server
     is asked: whether the file fits the tables, such as their keys, and is the
-    writers' one is for replicator doctor.
+    one that the writers use, says replicator doctor.
 
     Every problem is one line: the file, line and column, the setting, and
     what is allowed there. Warnings name rules that have no effect, with

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pymongo
 import pytest
 
 from local.pipeline.deployment import Deployment
 from local.pipeline.writer_process import WriterProcess
 from local.polling import wait_until
-from tests.support.builders import body_of, put
+from tests.support.builders import TABLE, body_of, put
 from tests.support.commands import replicator
 
 if TYPE_CHECKING:
@@ -115,21 +116,33 @@ class Writing:
 
     @contextmanager
     def frozen_with_a_message(self) -> Iterator[None]:
-        """The writer is stopped while it asks for messages, and so takes the next one with it."""
+        """The writer is stopped while it writes a document, which a transaction keeps it from."""
         sqs = self.stack.client("sqs")
 
         def holds_it() -> bool:
             attributes = sqs.get_queue_attributes(QueueUrl=self.queues.url, AttributeNames=["All"])
             return attributes["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
 
-        self.signal(signal.SIGSTOP)
+        with (
+            pymongo.MongoClient[dict[str, Any]](self.stack.mongodb_uri) as client,
+            client.start_session() as session,
+        ):
+            collection = client[self.where[-1]].create_collection(TABLE)
+            with suppress(_DoneError), session.start_transaction():
+                collection.insert_one({"_id": 1}, session=session)
+                send(self.stack, self.queues, 1)
+                wait_until(holds_it, what="the writer to hold a message")
+                self.signal(signal.SIGSTOP)
+                raise _DoneError  # which takes the document back
         try:
-            send(self.stack, self.queues, 1)
-            wait_until(holds_it, what="the frozen writer to hold a message")
             yield
         finally:
             with suppress(ProcessLookupError):
                 self.signal(signal.SIGCONT)
+
+
+class _DoneError(Exception):
+    """The end of a transaction that is not committed."""
 
 
 @pytest.fixture
