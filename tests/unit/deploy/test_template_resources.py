@@ -21,9 +21,9 @@ HEALTHY_WITHIN: Final = 180  # seconds; a writer reaches its servers in a few
 
 @pytest.mark.parametrize("name", ROLES)
 def test_every_role_has_the_path_and_the_boundary_that_are_wanted(name: str) -> None:
-    """Organisations refuse roles without them."""
-    assert ROLES[name]["Path"] == {"Ref": "RolePath"}
-    boundary = {"Ref": "PermissionsBoundaryArn"}
+    """Organisations refuse roles without them. Where none is given none is set: a path cannot change."""
+    path, boundary = {"Ref": "RolePath"}, {"Ref": "PermissionsBoundaryArn"}
+    assert ROLES[name]["Path"] == {"Fn::If": ["HasRolePath", path, {"Ref": "AWS::NoValue"}]}
     assert ROLES[name]["PermissionsBoundary"] == {
         "Fn::If": ["HasBoundary", boundary, {"Ref": "AWS::NoValue"}]
     }
@@ -53,11 +53,11 @@ def test_no_writer_ends_before_another_one_is_healthy() -> None:
 
 def test_one_writer_cannot_be_taken_away() -> None:
     """With Spot, others can; a base, and no weight of 0, which would place no task."""
-    strategy = WRITER["Service"]["Properties"]["CapacityProviderStrategy"]["Fn::If"]
-    assert strategy[0] == "UsesSpot"
-    for providers in strategy[1:]:
-        assert [each["CapacityProvider"] for each in providers if each.get("Base")] == ["FARGATE"]
-        assert all(each["Weight"] > 0 for each in providers)
+    condition, spot, plain = WRITER["Service"]["Properties"]["CapacityProviderStrategy"]["Fn::If"]
+    assert condition == "UsesSpot"
+    assert [each["CapacityProvider"] for each in spot if each.get("Base")] == ["FARGATE"]
+    assert all(each["Weight"] > 0 for each in spot)
+    assert plain == [{"CapacityProvider": "FARGATE", "Weight": 1}], "as in stacks from before"
 
 
 def test_lambda_logs_our_lines_as_they_are() -> None:
