@@ -25,13 +25,16 @@ from writer.names import TOMBSTONES
 from writer.ports import FailureKind, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from writer.mongodb.sink import MongoSink
     from writer.write import Write
 
 CODES = sorted(server_codes() | dict.fromkeys([8000, 16500, 16755, 17419, 17420, 20_000_000], ""))
 """Those with a name, some without one, and one that does not exist."""
+
+in_parts = pytest.mark.parametrize("codes", [CODES[n::4] for n in range(4)], ids="1234")
+"""All of them in four parts, which several processes can share."""
 
 CRASH = {330, 346, 348, 351}
 """With these the fail point ends mongod itself."""
@@ -117,15 +120,19 @@ def operation_code(code: int, name: str, command: dict[str, Any], position: int)
     return code if is_ours else None
 
 
+@in_parts
 async def test_every_kind_of_command_gets_every_code(
-    mongod: Mongod, client: pymongo.MongoClient[Document], monkeypatch: pytest.MonkeyPatch
+    mongod: Mongod,
+    client: pymongo.MongoClient[Document],
+    monkeypatch: pytest.MonkeyPatch,
+    codes: Sequence[int],
 ) -> None:
     """Only the fault of one document is parked; what a whole command or a tombstone gets waits (P4, P5)."""
     monkeypatch.setattr(bulk, "WORTH_A_LOOK", 2)  # so that the smallest batches have insertions
     faults = 0
     async with mongodb_proxy(mongod.address) as proxy:
         with sink_on(polled(proxy.uri), "t") as sink:
-            for version, code in enumerate(CODES, 1):
+            for version, code in enumerate(codes, 1):
                 batch = batch_of(version)
                 proxy.refuse_command = functools.partial(command_code, code)
                 proxy.refuse_operation = functools.partial(operation_code, code)
@@ -145,34 +152,35 @@ async def test_every_kind_of_command_gets_every_code(
                 faults += len(parked)
                 rest = [each for n, each in enumerate(batch) if n not in parked]
                 assert (await applied(sink, rest)).failures == {}, code
-    codes = len(CODES)
+    number = len(codes)
     found = {name: client["t"][name].count_documents({}) for name in ("inserted", "inserted_w")}
-    assert found == {"inserted": 3 * codes - faults, "inserted_w": 2 * codes}
-    assert client[UNREAD]["items"].count_documents({}) == codes
-    deleted = {"v": delete(codes).version}
+    assert found == {"inserted": 3 * number - faults, "inserted_w": 2 * number}
+    assert client[UNREAD]["items"].count_documents({}) == number
+    deleted = {"v": delete(number).version}
     assert client["t"][TOMBSTONES].count_documents(deleted) == 5
     assert client[REFUSED][TOMBSTONES].count_documents(deleted) == 1
 
 
+@in_parts
 async def test_no_code_loses_parks_or_counts_what_is_not_at_fault(
-    mongod: Mongod, client: pymongo.MongoClient[Document]
+    mongod: Mongod, client: pymongo.MongoClient[Document], codes: Sequence[int]
 ) -> None:
     """P3, P4, P5: others of the bulk, the lane and other tables go on; in the end everything is there."""
     async with mongodb_proxy(mongod.address) as proxy:
         with sink_on(polled(proxy.uri), "t") as sink:
             matrix = Matrix(proxy, sink)
             running = asyncio.create_task(matrix.service.run(1, grace=60))
-            for number, code in enumerate(CODES, 1):
+            for number, code in enumerate(codes, 1):
                 async with asyncio.timeout(HANG_TIMEOUT_S):
                     await matrix.walk(code, number)
             matrix.context.stop.set()
             while not running.done():
                 await matrix.advance(1)
             running.result()
-    faults = sum(meaning_of(code) in (Meaning.DOCUMENT, Meaning.EITHER) and code != 61 for code in CODES)
+    faults = sum(meaning_of(code) in (Meaning.DOCUMENT, Meaning.EITHER) and code != 61 for code in codes)
     found = {name: client["t"][name].count_documents({}) for name in (ONE, ALL, WHOLE, BESIDE)}
-    codes = len(CODES)
-    assert found == {ONE: 4 * codes - faults, ALL: 3 * codes, WHOLE: 2 * codes, BESIDE: codes}
+    number = len(codes)
+    assert found == {ONE: 4 * number - faults, ALL: 3 * number, WHOLE: 2 * number, BESIDE: number}
 
 
 def concerns_server(code: int) -> bool:
@@ -192,13 +200,14 @@ def failing(client: pymongo.MongoClient[Document], code: int, collection: str) -
         client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
+@in_parts
 @pytest.mark.parametrize("collection", ["items", TOMBSTONES])
 async def test_a_server_that_refuses_everything_parks_nothing(
-    mongod: Mongod, client: pymongo.MongoClient[Document], collection: str
+    mongod: Mongod, client: pymongo.MongoClient[Document], collection: str, codes: Sequence[int]
 ) -> None:
     """By its own fail point, for documents and for tombstones; the sweep goes on, too."""
     with sink_on(polled(mongod.uri), "t") as sink:
-        for version, code in enumerate(sorted(set(CODES) - CRASH), 1):
+        for version, code in enumerate(sorted(set(codes) - CRASH), 1):
             batch = [write(put(version, 1)), write(put(version, f"{version}")), write(delete(version, 2))]
             with failing(client, code, collection):
                 outcome = await tried(sink, batch)
