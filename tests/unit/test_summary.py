@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,7 @@ from local.paths import ROOT
 from local.polling import HANG_TIMEOUT_S, wait_until
 from tests.run import main
 from tests.summary import Case, Part, read, summary
-from tests.support.tools import PACKAGES, need
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support.tools import MADE, PACKAGES, need
 
 XML = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" tests="5">
@@ -89,6 +87,19 @@ def test_one_line_installs_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) 
     told = summary([Part("one", 1.0, 0, cases)], 7)
     assert "\n           apt-get install chromium npm openjdk-17-jre-headless openssl\n" in told
     assert "apt-get" not in summary([Part("one", 1.0, 0, CASES)], 7)
+
+
+def test_what_make_installs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs of the checkout have no package: a target of the Makefile stands for it, which exists."""
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="there is no aws and no openssl") as skipped:
+        need("aws", "openssl", find=lambda _: None)
+    assert str(skipped.value).endswith(": apt-get install openssl && make .venv-awscli/awscli.txt")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for path, line in MADE.values():
+        target = line.rpartition("make ")[2]
+        assert re.search(f"^VENV_[A-Z]+ := {re.escape(target)}$", makefile, re.MULTILINE)
+        assert path.is_relative_to(ROOT / Path(target).parent)
 
 
 def test_in_ci_nothing_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:

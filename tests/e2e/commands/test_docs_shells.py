@@ -328,7 +328,7 @@ def test_the_living_documents(example: Example) -> None:
 
 def test_no_line_leaves_the_machine(example: Example) -> None:
     """A call to elsewhere ends before it is made, and the terminal says so, whatever the line hides."""
-    for endpoint in ("http://sqs.us-east-1.amazonaws.com", "http://192.0.2.1"):
+    for endpoint in ("http://sqs.aws.invalid", "http://192.0.2.1"):
         with pytest.raises(AssertionError, match=endpoint.removeprefix("http://")):
             example.terminal.run("aws sqs list-queues || true", AWS_ENDPOINT_URL=endpoint)
         (example.terminal.folder / "left").unlink()
