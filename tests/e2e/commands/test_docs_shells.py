@@ -113,8 +113,12 @@ WITH_IMAGES = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
 @pytest.fixture(scope="module")
-def example(replicator_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
+def example(
+    request: pytest.FixtureRequest, replicator_package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Example]:
     """`make run` for the tests of this module, each of which has tables or a region of its own."""
+    if request.config.getoption("--stack") == "localstack":
+        pytest.skip("the documents' lines run beside make run on the embedded emulator: make test")
     need("aws", "mongosh")
     with started("--stack", "embedded") as run:
         uri = run.read_until(r"^ +MongoDB +(\S+)")[1]
