@@ -22,10 +22,22 @@ PACKAGES = {
     "npm": "npm",
     "openssl": "openssl",
     "chromium": "chromium",
+    "mmdebstrap": "mmdebstrap",
+    "buildah": "buildah",
+    "podman": "podman",
+    "runc": "runc",
+    "netavark": "netavark",
+    "aardvark-dns": "aardvark-dns",
+    "iptables": "iptables",
+    "ip": "iproute2",
 }
 """The package of Debian and Ubuntu that each program comes with."""
 
-OTHER_NAMES = {"chromium": ("chromium-browser", "google-chrome", "google-chrome-stable")}
+OTHER_NAMES = {
+    "chromium": ("chromium-browser", "google-chrome", "google-chrome-stable"),
+    "netavark": ("/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"),
+    "aardvark-dns": ("/usr/lib/podman/aardvark-dns", "/usr/libexec/podman/aardvark-dns"),
+}
 
 MADE: dict[str, tuple[Path, str]] = {
     "aws": (ROOT / ".venv-awscli" / "bin" / "aws", "make .venv-awscli/awscli.txt"),
