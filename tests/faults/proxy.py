@@ -177,11 +177,6 @@ class _Line:
         for end in self._ends:
             end.close()
 
-    def refuse(self) -> None:
-        """Resets all connections, and new ones at once, until `flow`."""
-        self._refusing = True
-        self.reset()
-
     def reset(self) -> None:
         for end in self._ends:
             connection: socket.socket | None = end.get_extra_info("socket")
