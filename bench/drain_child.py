@@ -75,6 +75,7 @@ class Task(NamedTuple):
         connections: of the pool, or threads.
         queue_url: of the emulator's queue; the SDK's variables name its endpoint.
         dead_letter_queue_url: likewise.
+        loops: how many drain; 0: as many as the writer has with so many connections.
     """
 
     uri: str
@@ -85,6 +86,12 @@ class Task(NamedTuple):
     connections: int
     queue_url: str = ""
     dead_letter_queue_url: str = ""
+    loops: int = 0
+
+    @property
+    def drains(self) -> int:
+        """The number of loops."""
+        return self.loops or LOOPS_PER_CONNECTION * self.connections
 
 
 @dataclass
@@ -97,6 +104,7 @@ class _Watched:
     cpu_began: float = 0.0
     deleted: int = 0
     batches: int = 0
+    again: int = 0
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -116,6 +124,7 @@ class _Watched:
             self.began, self.cpu_began = time.perf_counter(), time.process_time()
         messages = await self.inbox.receive()
         self.batches += bool(messages)
+        self.again += sum(message.receives > 1 for message in messages)
         return messages
 
     def hurry(self) -> None:
@@ -170,8 +179,7 @@ def writer_on_sqs(task: Task) -> Mapping[str, float]:
     """The writer, on the emulator's queue."""
 
     async def run() -> Mapping[str, float]:
-        connections = 2 * LOOPS_PER_CONNECTION * task.connections + 2
-        async with sqs_client(connections, attempts=3, read_timeout=15) as sqs:
+        async with sqs_client(2 * task.drains + 2, attempts=3, read_timeout=15) as sqs:
             inbox = SqsInbox(sqs, task.queue_url, task.dead_letter_queue_url)
             await inbox.open()
             spare_the_collector()
@@ -184,7 +192,7 @@ def emulator_alone(task: Task) -> Mapping[str, float]:
     """As many loops as the writer's receive and delete the emulator's messages, and do nothing else."""
 
     async def run() -> Mapping[str, float]:
-        loops = LOOPS_PER_CONNECTION * task.connections
+        loops = task.drains
         async with sqs_client(2 * loops + 2, attempts=3, read_timeout=15) as sqs:
             queue = SqsInbox(sqs, task.queue_url, task.dead_letter_queue_url)
             await queue.open()
@@ -212,7 +220,7 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
     async with AsyncExitStack() as resources:
         resources.callback(sink.close)
         await sink.open()
-        loops = LOOPS_PER_CONNECTION * task.connections
+        loops = task.drains
         facts = Facts("", task.connections, loops)
         observers = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"), History(clock))
         watch = _Stopwatch()
@@ -226,7 +234,8 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
             seconds, cpu = time.perf_counter() - inbox.began, time.process_time() - inbox.cpu_began
             stop.set()
         share = watch.seconds / cpu
-        return {**_found(task.changes, seconds, cpu), "batches": inbox.batches, "observing": share}
+        counted = {"batches": inbox.batches, "again": inbox.again}
+        return {**_found(task.changes, seconds, cpu), **counted, "observing": share}
 
 
 def ceiling(task: Task) -> Mapping[str, float]:

@@ -104,10 +104,24 @@ class World:
         sqs.send_message_batch(QueueUrl=url, Entries=batch)
 
     def run(self, way: str, stored: Stored, database: str, **options: Any) -> Mapping[str, float]:
-        """Writes a load in one way, in its own process; returns the result."""
-        given = {"connections": CONNECTIONS, "changes": stored.load.changes, **options}
-        task = Task(self._stack.mongodb_uri, database, str(stored.path), stored.messages, **given)
+        """Writes a load in one way, in its own process; returns the result.
+
+        Args:
+            way: one of `bench.drain_child.WAYS`.
+            stored: the load.
+            database: the target.
+            options: fields of the task; and `endpoint_url` of the queue's server, if it is reached elsewhere.
+        """
         environment = {**os.environ, **self._stack.environment()}
+        if endpoint_url := options.pop("endpoint_url", None):
+            environment["AWS_ENDPOINT_URL"] = endpoint_url
+        given = {
+            "uri": self._stack.mongodb_uri,
+            "connections": CONNECTIONS,
+            "changes": stored.load.changes,
+            **options,
+        }
+        task = Task(database=database, load=str(stored.path), messages=stored.messages, **given)
         command = [sys.executable, "-m", "bench.drain_child", way, json.dumps(task._asdict())]
         ran = subprocess.run(  # noqa: S603 - our own module
             command,
