@@ -11,6 +11,8 @@ from writer.names import database_problem
 LOOPS_PER_CONNECTION = 2
 """While one loop talks to SQS, another one uses the connection."""
 
+MOST_CONNECTIONS = 100
+
 _ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside the container
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
@@ -90,7 +92,7 @@ class Settings:
             mongodb_uri=reader.text("MONGODB_URI", "the connection string of the target"),
             mongodb_database=reader.text("MONGODB_DATABASE", "the name of the target database"),
             replication_file=reader.optional("REPLICATION_FILE"),
-            pool_size=reader.integer("POOL_SIZE", 4, 1, 100),
+            pool_size=reader.integer("POOL_SIZE", 4, 1, MOST_CONNECTIONS),
             status_host=reader.text("STATUS_HOST", "an address of this machine", default=_ALL_INTERFACES),
             status_port=reader.integer("STATUS_PORT", 8080, 0, 65535),
             status_names=_names(reader, "STATUS_NAMES"),

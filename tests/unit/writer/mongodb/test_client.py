@@ -1,11 +1,16 @@
-"""A connection string with a wrong option: the sentence names the option, and never a secret."""
+"""The client: what it says of a wrong option, never a secret; its threads."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
+
 import pytest
 
+from local.paths import ROOT
 from shared.errors import FatalError
 from writer.mongodb.client import make_client
+from writer.settings import LOOPS_PER_CONNECTION, MOST_CONNECTIONS
 
 SECRET = "hunter2"
 
@@ -26,3 +31,15 @@ def test_a_wrong_option_is_named(options: str, words: str) -> None:
         make_client(f"mongodb://{SECRET}:{SECRET}@host/?{options}", 1)
     assert words in str(raised.value)
     assert SECRET not in str(raised.value)
+
+
+async def test_motor_has_a_thread_for_each_connection() -> None:
+    """Or connections beyond five for each core would stay idle, where answers take long.
+
+    In a new process: Motor reads the setting when it is imported, which here has happened.
+    """
+    program = "import writer.mongodb.sink, motor.frameworks.asyncio as motor; print(motor.max_workers)"
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=pipe, cwd=ROOT)
+    printed, _ = await child.communicate()
+    assert int(printed) >= LOOPS_PER_CONNECTION * MOST_CONNECTIONS
