@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from shared.envelope import is_compressed
 from shared.errors import FatalError, TransientError
 from shared.sqs_answers import Fate, about_the_lock, all_done, attributes_of, number_in, verdicts
 from writer.runtime import done_before
+from writer.sqs.batch_calls import entries_of, ids, of_batches
 from writer.sqs.empty_answers import EmptyAnswers
 from writer.sqs.queue_facts import MIN_VISIBILITY, QueueFacts, check_queues, reading
 from writer.sqs.received import ATTRIBUTES, messages_in
@@ -45,8 +48,10 @@ ENOUGH_BYTES = 160 * 1024
 ENOUGH_MESSAGES = 50
 """Messages that are enough for one `receive`: further requests would keep the first ones waiting."""
 
+_WORTH_ASKING = 3  # messages; for fewer the others do not wait for another round trip
+
 PROMPT_SECONDS = 2.0
-"""How long a further request may keep the messages in hand waiting."""
+"""How long a further request may keep the messages in hand waiting. Then its answer is for the next one."""
 
 _RECEIVING = "receiving from QUEUE_URL"
 _WAITING, _HELD = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
@@ -65,6 +70,7 @@ class SqsInbox:
         self._largest: float | None = None  # size of the largest recent message
         self._empty_answers = EmptyAnswers()
         self._hurrying = asyncio.Event()
+        self._late: deque[asyncio.Task[list[Message]]] = deque()
 
     async def open(self) -> None:
         """Reads and checks the attributes of both queues. To be called before anything else.
@@ -93,6 +99,8 @@ class SqsInbox:
         The number of messages of a request depends on the size of recent ones, so that all loops together
         hold a bounded amount, whatever is in the queue.
         """
+        if self._late and (messages := await self._come_late()):
+            return messages
         first = self._number(ENOUGH_BYTES)
         messages = latest = await self._poll(first)
         number = first
@@ -101,13 +109,46 @@ class SqsInbox:
             if room <= 0 or len(messages) >= ENOUGH_MESSAGES:
                 break
             number = self._number(room)
-            try:
-                # The messages in hand wait for it, and nothing extends their lock yet.
-                latest = await asyncio.wait_for(self._receive(number, 0), PROMPT_SECONDS)
-            except (TransientError, TimeoutError):
+            if number < _WORTH_ASKING and len(messages) >= MAX_ENTRIES:
                 break
+            latest = await self._promptly(number)
             messages = [*messages, *latest]
         return messages
+
+    async def _promptly(self, number: int) -> list[Message]:
+        """Further messages. The others in hand wait for them, and nothing extends their lock yet.
+
+        An answer that takes longer is not given up: SQS has locked its messages for us, and nobody would get
+        them until that ends.
+        """
+        answer = asyncio.create_task(self._receive(number, 0), name="further messages")
+        answer.add_done_callback(_seen)
+        try:
+            done, _ = await asyncio.wait({answer}, timeout=PROMPT_SECONDS)
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        if not done:
+            self._late.append(answer)
+            return []
+        try:
+            return answer.result()
+        except TransientError:
+            return []
+
+    async def _come_late(self) -> Sequence[Message]:
+        """The messages of an answer that came late, locked anew, but for those whose lock has ended."""
+        answer = self._late.popleft()
+        try:
+            messages = await answer
+        except TransientError:
+            return []
+        try:
+            lost = await self.extend(messages)
+        except TransientError:
+            self._late.append(answer)
+            raise
+        return [message for message in messages if message not in lost]
 
     def hurry(self) -> None:
         self._hurrying.set()
@@ -131,6 +172,7 @@ class SqsInbox:
         with aws_call(_RECEIVING):
             answer = await self._sqs.receive_message(
                 QueueUrl=self._url,
+                ReceiveRequestAttemptId=uuid.uuid4().hex,  # the SDK's retry gets the same messages
                 MaxNumberOfMessages=number,
                 WaitTimeSeconds=wait,
                 MessageSystemAttributeNames=names,
@@ -160,30 +202,35 @@ class SqsInbox:
     async def _change_visibility(self, messages: Sequence[Message], seconds: int) -> Sequence[Message]:
         """Returns the messages whose lock is lost; if there are none, the lock on all of them is changed."""
         doing = "changing the visibility of messages"
-        lost: list[Message] = []
-        found: list[Verdict] = []
-        for batch in batches(messages):
-            entries = _entries(batch, VisibilityTimeout=seconds)
+
+        async def change(batch: Sequence[Message]) -> tuple[list[Message], Sequence[Verdict]]:
+            entries = entries_of(batch, VisibilityTimeout=seconds)
             with aws_call(doing):
                 answer = await self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
-            latest = verdicts(answer, _ids(entries), about_the_lock)
-            lost += [batch[int(each)] for each, verdict in latest.items() if verdict.fate is Fate.AT_FAULT]
-            found += latest.values()
-        if not lost:
-            all_done(found, doing)
-        return lost
+            found = verdicts(answer, ids(entries), about_the_lock)
+            lost = [batch[int(each)] for each, verdict in found.items() if verdict.fate is Fate.AT_FAULT]
+            return lost, list(found.values())
+
+        answers = await of_batches(messages, change)
+        if lost := [message for some, _ in answers for message in some]:
+            return lost
+        all_done((verdict for _, found in answers for verdict in found), doing)
+        return []
 
     async def delete(self, messages: Sequence[Message]) -> None:
         doing = "deleting messages"
-        for batch in batches(messages):
-            entries = _entries(batch)
+
+        async def delete(batch: Sequence[Message]) -> None:
+            entries = entries_of(batch)
             with aws_call(doing):
                 answer = await self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
-            found = verdicts(answer, _ids(entries), about_the_lock).values()
+            found = verdicts(answer, ids(entries), about_the_lock).values()
             all_done((verdict for verdict in found if verdict.fate is not Fate.AT_FAULT), doing)
             # The lock was lost: they are delivered again, and the guard recognises them.
             if codes := sorted({verdict.code for verdict in found if verdict.fate is Fate.AT_FAULT}):
                 log.warning("messages were not deleted", extra={"codes": codes})
+
+        await of_batches(messages, delete)
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
         doing = "parking in DEAD_LETTER_QUEUE_URL"
@@ -192,7 +239,7 @@ class SqsInbox:
             entries: list[Any] = [{**entry, "Id": str(index)} for index, entry in enumerate(batch)]
             with aws_call(doing):
                 answer = await self._sqs.send_message_batch(QueueUrl=self._dead_letter_url, Entries=entries)
-            all_done(verdicts(answer, _ids(entries)).values(), doing)
+            all_done(verdicts(answer, ids(entries)).values(), doing)
 
     async def backlog(self) -> Backlog:
         """Asks both queues how many messages are in them. If an operator changed their limits, we follow.
@@ -223,15 +270,10 @@ class SqsInbox:
         return found[0], found[1]
 
 
-def _entries(messages: Sequence[Message], **more: Any) -> list[Any]:
-    """The entries of a batch call about received messages; their ids are their indices."""
-    return [
-        {"Id": str(index), "ReceiptHandle": message.receipt, **more} for index, message in enumerate(messages)
-    ]
-
-
-def _ids(entries: Sequence[Any]) -> list[str]:
-    return [entry["Id"] for entry in entries]
+def _seen(answer: asyncio.Task[list[Message]]) -> None:
+    """Looks at the error of an answer that nobody may come to fetch: asyncio would log it."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _size(message: Message) -> int:
