@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import backfill, commands, cost, drain, end_to_end, observing, producer, scale, types_cost
+from bench import backfill, commands, cost, drain, end_to_end, network, observing, producer, scale, types_cost
 from bench.report import as_markdown, machine, write
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "observing": observing.run,
     "end-to-end": end_to_end.run,
     "scale": scale.run,
+    "network": network.run,
     "backfill": backfill.run,
     "commands": commands.run,
 }
@@ -38,6 +39,7 @@ _ROUNDS: Mapping[str, int] = {
     "observing": 11,
     "end-to-end": 5,
     "scale": 5,
+    "network": 3,
     "backfill": 31,
     "commands": 11,
 }

@@ -77,7 +77,7 @@ class MemoryInbox:
 
     async def receive(self) -> Sequence[Message]:
         """See `writer.ports.Inbox`; takes as much as the real one."""
-        if not (taken := self._take()):
+        if not (taken := self.take()):
             self._changed.clear()
             sleeper = asyncio.ensure_future(self._clock.sleep(self._long_poll))
             arrival = asyncio.ensure_future(self._changed.wait())
@@ -86,7 +86,7 @@ class MemoryInbox:
             finally:
                 sleeper.cancel()
                 arrival.cancel()
-            taken = self._take()
+            taken = self.take()
         latest = taken
         while (
             len(latest) == MAX_ENTRIES
@@ -94,7 +94,7 @@ class MemoryInbox:
             and len(taken) < ENOUGH_MESSAGES
             and sum(len(message.body) for message in taken) < ENOUGH_BYTES
         ):
-            latest = self._take()
+            latest = self.take()
             taken = [*taken, *latest]
         return taken
 
@@ -128,14 +128,15 @@ class MemoryInbox:
                 self._parked.add(identity)
                 self.letters.append(letter)
 
-    def _take(self) -> Sequence[Message]:
+    def take(self, number: int = MAX_ENTRIES) -> Sequence[Message]:
+        """What one request for so many messages brings: of one group as many as it has."""
         self._free_the_lapsed()
         taken: list[Message] = []
         until = self._clock.monotonic() + self.received_visibility
-        while self._ready and len(taken) < MAX_ENTRIES:
+        while self._ready and len(taken) < number:
             group = self._ready.popleft()
             waiting, held = self._waiting[group], self._held.setdefault(group, {})
-            while waiting and len(taken) < MAX_ENTRIES:
+            while waiting and len(taken) < number:
                 message = waiting.popleft()
                 receives = message.receives + 1
                 message = replace(message, receives=receives, receipt=f"{message.id}/{receives}")
