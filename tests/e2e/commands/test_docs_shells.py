@@ -6,22 +6,16 @@ the database `replicator`. What stands for something of the reader's own is repl
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pymongo
 import pytest
-from botocore.config import Config
 
 from local.paths import ROOT
-from local.pipeline.templates import load, without_composed_alarms
 from local.polling import wait_until
-from tests.support.deployments import without_types
 from tests.support.local_run import started
-from tests.support.second_terminal import Terminal
+from tests.support.shown_example import Example
 from tests.support.shown_lines import AWS, MONGOSH, PAGES, blocks, elsewhere, spans, text_of
 from tests.support.tools import need
 
@@ -30,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEPLOYMENT = "docs/deployment.md"
-NOT_IN_THE_EMULATOR = "AWS::ApplicationAutoScaling::"
 
 COMPLETED = {
     "aws cloudformation deploy": (
@@ -62,54 +55,20 @@ NOT_RUN = {
 }
 """Lines that the emulator cannot run, and the reason. The CLI reads them, and checks their parameters."""
 
+BLOCKS = {
+    "README.md": 2,
+    DEPLOYMENT: 8,
+    "docs/docker.md": 1,
+    "docs/mapping.md": 1,
+    "docs/operations.md": 1,
+}
+"""How many blocks there are on each page; each has its test below."""
+
 TYPED = {
     'replicator init orders --output replication.yaml --mongodb-database shop | mongosh "$MONGODB_URI"',
     'db.people.find({"_ddb.deleted": null})',
 }
 """Code in sentences for mongosh; each has its test."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """`make run`, after its example.
-
-    Attributes:
-        printed: its lines to copy.
-    """
-
-    endpoint_url: str
-    mongodb_uri: str
-    printed: list[str]
-    terminal: Terminal
-
-    def client(self, service: str, region: str = "us-east-1") -> Any:
-        """A client of the emulator."""
-        make: Any = boto3.client  # one service, untyped
-        return make(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=region,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(proxies={}),
-        )
-
-    def create_table(self, name: str, *key: str, region: str = "us-east-1", stream: bool = False) -> str:
-        """Creates a table with a key of texts; returns the ARN of its stream."""
-        made = self.client("dynamodb", region).create_table(
-            TableName=name,
-            AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in key],
-            KeySchema=[
-                {"AttributeName": each, "KeyType": kind}
-                for each, kind in zip(key, ("HASH", "RANGE"), strict=False)
-            ],
-            BillingMode="PAY_PER_REQUEST",
-            **({"StreamSpecification": WITH_IMAGES} if stream else {}),
-        )
-        return str(made["TableDescription"].get("LatestStreamArn", ""))
-
-
-WITH_IMAGES = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
 @pytest.fixture(scope="module")
@@ -121,23 +80,7 @@ def example(
         pytest.skip("the documents' lines run beside make run on the embedded emulator: make test")
     need("aws", "mongosh")
     with started("--stack", "embedded") as run:
-        uri = run.read_until(r"^ +MongoDB +(\S+)")[1]
-        endpoint_url = run.read_until(r"^ +AWS emulator +(\S+)")[1]
-        run.read_until("Replicating until Ctrl-C")
-        run.read_until(r"^ +\S+ verify mytable$")
-        shown = run.output.partition("Replicating until Ctrl-C")[2]
-        printed = re.findall(r"^ {4}(\S.*)$", shown, re.MULTILINE)
-        terminal = Terminal(
-            tmp_path_factory.mktemp("terminal"),
-            endpoint_url=endpoint_url,
-            mongodb_uri=uri,
-            package=replicator_package,
-        )
-        templates = terminal.folder / "deploy"
-        pipeline, writer = (load((templates / f"{name}.yaml").read_text()) for name in ("pipeline", "writer"))
-        (templates / "pipeline.yaml").write_text(json.dumps(without_composed_alarms(pipeline)))
-        (templates / "writer.yaml").write_text(json.dumps(without_types(writer, NOT_IN_THE_EMULATOR)[0]))
-        yield Example(endpoint_url, uri, printed, terminal)
+        yield Example.of(run, tmp_path_factory.mktemp("terminal"), replicator_package)
         run.process.terminate()
         assert run.end() == 0, run.output
 
@@ -160,13 +103,8 @@ def test_every_line_is_run_or_listed() -> None:
     """A new line in the documents fails here until a test runs it, or says why none can."""
     everywhere = [(page, text_of(page)) for page in PAGES]
     assert {page: found for page, text in everywhere if (found := elsewhere(text, AWS))} == {}
-    assert {page for page, text in everywhere if blocks(text, f"{AWS}|{MONGOSH}")} == {
-        "README.md",
-        DEPLOYMENT,
-        "docs/docker.md",
-        "docs/mapping.md",
-        "docs/operations.md",
-    }
+    counted = {page: len(blocks(text, f"{AWS}|{MONGOSH}")) for page, text in everywhere}
+    assert {page: count for page, count in counted.items() if count} == BLOCKS
     alone = at("docs/operations.md", AWS).strip()
     listed = {span for _, text in everywhere for span in spans(text, AWS)} | {alone}
     assert listed == COMPLETED.keys() | NOT_RUN.keys()
