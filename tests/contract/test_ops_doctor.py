@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
+from ops.doctor.looking import CHECK_NETWORK
 from tests.contract.secure_mongod import secure_mongod
 from tests.support.commands import replicator
 from writer.mongodb import client as mongodb_client
@@ -26,11 +27,18 @@ def environment(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def checks(uri: str, database: str, *options: str) -> list[dict[str, Any]]:
+    """What each check found."""
+    settings = ("--mongodb-uri", uri, "--mongodb-database", database)
+    found: list[dict[str, Any]] = json.loads(replicator("doctor", "--json", *settings, *options).out)[
+        "checks"
+    ]
+    return found
+
+
 def looked(uri: str, database: str, *options: str) -> dict[str, tuple[bool | None, str]]:
     """What each check found: well or not, and its words."""
-    settings = ("--mongodb-uri", uri, "--mongodb-database", database)
-    result = replicator("doctor", "--json", *settings, *options)
-    return {each["check"]: (each["well"], each["text"]) for each in json.loads(result.out)["checks"]}
+    return {each["check"]: (each["well"], each["text"]) for each in checks(uri, database, *options)}
 
 
 def test_rights_are_tried_without_a_trace(stack: Stack, database: str) -> None:
@@ -70,7 +78,11 @@ def test_tls_is_seen(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_aws_that_is_away_hides_nothing_of_mongodb(stack: Stack, database: str) -> None:
-    """What AWS would say is not known."""
-    found = looked(stack.mongodb_uri, database, "--stack", "s", "--endpoint-url", "http://127.0.0.1:9")
-    assert found["mongodb-server"][0] is True
-    assert {found[check][0] for check in ("aws-credentials", "aws-clock", "stack")} == {None}
+    """What AWS would say is not known; nobody is asked for the stack that was named."""
+    found = checks(stack.mongodb_uri, database, "--stack", "s", "--endpoint-url", "http://127.0.0.1:9")
+    states = {each["check"]: each["well"] for each in found}
+    assert states["mongodb-server"] is True
+    assert {states[check] for check in ("aws-credentials", "aws-clock", "stack")} == {None}
+    advice = {each["check"]: str(each["advice"]) for each in found}
+    assert advice["aws-credentials"] == advice["stack"] == CHECK_NETWORK
+    assert [each for each in advice.values() if each.startswith("Give --stack")] == []
