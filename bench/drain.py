@@ -25,6 +25,7 @@ Beside it in the same round:
 - ceiling: PyMongo's `bulk_write` of the same guarded operations, ready made, 500 a bulk, a thread for each of
   the writer's connections. It reads no queue, plans nothing, and looks for no tombstones.
 - raw ceiling: the same with the commands that the writer sends, in place of `bulk_write`.
+- PyMongo's client: the writer with `MONGODB_CLIENT=pymongo`, in place of Motor.
 - large events: the same backlog in messages of events of 5,000 records, about the most that Lambda hands
   over. The emulator takes as long for a message of 78 changes as for one of 16.
 - emulator alone: its queue is received and deleted, and nothing is done with what was in it. No writer can be
@@ -44,7 +45,13 @@ LARGE_EVENT = 5_000
 """Records; about what fits into the 6 MB of the largest event."""
 
 _OF_THE_ARTICLE = 2_000
-_WAYS = ("ceiling", "raw ceiling", "writer, queue in memory", "writer, emulator")
+_WAYS = (
+    "ceiling",
+    "raw ceiling",
+    "writer, queue in memory",
+    "writer, queue in memory, PyMongo's client",
+    "writer, emulator",
+)
 
 
 def run(rounds: int) -> Result:

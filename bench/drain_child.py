@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from shared.dead_letter import DeadLetter
     from writer.mongodb.answers import Operation
+    from writer.names import Library
     from writer.ports import Inbox
     from writer.write import Write
 
@@ -76,6 +77,7 @@ class Task(NamedTuple):
         queue_url: of the emulator's queue; the SDK's variables name its endpoint.
         dead_letter_queue_url: likewise.
         loops: how many drain; 0: as many as the writer has with so many connections.
+        library: what the writer talks to MongoDB with.
     """
 
     uri: str
@@ -87,6 +89,7 @@ class Task(NamedTuple):
     queue_url: str = ""
     dead_letter_queue_url: str = ""
     loops: int = 0
+    library: Library = "motor"
 
     @property
     def drains(self) -> int:
@@ -175,6 +178,11 @@ def writer_on_memory(task: Task) -> Mapping[str, float]:
     return asyncio.run(run())
 
 
+def writer_on_memory_by_pymongo(task: Task) -> Mapping[str, float]:
+    """The writer on PyMongo's own asynchronous client, with its queue in memory."""
+    return writer_on_memory(task._replace(library="pymongo"))
+
+
 def writer_on_sqs(task: Task) -> Mapping[str, float]:
     """The writer, on the emulator's queue."""
 
@@ -216,9 +224,9 @@ def emulator_alone(task: Task) -> Mapping[str, float]:
 async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
     clock, stop = SystemClock(), asyncio.Event()
     health = Health(clock)
-    sink = MongoSink.connect(task.uri, task.database, task.connections)
+    sink = MongoSink.connect(task.uri, task.database, task.connections, library=task.library)
     async with AsyncExitStack() as resources:
-        resources.callback(sink.close)
+        resources.push_async_callback(sink.aclose)
         await sink.open()
         loops = task.drains
         facts = Facts("", task.connections, loops)
@@ -322,6 +330,7 @@ WAYS: Mapping[str, Callable[[Task], Mapping[str, float]]] = {
     "ceiling": ceiling,
     "raw ceiling": raw_ceiling,
     "writer, queue in memory": writer_on_memory,
+    "writer, queue in memory, PyMongo's client": writer_on_memory_by_pymongo,
     "writer, emulator": writer_on_sqs,
     "emulator alone": emulator_alone,
     "article": article,

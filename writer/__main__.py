@@ -127,7 +127,8 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str], outpu
     pages = routes(page, settings.status_names | {socket.gethostname().lower()})
     # A loop makes at most one call at a time, its lease another one; and one asks for the backlog.
     connections = 2 * settings.loops + 3
-    sink = MongoSink.connect(settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases)
+    to = settings.mongodb_uri, settings.mongodb_database, settings.pool_size, databases
+    sink = MongoSink.connect(*to, settings.mongodb_client)
     try:
         async with (
             serve(settings.status_host, settings.status_port, health, [metrics.route(), *pages]) as port,
@@ -156,7 +157,7 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str], outpu
             finally:
                 state.write()  # before the status server ends, which can take a while
     finally:
-        sink.close()
+        await sink.aclose()
     log.info("stopped")
 
 

@@ -5,6 +5,11 @@ Each function says what is wrong with a name, or returns None.
 Source: MongoDB manual, "MongoDB limits and thresholds", "Naming restrictions".
 """
 
+from typing import Literal
+
+Library = Literal["motor", "pymongo"]
+"""What talks to MongoDB."""
+
 METADATA_FIELD = "_ddb"
 """The default name of the metadata field."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from shared.settings import LOG_LEVELS, Reader
-from writer.names import database_problem
+from writer.names import Library, database_problem
 
 LOOPS_PER_CONNECTION = 2
 """While one loop talks to SQS, another one uses the connection."""
@@ -16,6 +16,8 @@ MOST_CONNECTIONS = 100
 _ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside the container
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
+
+_LIBRARIES: Mapping[str, Library] = {"MOTOR": "motor", "PYMONGO": "pymongo"}
 
 _LONGEST_NAME = 1024  # Amazon CloudWatch API reference, ``Dimension``
 
@@ -31,6 +33,7 @@ Drains the queue into MongoDB until SIGTERM or SIGINT. It takes no arguments, bu
   MONGODB_DATABASE       the target database
   REPLICATION_FILE       path of replication.yaml; default: none, each table to the collection of its name
   POOL_SIZE              MongoDB connections; default: 4
+  MONGODB_CLIENT         motor, or pymongo: PyMongo's own asynchronous client; default: motor
   STATUS_HOST            address of the status page, /healthz, /readyz and /metrics; default: 0.0.0.0
   STATUS_PORT            their port; 0: any free one, which is logged; default: 8080
   STATUS_NAMES           DNS names under which the status page is opened, separated by commas
@@ -54,6 +57,7 @@ class Settings:
         mongodb_database: the target database.
         replication_file: path of `replication.yaml`, or None.
         pool_size: number of MongoDB connections.
+        mongodb_client: the library that talks to MongoDB.
         status_host: address of the status page and the probes.
         status_port: their port; 0: any free one, which is logged.
         status_names: DNS names under which the status page is opened, lower case.
@@ -67,6 +71,7 @@ class Settings:
     mongodb_database: str
     replication_file: str | None
     pool_size: int
+    mongodb_client: Library
     status_host: str
     status_port: int
     status_names: frozenset[str]
@@ -93,6 +98,7 @@ class Settings:
             mongodb_database=reader.text("MONGODB_DATABASE", "the name of the target database"),
             replication_file=reader.optional("REPLICATION_FILE"),
             pool_size=reader.integer("POOL_SIZE", 4, 1, MOST_CONNECTIONS),
+            mongodb_client=_LIBRARIES[reader.choice("MONGODB_CLIENT", "MOTOR", list(_LIBRARIES))],
             status_host=reader.text("STATUS_HOST", "an address of this machine", default=_ALL_INTERFACES),
             status_port=reader.integer("STATUS_PORT", 8080, 0, 65535),
             status_names=_names(reader, "STATUS_NAMES"),

@@ -18,8 +18,18 @@ from local.polling import HANG_TIMEOUT_S, T
 
 LEASH = Path(__file__).with_name("leash.py")
 # The variables that a child inherits. All others (proxies, AWS profiles, PYTHON*) are left out, so that a
-# stack behaves the same on every machine.
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "USER")
+# stack behaves the same on every machine. MONGODB_CLIENT is the one setting that whole suites run with, too.
+INHERITED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+    "USER",
+    "MONGODB_CLIENT",
+)
 
 
 def base_environment() -> dict[str, str]:

@@ -23,6 +23,7 @@ def test_every_way_is_measured(stack: Stack) -> None:
         "inserts: ceiling",
         "inserts: raw ceiling",
         "inserts: writer, queue in memory",
+        "inserts: writer, queue in memory, PyMongo's client",
         "inserts: writer, emulator",
         "inserts: writer, emulator, large events",
         "inserts: emulator alone",
@@ -32,6 +33,7 @@ def test_every_way_is_measured(stack: Stack) -> None:
         "updates: ceiling",
         "updates: raw ceiling",
         "updates: writer, queue in memory",
+        "updates: writer, queue in memory, PyMongo's client",
         "updates: writer, emulator",
     }
     for name, found in result.figures.items():

@@ -193,7 +193,7 @@ async def test_connections_do_not_grow(stack: Stack, database: str, monkeypatch:
     def listening(uri: str, **options: Any) -> Any:
         return AsyncIOMotorClient(uri, event_listeners=[connections], **options)
 
-    monkeypatch.setattr("writer.mongodb.client.AsyncIOMotorClient", listening)
+    monkeypatch.setattr("writer.mongodb.driver.AsyncIOMotorClient", listening)
     with sink_on(with_option(stack.mongodb_uri, "maxPoolSize=50"), database, pool_size=2) as sink:
         await asyncio.gather(*(sink.apply([write(put(1, n))]) for n in range(30)))
     assert 0 < connections.most <= 2

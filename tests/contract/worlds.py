@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
     from tests.support.mongos_stand_in import MongosStandIn
+    from writer.names import Library
     from writer.ports import Sink
 
-KINDS = ("memory", "mongodb", "mongodb, looking first")
+PYMONGO = "mongodb by PyMongo's client"
+KINDS = ("memory", "mongodb", "mongodb, looking first", PYMONGO)
 SHARDED = ("stand-in for mongos", "cluster")
 """The other kinds, for suites about sharded collections."""
 
@@ -48,10 +50,8 @@ async def world_of(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "memory":
         yield FakeWorld()
         return
-    with (
-        ExitStack() as servers,
-        pytest.MonkeyPatch.context() as monkeypatch,
-    ):
+    async with AsyncExitStack() as servers:
+        monkeypatch = servers.enter_context(pytest.MonkeyPatch.context())
         stack: Stack = request.getfixturevalue("stack")
         router, uri = None, stack.mongodb_uri
         if request.param == "stand-in for mongos":
@@ -65,8 +65,9 @@ async def world_of(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         database = servers.enter_context(fresh_database(uri))
         # The suites' batches are small; the way of large ones has to keep the same promises.
         monkeypatch.setattr(bulk, "WORTH_A_LOOK", 1 if "looking" in request.param else math.inf)
-        sink = MongoSink.connect(uri, database, 4)
-        servers.callback(sink.close)
+        library: Library = "pymongo" if request.param == PYMONGO else "motor"
+        sink = MongoSink.connect(uri, database, 4, library=library)
+        servers.push_async_callback(sink.aclose)
         await sink.open()
         if request.param in SHARDED:
             yield ShardedWorld(sink, client[database], router)

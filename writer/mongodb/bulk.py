@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson.errors import InvalidDocument
-from motor.core import AgnosticCollection
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
 from shared.errors import TransientError
 from writer.mongodb.answers import Answer, Kind
 from writer.mongodb.apply import Command, Written
+from writer.mongodb.driver import Collection
 from writer.mongodb.driver_errors import concerns_server, refusal_of
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.places import full_name
@@ -36,7 +36,7 @@ _OPERATION_OF = {"insert": insertion_of, "update": update_of, "delete": removal_
 
 
 async def perform(
-    collection: AgnosticCollection[Any], place: Place, commands: Mapping[int, Command], written: Written
+    collection: Collection, place: Place, commands: Mapping[int, Command], written: Written
 ) -> None:
     """Performs commands on different documents (or places) of one collection.
 
@@ -60,7 +60,7 @@ async def perform(
         written.failures |= judge(full_name(collection), bulk.operations(), bulk.refusals)
 
 
-async def _new(collection: AgnosticCollection[Any], commands: Mapping[int, Command]) -> frozenset[int]:
+async def _new(collection: Collection, commands: Mapping[int, Command]) -> frozenset[int]:
     """The puts whose document does not exist. Only a hint: it may exist a moment later."""
     # Only an upsert writes the fields of its filter, too, so documents with a shard key are upserted.
     puts = {
@@ -94,7 +94,7 @@ class _Bulk:
         refusals: the answers to those that were not carried out.
     """
 
-    collection: AgnosticCollection[Any]
+    collection: Collection
     place: Place
     commands: Mapping[int, Command]
     written: Written

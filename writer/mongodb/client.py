@@ -15,16 +15,16 @@ from typing import Any
 os.environ.setdefault("MOTOR_MAX_WORKERS", "200")  # two loops for each of the most connections
 
 from bson.errors import BSONError
-from motor.core import AgnosticClient, AgnosticDatabase
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from shared.errors import FatalError, TransientError
+from writer.mongodb.driver import Client, Database, connected
 from writer.mongodb.driver_errors import about_tls, translated, translated_at_start
 from writer.mongodb.stored import CODEC
+from writer.names import Library
 
 _SELECTION_MS, _SOCKET_MS, _MAJORITY_MS = 5_000, 30_000, 20_000
 
@@ -38,7 +38,7 @@ _WRONG_VALUE = re.compile(r"(?:The value of )?(\w{1,40}) must be ('true' or 'fal
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 
 
-def make_client(uri: str, pool_size: int) -> AgnosticClient[Any]:
+def make_client(uri: str, pool_size: int, library: Library = "motor") -> Client:
     """Makes a client that connects when it is first used.
 
     Raises:
@@ -53,8 +53,9 @@ def make_client(uri: str, pool_size: int) -> AgnosticClient[Any]:
         with warnings.catch_warnings():
             # The driver only warns about unknown options, and goes on without them, even without TLS.
             warnings.simplefilter("error", UserWarning)
-            return AsyncIOMotorClient(
+            return connected(
                 uri,
+                library,
                 maxPoolSize=pool_size,
                 serverSelectionTimeoutMS=_SELECTION_MS,
                 connectTimeoutMS=_SELECTION_MS,
@@ -96,7 +97,7 @@ def _option_problem(uri: str, warning: str) -> str:
     )
 
 
-def hosts_of(client: AgnosticClient[Any]) -> str:
+def hosts_of(client: Client) -> str:
     """Host and port of the members that are known, or that the URI names."""
     known: Any = client
     addresses = sorted(known.topology_description.server_descriptions())
@@ -105,7 +106,7 @@ def hosts_of(client: AgnosticClient[Any]) -> str:
     return ", ".join(shown[:_MOST_HOSTS]) + (f" and {more} more" if more > 0 else "")
 
 
-def translated_with_hosts(error: PyMongoError | BSONError, client: AgnosticClient[Any]) -> TransientError:
+def translated_with_hosts(error: PyMongoError | BSONError, client: Client) -> TransientError:
     """Translates an error as `translated` does; one of a server that does not answer names host and port."""
     if not isinstance(error, ServerSelectionTimeoutError):
         return translated(error)
@@ -118,7 +119,7 @@ def translated_with_hosts(error: PyMongoError | BSONError, client: AgnosticClien
     return translated(error)
 
 
-async def reach(client: AgnosticClient[Any]) -> None:
+async def reach(client: Client) -> None:
     """Makes the first contact.
 
     Raises:
@@ -146,7 +147,7 @@ async def reach(client: AgnosticClient[Any]) -> None:
         ) from error
 
 
-def _no_member(client: AgnosticClient[Any]) -> str:
+def _no_member(client: Client) -> str:
     """What is said when the driver has dropped all servers: they answer, but are not of that replica set."""
     known: Any = client
     description = known.topology_description
@@ -173,7 +174,7 @@ async def _why_silent(host: str, port: int | None) -> str:
     return "something listens there, but does not answer as MongoDB does: it hangs, or needs TLS (tls=true)"
 
 
-def database_of(client: AgnosticClient[Any], name: str) -> AgnosticDatabase[Any]:
+def database_of(client: Client, name: str) -> Database:
     """A database, whatever the URI says of reading and writing.
 
     A change is acknowledged only after a majority has it (P3), and tombstones are read from the member that

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-from motor.core import AgnosticClientSession, AgnosticCollection
 from pymongo.errors import ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
@@ -25,6 +24,7 @@ from writer.mongodb.answers import Kind, Operation, Problem
 from writer.mongodb.apply import Command, Written
 from writer.mongodb.blocking import groups
 from writer.mongodb.bulk import perform
+from writer.mongodb.driver import Collection, Session, ready
 from writer.mongodb.driver_errors import concerns_server
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.refused import Refused, key_of, refused_puts
@@ -45,7 +45,7 @@ _LOOK_MS, _COMMIT_MS = 2_000, 20_000
 
 
 async def exchange(  # noqa: PLR0913, PLR0917 - the state of one call
-    collection: AgnosticCollection[Any],
+    collection: Collection,
     place: Place,
     commands: Mapping[int, Command],
     written: Written,
@@ -108,7 +108,7 @@ class _Exchange:
             known yet.
     """
 
-    collection: AgnosticCollection[Any]
+    collection: Collection
     place: Place
     written: Written
     refused: Mapping[int, Refused]
@@ -237,19 +237,19 @@ class _Exchange:
             OperationFailure: nothing was done, unless its label says that this is not known.
         """
         client = self.collection.database.client
-        async with await client.start_session() as session:
+        async with await ready(client.start_session()) as session:
             options = {
                 "read_concern": ReadConcern("snapshot"),
                 "write_concern": self.collection.write_concern,
                 "max_commit_time_ms": _COMMIT_MS,
             }
-            async with session.start_transaction(**options):
+            async with await ready(session.start_transaction(**options)):
                 done = await self._write(group, session)
                 # Before the commit: its answer may get lost.
                 self.helps([self.refused[index].command.write for index in group if index < 0])
                 return done
 
-    async def _write(self, group: Sequence[int], session: AgnosticClientSession) -> _Done:
+    async def _write(self, group: Sequence[int], session: Session) -> _Done:
         done = _Done(set(), set(), set())
         raw = self.collection.with_options(codec_options=RAW)
         # A document that is changed by somebody else after it was read here makes the transaction fail.
@@ -267,7 +267,8 @@ class _Exchange:
             made = guarded(command)
             constants = {name: {"$literal": value} for name, value in made.constants.items()}
             stages = [{"$match": where}, *made.stages]
-            (after,) = await raw.aggregate(stages, let=constants, session=session).to_list(None)
+            found = await ready(raw.aggregate(stages, let=constants, session=session))
+            (after,) = await found.to_list(None)
             if after.raw == before.raw:
                 done.unchanged.add(index)
                 continue
@@ -283,7 +284,7 @@ class _Exchange:
         removals: Sequence[Operation],
         insertions: Mapping[int, Operation],
         updates: Mapping[int, Operation],
-        session: AgnosticClientSession,
+        session: Session,
     ) -> None:
         """Takes the old documents away, then writes the new ones."""
         if removals:
@@ -325,6 +326,6 @@ def _unchanged(command: Command, before: RawBSONDocument) -> dict[str, Any]:
     return {f"{field}.v": {"$exists": False}}
 
 
-async def _collated(collection: AgnosticCollection[Any]) -> frozenset[Hashable]:
-    indexes = await collection.list_indexes().to_list(None)
+async def _collated(collection: Collection) -> frozenset[Hashable]:
+    indexes = await (await ready(collection.list_indexes())).to_list(None)
     return frozenset(tuple(index["key"].items()) for index in indexes if "collation" in index)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from motor.core import AgnosticClient, AgnosticCollection
 from pymongo.errors import OperationFailure
 
 from shared.errors import FatalError, TransientError
+from writer.mongodb.driver import Client, Collection
 from writer.mongodb.driver_errors import cannot, concerns_server
 from writer.mongodb.guard import document_filter, guarded_put, removal_filter
 from writer.mongodb.places import full_name
@@ -55,7 +55,7 @@ def server_problem(hello: Mapping[str, Any], build: Mapping[str, Any]) -> str | 
     return None
 
 
-async def check_server(client: AgnosticClient[Any]) -> None:
+async def check_server(client: Client) -> None:
     """Asks a server what it is.
 
     Raises:
@@ -76,7 +76,7 @@ async def check_server(client: AgnosticClient[Any]) -> None:
         raise TransientError("the replica set of MongoDB is not initiated yet")
 
 
-async def try_writes(tombstones: AgnosticCollection[Any]) -> None:
+async def try_writes(tombstones: Collection) -> None:
     """Tries guarded puts and a removal on a document that nobody else has.
 
     Raises:

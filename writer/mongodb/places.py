@@ -9,9 +9,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from motor.core import AgnosticCollection
 from pymongo.errors import OperationFailure
 
+from writer.mongodb.driver import Collection
 from writer.mongodb.driver_errors import concerns_server, refusal_of
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.stored import CODEC
@@ -28,7 +28,7 @@ _INVALID_NAMESPACE = 73
 _UNKNOWN = ("unknown kind", "is of an unknown kind")
 
 
-def full_name(collection: AgnosticCollection[Any]) -> str:
+def full_name(collection: Collection) -> str:
     """Database, dot and collection."""
     return f"{collection.database.name}.{collection.name}"
 
@@ -63,11 +63,11 @@ class Places:
     def __init__(self) -> None:
         self._good: set[str] = set()
 
-    def forget(self, collection: AgnosticCollection[Any]) -> None:
+    def forget(self, collection: Collection) -> None:
         """Something went wrong there: it is looked up again."""
         self._good.discard(full_name(collection))
 
-    async def problem(self, collection: AgnosticCollection[Any]) -> Failure | None:
+    async def problem(self, collection: Collection) -> Failure | None:
         """Returns why nothing can be written to a collection.
 
         Raises:

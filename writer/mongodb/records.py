@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson.errors import BSONError
-from motor.core import AgnosticCollection, AgnosticDatabase
 from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
 from writer.mongodb.client import database_of, make_client, translated_with_hosts
+from writer.mongodb.driver import Collection, Database
 from writer.mongodb.driver_errors import text_of, translated
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.mongodb.places import full_name
@@ -44,10 +44,10 @@ class Records:
     All methods raise `TransientError` if it could not be done now, and `FatalError` if a right is missing.
     """
 
-    def __init__(self, database: AgnosticDatabase[Any]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._mappings: AgnosticCollection[Any] = database[MAPPINGS]
-        self._writers: AgnosticCollection[Any] = database[WRITERS]
+        self._mappings: Collection = database[MAPPINGS]
+        self._writers: Collection = database[WRITERS]
 
     async def now(self) -> datetime:
         """The time by MongoDB's clock."""
@@ -119,14 +119,14 @@ class Records:
         return writers_in(await self._read(self._writers, {}))
 
     @staticmethod
-    async def _read(collection: AgnosticCollection[Any], where: dict[str, Any]) -> list[Any]:
+    async def _read(collection: Collection, where: dict[str, Any]) -> list[Any]:
         with _errors(collection):
             found: list[Any] = await collection.find(where).limit(_MOST).to_list(None)
             return found
 
 
 @contextmanager
-def _errors(collection: AgnosticCollection[Any]) -> Iterator[None]:
+def _errors(collection: Collection) -> Iterator[None]:
     try:
         yield
     except OperationFailure as error:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
-from motor.core import AgnosticClientSession, AgnosticCollection
 from pymongo.errors import OperationFailure
 
 from shared.errors import TransientError
 from writer.mongodb.answers import Answer, Kind, Operation, read_answer
 from writer.mongodb.apply import Command
+from writer.mongodb.driver import Collection, Session
 from writer.mongodb.guard import Guarded, document_filter, guarded_mark, guarded_put, removal_filter
 from writer.mongodb.stored import CODEC
 
@@ -31,10 +31,10 @@ _OPERATIONS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
 async def send(
-    collection: AgnosticCollection[Any],
+    collection: Collection,
     kind: Kind,
     operations: Sequence[Operation],
-    session: AgnosticClientSession | None = None,
+    session: Session | None = None,
 ) -> Answer:
     """Sends one command, unordered.
 
@@ -62,7 +62,7 @@ async def send(
     return read_answer(kind, operations, answer, is_in_transaction=session is not None)
 
 
-async def send_one(collection: AgnosticCollection[Any], kind: Kind, operation: Operation) -> Answer:
+async def send_one(collection: Collection, kind: Kind, operation: Operation) -> Answer:
     """Sends one operation.
 
     Raises:

@@ -1,4 +1,4 @@
-"""MongoDB through Motor: the client, tombstones and where each write goes.
+"""MongoDB: the client, tombstones and where each write goes.
 
 Law: decides nothing. `writer.mongodb.apply` decides the order of operations that protects deleted documents,
 `writer.mongodb.guard` what they look like, `writer.mongodb.verdicts` what a refusal means. The writes of
@@ -14,13 +14,13 @@ from time import monotonic
 from typing import Any, Self
 
 from bson.errors import BSONError
-from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
 from writer.mongodb.apply import Command, Tombstone, TombstonesRefusedError, Written, apply
 from writer.mongodb.bulk import KEYS_PER_QUERY, perform
 from writer.mongodb.client import database_of, make_client, translated_with_hosts
+from writer.mongodb.driver import Client, Collection, Database, ready
 from writer.mongodb.driver_errors import concerns_server, refusal_of, translated_at_start
 from writer.mongodb.error_codes import Meaning
 from writer.mongodb.exchange import exchange
@@ -34,7 +34,7 @@ from writer.mongodb.sending import MOST_OPERATIONS, send, update
 from writer.mongodb.stored import is_tombstone, tombstone_of
 from writer.mongodb.sweep import make_expiry, sweep
 from writer.mongodb.verdicts import Refusal, waits_for_a_code
-from writer.names import TOMBSTONES
+from writer.names import TOMBSTONES, Library
 from writer.ports import Failure, Outcome
 from writer.write import Place, Write, hashable
 
@@ -48,9 +48,7 @@ _Identity = tuple[str, str, Hashable]
 class MongoSink:
     """A `writer.ports.Sink` and a `writer.mongodb.apply.Store` on a small, fixed pool of connections."""
 
-    def __init__(
-        self, client: AgnosticClient[Any], database: str, databases: Iterable[str] = frozenset()
-    ) -> None:
+    def __init__(self, client: Client, database: str, databases: Iterable[str] = frozenset()) -> None:
         """Wraps a client. `database`: that of tables that name none; `databases`: those the mapping names."""
         self._client = client
         self._default = database
@@ -59,17 +57,29 @@ class MongoSink:
         self._refused_puts = Memory()
 
     @classmethod
-    def connect(cls, uri: str, database: str, pool_size: int, databases: Iterable[str] = frozenset()) -> Self:
+    def connect(
+        cls,
+        uri: str,
+        database: str,
+        pool_size: int,
+        databases: Iterable[str] = frozenset(),
+        library: Library = "motor",
+    ) -> Self:
         """Makes a sink that connects when it is first used; see `__init__`.
 
         Raises:
             FatalError: the URI cannot be used; the text does not repeat it.
         """
-        return cls(make_client(uri, pool_size), database, databases)
+        return cls(make_client(uri, pool_size, library), database, databases)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections of Motor, which needs no event loop for it."""
         self._client.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        client: Any = self._client
+        await ready(client.close())
 
     @property
     def records(self) -> Records:
@@ -80,8 +90,10 @@ class MongoSink:
     def server(self) -> tuple[str, int] | None:
         """Host and port of a member, the primary if it is known; None: none is known now."""
         known: Any = self._client
-        found: tuple[str, int] | None = known.primary or next(iter(known.nodes), None)
-        return found
+        found: dict[str, tuple[str, int]] = {
+            each.server_type_name: each.address for each in known.topology_description.known_servers
+        }
+        return found.get("RSPrimary") or next(iter(found.values()), None)
 
     async def open(self) -> None:
         """Makes sure that MongoDB has a primary that can do what we need, and that our indexes exist.
@@ -260,20 +272,20 @@ class MongoSink:
         return translated_with_hosts(error, self._client)
 
     def _refused(
-        self, tombstones: AgnosticCollection[Any], error: OperationFailure
+        self, tombstones: Collection, error: OperationFailure
     ) -> TombstonesRefusedError | OperationFailure:
         if concerns_server(error):
             return error
         return TombstonesRefusedError(waits_for_a_code(full_name(tombstones), refusal_of(error)))
 
-    def _database(self, name: str) -> AgnosticDatabase[Any]:
+    def _database(self, name: str) -> Database:
         return database_of(self._client, name or self._default)
 
-    def _collection(self, place: Place) -> AgnosticCollection[Any]:
+    def _collection(self, place: Place) -> Collection:
         database, name = place
         return self._database(database)[name]
 
-    def _tombstones(self, database: str) -> AgnosticCollection[Any]:
+    def _tombstones(self, database: str) -> Collection:
         return self._database(database)[TOMBSTONES]
 
 

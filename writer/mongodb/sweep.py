@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from bson.errors import BSONError
-from motor.core import AgnosticCollection, AgnosticDatabase
 from pymongo.errors import InvalidName, OperationFailure
 
 from writer.mongodb.bulk import KEYS_PER_QUERY
+from writer.mongodb.driver import Collection, Database, ready
 from writer.mongodb.driver_errors import concerns_server
 from writer.mongodb.guard import TOMBSTONE_SECONDS, Pipeline, outranked_filter, outranked_pipeline
 from writer.mongodb.places import Places, full_name
@@ -27,7 +27,7 @@ _CANNOT_BE_SHARDED = 28769
 """Before MongoDB 5.1 `$lookup` does not read a sharded collection. MongoDB manual, "$lookup"."""
 
 
-async def make_expiry(database: AgnosticDatabase[Any]) -> None:
+async def make_expiry(database: Database) -> None:
     """Makes the index by which tombstones expire; it is gone after somebody dropped the database.
 
     Raises:
@@ -36,7 +36,7 @@ async def make_expiry(database: AgnosticDatabase[Any]) -> None:
     await database[TOMBSTONES].create_index("at", expireAfterSeconds=TOMBSTONE_SECONDS)
 
 
-async def sweep(database: AgnosticDatabase[Any], places: Places, since: datetime) -> int:
+async def sweep(database: Database, places: Places, since: datetime) -> int:
     """Removes documents that are older than their tombstones since a time; returns how many.
 
     Raises:
@@ -49,7 +49,7 @@ async def sweep(database: AgnosticDatabase[Any], places: Places, since: datetime
     since_then = {"$match": {"at": {"$gte": since}, "v": {"$exists": True}}}
     groups: list[dict[str, Any]] = [since_then, {"$group": kinds}]
     async with _reported(full_name(tombstones)):
-        async for group in tombstones.aggregate(groups):
+        async for group in await ready(tombstones.aggregate(groups)):
             name, metadata_field = group["_id"].get("c"), group["_id"].get("f")
             if not isinstance(name, str) or not isinstance(metadata_field, str):
                 log.warning(
@@ -69,14 +69,14 @@ async def sweep(database: AgnosticDatabase[Any], places: Places, since: datetime
 
 
 async def _outranked(
-    tombstones: AgnosticCollection[Any],
-    documents: AgnosticCollection[Any],
+    tombstones: Collection,
+    documents: Collection,
     metadata_field: str,
     pipeline: Pipeline,
 ) -> AsyncIterator[Mapping[str, Any]]:
     """The tombstones whose document is older."""
     try:
-        async for tombstone in tombstones.aggregate(pipeline):
+        async for tombstone in await ready(tombstones.aggregate(pipeline)):
             yield tombstone
     except OperationFailure as error:
         if error.code != _CANNOT_BE_SHARDED:
@@ -95,7 +95,7 @@ async def _outranked(
 
 
 async def _older(
-    documents: AgnosticCollection[Any], metadata_field: str, tombstones: Mapping[Hashable, Mapping[str, Any]]
+    documents: Collection, metadata_field: str, tombstones: Mapping[Hashable, Mapping[str, Any]]
 ) -> AsyncIterator[Mapping[str, Any]]:
     """Those of some tombstones, by the `_id` of their documents, whose document is older."""
     version = f"{metadata_field}.v"

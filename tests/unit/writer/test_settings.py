@@ -28,6 +28,7 @@ def test_four_settings_are_enough() -> None:
     settings = Settings.read(GOOD)
     assert (settings.pool_size, settings.loops, settings.status_port) == (4, 8, 8080)
     assert (settings.replication_file, settings.log_level) == (None, "INFO")
+    assert settings.mongodb_client == "motor"
     assert DRAIN_GRACE < ECS_KILLS_AFTER
 
 
@@ -39,6 +40,7 @@ def test_all_settings_are_read() -> None:
     assert (settings.replication_file, settings.pool_size, settings.status_port) == ("r.yaml", 7, 0)
     assert settings.log_level == "DEBUG"
     assert settings.cloudwatch_metrics is None
+    assert Settings.read({**GOOD, "MONGODB_CLIENT": "pymongo"}).mongodb_client == "pymongo"
     assert Settings.read({**GOOD, "CLOUDWATCH_METRICS": " replicator "}).cloudwatch_metrics == "replicator"
 
 
@@ -64,6 +66,7 @@ def test_nothing_set_names_everything() -> None:
         ({"POOL_SIZE": "four"}, "POOL_SIZE='four'"),
         ({"STATUS_PORT": "65536"}, "STATUS_PORT=65536"),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL='LOUD'"),
+        ({"MONGODB_CLIENT": "mysql"}, "MONGODB_CLIENT='MYSQL'"),
         ({"MONGODB_DATABASE": "admin"}, "MONGODB_DATABASE='admin'"),
         ({"MONGODB_DATABASE": "a.b"}, "MONGODB_DATABASE='a.b'"),
         ({"MONGODB_DATABASE": "a/b"}, "MONGODB_DATABASE='a/b'"),
