@@ -44,9 +44,9 @@ async def tell_older_streams(versions: Versions, writes: Sequence[Write], outcom
         write
         for index, write in enumerate(writes)
         if write.document is not None
+        and outcome.stale_at.get(write.target[:2])  # hardly ever
         and index not in outcome.failures
         and _END_OF_LABEL in write.version
-        and outcome.stale_at.get(write.target[:2])
     ]
     if not puts:
         return outcome
