@@ -4,15 +4,10 @@ Law: no text of it, and no error, repeats the connection string, which may hold 
 """
 
 import asyncio
-import os
 import re
 import socket
 import warnings
 from typing import Any
-
-# Motor waits for MongoDB in threads: five for each core, unless this says more before Motor is imported. With
-# more connections than that, some would be idle where answers take long. Threads are made as they are needed.
-os.environ.setdefault("MOTOR_MAX_WORKERS", "200")  # two loops for each of the most connections
 
 from bson.errors import BSONError
 from pymongo import ReadPreference

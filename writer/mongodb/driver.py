@@ -5,9 +5,14 @@ event loop. This module alone knows the differences. See
 docs/decisions/0036-two-clients.md.
 """
 
+import os
 from collections.abc import Awaitable
 from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar, cast
+
+# Motor waits for MongoDB in threads: five for each core, unless this says more before Motor is imported. With
+# more connections than that, some would be idle where answers take long. Threads are made as they are needed.
+os.environ.setdefault("MOTOR_MAX_WORKERS", "200")  # two loops for each of the most connections
 
 from motor.core import AgnosticClient, AgnosticClientSession, AgnosticCollection, AgnosticDatabase
 from motor.motor_asyncio import AsyncIOMotorClient
