@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PACKAGES = {
+PACKAGES_IN_CI = {
     "java": "openjdk-17-jre-headless",
     "npm": "npm",
     "openssl": "openssl",
     "chromium": "chromium",
+}
+"""The package of Debian and Ubuntu that each program comes with."""
+
+PACKAGES = {
+    **PACKAGES_IN_CI,
+    # For `make test-image`, which CI leaves to `make test-all`.
     "mmdebstrap": "mmdebstrap",
     "buildah": "buildah",
     "podman": "podman",
@@ -31,7 +37,6 @@ PACKAGES = {
     "iptables": "iptables",
     "ip": "iproute2",
 }
-"""The package of Debian and Ubuntu that each program comes with."""
 
 OTHER_NAMES = {
     "chromium": ("chromium-browser", "google-chrome", "google-chrome-stable"),
