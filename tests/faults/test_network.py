@@ -64,14 +64,19 @@ def _drain(volume: Volume, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "to_mongodb"), [(40, _FAR), (3, _NARROW)], ids=["to both", "narrower to MongoDB"]
+    ("calls", "to_mongodb", "visibility"),
+    [(40, _FAR, 3 * _VISIBILITY), (3, _NARROW, _VISIBILITY)],
+    ids=["to both", "narrower to MongoDB"],
 )
-def test_a_long_and_narrow_way(make_volume: MakeVolume, calls: int, to_mongodb: dict[str, float]) -> None:
-    """What the writer has asked for, and what it writes, takes longer than its locks: they are kept (P1, P3).
+def test_a_long_and_narrow_way(
+    make_volume: MakeVolume, calls: int, to_mongodb: dict[str, float], visibility: int
+) -> None:
+    """What the writer has asked for takes long, what it writes longer than its locks: they are kept (P1, P3).
 
-    The queue delivers each message once: a second time it would go to the dead-letter queue.
+    A lock cannot be extended before its message has arrived, so it is long where answers are. The queue
+    delivers each message once: a second time it would go to the dead-letter queue.
     """
-    volume = make_volume(visibility=_VISIBILITY, receives=1, to_sqs=_FAR, to_mongodb=to_mongodb)
+    volume = make_volume(visibility=visibility, receives=1, to_sqs=_FAR, to_mongodb=to_mongodb)
     for _ in range(calls):
         volume.send()
     volume.start_writer(POOL_SIZE="16")
