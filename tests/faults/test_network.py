@@ -65,7 +65,7 @@ def _drain(volume: Volume, what: str) -> None:
 
 @pytest.mark.parametrize(
     ("calls", "to_mongodb", "visibility"),
-    [(40, _FAR, 3 * _VISIBILITY), (3, _NARROW, _VISIBILITY)],
+    [(40, _FAR, 3 * _VISIBILITY), (6, _NARROW, 2 * _VISIBILITY)],
     ids=["to both", "narrower to MongoDB"],
 )
 def test_a_long_and_narrow_way(
