@@ -108,7 +108,7 @@ class _Bulk:
 
     async def write(self, kind: Kind, indices: Iterable[int]) -> None:
         """Sends operations of one kind, mostly in one command."""
-        for part in parts(list(indices), self.commands):
+        for part in parts(indices, self.commands):
             self.sent.update(dict.fromkeys(part, kind))
             await self._write(kind, part)
 

@@ -7,12 +7,13 @@ docs/decisions/0035-raw-commands.md.
 Law: every command is confirmed by a majority, or is part of a transaction that is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
+from shared.batches import batches
 from shared.errors import TransientError
 from writer.mongodb.answers import Answer, Kind, Operation, read_answer
 from writer.mongodb.apply import Command
@@ -85,22 +86,14 @@ def command_of(collection: str, kind: Kind, operations: Sequence[Operation]) -> 
     return {kind: collection, "ordered": False, _OPERATIONS[kind]: operations}
 
 
-def parts(indices: Sequence[int], commands: Mapping[int, Command]) -> Iterator[Sequence[int]]:
+def parts(indices: Iterable[int], commands: Mapping[int, Command]) -> Iterator[Sequence[int]]:
     """Cuts what is too much for one command.
 
     The driver refuses what is still too large, and then it is split further.
     """
-    part: list[int] = []
-    size = 0
-    for index in indices:
-        added = len(commands[index].write.document or b"")
-        if part and (len(part) == MOST_OPERATIONS or size + added > _MOST_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(index)
-        size += added
-    if part:
-        yield part
+    return batches(
+        indices, lambda index: len(commands[index].write.document or b""), _MOST_BYTES, MOST_OPERATIONS
+    )
 
 
 def insertion_of(command: Command) -> Operation:
