@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from bench import log_bytes
 from bench.report import Result, Table
 from bench.sized import EVENT_LIMIT, event
 from producer_lambda.packing import pack, waves
@@ -38,8 +39,11 @@ producer's own packing; the rest is this model:
   `BatchSize` records or 6 MB. A shard takes 1,000 writes of 1 KB a second, so a rate has at least as many
   shards as that asks for, all equally busy.
 - *Not counted.* Extending the visibility of messages (only batches that take long), retries, dead letters,
-  reading the queues' attributes (twice a cold start), logs, data transfer, free tiers, what the writer runs
-  on, MongoDB.
+  reading the queues' attributes (twice a cold start), data transfer, free tiers, what the writer runs on,
+  MongoDB.
+- *Logs.* What both sides write at `LOG_LEVEL=INFO`, by their own code, with the metrics in it and the 26
+  bytes that CloudWatch Logs adds to a line: a line an invocation, a line a minute and writer. Warnings and
+  what Lambda itself logs are not in it. They are not in the dollars of the other tables.
 
 Lambda's duration is an input, not a result: 20 ms an invocation and 60 µs a record, which is about what
 `producer` found, on the 0.29 processors that 512 MB come with. Prices are inputs, too: the table at the end
@@ -90,7 +94,12 @@ LAMBDA_SECONDS = Price(
 STREAM_READS = Price(
     "million reads of a stream by Lambda", 0.0, "aws.amazon.com/dynamodb/pricing: not billed for triggers"
 )
-PRICES = (SQS_REQUESTS, LAMBDA_REQUESTS, LAMBDA_SECONDS, STREAM_READS)
+LOGS = Price(
+    "GB of logs",
+    0.50,
+    "aws.amazon.com/cloudwatch/pricing, us-east-1, standard class, as quoted by others in 2026",
+)
+PRICES = (SQS_REQUESTS, LAMBDA_REQUESTS, LAMBDA_SECONDS, STREAM_READS, LOGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +216,11 @@ def run(_: int) -> Result:
             for rate in (1, 10, 100, 1_000, 10_000)
             for window in (0, 1, 5)
         ],
+        "logs": [
+            _logged(f"Lambda, {records:,} records an event", log_bytes.invocation(records), MILLION / records)
+            for records in (1, 10, 100, 1_000)
+        ]
+        + [_logged("a writer, in a month", log_bytes.minute(MILLION), log_bytes.MINUTES_PER_MONTH)],
         "prices": [asdict(price) for price in PRICES],
     }
     return Result("cost", ABOUT, _tables(figures), figures, {"lanes": DEFAULT_LANES, "chunk": CHUNK})
@@ -234,6 +248,17 @@ def _at_rate(rate: int, batch_size: int, size: int, window: int) -> dict[str, An
     month = usd["all"] * rate * SECONDS_PER_MONTH / MILLION
     facts = {"rate": rate, "window": window, "shards": shards(rate, size), "empty receives": round(empty)}
     return facts | counted | {"dollars": _rounded(usd), "dollars a month": round(month, 2)}
+
+
+def _logged(of: str, line: int, lines: float) -> dict[str, Any]:
+    total = line * lines
+    return {
+        "of": of,
+        "bytes": line,
+        "lines": round(lines),
+        "MB": round(total / 1e6, 2),
+        "dollars": round(total / 1e9 * LOGS.usd, 4),
+    }
 
 
 def _rounded(usd: dict[str, float]) -> dict[str, float]:
@@ -266,6 +291,20 @@ def _tables(figures: dict[str, Any]) -> Sequence[Table]:
             ],
         ),
         *(_rates(size, [row for row in figures["rates"] if row["item"] == size]) for size in (250, 1_000)),
+        Table(
+            "Logs, for each million changes, and of a writer",
+            ("of", "bytes of a line", "lines", "MB", "USD"),
+            [
+                [
+                    row["of"],
+                    f"{row['bytes']:,}",
+                    f"{row['lines']:,}",
+                    f"{row['MB']:,}",
+                    f"{row['dollars']:.4f}",
+                ]
+                for row in figures["logs"]
+            ],
+        ),
         Table(
             "Prices",
             ("a", "USD", "source"),

@@ -21,6 +21,7 @@ from bench.measure import Series
 from bench.report import Result, Table, shown, values
 from bench.world import batches_in
 from deploy.package import build
+from local.pipeline.writer_process import WriterProcess
 from local.stack import Stack
 from replicator_testing import Pipeline
 
@@ -38,8 +39,8 @@ it is a Python program on the same cores: on AWS, figures are others.
 - queue and writer: a message with one change is sent to the queue directly, one every 100 ms; from the call
   that sends it until the change stream shows the document.
 - the writer alone: of the batches of that last load, the time from their arrival to their acknowledgement,
-  as the writer's log has it (`plan_ms`, `apply_ms`, `settle_ms`; the last is the call that deletes the
-  messages).
+  as the writer's log has it at `LOG_LEVEL=DEBUG` (`plan_ms`, `apply_ms`, `settle_ms`; the last is the call
+  that deletes the messages).
 
 Sustained: puts in batches of 25 from two threads for five seconds; changes per second from the first
 document to the last. Milliseconds; medians of the rounds, in brackets: half of the rounds lie in there.\
@@ -187,6 +188,15 @@ def _pipeline() -> Iterator[Pipeline]:
         package = Path(folder) / "producer.zip"
         build(package)
         with Pipeline.start(stack, Path(folder), package=package, mapping="") as pipeline:
+            pipeline.writer.kill()
+            pipeline.writer = WriterProcess(
+                stack,
+                pipeline.deployment,
+                log=Path(folder) / "debug.log",
+                settings={"MONGODB_DATABASE": pipeline.database, "LOG_LEVEL": "DEBUG"},
+                replication_file=pipeline.replication_file,
+            )
+            pipeline.writer.wait()
             yield pipeline
 
 

@@ -32,8 +32,8 @@ other.
 
 Rates count from the moment when every writer has applied a batch until the queue is empty, changes per
 second. Memory is the peak resident memory of one writer, connections are those that MongoDB counts, less
-those without writers. Writes are what a hot key costs: how often its document was written. Medians of the
-rounds; in brackets: half of the rounds lie in there.\
+those without writers. Writers log at DEBUG, to tell of each batch. Writes are what a hot key costs: how
+often its document was written. Medians of the rounds; in brackets: half of the rounds lie in there.\
 """
 
 _WRITERS = (1, 2, 3, 4)
@@ -122,7 +122,7 @@ class _Bench:
             writers = []
             for index in range(number):
                 log = self._folder / f"{database}-{index}.log"
-                settings = {"MONGODB_DATABASE": database}
+                settings = {"MONGODB_DATABASE": database, "LOG_LEVEL": "DEBUG"}
                 writer = WriterProcess(
                     self._stack, deployment, log=log, replication_file=None, settings=settings
                 )

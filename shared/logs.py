@@ -1,8 +1,9 @@
 """Structured logs: one JSON object a line. Never a document's content, never a secret.
 
-Fields go into ``extra``: ``log.info("batch applied", extra={"changes": 12})``. Levels: ERROR needs a person;
-a WARNING passes, or concerns one record; INFO reports work done, one line a batch or invocation; DEBUG names
-messages and stream events. The same warning is written a few times a minute (`shared.log_sampling`).
+Fields go into ``extra``: ``log.info("state", extra={"batches": 12})``. Levels: ERROR needs a person; a
+WARNING passes, or concerns one record; INFO reports work done, one line an invocation, and one a minute of a
+writer; DEBUG names batches, messages and stream events. The same warning is written a few times a minute
+(`shared.log_sampling`).
 """
 
 import logging

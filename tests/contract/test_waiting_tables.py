@@ -183,8 +183,8 @@ def test_a_taken_value_parks_one_change(
         found = {document["_id"] for document in collection.find({"n": {"$exists": True}})}
     assert found == set(range(2, 9))
     lines = [json.loads(line) for line in writer.output.splitlines()]
-    batches = [line for line in lines if line["message"] == "batch applied"]
-    assert sum(line["messages"] for line in batches) == 8 + 2  # one message comes three times, and no other
+    states = [line for line in lines if line["message"] == "state"]
+    assert sum(line["messages"] for line in states) == 8 + 2  # one message comes three times, and no other
     (letter,) = stack.client("sqs").receive_message(
         QueueUrl=queues.dead_letter_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
     )["Messages"]

@@ -50,7 +50,7 @@ def test_it_says_so(stack: Stack, queues: Queues, database: str, tmp_path: Path)
         ]
         return [line for line in lines if line["message"] == message]
 
-    settings = {"MONGODB_DATABASE": database}
+    settings = {"MONGODB_DATABASE": database, "LOG_LEVEL": "DEBUG"}
     with (
         WriterProcess(stack, deployment, log=log, replication_file=None, settings=settings) as writer,
         pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client,

@@ -80,7 +80,7 @@ def test_a_frozen_writer_gives_back_what_it_no_longer_holds(
     sqs = stack.endpoint_url.removeprefix("http://")
     with Proxy(_mongodb(world), world.rng) as proxy, Proxy(sqs, world.rng) as to_sqs:
         polls = to_sqs.hold(b"AmazonSQS.ReceiveMessage")
-        frozen = _start_behind(world, proxy, AWS_ENDPOINT_URL=f"http://{to_sqs.address}")
+        frozen = _start_behind(world, proxy, AWS_ENDPOINT_URL=f"http://{to_sqs.address}", LOG_LEVEL="DEBUG")
         if while_it == "polls":
             world.wait_for(polls.is_set, "it to poll")
             world.freeze(frozen)

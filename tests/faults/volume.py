@@ -111,6 +111,7 @@ class Volume:
                     "AWS_ENDPOINT_URL": f"http://{self.to_sqs.address}",
                     "MONGODB_URI": f"mongodb://{self.to_mongodb.address}/?directConnection=true",
                     "MONGODB_DATABASE": self._database,
+                    "LOG_LEVEL": "DEBUG",  # a line for each batch
                     **settings,
                 },
             )

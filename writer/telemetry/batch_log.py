@@ -1,6 +1,8 @@
 """The log lines of a batch. Never a document, a key, or a reason that could quote one.
 
-At DEBUG also the messages and stream events that were in it, so that one change can be followed.
+At INFO a batch has none: its figures are in the sums of the line `state`, and logs cost by their bytes. At
+DEBUG it has one with its own figures, and one for each message with the stream events in it, so that one
+change can be followed.
 """
 
 import logging
@@ -17,15 +19,20 @@ log = logging.getLogger(__name__)
 
 
 def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlement: Settlement) -> None:
-    """Logs one line with the numbers of a batch, and one for each dead letter and each older stream.
+    """Logs each dead letter and each older stream of a batch, and at DEBUG its figures and messages.
 
     `number` counts the batches of this process: all lines of a batch have it.
     """
     _log_parked(number, settlement.park)
     _log_older_streams(number, batch)
-    _log_events(number, settlement.acknowledge)
+    if log.isEnabledFor(logging.DEBUG):
+        _log_events(number, settlement.acknowledge)
+        _log_figures(number, batch, plan, outcome)
+
+
+def _log_figures(number: int, batch: Batch, plan: Plan, outcome: Outcome) -> None:
     oldest = max((lag.seconds for lag in batch.lags), default=None)
-    log.info(
+    log.debug(
         "batch applied",
         extra={
             "batch": number,
@@ -48,8 +55,6 @@ def log_batch(number: int, batch: Batch, plan: Plan, outcome: Outcome, settlemen
 
 
 def _log_events(number: int, messages: Sequence[Message]) -> None:
-    if not log.isEnabledFor(logging.DEBUG):
-        return
     for message in messages:
         for events in event_ids(message.body):
             log.debug("changes applied", extra={"batch": number, "message_id": message.id, "events": events})

@@ -30,7 +30,7 @@ UNITS = {
     "retries": Unit.COUNT,
     "messages_in_flight": Unit.COUNT,
 }
-"""The fields of the line. CloudWatch makes metrics of all of them."""
+"""The fields that become CloudWatch metrics. The others are no metrics, because each of those costs."""
 
 DIMENSION = "Queue"
 """The deployment templates set it to the queue's name: all writers of a queue are one series."""
@@ -47,8 +47,13 @@ class StateLog(Observer):
         self._lags = Histogram()
         self._results: Counter[Result] = Counter()
         self._retries = 0
+        self._batches = 0
+        self._sums = _sums(Batch(0, 0))
 
     def batch(self, batch: Batch) -> None:
+        self._batches += 1
+        for name, number in _sums(batch).items():
+            self._sums[name] += number
         for counted in batch.counted:
             self._results[counted.result] += counted.changes
         for lag in batch.lags:
@@ -77,12 +82,28 @@ class StateLog(Observer):
             "parked": self._results[Result.PARKED],
             "retries": self._retries,
             "messages_in_flight": self._in_flight.messages,
+            "batches": self._batches,
+            **{name: round(number) for name, number in self._sums.items()},
         }
         self._lags.clear()
         self._results.clear()
         self._retries = 0
+        self._batches = 0
+        self._sums = _sums(Batch(0, 0))
         log.info("state", extra=with_metrics(fields, UNITS, DIMENSION, self._name, now))
 
 
 def _milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
+
+
+def _sums(batch: Batch) -> dict[str, float]:
+    """What is summed up of a batch, by the names of the line's fields."""
+    return {
+        "messages": batch.messages,
+        "changes": batch.changes,
+        "given_back": batch.given_back,
+        "plan_ms": batch.plan * 1000,
+        "apply_ms": batch.apply * 1000,
+        "settle_ms": batch.settle * 1000,
+    }

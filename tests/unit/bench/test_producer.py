@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from bench import cost, producer
+from bench import cost, log_bytes, producer
 from bench.__main__ import main
 from bench.sized import EVENT_LIMIT, event, item_of
 from bench.sqs_endpoint import Sent
@@ -131,6 +131,17 @@ def test_an_idle_writer_asks() -> None:
     """Eight loops that ask every five seconds: 1.6 requests a second, whatever comes."""
     assert cost.empty_receives(1) == 1_600_000
     assert cost.empty_receives(10_000) == 160
+
+
+def test_what_is_logged() -> None:
+    """Less than a MB for a million changes at 1,000 records an event; those of a writer follow the clock.
+
+    The bounds are a tenth above what is written today: more is a choice, not an accident.
+    """
+    assert 1_000 * log_bytes.invocation(1_000) <= 950_000
+    assert log_bytes.invocation(1) <= 940
+    assert log_bytes.minute(1_000_000) <= log_bytes.minute(1) + 40
+    assert log_bytes.minute(1_000_000) * log_bytes.MINUTES_PER_MONTH <= 55_000_000
 
 
 def test_cost_is_the_same_in_every_run(tmp_path: Path) -> None:

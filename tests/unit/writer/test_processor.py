@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 async def test_a_batch_is_written_and_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
-    """The normal case: one log line has the numbers, and none has the data."""
-    caplog.set_level(logging.INFO)
+    """The normal case: at DEBUG one log line has the numbers, and none has the data."""
+    caplog.set_level(logging.DEBUG)
     async with writing() as writer:
         writer.inbox.send(body_of(put(1, 1, n=1), put(2, 2, n="SECRET"), put(3, 1, n=3)))
         writer.inbox.send(body_of(delete(4, 7)), "other")
@@ -40,6 +40,19 @@ async def test_a_batch_is_written_and_acknowledged(caplog: pytest.LogCaptureFixt
     assert (numbers["inserted"], numbers["parked"], numbers["given_back"]) == (2, 0, 0)
     assert numbers["lag_ms"] == (EPOCH + 1000 - 1588166542) * 1000
     assert "SECRET" not in caplog.text + str([vars(record) for record in caplog.records])
+
+
+async def test_a_batch_logs_nothing_at_info(caplog: pytest.LogCaptureFixture) -> None:
+    """Logs cost by their bytes: they do not grow with the batches."""
+    caplog.set_level(logging.INFO)
+    async with writing() as writer:
+        await writer.clock.advance(10)
+        caplog.clear()  # of the start
+        for number in range(5):
+            writer.inbox.send(body_of(put(number, 1)), str(number))
+            await writer.clock.advance(10)
+        assert len(writer.told.batches) == 5
+        assert caplog.records == []
 
 
 async def test_poison_is_parked_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
