@@ -35,7 +35,7 @@ NEEDED_WITH_NPM := $(if $(shell command -v npm),$(VENV_MONGOSH))
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-localstack test-mongodb test-oldest test-python test-image test-all test-faults soak bench lint audit format schema lock package clean
+.PHONY: help run install test test-localstack test-mongodb test-oldest test-python test-image test-all test-faults soak bench lint audit format schema lock package dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ format: $(VENV) ## format the code and apply the linter's safe fixes
 
 package: $(VENV_UV) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
 	@$(BIN)/python -m deploy.package build/producer.zip $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
+
+dist: $(VENV_RUN) ## build the wheel and the source distribution of the command and both parts into build/dist/
+	@$(BIN)/python -m deploy.dist build/dist
 
 schema: $(VENV_RUN) ## write replication.schema.json, which editors check replication.yaml with, and ops/schemas/
 	@mkdir -p build

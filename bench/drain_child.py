@@ -229,7 +229,7 @@ async def _drained(task: Task, inbox: _Watched) -> Mapping[str, float]:
         resources.push_async_callback(sink.aclose)
         await sink.open()
         loops = task.drains
-        facts = Facts("", task.connections, loops)
+        facts = Facts("", "", task.connections, loops)
         observers = Observers(Metrics(facts, health, clock), StateLog(health, clock, "bench"), History(clock))
         watch = _Stopwatch()
         for method in ("batch", "in_hand", "called", "backlog", "oldest_received", "trouble"):

@@ -23,6 +23,7 @@ from typing import Final
 
 from deploy.errors import PackageError
 from deploy.target import Target
+from shared.release import COMMIT_FILE, commit
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCK_FILE: Final = ROOT / "requirements" / "producer.txt"
@@ -176,6 +177,7 @@ def collect(folder: Path) -> dict[PurePosixPath, bytes]:
         PackageError: Two distributions bring the same file; one has overwritten the other.
     """
     contents = dict(our_files(OUR_PACKAGES))
+    contents[PurePosixPath(COMMIT_FILE.relative_to(ROOT).as_posix())] = commit().encode()
     for distribution in importlib.metadata.distributions(path=[str(folder)]):
         for path in map(PurePosixPath, distribution.files or ()):
             if is_packaged(path):

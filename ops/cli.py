@@ -134,9 +134,9 @@ def _reflowed(text: str) -> str:
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's form of a callback
     if wanted:
-        from ops.console.version import version_text  # noqa: PLC0415
+        from shared.release import release  # noqa: PLC0415
 
-        typer.echo(version_text())
+        typer.echo(f"replicator {release()}")
         raise typer.Exit
 
 

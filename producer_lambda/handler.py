@@ -18,6 +18,7 @@ from producer_lambda.settings import Settings
 from shared import logs
 from shared.aws import sqs_client
 from shared.aws_errors import aws_call
+from shared.release import VERSION, commit
 from shared.sqs_answers import attributes_of, message_limit_in
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class _Runtime:
     def __init__(self, environment: Mapping[str, str], context: Context) -> None:
         self._settings = Settings.read(environment)
         logs.configure(self._settings.log_level)
+        log.info("started", extra={"version": VERSION, "commit": commit()})
         self._runner = asyncio.Runner()
         self._resources = AsyncExitStack()
         self._thresholds = gc.get_threshold()

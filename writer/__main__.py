@@ -12,13 +12,13 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from shared import logs
 from shared.aws import sqs_client
 from shared.errors import FatalError, fatal_reasons
 from shared.file_errors import words_of_file_error
+from shared.release import VERSION, commit
 from writer.context import Context
 from writer.mapping.hooks import load_hooks
 from writer.mapping.model import Replication
@@ -104,21 +104,13 @@ def _read_replication(path: str | None) -> Replication:
     return parse_replication(text, path)
 
 
-def _version() -> str:
-    """Version of this program; empty if it is not installed."""
-    try:
-        return version("dynamodb-mongodb-replicator")
-    except PackageNotFoundError:
-        return ""
-
-
 async def _run(settings: Settings, rules: Rules, databases: Iterable[str], output: LogOutput) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock = SystemClock()
     health = Health(clock)
-    facts = Facts(_version(), settings.pool_size, settings.loops)
+    facts = Facts(VERSION, commit(), settings.pool_size, settings.loops)
     metrics = Metrics(facts, health, clock, lambda: output.dropped)
     state = StateLog(health, clock, settings.cloudwatch_metrics)
     history = History(clock)
@@ -138,7 +130,15 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str], outpu
                 inbox = SqsInbox(sqs, settings.queue_url, settings.dead_letter_queue_url)
                 await done_before(stop, _open(context, inbox, sink))
                 if not stop.is_set():
-                    log.info("replicating", extra={"loops": settings.loops, "pool_size": settings.pool_size})
+                    log.info(
+                        "replicating",
+                        extra={
+                            "version": facts.version,
+                            "commit": facts.commit,
+                            "loops": settings.loops,
+                            "pool_size": settings.pool_size,
+                        },
+                    )
                     service = Service(context, inbox, sink, rules)
                     status = (settings.status_host, port)
                     me = (uuid.uuid4().hex, settings.queue_url, facts.version, status, sink.server)

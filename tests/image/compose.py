@@ -23,6 +23,9 @@ WRITER = f"localhost/{PROJECT}_writer"
 PIPELINE = f"localhost/{PROJECT}_pipeline"
 """As podman-compose calls what it builds."""
 
+COMMIT = "0123456789ab"
+"""The writer's image is built with it, as docs/docker.md says."""
+
 _HEALTH_CHECK = next(each for each in images.instructions(images.WRITER) if each.name == "HEALTHCHECK")
 
 # A health check at an interval is a timer of systemd's; here it is run by whoever waits for it. To change its
@@ -37,6 +40,7 @@ services:
     volumes: ["{ROOT}/.mongosh:/opt/mongosh:ro"]
     healthcheck: {{interval: disable}}
   writer:
+    build: {{args: {{COMMIT: "{COMMIT}"}}}}
     healthcheck: {{test: {["CMD", *_HEALTH_CHECK.exec_form]}, interval: disable}}
 """
 

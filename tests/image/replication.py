@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 
 from local.processes import ports
-from tests.image import task_definition
+from tests.support import task_definition
 from tests.support.builders import TABLE, body_of, put
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ class Replication:
             "QueueArn": self._arn(queues.url),
             "DeadLetterQueueUrl": queues.dead_letter_url,
             "MongoDbDatabase": database,
+            "MongoDbUriSecretArn": "arn:secret",
             "AWS::Region": "us-east-1",
         }
         here = {"STATUS_HOST": ports.HOST, "STATUS_PORT": str(status_port)}
-        given = task_definition.environment(parameters, {"MONGODB_URI": stack.mongodb_uri})
+        given = task_definition.environment(parameters, {"arn:secret": stack.mongodb_uri})
         self.settings = given | stack.environment() | here
 
     def _arn(self, url: str) -> str:

@@ -11,11 +11,12 @@ import pytest
 from local.paths import ROOT
 from local.polling import wait_until
 from local.processes import ports
-from tests.image import base, task_definition
-from tests.image.compose import WRITER
+from shared.release import VERSION
+from tests.image import base
+from tests.image.compose import COMMIT, WRITER
 from tests.image.container import Container
 from tests.image.replication import Replication
-from tests.support import images, lock_files
+from tests.support import images, lock_files, task_definition
 from tests.support.builders import TABLE
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def test_it_drains_and_stops_under_load(engine: Engine, replication: Replication
             wait_until(lambda: replication.sent > ended, what="changes that nobody takes")
         assert '"draining: ' in writer.output
         assert '"ERROR"' not in writer.output
+        (began,) = (line for line in map(json.loads, writer.output.splitlines()) if "version" in line)
+        assert (began["message"], began["version"], began["commit"]) == ("replicating", VERSION, COMMIT)
     with Container(engine, tmp_path / "second", replication.settings, *mounted):
         wait_until(lambda: set(replication.documents()) == set(range(replication.sent)), what="the rest")
     assert replication.parked() == []

@@ -38,7 +38,7 @@ def prometheus_names() -> dict[str, frozenset[str]]:
     clock = FakeClock()
     health = Health(clock)
     health.refused(("", "t"), TableWait("t", "13", "no right", 0.0))
-    metrics = Metrics(Facts("1", 1, 2), health, clock)
+    metrics = Metrics(Facts("1", "", 1, 2), health, clock)
     metrics.backlog(Backlog(1, 1, 1))
     counted = [Counted("t", Operation.PUT, Result.APPLIED, 1)]
     metrics.batch(Batch(messages=1, changes=1, counted=counted, lags=[Lag("t", 1.0, 1)]))

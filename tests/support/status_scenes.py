@@ -57,7 +57,7 @@ class Scene:
         self.health = Health(self.clock)
         self.history = History(self.clock)
         self.stopping = False
-        facts = Facts(version="0.1.0", pool_size=4, loops=LOOPS)
+        facts = Facts(version="0.2.0", commit="0123456789ab", pool_size=4, loops=LOOPS)
         self.page = StatusPage(self.history, self.health, self.clock, facts, lambda: self.stopping)
         self.waiting = 0.0
         self.dead_letters = 0

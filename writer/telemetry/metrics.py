@@ -125,7 +125,8 @@ class Metrics(Observer, Collector):
         waiting = Gauge("replicator_waiting", "Whether this part is waited for.", ["part"], registry=registry)
         for dependency in Dependency:
             waiting.labels(dependency.value).set_function(functools.partial(_waits_for, health, dependency))
-        Info("replicator_build", "The program.", registry=registry).info({"version": facts.version})
+        build = {"version": facts.version, "commit": facts.commit}
+        Info("replicator_build", "The program.", registry=registry).info(build)
 
     def batch(self, batch: Batch) -> None:
         for counted in batch.counted:

@@ -173,11 +173,13 @@ class Facts:
 
     Attributes:
         version: of this program.
+        commit: that it was made of; empty: not known.
         pool_size: MongoDB connections.
         loops: batches in hand at once.
     """
 
     version: str
+    commit: str
     pool_size: int
     loops: int
 

@@ -128,7 +128,7 @@ def test_one_family_of_options(command: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_version() -> None:
     """The version, and the commit in a checkout."""
-    assert re.fullmatch(r"replicator \S+( \(commit [0-9a-f]{12}\))?\n", replicator("--version").out)
+    assert re.fullmatch(r"replicator \S+( \(commit [0-9a-f]{12}(-dirty)?\))?\n", replicator("--version").out)
 
 
 def shell(home: Path, script: str) -> str:

@@ -218,8 +218,8 @@ function showState(status) {
   if (eta !== null) when = `done in about ${about(eta)}, at ${clock(status.now + eta)}`;
   say(byId("since"), when);
   document.title = `${title} · Replicator`;
-  const { version, pool_size: pool } = status.writer;
-  say(byId("writer"), `writer ${version && `${version} `}· ${pool} MongoDB connections · running for ${duration(Math.round(status.now - status.started))}`);
+  const { version, commit, pool_size: pool } = status.writer;
+  say(byId("writer"), `writer ${version}${commit && ` (commit ${commit})`} · ${pool} MongoDB connections · running for ${duration(Math.round(status.now - status.started))}`);
 }
 
 function showTiles(status) {

@@ -43,7 +43,7 @@ class Scraped:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.health = Health(self.clock)
-        self.metrics = Metrics(Facts("1.2.3", 4, 8), self.health, self.clock)
+        self.metrics = Metrics(Facts("1.2.3", "0123456789ab", 4, 8), self.health, self.clock)
 
     async def families(self, accept: str = "text/plain") -> Iterable[Metric]:
         app = web.Application()
@@ -125,7 +125,7 @@ async def test_what_was_told_is_there(accept: str) -> None:
         "waiting|sqs": 0,
         "waiting|mongodb": 1,
         "ready": 0,
-        "build_info|1.2.3": 1,
+        "build_info|0123456789ab|1.2.3": 1,
     }
     shown = {name: found[f"replicator_{name}"] for name in expected}
     assert shown == pytest.approx(expected)
