@@ -227,12 +227,15 @@ class Race:
             self.tombstone,
             tuple((body, body in self.inbox.in_flight) for body in self.inbox.bodies),
             tuple(self.inbox.receivable),
-            tuple(
-                (writer, h.messages[0].receipt, tuple(h.saw)) for writer, h in sorted(self.holders.items())
-            ),
+            # Which of the two it is makes no difference, nor how often a message was received.
+            frozenset(Counter(self._state_of(holder) for holder in self.holders.values()).items()),
             tuple(sorted(+self.left)),
             self.crashed,
         )
+
+    def _state_of(self, holder: Holder) -> object:
+        (message,) = holder.messages
+        return message.id, message.receipt in self.inbox.receipts, holder.mends, tuple(holder.saw)
 
     def close(self) -> None:
         for holder in self.holders.values():
@@ -240,7 +243,11 @@ class Race:
 
 
 def explore(start: Callable[[], Race]) -> int:
-    """Tries everything that can happen; returns how many states there are."""
+    """Tries everything that can happen; returns how many states there are.
+
+    A race cannot be copied. Where several things can happen, it goes on with the last of them, and each other
+    one has a race of its own, which first repeats what led there.
+    """
     known: set[object] = set()
     paths: list[tuple[Action, ...]] = [()]
     while paths:
@@ -250,10 +257,15 @@ def explore(start: Callable[[], Race]) -> int:
             for action in path:
                 race.do(action)
                 race.check()
-            state = race.state()
-            if state not in known:
+            while (state := race.state()) not in known:
                 known.add(state)
-                paths += [(*path, action) for action in race.actions()]
+                if not (actions := race.actions()):
+                    break
+                *others, last = actions
+                paths += [(*path, other) for other in others]
+                path = (*path, last)
+                race.do(last)
+                race.check()
         finally:
             race.close()
     return len(known)

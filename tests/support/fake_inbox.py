@@ -60,6 +60,11 @@ class FakeInbox:
         """The bodies of the messages that somebody holds."""
         return [stored.message.body for stored in self._stored if self._held(stored)]
 
+    @property
+    def receipts(self) -> list[str]:
+        """The receipts that are worth something: of the messages that somebody holds."""
+        return [stored.message.receipt for stored in self._stored if self._held(stored)]
+
     def send(self, body: str, group: str = "lane") -> None:
         self._sent += 1
         message = Message(f"id-{self._sent}", "", body, group, 0, round(self.clock.now() * 1000))
