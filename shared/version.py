@@ -24,6 +24,7 @@ BACKFILL = ""
 _JUST_AFTER = "+"  # sorts before every digit, with which a change's version begins
 _MAX_DIGITS = 99
 _SEPARATOR = " "  # sorts before every character a label can hold, so a label sorts before its extensions
+_LENGTHS = tuple(f"{_SEPARATOR}{length:02d}{_SEPARATOR}" for length in range(_MAX_DIGITS + 1))
 _FUTURE = 24 * 3600  # seconds that a label may be ahead of our clock
 # AWS and the emulators write milliseconds and no zone; MiniStack's CloudFormation adds a Z.
 _LABEL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z?", re.ASCII).fullmatch
@@ -41,7 +42,7 @@ def encode_version(stream: str, sequence_number: str) -> str:
     """
     check_version(stream, sequence_number)
     digits = sequence_number.lstrip("0") or "0"
-    return f"{stream}{_SEPARATOR}{len(digits):02d}{_SEPARATOR}{digits}"
+    return stream + _LENGTHS[len(digits)] + digits
 
 
 def check_version(stream: str, sequence_number: str) -> None:

@@ -86,6 +86,7 @@ class Write(NamedTuple):
 
     Attributes:
         change: the change behind it, for parking and logs.
+        version: that of the change. A put touches only a document with a lower one.
         message: index of the message with the change.
         messages: indices of all messages whose changes it stands for, including that one.
         changes: number of changes it stands for, including the one it writes.
@@ -99,6 +100,7 @@ class Write(NamedTuple):
 
     target: Target
     change: Change
+    version: str
     message: int
     messages: frozenset[int]
     changes: int
@@ -108,11 +110,6 @@ class Write(NamedTuple):
     keeps_marks: bool = False
     mark: Mark | None = None
     shard: Shard = _NOWHERE_ELSE
-
-    @property
-    def version(self) -> str:
-        """That of the change. A put touches only a document with a lower one."""
-        return self.change.version
 
     @property
     def identity(self) -> Identity:

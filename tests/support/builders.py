@@ -96,4 +96,4 @@ def write(change: Change, document_id: Any = None, collection: str = "items", **
         removals = [Removal({}, change.version)]
     found = target(identity, collection, other.pop("database", ""))
     members = {"removals": removals, "document": document, **other}
-    return Write(found, change, 0, frozenset({0}), 1, **members)
+    return Write(found, change, change.version, 0, frozenset({0}), 1, **members)

@@ -31,11 +31,13 @@ class Image(NamedTuple):
 
     Attributes:
         document: the document as BSON.
+        version: of the change, which is in it.
         merge: how it is merged; None: it replaces what is there.
         shard: where it belongs in a sharded collection.
     """
 
     document: bytes
+    version: str
     merge: Merge | None
     shard: Shard
 
@@ -123,7 +125,8 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
         PoisonError: ``bad-value``, ``bad-conversion``, ``bad-rename``, ``hook-failed``, ``not-bson`` (a name
             with NUL, an integer beyond int64, nested too deep) or ``too-large``.
     """
-    metadata: dict[str, Any] = {"v": change.version}
+    version = change.version
+    metadata: dict[str, Any] = {"v": version}
     fields = _fields_of(table, change.image or {}, metadata, tagged=change.tagged)
     if table.hook is not None:
         hooked = _hooked(table, table.hook, fields, change)
@@ -144,7 +147,7 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
         raise PoisonError("not-bson", f"BSON cannot hold the item: {_why(error)}") from error
     if len(encoded) > MAX_DOCUMENT_BYTES:
         raise PoisonError("too-large", f"the document has {len(encoded)} bytes, more than MongoDB takes")
-    return Image(encoded, merge, _shard_of(table, fields))
+    return Image(encoded, version, merge, _shard_of(table, fields))
 
 
 def _hooked(table: Table, hook: Hook, fields: dict[str, Any], change: Change) -> dict[str, Any] | None:

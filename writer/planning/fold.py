@@ -119,7 +119,7 @@ def _plain_put(candidates: Candidates, change: Change, message: int) -> tuple[Wr
     if image is None:
         raise ValueError("only a hook refuses an item, and this table has none")
     covered = frozenset((message,))
-    return Write(target, change, message, covered, 1, (), image.document, None, table.can_mark), []
+    return Write(target, change, image.version, message, covered, 1, (), image.document, None, table.can_mark), []
 
 
 @dataclass(slots=True)
@@ -199,6 +199,7 @@ class _Outcome:
         return Write(
             target=self.target,
             change=self.change,
+            version=self.change.version,
             message=self.message,
             messages=frozenset(self.covered),
             changes=len(self.covered),

@@ -91,4 +91,4 @@ def removal_of(table: Table, document_id: Any, version: str, now: int, *, marks:
     )
     removals = [] if marks else [Removal({}, after)]
     mark = Mark(after, now) if marks else None
-    return Write(target, change, 0, frozenset({0}), 1, removals=removals, mark=mark)
+    return Write(target, change, after, 0, frozenset({0}), 1, removals=removals, mark=mark)

@@ -247,7 +247,7 @@ class Repairer:
         for position, document_id in enumerate(ids):
             if document_id is not None:
                 probe = removal_of(self._session.table, document_id, "", 0, marks=False)
-                probes[position] = probe._replace(change=probe.change._replace(sequence=BACKFILL))
+                probes[position] = probe._replace(version=BACKFILL)
         asked = list(probes)
         store = self._session.store
         found = await self._session.retry.until_done(lambda: store.tombstones_of(list(probes.values())))
