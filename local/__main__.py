@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(*, once: bool, keep: bool, kind: "StackKind | None") -> int:
     # These imports take half a second. At the top, Ctrl-C during them would print a traceback.
     from deploy.errors import PackageError  # noqa: PLC0415
-    from local.example.console import Screen  # noqa: PLC0415
-    from local.example.run import run  # noqa: PLC0415
+    from local.running.run import run  # noqa: PLC0415
+    from local.screen.console import Screen  # noqa: PLC0415
 
     screen = Screen()
     try:

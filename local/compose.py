@@ -12,8 +12,8 @@ from pathlib import Path
 
 from local.errors import StackError
 from local.example import scenario
-from local.example.run import STACK_NAME
 from local.pipeline.deployment import Deployment, deploy, find
+from local.running.run import STACK_NAME
 from local.stack import Stack
 
 

@@ -1,1 +1,1 @@
-"""What `make run` shows: the example of the README, replicated and verified step by step."""
+"""The example of the README, replicated and verified step by step."""

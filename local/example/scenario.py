@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import pymongo
 
 from local.errors import StackError
-from local.example.console import Screen
-from local.example.documents import Document, as_table, describe_difference
 from local.pipeline.deployment import Deployment, message_count
 from local.polling import wait_until
+from local.screen.console import Screen
+from local.screen.documents import Document, as_table, describe_difference
 from local.stack import Stack
 
 if TYPE_CHECKING:

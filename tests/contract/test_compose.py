@@ -16,13 +16,13 @@ import pymongo
 import pytest
 
 from deploy.healthcheck import problem
-from local.example.run import STACK_NAME
 from local.example.scenario import TABLE
 from local.paths import ROOT
 from local.pipeline.deployment import delete, find
 from local.polling import wait_until
 from local.processes import ports
 from local.processes.child import Child
+from local.running.run import STACK_NAME
 from tests.support import images
 
 if TYPE_CHECKING:

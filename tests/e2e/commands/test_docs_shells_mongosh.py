@@ -12,7 +12,7 @@ import pymongo
 import pytest
 from bson.raw_bson import RawBSONDocument
 
-from local.example.documents import render
+from local.screen.documents import render
 from ops.init.mapping_text import commands_for_mongosh
 from ops.init.tables import SecondaryIndex, TableDescription
 from tests.support.mongosh_commands import read_commands

@@ -10,11 +10,11 @@ from typing import Final, NoReturn
 from deploy.package import build
 from local import paths
 from local.example import scenario
-from local.example.console import Screen
 from local.pipeline.deployment import Deployment, delete, deploy
 from local.pipeline.writer_process import WriterProcess
 from local.polling import POLL_INTERVAL_S
 from local.processes.interrupts import Interrupted, ignore_signals, raise_if_requested, shield
+from local.screen.console import Screen
 from local.servers.emulator import ACCESS_KEY, REGION
 from local.servers.mongod import without_password
 from local.stack import Stack, StackKind

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from bson import Int64
 
-from local.example.documents import as_table, describe_difference, render
 from local.example.scenario import JOHN
+from local.screen.documents import as_table, describe_difference, render
 
 METADATA = {"_ddb": {"v": "2020-04-30T17:47:21.395"}}
 GOOD: dict[str, Any] = {**JOHN, **METADATA}

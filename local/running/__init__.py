@@ -1,0 +1,1 @@
+"""`make run`: the pipeline on this machine, from its start to its end."""
