@@ -14,7 +14,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := $(wildcard shared producer_lambda writer ops local deploy replicator_testing bench tests)
+PACKAGES := $(wildcard shared producer_lambda writer ops follow local deploy replicator_testing bench tests)
 
 UV := $(BIN)/uv
 VENV_UV := .venv/uv.txt

@@ -23,7 +23,7 @@ from pymongo.write_concern import WriteConcern
 
 from bench.items import MESSAGE_LIMIT, TABLE
 from bench.load import read
-from bench.memory_inbox import MemoryInbox
+from follow.memory_inbox import MemoryInbox
 from shared.aws import sqs_client
 from shared.envelope import decode
 from writer.context import Context

@@ -9,8 +9,8 @@ import asyncio
 import selectors
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from bench.memory_inbox import MemoryInbox
 from bench.network_queue import DEAD, QUEUE, VISIBILITY, Answers
+from follow.memory_inbox import MemoryInbox
 from writer.context import Context
 from writer.mapping.rules import Rules
 from writer.ports import Outcome

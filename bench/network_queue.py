@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 
 from bench.load import read
-from bench.memory_inbox import MemoryInbox
+from follow.memory_inbox import MemoryInbox
 from local.paths import ROOT
 from writer.runtime import SystemClock
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from bench.memory_inbox import MemoryInbox
+from follow.memory_inbox import MemoryInbox
 from local.polling import HANG_TIMEOUT_S
 from shared.aws import sqs_client
 from shared.dead_letter import DeadLetter

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 PATH = re.compile(r"`((?:[\w.-]+/)+(?:[\w.-]+\.\w+)?)`")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PACKAGES = ("shared", "producer_lambda", "writer", "ops", "local", "deploy", "replicator_testing", "bench")
+PACKAGES = (
+    *("shared", "producer_lambda", "writer", "ops", "follow", "local", "deploy", "replicator_testing"),
+    "bench",
+)
 MAP = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
 

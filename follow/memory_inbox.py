@@ -1,4 +1,4 @@
-"""A queue in memory behind `writer.ports.Inbox`, as fast as possible: to measure the writer without SQS.
+"""A queue in memory behind `writer.ports.Inbox`, as fast as possible.
 
 It passes the contract suite of the real inbox: locks, receipts and the order of groups are as in SQS FIFO.
 """
