@@ -1,0 +1,1 @@
+"""Reads the shards of a DynamoDB stream, each after its parent."""
