@@ -1,0 +1,212 @@
+"""Reads all shards of a stream, each after its parent, and hands their pages over in order.
+
+Law: a shard ends if its iterator ends, and a listing calls it closed or does not have it any more. Whatever
+else happens is waited for, and said. At most `_AT_ONCE` pages are in hand, so a receiver that takes its time
+slows the reading.
+
+Source: Amazon DynamoDB API reference, ``GetRecords`` (a page may be empty although there are more records)
+and "Service, account, and table quotas" (five reads a second of each shard, ten listings a second).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from follow.reader.calls import GoneError, IteratorExpiredError, TrimmedError
+from follow.reader.lineage import Lineage, Position
+from shared.errors import FatalError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from follow.reader.calls import Page, Stream
+    from ops.migration.retry import Retry
+
+_AT_ONCE = 4
+"""Pages that are asked for or handed over at the same time."""
+
+_EMPTY_ENOUGH = 3
+"""Empty pages in a row after which a shard is taken for read up to now: one alone does not say so."""
+
+
+class GapError(FatalError):
+    """Records are trimmed that were not read. The text says of which stream."""
+
+
+class Receiver(Protocol):
+    """Takes what is read. Its errors end the reading; it raises no `TransientError`."""
+
+    async def page(self, shard: str, records: Sequence[dict[str, Any]], last: str) -> None:
+        """Takes the next page of a shard, which is not empty; returns when another one may follow."""
+
+    def end(self, shard: str) -> None:
+        """There are no more pages of a shard."""
+
+    def listed(self, forgotten: Sequence[str]) -> None:
+        """The stream was listed; some shards that had ended are not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Seconds between two calls.
+
+    Attributes:
+        full: after a page with records; five reads a second are allowed.
+        empty: after one without.
+        listing: between two listings, if nothing asks for one earlier.
+    """
+
+    full: float = 0.21
+    empty: float = 0.5
+    listing: float = 20.0
+
+
+class StreamReader:
+    """Reads one stream."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        positions: Mapping[str, Position],
+        receiver: Receiver,
+        retry: Callable[[], Retry],
+        pauses: Pauses = Pauses(),
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            stream: its calls.
+            positions: where to go on; a shard that is not among them is read from its oldest record.
+            receiver: gets the pages.
+            retry: makes what repeats calls, and says what is waited for; one for each shard.
+            pauses: between calls.
+        """
+        self._stream = stream
+        self._positions = dict(positions)
+        self._receiver = receiver
+        self._retry = retry
+        self._pauses = pauses
+        self._lineage = Lineage(positions)
+        self._hands = asyncio.Semaphore(_AT_ONCE)
+        self._list_now = asyncio.Event()
+        self._asked = 0  # listings that were found to be needed
+        self._answered = -1  # the last of them that was made
+        self._empty: dict[str, int] = {}
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that the stream had at the last `look_again` is handed over, as far as AWS says."""
+        return (
+            self._answered == self._asked
+            and not self._lineage.waiting
+            and all(self._empty.get(shard, 0) >= _EMPTY_ENOUGH for shard in self._lineage.reading)
+        )
+
+    def look_again(self) -> None:
+        """From now on `is_caught_up` is about all that the stream has now."""
+        self._empty.clear()
+        self._ask_for_listing()
+
+    async def run(self) -> None:
+        """Reads until it is cancelled.
+
+        Raises:
+            ExceptionGroup: of a `GapError`, or what the receiver raised.
+        """
+        retry = self._retry()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await retry.until_done(self._list)
+                self._begin(group)
+                await self._pause_before_listing()
+
+    async def _list(self) -> None:
+        self._list_now.clear()
+        asked = self._asked
+        try:
+            shards = await self._stream.shards()
+        except GoneError as error:
+            raise TransientError("AWS says that the stream is not there") from error
+        found = self._lineage.listing(shards)
+        if found.lost:
+            raise GapError(self._gap("some of its shards are gone that were not read to their end"))
+        self._answered = asked
+        self._receiver.listed(found.forgotten)
+        if self._lineage.is_stuck:
+            raise TransientError("the shards of the stream wait for each other, which cannot be")
+
+    def _ask_for_listing(self) -> None:
+        self._asked += 1
+        self._list_now.set()
+
+    async def _pause_before_listing(self) -> None:
+        try:
+            async with asyncio.timeout(self._pauses.listing):
+                await self._list_now.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(self._pauses.full)  # several shards may end at once
+
+    def _begin(self, group: asyncio.TaskGroup) -> None:
+        for shard in self._lineage.begin():
+            after = self._positions.pop(shard, Position()).after
+            group.create_task(self._read(group, shard, after), name=f"shard {shard}")
+
+    async def _read(self, group: asyncio.TaskGroup, shard: str, after: str) -> None:
+        """Reads a shard to its end."""
+        retry = self._retry()
+        iterator: str | None = None
+
+        async def step() -> Page:
+            nonlocal iterator
+            at, iterator = iterator, None  # whatever fails: another one goes on from the same place
+            async with self._hands:
+                page = await self._page(shard, after, at)
+                if page.records:
+                    await self._receiver.page(shard, page.records, page.last)
+                return page
+
+        while True:
+            page = await retry.until_done(step)
+            iterator, after = page.next, page.last or after
+            self._empty[shard] = 0 if page.records else self._empty.get(shard, 0) + 1
+            if iterator is None:
+                if self._lineage.may_end(shard):
+                    break
+                self._ask_for_listing()
+            await asyncio.sleep(self._pauses.full if page.records else self._pauses.empty)
+        self._lineage.end(shard)
+        del self._empty[shard]
+        self._receiver.end(shard)
+        self._ask_for_listing()  # its children may be new
+        self._begin(group)
+
+    async def _page(self, shard: str, after: str, iterator: str | None) -> Page:
+        """The next page.
+
+        Raises:
+            GapError: what comes next is trimmed.
+            TransientError: trying again may help.
+        """
+        try:
+            if iterator is not None:
+                with suppress(IteratorExpiredError):
+                    return await self._stream.page(iterator)
+            return await self._stream.page(await self._stream.iterator(shard, after))
+        except IteratorExpiredError as error:
+            raise TransientError("an iterator has expired that is new") from error
+        except GoneError as error:
+            if not self._lineage.is_listed(shard):
+                raise GapError(self._gap("a shard is gone that was not read to its end")) from error
+            self._ask_for_listing()
+            raise TransientError("AWS says that a shard of the stream is not there") from error
+        except TrimmedError as error:
+            if after:
+                raise GapError(self._gap("the next records of a shard are trimmed")) from error
+            raise TransientError("the oldest records of a shard have been trimmed just now") from error
+
+    def _gap(self, what: str) -> str:
+        return f"the stream {self._stream.arn} has a gap: {what}. Changes were lost on the way"
