@@ -35,7 +35,7 @@ NEEDED_WITH_NPM := $(if $(shell command -v npm),$(VENV_MONGOSH))
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-localstack test-mongodb test-oldest test-python test-image test-all test-faults soak bench lint audit format schema lock package dist clean
+.PHONY: help run install test test-localstack test-mongodb test-oldest test-python test-image test-all test-faults soak bench lint audit format schema lock package docs dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,7 +90,7 @@ soak: $(VENV) $(VENV_STACK) ## run the fault suite for longer (SECONDS=600: of e
 bench: $(VENV) ## run the benchmarks; what they find goes to bench/results/ (ARGS="types --rounds 5": one of them, fewer rounds)
 	$(BIN)/python -m bench $(ARGS)
 
-lint: $(VENV) $(VENV_CHECKOV) ## check style, types, imports, templates, images and that what is installed fits together
+lint: $(VENV) $(VENV_CHECKOV) ## check style, types, imports, templates, images, links, and that what is installed fits together
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES)
@@ -103,6 +103,7 @@ lint: $(VENV) $(VENV_CHECKOV) ## check style, types, imports, templates, images 
 	$(BIN)/hadolint deploy/Dockerfile local/Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	$(UV) pip check --python $(BIN)/python
+	@$(MAKE) --no-print-directory docs
 
 audit: $(VENV_UV) ## look up all locked dependencies in PyPI's database of known vulnerabilities (needs the network)
 	@for file in requirements/*.txt; do \
@@ -117,6 +118,14 @@ format: $(VENV) ## format the code and apply the linter's safe fixes
 
 package: $(VENV_UV) ## build build/producer.zip, the Lambda's package (RUNTIME=python3.13 ARCHITECTURE=x86_64: as the template's parameters)
 	@$(BIN)/python -m deploy.package build/producer.zip $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
+
+# Pages, and the files that they link to. What is missing here, `make lint` reports as a link that leads nowhere.
+PAGES := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs bench/results deploy/*.yaml deploy/*.json \
+	deploy/image/replication.yaml requirements/producer.txt requirements/writer.txt replication.yaml replication.schema.json
+
+docs: $(VENV) ## make a site of the documents, in build/site/; fails if a link leads nowhere
+	@rm -rf build/pages && mkdir -p build/pages && cp -r --parents $(PAGES) build/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 dist: $(VENV_RUN) ## build the wheel and the source distribution of the command and both parts into build/dist/
 	@$(BIN)/python -m deploy.dist build/dist
