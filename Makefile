@@ -130,11 +130,12 @@ docs: $(VENV) ## make a site of the documents, in build/site/; fails if a link l
 dist: $(VENV_RUN) ## build the wheel and the source distribution of the command and both parts into build/dist/
 	@$(BIN)/python -m deploy.dist build/dist
 
-schema: $(VENV_RUN) ## write replication.schema.json, which editors check replication.yaml with, and ops/schemas/
+schema: $(VENV_RUN) ## write replication.schema.json, which editors check replication.yaml with, ops/schemas/ and docs/commands.md
 	@mkdir -p build
 	$(BIN)/replicator config-schema > build/replication.schema.json
 	mv build/replication.schema.json replication.schema.json
 	$(BIN)/python -m ops.json_outputs.schemas ops/schemas
+	$(BIN)/python -m tests.support.command_reference docs/commands.md
 
 lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock files (UPGRADE=1: to newer versions)
 	$(UV_COMPILE) requirements/uv.in -o requirements/uv.txt

@@ -119,7 +119,9 @@ def _plain_put(candidates: Candidates, change: Change, message: int) -> tuple[Wr
     if image is None:
         raise ValueError("only a hook refuses an item, and this table has none")
     covered = frozenset((message,))
-    return Write(target, change, image.version, message, covered, 1, (), image.document, None, table.can_mark), []
+    return Write(
+        target, change, image.version, message, covered, 1, (), image.document, None, table.can_mark
+    ), []
 
 
 @dataclass(slots=True)
