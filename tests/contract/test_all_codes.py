@@ -18,7 +18,7 @@ from tests.support.builders import delete, put, write
 from tests.support.code_matrix import ALL, BESIDE, ONE, WHOLE, Matrix
 from tests.support.mongodb_proxy import mongodb_proxy
 from tests.support.server_codes import server_codes
-from tests.support.sinks import Document, sink_on, with_option
+from tests.support.sinks import Document, sink_before, sink_on, with_option
 from writer.mongodb import bulk
 from writer.mongodb.error_codes import Meaning, meaning_of
 from writer.names import TOMBSTONES
@@ -130,28 +130,27 @@ async def test_every_kind_of_command_gets_every_code(
     """Only the fault of one document is parked; what a whole command or a tombstone gets waits (P4, P5)."""
     monkeypatch.setattr(bulk, "WORTH_A_LOOK", 2)  # so that the smallest batches have insertions
     faults = 0
-    async with mongodb_proxy(mongod.address) as proxy:
-        with sink_on(polled(proxy.uri), "t") as sink:
-            for version, code in enumerate(codes, 1):
-                batch = batch_of(version)
-                proxy.refuse_command = functools.partial(command_code, code)
-                proxy.refuse_operation = functools.partial(operation_code, code)
-                outcome = await tried(sink, batch)
-                assert proxy.refused, code
-                proxy.heal()
-                parked: set[int] = set()
-                if outcome is None:
-                    assert meaning_of(code) in (Meaning.SERVER, Meaning.LOGIN), code
-                else:
-                    parked = {n for n, f in outcome.failures.items() if f.kind is FailureKind.PERMANENT}
-                    # These writes name no shard key, so 61 is the fault of the mapping.
-                    is_fault = meaning_of(code) in (Meaning.DOCUMENT, Meaning.EITHER) and code != 61
-                    assert parked == ({1} if is_fault else set()), code
-                    inserted = set() if meaning_of(code) is Meaning.DUPLICATE else {1}
-                    assert outcome.failures.keys() == inserted | {4, *range(6, 12)}, code
-                faults += len(parked)
-                rest = [each for n, each in enumerate(batch) if n not in parked]
-                assert (await applied(sink, rest)).failures == {}, code
+    async with mongodb_proxy(mongod.address) as proxy, sink_before(polled(proxy.uri), "t") as sink:
+        for version, code in enumerate(codes, 1):
+            batch = batch_of(version)
+            proxy.refuse_command = functools.partial(command_code, code)
+            proxy.refuse_operation = functools.partial(operation_code, code)
+            outcome = await tried(sink, batch)
+            assert proxy.refused, code
+            proxy.heal()
+            parked: set[int] = set()
+            if outcome is None:
+                assert meaning_of(code) in (Meaning.SERVER, Meaning.LOGIN), code
+            else:
+                parked = {n for n, f in outcome.failures.items() if f.kind is FailureKind.PERMANENT}
+                # These writes name no shard key, so 61 is the fault of the mapping.
+                is_fault = meaning_of(code) in (Meaning.DOCUMENT, Meaning.EITHER) and code != 61
+                assert parked == ({1} if is_fault else set()), code
+                inserted = set() if meaning_of(code) is Meaning.DUPLICATE else {1}
+                assert outcome.failures.keys() == inserted | {4, *range(6, 12)}, code
+            faults += len(parked)
+            rest = [each for n, each in enumerate(batch) if n not in parked]
+            assert (await applied(sink, rest)).failures == {}, code
     number = len(codes)
     found = {name: client["t"][name].count_documents({}) for name in ("inserted", "inserted_w")}
     assert found == {"inserted": 3 * number - faults, "inserted_w": 2 * number}
@@ -166,17 +165,16 @@ async def test_no_code_loses_parks_or_counts_what_is_not_at_fault(
     mongod: Mongod, client: pymongo.MongoClient[Document], codes: Sequence[int]
 ) -> None:
     """P3, P4, P5: others of the bulk, the lane and other tables go on; in the end everything is there."""
-    async with mongodb_proxy(mongod.address) as proxy:
-        with sink_on(polled(proxy.uri), "t") as sink:
-            matrix = Matrix(proxy, sink)
-            running = asyncio.create_task(matrix.service.run(1, grace=60))
-            for number, code in enumerate(codes, 1):
-                async with asyncio.timeout(HANG_TIMEOUT_S):
-                    await matrix.walk(code, number)
-            matrix.context.stop.set()
-            while not running.done():
-                await matrix.advance(1)
-            running.result()
+    async with mongodb_proxy(mongod.address) as proxy, sink_before(polled(proxy.uri), "t") as sink:
+        matrix = Matrix(proxy, sink)
+        running = asyncio.create_task(matrix.service.run(1, grace=60))
+        for number, code in enumerate(codes, 1):
+            async with asyncio.timeout(HANG_TIMEOUT_S):
+                await matrix.walk(code, number)
+        matrix.context.stop.set()
+        while not running.done():
+            await matrix.advance(1)
+        running.result()
     faults = sum(meaning_of(code) in (Meaning.DOCUMENT, Meaning.EITHER) and code != 61 for code in codes)
     found = {name: client["t"][name].count_documents({}) for name in (ONE, ALL, WHOLE, BESIDE)}
     number = len(codes)

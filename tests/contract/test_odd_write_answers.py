@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,8 @@ from pymongo.uri_parser import parse_uri
 from shared.errors import TransientError
 from tests.support.builders import delete, put, write
 from tests.support.mongodb_proxy import mongodb_proxy
+from tests.support.sinks import sink_before
 from writer.mongodb import bulk
-from writer.mongodb.sink import MongoSink
 from writer.names import TOMBSTONES
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from tests.support.mongodb_proxy import MongoProxy
     from tests.support.mongodb_wire import Command
     from tests.support.sinks import Document
+    from writer.mongodb.sink import MongoSink
     from writer.write import Write
 
 OPERATIONS = 3
@@ -124,10 +124,8 @@ def batch(kind: str, version: int) -> list[Write]:
 async def before(stack: Stack, database: str) -> AsyncIterator[tuple[MongoProxy, MongoSink]]:
     """A sink, and the proxy before its MongoDB."""
     host, port = parse_uri(stack.mongodb_uri)["nodelist"][0]
-    async with mongodb_proxy(f"{host}:{port}") as proxy:
-        sink = MongoSink.connect(proxy.uri, database, 1)
+    async with mongodb_proxy(f"{host}:{port}") as proxy, sink_before(proxy.uri, database, 1) as sink:
         yield proxy, sink
-        await asyncio.to_thread(sink.close)  # it says goodbye, and waits for an answer
 
 
 @pytest.mark.parametrize(

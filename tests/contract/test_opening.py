@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pymongo
@@ -14,8 +13,7 @@ from local.processes.child import Child, base_environment
 from local.servers.mongod import find_mongod
 from shared.errors import FatalError, TransientError
 from tests.support.mongodb_proxy import mongodb_proxy
-from tests.support.sinks import Document, sink_on
-from writer.mongodb.sink import MongoSink
+from tests.support.sinks import Document, sink_before, sink_on
 from writer.names import TOMBSTONES
 
 if TYPE_CHECKING:
@@ -45,8 +43,9 @@ async def test_a_server_without_guarded_writes_is_refused(stack: Stack, database
     """It says so itself, in answer to the trial; the sentence says what is needed."""
     async with mongodb_proxy(address(stack)) as proxy:
         proxy.refuse_command = lambda name, _: code if name == "update" else None
-        with sink_on(proxy.uri, database) as sink, pytest.raises(FatalError, match=r"MongoDB 5\.0 or later"):
-            await sink.open()
+        async with sink_before(proxy.uri, database) as sink:
+            with pytest.raises(FatalError, match=r"MongoDB 5\.0 or later"):
+                await sink.open()
 
 
 @pytest.mark.parametrize("code", [16500, 82, 123456, 91])
@@ -54,8 +53,9 @@ async def test_what_may_pass_is_waited_for(stack: Stack, database: str, code: in
     """Throttling, and codes that nobody knows."""
     async with mongodb_proxy(address(stack)) as proxy:
         proxy.refuse_command = lambda name, _: code if name == "update" else None
-        with sink_on(proxy.uri, database) as sink, pytest.raises(TransientError):
-            await sink.open()
+        async with sink_before(proxy.uri, database) as sink:
+            with pytest.raises(TransientError):
+                await sink.open()
 
 
 async def test_a_missing_right_names_the_database_that_was_refused(stack: Stack, database: str) -> None:
@@ -63,11 +63,9 @@ async def test_a_missing_right_names_the_database_that_was_refused(stack: Stack,
     async with mongodb_proxy(address(stack)) as proxy:
         proxy.refuse_command = lambda _, command: 13 if command.get("$db") == f"{database}-b" else None
         words = rf"right on {database}-b\.{TOMBSTONES}.*the database {database}-b"
-        with (
-            closing(MongoSink.connect(proxy.uri, database, 1, {f"{database}-b"})) as sink,
-            pytest.raises(FatalError, match=words),
-        ):
-            await sink.open()
+        async with sink_before(proxy.uri, database, 1, {f"{database}-b"}) as sink:
+            with pytest.raises(FatalError, match=words):
+                await sink.open()
 
 
 async def test_tombstones_in_a_view_are_refused(

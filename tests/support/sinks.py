@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import asyncio
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -11,7 +12,7 @@ from pymongo.monitoring import CommandListener
 from writer.mongodb.sink import MongoSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 SECRET = "hunter2-do-not-log"
 Document = dict[str, Any]
@@ -30,6 +31,21 @@ def sink_on(uri: str, database: str, pool_size: int = 4) -> Iterator[MongoSink]:
         yield sink
     finally:
         sink.close()
+
+
+@asynccontextmanager
+async def sink_before(
+    uri: str, database: str, pool_size: int = 4, databases: Iterable[str] = ()
+) -> AsyncIterator[MongoSink]:
+    """A sink whose server is in this event loop, such as a `MongoProxy`.
+
+    Closing, the driver says goodbye and waits for the answer: in a thread, so that the proxy can answer.
+    """
+    sink = MongoSink.connect(uri, database, pool_size, databases)
+    try:
+        yield sink
+    finally:
+        await asyncio.to_thread(sink.close)
 
 
 class Spy(CommandListener):
