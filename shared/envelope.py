@@ -20,7 +20,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -29,7 +29,7 @@ from shared.change import YEAR_5138, Change, Op
 from shared.errors import PoisonError
 from shared.exact_json import exact, exceeds_int64
 from shared.keys import is_key_of
-from shared.nesting import WRITABLE_LEVELS, is_deeper
+from shared.nesting import MAX_LEVELS, WRITABLE_LEVELS, is_deeper
 from shared.version import check_version
 
 VERSION = 1
@@ -82,11 +82,16 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A decoded message, oldest change first."""
+    """A decoded message, oldest change first.
+
+    Attributes:
+        is_shallow: surely no key and no image in it has more than `MAX_LEVELS`.
+    """
 
     table: str
     stream: str
     entries: Sequence[Change | Rejected]
+    is_shallow: bool = field(default=False, compare=False)
 
 
 def encode_change(change: Change) -> bytes:
@@ -153,19 +158,25 @@ def decode(body: str) -> Envelope:
     entries = envelope.get("changes")
     if "z" in envelope:
         entries, has_long_integers = _inflate(envelope["z"], body)
+        text = b""
     if not isinstance(entries, list):
         raise PoisonError("bad-envelope", "the envelope has no list of changes")
     if len(entries) > MAX_CHANGES:
         raise PoisonError("bad-envelope", f"the envelope has {len(entries)} changes, more than {MAX_CHANGES}")
     decoded: list[Change | Rejected] = []
+    changes = 0
     for entry in entries:
         try:
             if has_long_integers and exceeds_int64(entry):
                 raise PoisonError("bad-value", "an integer beyond int64 has no tag")
             decoded.append(_decode_change(table, stream, entry))
+            changes += 1
         except PoisonError as error:
             decoded.append(Rejected(table, stream, _as_it_came(entry), error.code, error.reason))
-    return Envelope(table, stream, decoded)
+    # Each change has two brackets at least outside of its image: around itself, and around its key. With so few
+    # in all, no image can be nested too deep.
+    is_shallow = bool(text) and text.count(b"{") + text.count(b"[") <= MAX_LEVELS + 2 * changes
+    return Envelope(table, stream, decoded, is_shallow)
 
 
 def _names_of(envelope: Any) -> tuple[str, str]:

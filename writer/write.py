@@ -1,7 +1,6 @@
 """`Write`: what a plan consists of and a sink performs. Pure data."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -39,8 +38,7 @@ class Target(NamedTuple):
     metadata_field: str
 
 
-@dataclass(frozen=True, slots=True)
-class Merge:
+class Merge(NamedTuple):
     """How a put keeps the fields that applications added to the document.
 
     Attributes:
@@ -54,8 +52,7 @@ class Merge:
     reset: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """The item is deleted, and its document stays, marked as deleted.
 
     Attributes:
@@ -67,8 +64,7 @@ class Mark:
     at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(NamedTuple):
     """A document is removed from a place, unless its version is higher.
 
     Attributes:

@@ -43,21 +43,24 @@ class Numbers(StrEnum):
     """Every other number is the nearest double, which can lose digits."""
 
 
-def decode_map(wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool) -> dict[str, Any]:
-    """Returns an item's attributes (or its key) as BSON values, in a new dict.
+def decode_map(
+    wire: Mapping[str, Any], numbers: Numbers, *, tagged: bool, is_shallow: bool = False
+) -> Mapping[str, Any]:
+    """Returns an item's attributes (or its key) as BSON values; the same mapping if they are already.
 
     Args:
         wire: attribute name → wire value.
         numbers: the table's policy.
         tagged: whether a tag can occur; without tags, JSON's values are the native ones already.
+        is_shallow: whether somebody has looked how deep it is nested, and it is not too deep.
 
     Raises:
         PoisonError: ``bad-value``: something looks like a tag but is malformed; ``too-deep``.
     """
     if not tagged and numbers is not Numbers.DECIMAL128:
-        if is_deeper_wire(wire):
+        if not is_shallow and is_deeper_wire(wire):
             raise PoisonError("too-deep", _TOO_DEEP)
-        return dict(wire)
+        return wire
     return {name: decode_value(value, numbers) for name, value in wire.items()}
 
 

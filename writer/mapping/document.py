@@ -51,28 +51,47 @@ def locate(table: Table, change: Change) -> Target:
         PoisonError: ``bad-key`` (not the attributes that the mapping names, more than two, or of a type that
             no key has), ``not-bson`` (a name with NUL) or ``bad-value``.
     """
-    rule = table.rule
-    if len(change.key) == 1:
-        ((name, value),) = change.key.items()
-        # Nearly every key; the others, and those that are wrong, go the long way.
-        if (
-            (type(value) is str and len(value) <= _SURELY_SHORT)
-            or (type(value) is int and INT64_MIN <= value <= INT64_MAX)
-        ) and (not rule.key or rule.key == (name,)):
+    rule, key = table.rule, change.key
+    # Nearly every key; the others, and those that are wrong, go the long way.
+    if len(key) == 1:
+        ((name, value),) = key.items()
+        if (not rule.key or rule.key == (name,)) and _is_usual(value):
             identity: Identity = (table.database, table.collection, value)
             return Target(table.database, table.collection, value, identity, rule.metadata_field)
-    names = rule.key or tuple(sorted(change.key))
-    key = _checked_key(change, names, rule.numbers)
+    names = rule.key or tuple(sorted(key))
+    if (pair := _usual_pair(key, names)) is not None:
+        identity = (table.database, table.collection, canonical_key({"": pair}))
+        return Target(table.database, table.collection, pair, identity, rule.metadata_field)
+    checked = _checked_key(change, names, rule.numbers)
     if len(names) == 1:
-        wire_id, document_id = change.key[names[0]], key[names[0]]
+        wire_id, document_id = key[names[0]], checked[names[0]]
     else:
         fields = [(_inside_id(name, names), name) for name in names]
-        wire_id = {field: change.key[name] for field, name in fields}
-        document_id = {field: key[name] for field, name in fields}
+        wire_id = {field: key[name] for field, name in fields}
+        document_id = {field: checked[name] for field, name in fields}
     # The same for one item, whichever way it came: a text or an integer stands for itself.
     part = wire_id if type(wire_id) in (str, int) else canonical_key({"": wire_id})
     identity = (table.database, table.collection, part)
     return Target(table.database, table.collection, document_id, identity, rule.metadata_field)
+
+
+def _is_usual(value: Any) -> bool:
+    """Whether a key attribute is a short text or an integer, which stands for itself."""
+    if type(value) is str:
+        return len(value) <= _SURELY_SHORT
+    return type(value) is int and INT64_MIN <= value <= INT64_MAX
+
+
+def _usual_pair(key: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """The `_id` of a composite key whose names and values stand for themselves."""
+    if len(key) != 2 or len(names) != 2:  # noqa: PLR2004 - a partition and a sort key
+        return None
+    one, two = names
+    if not (_is_usual(first := key.get(one)) and _is_usual(second := key.get(two))) or one == two:
+        return None
+    if any(len(name) > _SURELY_SHORT or name.startswith("$") or "\0" in name for name in names):
+        return None
+    return {one: first, two: second}
 
 
 def _checked_key(change: Change, names: tuple[str, ...], numbers: Numbers) -> Mapping[str, Any]:
@@ -112,11 +131,17 @@ def _inside_id(name: str, names: tuple[str, ...]) -> str:
     return field
 
 
-def image_of(table: Table, change: Change, target: Target) -> Image | None:
+def image_of(table: Table, change: Change, target: Target, *, is_shallow: bool = False) -> Image | None:
     """Returns what a put writes: `_id`, the image's fields under the rules, the metadata.
 
     It is encoded here, so that a record that BSON cannot hold does not fail the bulk write of others; the
     driver copies the bytes as they are.
+
+    Args:
+        table: the rules.
+        change: a put.
+        target: the document.
+        is_shallow: whether somebody has looked how deep the image is nested, and it is not too deep.
 
     Returns:
         None if the table's hook does not want the item replicated.
@@ -127,7 +152,8 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
     """
     version = change.version
     metadata: dict[str, Any] = {"v": version}
-    fields = _fields_of(table, change.image or {}, metadata, tagged=change.tagged)
+    image = change.image or {}
+    fields = _fields_of(table, image, metadata, tagged=change.tagged, is_shallow=is_shallow)
     if table.hook is not None:
         hooked = _hooked(table, table.hook, fields, change)
         if hooked is None:
@@ -150,9 +176,9 @@ def image_of(table: Table, change: Change, target: Target) -> Image | None:
     return Image(encoded, version, merge, _shard_of(table, fields))
 
 
-def _hooked(table: Table, hook: Hook, fields: dict[str, Any], change: Change) -> dict[str, Any] | None:
+def _hooked(table: Table, hook: Hook, fields: Mapping[str, Any], change: Change) -> dict[str, Any] | None:
     """What a hook makes of the fields; None: the item is not replicated."""
-    hooked = call(hook, fields, change)
+    hooked = call(hook, dict(fields), change)
     if hooked is None:
         return None
     if table.rule.metadata_field in hooked:
@@ -180,12 +206,18 @@ def old_place(table: Table, change: Change) -> Shard | None:
 
 
 def _fields_of(
-    table: Table, image: Mapping[str, Any], metadata: dict[str, Any], *, tagged: bool
-) -> dict[str, Any]:
+    table: Table,
+    image: Mapping[str, Any],
+    metadata: dict[str, Any],
+    *,
+    tagged: bool,
+    is_shallow: bool = False,
+) -> Mapping[str, Any]:
     """The fields of a document; notes in the metadata which attributes have other names."""
-    fields = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged))
-    if "_id" not in fields and table.rule.metadata_field not in fields:
-        return fields
+    found = table.fields.apply(decode_map(image, table.rule.numbers, tagged=tagged, is_shallow=is_shallow))
+    if "_id" not in found and table.rule.metadata_field not in found:
+        return found
+    fields = dict(found)
     reserved = {"_id": table.rule.id_attribute, table.rule.metadata_field: None}
     for name in [name for name in reserved if name in fields]:
         free = reserved[name] or f"{name}_"

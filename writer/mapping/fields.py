@@ -60,8 +60,8 @@ class Fields:
         wanted = {*self._include.children, *self._rules.children}
         self._left_out = tuple(name for name in _OF_GLOBAL_TABLES if name not in wanted)
 
-    def apply(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Returns a new document, which shares values without a rule with the old one.
+    def apply(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Returns the document under the rules. The one that is given stays as it is; values are shared.
 
         Raises:
             PoisonError: ``bad-conversion`` or ``bad-rename``; the text names the field.
@@ -81,7 +81,7 @@ class Fields:
             return None
         return (node.rule.rename if node is not None and node.rule is not None else None) or attribute
 
-    def _applied(self, node: _Node, document: dict[str, Any]) -> dict[str, Any]:
+    def _applied(self, node: _Node, document: Mapping[str, Any]) -> dict[str, Any]:
         result = dict(document)
         renamed: dict[str, Any] = {}
         for name, child in node.children.items():
@@ -112,7 +112,7 @@ class Fields:
         return value
 
 
-def _only(node: _Node, document: dict[str, Any]) -> dict[str, Any]:
+def _only(node: _Node, document: Mapping[str, Any]) -> dict[str, Any]:
     """What is included; where only paths below a name are, values that are no maps are left out."""
     result = {}
     for name, child in node.children.items():

@@ -10,7 +10,7 @@ from shared.errors import PoisonError
 from writer.mapping.conversions import Conversion
 from writer.mapping.fields import Fields
 from writer.mapping.hooks import Hook
-from writer.mapping.model import WILDCARD, Deletes, Mode, Replication, TableRule, UnnamedTables
+from writer.mapping.model import WILDCARD, Deletes, Replication, TableRule, UnnamedTables
 from writer.mapping.problems import MappingError, Mistake
 from writer.names import OURS, collection_problem
 
@@ -34,6 +34,9 @@ class Table:
         collection: the target collection.
         rule: its entry in the file.
         may_deepen: its documents can be nested deeper than its items.
+        can_mark: whether its documents can be marked as deleted.
+        is_simple: whether there is neither a shard key nor a hook: a lone change is one operation, whatever is
+            in it.
     """
 
     name: str
@@ -43,16 +46,8 @@ class Table:
     fields: Fields
     hook: Hook | None
     may_deepen: bool
-
-    @property
-    def can_mark(self) -> bool:
-        """Whether its documents can be marked as deleted."""
-        return Deletes.MARK in (self.rule.deletes, self.rule.ttl_deletes)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether a put replaces its whole document, in the one place where it can be."""
-        return self.hook is None and self.rule.mode is Mode.REPLACE and not self.rule.shard_key
+    can_mark: bool
+    is_simple: bool
 
     def effect(self, change: Change) -> Deletes:
         """What a deletion does."""
@@ -191,6 +186,8 @@ class Rules:
             hook=None if rule.hook is None else self._hooks[rule.hook],
             may_deepen=rule.hook is not None
             or any(field.convert is Conversion.JSON for field in rule.fields.values()),
+            can_mark=Deletes.MARK in (rule.deletes, rule.ttl_deletes),
+            is_simple=rule.hook is None and not rule.shard_key,
         )
 
     def _count(self, most: int) -> None:

@@ -3,7 +3,7 @@
 A change that cannot become a document is left out: the outcome is that of the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -42,8 +42,10 @@ def fold(candidates: Candidates, refusals: Refusals) -> tuple[Write | None, Unfi
     changes = candidates.changes
     if len(changes) > 1:
         changes = _newest_first(changes)
-    elif changes[0][0].op is Op.PUT and candidates.table.is_plain and not refusals:
-        return _plain_put(candidates, *changes[0])
+    elif not refusals:
+        write = lone_write(candidates.table, candidates.target, *changes[0])
+        if write is not None:
+            return write, []
     outcome = _Outcome(candidates.table, candidates.target)
     unfit: Unfit = []
     remaining = iter(changes)
@@ -109,19 +111,48 @@ def _version(pair: tuple[Change, int]) -> str:
     return pair[0].version
 
 
-def _plain_put(candidates: Candidates, change: Change, message: int) -> tuple[Write | None, Unfit]:
-    """The short way for nearly every write: one put, where nothing else decides."""
-    table, target = candidates.table, candidates.target
-    try:
-        image = image_of(table, change, target)
-    except PoisonError as error:
-        return None, [(change, message, error)]
-    if image is None:
-        raise ValueError("only a hook refuses an item, and this table has none")
-    covered = frozenset((message,))
-    return Write(
-        target, change, image.version, message, covered, 1, (), image.document, None, table.can_mark
-    ), []
+def lone_write(
+    table: Table, target: Target, change: Change, message: int, *, is_shallow: bool = False
+) -> Write | None:
+    """The short way for nearly every write: one change of its document, where nothing else decides.
+
+    Args:
+        table: the rules.
+        target: the document.
+        change: the change.
+        message: the index of its message.
+        is_shallow: as `image_of` has it.
+
+    Returns:
+        None: `fold` decides, also about what cannot be applied.
+    """
+    if not table.is_simple:
+        return None
+    messages = frozenset((message,))
+    if change.op is Op.PUT:
+        try:
+            image = image_of(table, change, target, is_shallow=is_shallow)
+        except PoisonError:
+            return None
+        if image is None:
+            raise ValueError("only a hook refuses an item, and this table has none")
+        document, version, merge, shard = image
+        if merge is not None and change.gone:
+            merge = merge._replace(unset=_names_of(table, change.gone))
+        return Write(
+            target, change, version, message, messages, 1, (), document, merge, table.can_mark, None, shard
+        )
+    version, effect = change.version, table.effect(change)
+    if effect is Deletes.DELETE:
+        return Write(target, change, version, message, messages, 1, [Removal({}, version)])
+    if effect is Deletes.MARK:
+        return Write(target, change, version, message, messages, 1, [], mark=Mark(version, change.at))
+    return None
+
+
+def _names_of(table: Table, attributes: Iterable[str]) -> Sequence[str]:
+    """The names of attributes in the documents, in order, without those that are left out."""
+    return sorted({name for attribute in attributes if (name := table.fields.name_of(attribute))})
 
 
 @dataclass(slots=True)
@@ -233,7 +264,7 @@ class _Outcome:
     def _merge(self) -> Merge | None:
         if self.image is None or self.image.merge is None:
             return None
-        gone = {name for attribute in self.gone if (name := self.table.fields.name_of(attribute))}
+        gone = set(_names_of(self.table, self.gone))
         # An upsert creates the fields of its filter, even as null if the item does not have them.
         gone.update(path.split(".")[0] for path in self.table.rule.shard_key)
-        return replace(self.image.merge, unset=sorted(gone), reset=self.reset)
+        return self.image.merge._replace(unset=sorted(gone), reset=self.reset)

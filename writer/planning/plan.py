@@ -18,7 +18,7 @@ from shared.keys import canonical_key
 from shared.version import check_time
 from writer.mapping.document import locate
 from writer.mapping.rules import Rules
-from writer.planning.fold import Candidates, Refusals, apart, can_stand_apart, fold
+from writer.planning.fold import Candidates, Refusals, apart, can_stand_apart, fold, lone_write
 from writer.ports import Message
 from writer.write import Identity, Write
 
@@ -76,77 +76,103 @@ def make_plan(
         park_limit: bytes that a parked message may have.
         refusals: what MongoDB refused of an earlier plan of these messages; poison here.
     """
-    documents: dict[Identity, Candidates] = {}
-    poison: list[Poison] = []
+    batch = _Batch(messages, rules, park_limit, refusals)
     count = 0
     oldest: int | None = None
     for index, message in enumerate(messages):
         try:
             envelope = decode(message.body)
         except PoisonError as error:
-            poison.append(Poison(index, _letter(message, as_it_came(message.body, park_limit), error)))
+            letter = _letter(message, as_it_came(message.body, park_limit), error)
+            batch.poison.append(Poison(index, letter))
             count += 1
             continue
-        entries, impossible = envelope.entries, _impossible(envelope, message)
-        count += len(entries)
-        oldest = _older(oldest, entries)
-        for entry in entries:
-            if not isinstance(entry, Change):
-                body = seal(entry.table, entry.stream, [entry.encoded], park_limit)
-                poison.append(Poison(index, _letter(message, body, entry, table=entry.table)))
+        count += len(envelope.entries)
+        oldest = _older(oldest, envelope.entries)
+        batch.take(index, envelope)
+    writes, coalesced = batch.fold()
+    return Plan(messages, writes, batch.poison, count, coalesced, oldest)
+
+
+class _Batch:
+    """The changes of a batch by document.
+
+    A change that is the first of its document nearly always stays the only one, so its write is made at once,
+    while the processor's caches still hold the image. If another one comes, both are candidates.
+    """
+
+    def __init__(
+        self, messages: Sequence[Message], rules: Rules, park_limit: int, refusals: Refusals
+    ) -> None:
+        self.poison: list[Poison] = []
+        self._messages = messages
+        self._rules = rules
+        self._park_limit = park_limit
+        self._refusals = refusals
+        self._documents: dict[Identity, Write | Candidates] = {}
+
+    def take(self, index: int, envelope: Envelope) -> None:
+        """Takes the changes of a message."""
+        message = self._messages[index]
+        impossible = _impossible(envelope, message)
+        documents, is_shallow = self._documents, envelope.is_shallow
+        for entry in envelope.entries:
+            if isinstance(entry, Rejected):
+                body = seal(entry.table, entry.stream, [entry.encoded], self._park_limit)
+                self.poison.append(Poison(index, _letter(message, body, entry, table=entry.table)))
                 continue
             if impossible is not None:
-                poison.append(
-                    Poison(index, letter_of_change(message, entry, impossible, park_limit), entry.op)
-                )
+                self._park(index, entry, impossible)
                 continue
             try:
-                table = rules.table(entry.table)
+                table = self._rules.table(entry.table)
                 target = locate(table, entry)
             except PoisonError as error:
-                poison.append(Poison(index, letter_of_change(message, entry, error, park_limit), entry.op))
+                self._park(index, entry, error)
                 continue
-            candidates = documents.get(target.identity)
-            if candidates is None:
-                documents[target.identity] = Candidates(table, target, [(entry, index)])
+            found = documents.get(target.identity)
+            if found is None:
+                write = None
+                if not self._refusals:
+                    write = lone_write(table, target, entry, index, is_shallow=is_shallow)
+                documents[target.identity] = write or Candidates(table, target, [(entry, index)])
+            elif isinstance(found, Candidates):
+                found.changes.append((entry, index))
             else:
-                candidates.changes.append((entry, index))
-    writes, coalesced = _fold_all(messages, documents, refusals, park_limit, poison)
-    return Plan(messages, writes, poison, count, coalesced, oldest)
+                changes = [(found.change, found.message), (entry, index)]
+                documents[target.identity] = Candidates(table, found.target, changes)
 
+    def fold(self) -> tuple[list[Write], Mapping[tuple[str, Op, int], int]]:
+        """The writes, and what they stand for; adds to `poison` what cannot be written."""
+        writes: list[Write] = []
+        coalesced: Counter[tuple[str, Op, int]] = Counter()
+        refused = {identity for identity, _ in self._refusals}
+        for identity, found in self._documents.items():
+            if isinstance(found, Write):
+                writes.append(found)
+                continue
+            several: Sequence[Write]
+            if identity in refused and can_stand_apart(found.table):
+                several, unfit = apart(found, self._refusals)
+            else:
+                write, unfit = fold(found, self._refusals)
+                several = () if write is None else (write,)
+            writes += several
+            for change, index, error in unfit:
+                self._park(index, change, error)
+            if several and len(found.changes) == 1:
+                continue
+            for change, index in found.changes:
+                coalesced[change.table, change.op, index] += 1
+            for change, index, _ in unfit:
+                coalesced[change.table, change.op, index] -= 1
+            for write in several:
+                coalesced[write.change.table, write.change.op, write.message] -= 1
+        return writes, +coalesced
 
-def _fold_all(
-    messages: Sequence[Message],
-    documents: Mapping[Identity, Candidates],
-    refusals: Refusals,
-    park_limit: int,
-    poison: list[Poison],
-) -> tuple[list[Write], Mapping[tuple[str, Op, int], int]]:
-    """The writes, and what they stand for; adds to `poison` what cannot be written."""
-    writes: list[Write] = []
-    coalesced: Counter[tuple[str, Op, int]] = Counter()
-    refused = {identity for identity, _ in refusals}
-    for identity, candidates in documents.items():
-        several: Sequence[Write]
-        if identity in refused and can_stand_apart(candidates.table):
-            several, unfit = apart(candidates, refusals)
-        else:
-            write, unfit = fold(candidates, refusals)
-            several = () if write is None else (write,)
-        writes += several
-        poison.extend(
-            Poison(index, letter_of_change(messages[index], change, error, park_limit), change.op)
-            for change, index, error in unfit
-        )
-        if several and len(candidates.changes) == 1:
-            continue
-        for change, index in candidates.changes:
-            coalesced[change.table, change.op, index] += 1
-        for change, index, _ in unfit:
-            coalesced[change.table, change.op, index] -= 1
-        for write in several:
-            coalesced[write.change.table, write.change.op, write.message] -= 1
-    return writes, +coalesced
+    def _park(self, index: int, change: Change, error: PoisonError) -> None:
+        letter = letter_of_change(self._messages[index], change, error, self._park_limit)
+        self.poison.append(Poison(index, letter, change.op))
 
 
 def _impossible(envelope: Envelope, message: Message) -> PoisonError | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import bson
 import pytest
 from bson.decimal128 import Decimal128
+from hypothesis import given
+from hypothesis import strategies as st
 
+from shared.errors import PoisonError
 from tests.support.builders import delete, put, put_item
-from tests.support.mapped_documents import document, document_id
+from tests.support.mapped_documents import document, document_id, rules
+from writer.mapping.document import MAX_KEY_BYTES, locate
 
 LONG = "12345678901234567890123456789012345678"
 
@@ -62,3 +67,43 @@ def test_an_item_whose_key_is_called_id_with_underscore() -> None:
         "_id_": "k",
         "_ddb": {"v": change.version, "renamed": {"_id_": "_id"}},
     }
+
+
+NAMES = st.sampled_from(["pk", "sk", "$pk", "a\0b", "a.b", "", "x" * MAX_KEY_BYTES, "é" * MAX_KEY_BYTES])
+PARTS = st.sampled_from(
+    [
+        0,
+        1,
+        2**63 - 1,
+        2**63,
+        -(2**63),
+        -(2**63) - 1,
+        "",
+        "1",
+        "é" * MAX_KEY_BYTES,
+        True,
+        None,
+        1.5,
+        {"$n": "1"},
+    ]
+)
+
+
+@given(
+    st.dictionaries(NAMES, PARTS, min_size=2, max_size=2),
+    st.sampled_from(["", "key: [pk, sk]", "key: [sk, pk]", "key: [pk]", "numbers: double"]),
+)
+def test_the_short_way_of_a_composite_key_ends_where_the_long_one_does(
+    key: dict[str, Any], mapping: str
+) -> None:
+    """The same document, or refused for the same reason."""
+
+    def found() -> Any:
+        try:
+            return locate(rules(f"tables: {{mytable: {{{mapping}}}}}"), delete(1, key))
+        except PoisonError as error:
+            return error.code, error.reason
+
+    with patch("writer.mapping.document._usual_pair", return_value=None):
+        long = found()
+    assert repr(found()) == repr(long)

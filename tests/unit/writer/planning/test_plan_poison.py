@@ -223,6 +223,19 @@ def test_a_document_of_a_hundred_levels_is_the_deepest(
     assert (codes(made), versions(made)) == (["too-deep"], {0: "0"})
 
 
+@pytest.mark.parametrize("deletions", [0, 1, 49, 50, 51, 200])
+@pytest.mark.parametrize("text", ["", "[{", "}]"])
+def test_small_changes_beside_it_do_not_hide_how_deep_a_document_is(deletions: int, text: str) -> None:
+    """Few brackets in a message say that nothing in it is too deep; many say nothing."""
+    deep: Any = text
+    for _ in range(MAX_LEVELS):
+        deep = [deep]
+    others = [delete(1, number) for number in range(deletions)]
+    change = put(1, "deep", x=deep)._replace(tagged=False)
+    made = plan(message(*others, change))
+    assert (codes(made), len(made.writes)) == (["too-deep"], deletions)
+
+
 def test_what_is_too_deep_for_json_is_parked_with_its_message() -> None:
     """JSON is read to 1024 levels and written to 254: the letter is the message that holds the change."""
     deep = '{"op":"put","key":{"id":1},"seq":"9","at":1,"eid":"","tags":true,"doc":{"id":1,"x":%s}}'
