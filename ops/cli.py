@@ -44,6 +44,9 @@ COMMANDS = {
     },
     "The pipeline": {
         "doctor": Entry("ops.doctor.doctor", "Check everything that a pipeline needs, and say what to do."),
+        "smoke-test": Entry(
+            "ops.smoke_test.smoke_test", "Send changes of its own through a deployed pipeline, and report."
+        ),
         "status": Entry("ops.status.status", "Show how the pipeline is, on one screen."),
         "logs": Entry(
             "ops.logs.logs", "Show the logs of the Lambda and the writers, as one, in the order of time."

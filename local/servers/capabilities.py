@@ -22,6 +22,8 @@ class Capabilities:
     """A template can loop over a list (`Fn::ForEach`), with names that contain its entries (`&{…}`)."""
     composed_alarms: str | None = None
     """A template can make alarms over several metrics (metric math)."""
+    dashboards: str | None = None
+    """A template makes a dashboard of CloudWatch."""
     template_rules: str | None = None
     """Parameters are checked by a template's rules before anything is made."""
     mapping_updates: str | None = None
@@ -37,6 +39,7 @@ class Capabilities:
 LOCALSTACK: Final = Capabilities(
     log_groups="LocalStack writes a function's log to /aws/lambda/NAME, whichever group it was given",
     template_loops="LocalStack 4.9.2 knows no &{…} in Fn::ForEach",
+    dashboards="LocalStack 4.9.2 makes no dashboard of a template",
     template_rules="LocalStack does not look at the Rules of a template",
     mapping_restarts="LocalStack writes Disabled when the old reader of a changed mapping ends, often last",
     retained_queues="LocalStack deletes the queues with the stack, whatever the template says",

@@ -35,13 +35,14 @@ class Tables:
     keys: Mapping[str, Sequence[str]]
 
 
-def check_tables(aws: Aws, function: str, name_it: str) -> tuple[Tables, list[Finding]]:
+def check_tables(aws: Aws, function: str, name_it: str, *, only: str = "") -> tuple[Tables, list[Finding]]:
     """Looks at the event source mappings of a function, and at the streams that they read.
 
     Args:
         aws: the clients.
         function: its name; empty: not known.
         name_it: what to do in that case.
+        only: the one table to look at; empty: all that it reads.
     """
     if not function:
         text = "Which tables are replicated: the Lambda function is not known."
@@ -51,10 +52,12 @@ def check_tables(aws: Aws, function: str, name_it: str) -> tuple[Tables, list[Fi
     found = look("tables", what, _LIST, lambda: _list(aws, function, mappings))
     if found:
         return Tables(None, {}), found
-    streams = [each for each in mappings if each.table]
+    streams = [each for each in mappings if each.table and each.table == (only or each.table)]
     if not streams:
-        text = f"The function {function} reads no table: it has no event source mapping."
-        return Tables([], {}), [not_well("tables", text, "Deploy deploy/pipeline.yaml with TableStreamArns.")]
+        what = f"does not read the table {only}" if only else "reads no table"
+        text = f"The function {function} {what}: it has no event source mapping."
+        advice = f"Deploy deploy/pipeline.yaml with {'its stream in ' * bool(only)}TableStreamArns."
+        return Tables([], {}), [not_well("tables", text, advice)]
     keys: dict[str, Sequence[str]] = {}
     for mapping in sorted(streams, key=lambda each: each.table):
         found += _judge(mapping)

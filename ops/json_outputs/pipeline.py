@@ -1,4 +1,4 @@
-"""What `status` and `doctor` print with `--json`."""
+"""What `status`, `doctor` and `smoke-test` print with `--json`."""
 
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
@@ -27,6 +27,36 @@ class DoctorOutput(TypedDict):
 
     well: bool | None
     """Whether all is well; null: nothing is wrong, but something is not known."""
+    checks: list[DoctorCheck]
+    """All that was looked at, in the order in which people see it."""
+
+
+@BY_DOCSTRINGS
+class SmokeTestSeconds(TypedDict):
+    """How long each step took to arrive in MongoDB, seconds; null: it did not, or was not made."""
+
+    put: float | None
+    """The items were put."""
+    change: float | None
+    """They were changed."""
+    delete: float | None
+    """They were deleted."""
+
+
+@BY_DOCSTRINGS
+class SmokeTestOutput(TypedDict):
+    """What `smoke-test --json` prints. It has no account ids, ARNs, URLs or addresses."""
+
+    well: bool | None
+    """Whether all is well; null: nothing is wrong, but something is not known."""
+    version: str
+    """Name and version of this program."""
+    region: str
+    """The AWS region."""
+    started: Time
+    """When the test began."""
+    seconds: SmokeTestSeconds
+    """How long each step took."""
     checks: list[DoctorCheck]
     """All that was looked at, in the order in which people see it."""
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from ops.json_outputs.mapping import CheckedMapping
 from ops.json_outputs.messages import DeadLetterOutput, LogLine, QueuedMessage
 from ops.json_outputs.migration import BackfillOutput, CutoverOutput, RepairOutput, ResyncOutput, VerifyOutput
-from ops.json_outputs.pipeline import DoctorOutput, StatusOutput
+from ops.json_outputs.pipeline import DoctorOutput, SmokeTestOutput, StatusOutput
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -26,6 +26,7 @@ OUTPUTS: Mapping[str, Any] = {
     "plan-cutover": CutoverOutput,
     "repair": RepairOutput,
     "resync": ResyncOutput,
+    "smoke-test": SmokeTestOutput,
     "status": StatusOutput,
     "verify": VerifyOutput,
 }

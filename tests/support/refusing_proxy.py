@@ -23,8 +23,12 @@ _LAMBDA = (
     (re.compile(r"/\d{4}-\d\d-\d\d/event-source-mappings"), "lambda:ListEventSourceMappings"),
     (re.compile(r"/\d{4}-\d\d-\d\d/functions/[^/]+/configuration"), "lambda:GetFunctionConfiguration"),
 )
-_TARGETS = {"AmazonSQS": "sqs", "DynamoDB_20120810": "dynamodb"}
-_VERSIONS = {"2011-06-15": "sts", "2010-05-15": "cloudformation"}
+_TARGETS = {
+    "AmazonSQS": "sqs",
+    "DynamoDB_20120810": "dynamodb",
+    "GraniteServiceVersion20100801": "cloudwatch",
+}
+_VERSIONS = {"2011-06-15": "sts", "2010-05-15": "cloudformation", "2010-08-01": "cloudwatch"}
 
 
 @dataclass
@@ -34,11 +38,13 @@ class Proxy:
     Attributes:
         url: where it listens.
         refused: IAM actions that are refused, such as ``sqs:GetQueueAttributes``.
+        asked: the actions that were asked for.
         time: its clock, seconds since the epoch; None: the right one.
     """
 
     url: str
     refused: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
     time: float | None = None
 
 
@@ -76,6 +82,7 @@ def refusing_proxy(upstream: str) -> Iterator[Proxy]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             target = self.headers.get("X-Amz-Target", "")
             action = _action(self.path, target, body)
+            proxy.asked.add(action)
             headers: dict[str, str] = {}
             if action in proxy.refused:
                 status, headers, content = _refusal(action, target)

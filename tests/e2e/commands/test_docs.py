@@ -69,6 +69,7 @@ def test_the_shown_commands_run(
         stack.client("sqs").send_message(QueueUrl=pipeline.deployment.dead_letter_queue_url, **letter)
     (tmp_path / "replication.yaml").write_text(f"tables:\n  {pipeline.table}: {{}}\n")
     ids = [json.loads(line)["id"] for line in replicator("dlq", "list", "--json").out.splitlines()]
+    pipeline.create_table("replicator-smoke-test", id="S")
     ran = set()
     for arguments in shown():
         if "--watch" in arguments:
@@ -81,7 +82,7 @@ def test_the_shown_commands_run(
         result = replicator(*real, typed="y\n")
         assert result.status in (0, 1, 3), (real, result)
         ran.add(arguments[0])
-    assert ran == {"check-config", "doctor", "init", "status", "dlq", "peek", "logs"}
+    assert ran == {"check-config", "doctor", "init", "smoke-test", "status", "dlq", "peek", "logs"}
     make("logs").delete_log_group(logGroupName=group)
     pipeline.wait_until_drained()
     pipeline.dead_letters()

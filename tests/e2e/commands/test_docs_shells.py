@@ -57,7 +57,7 @@ NOT_RUN = {
 
 BLOCKS = {
     "README.md": 2,
-    DEPLOYMENT: 8,
+    DEPLOYMENT: 9,
     "docs/docker.md": 1,
     "docs/mapping.md": 1,
     "docs/operations.md": 1,
@@ -120,6 +120,10 @@ def test_the_first_deployment(example: Example) -> None:
     *first, update = blocks(text_of(DEPLOYMENT), r"\S")
     script = replaced("".join(first), **{"vpc-…": "vpc-1", "subnet-…,subnet-…": "subnet-1,subnet-2"})
     # It does not find all well: writers of a stack on an emulator do not run.
+    smoke = "replicator smoke-test --stack replicator"
+    # No writer runs, so nothing arrives; the MongoDB is that of the example.
+    here = {smoke: f"{smoke} --timeout 1 || test $? = 1", "$(cat mongodb-uri.txt)": "$MONGODB_URI"}
+    script = replaced(script, **here)
     update = replaced(update, **{"replicator status --stack replicator": "replicator status || test $? != 2"})
     values = f"""
         export REPLICATOR_STACK=replicator OTHER_STREAM={other}
@@ -139,10 +143,15 @@ def test_the_first_deployment(example: Example) -> None:
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
     stream = example.client("dynamodb", region).describe_table(TableName="orders")["Table"]["LatestStreamArn"]
     assert parameters["CodeKey"] == "producer-2.zip"
-    assert parameters["TableStreamArns"] == f"{stream},{other}", "deploy keeps what is not given"
+    described = example.client("dynamodb", region).describe_table(TableName="replicator-smoke-test")
+    smoke_stream = described["Table"]["LatestStreamArn"]
+    assert parameters["TableStreamArns"] == f"{stream},{smoke_stream},{other}", (
+        "deploy keeps what is not given"
+    )
     mappings = example.client("lambda", region).list_event_source_mappings()["EventSourceMappings"]
     assert {each["EventSourceArn"]: each["State"] for each in mappings} == {
         stream: "Disabled",
+        smoke_stream: "Enabled",
         other: "Enabled",
     }
     secret = example.client("secretsmanager", region).get_secret_value(SecretId="replicator/mongodb-uri")

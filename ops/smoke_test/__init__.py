@@ -1,0 +1,1 @@
+"""`replicator smoke-test`: changes that it makes itself go through a deployed pipeline."""

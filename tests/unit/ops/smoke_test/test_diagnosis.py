@@ -1,0 +1,67 @@
+"""How far a change came: a place is named only for what was seen there."""
+
+from __future__ import annotations
+
+import pytest
+
+from ops.doctor.findings import State
+from ops.smoke_test.diagnosis import Letter, Places, late
+from ops.smoke_test.items import Step
+
+EMPTY = Places(visible=0, in_flight=0, writers=1, target="shop.t")
+
+
+@pytest.mark.parametrize(
+    ("places", "text", "advice"),
+    [
+        (
+            EMPTY,
+            "the writers wrote it to another place than shop.t; 1 writer of this queue can be seen.",
+            "Look at the Lambda's log",
+        ),
+        (
+            Places(visible=3, in_flight=0, writers=0),
+            "where 3 messages wait and no writer holds any; no writers of this queue can be seen.",
+            "Start the writers",
+        ),
+        (
+            Places(visible=3, in_flight=1200, writers=2),
+            "whose messages writers hold 1,200 and 3 wait; 2 writers of this queue can be seen.",
+            "replicator status",
+        ),
+        (
+            Places(queue_unknown="AWS refused it", writers=None),
+            "it is not known whether it is in the queue: AWS refused it.",
+            "replicator status",
+        ),
+        (
+            Places(visible=0, in_flight=0, letters_unknown="AWS refused it", target="shop.t"),
+            "shop.t; whether it is parked is not known: AWS refused it.",
+            "Lambda's log",
+        ),
+        (
+            Places(visible=0, in_flight=0, letter=Letter("unnamed-table", "it is not named"), differs=["a"]),
+            "it is parked (unnamed-table): it is not named.",
+            "replicator dlq list",
+        ),
+        (
+            Places(visible=0, in_flight=0, differs=["a", "b"]),
+            "its document is another one in a, b.",
+            "without any rules",
+        ),
+    ],
+)
+def test_where_it_is(places: Places, text: str, advice: str) -> None:
+    """With what helps."""
+    found = late(Step.PUT, 60, places)
+    assert found.state is State.NOT_WELL
+    assert found.text.startswith("The put has not arrived in MongoDB within 60 seconds: ")
+    assert found.text.endswith(text)
+    assert advice in found.advice
+
+
+def test_a_mongodb_that_does_not_answer() -> None:
+    """Whether the change has arrived is not known then."""
+    found = late(Step.DELETE, 1.5, Places(mongodb="no primary was found", visible=0, in_flight=0))
+    assert found.state is State.UNKNOWN
+    assert "within 1.5 seconds, as far as it is known: no primary was found" in found.text
