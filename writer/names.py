@@ -25,6 +25,12 @@ MAPPINGS = f"{OURS}mappings"
 WRITERS = f"{OURS}writers"
 """Collection of the default database that keeps which writers run, and where they can be asked."""
 
+STREAMS = f"{OURS}streams"
+"""Collection of the default database that keeps how far `follow` has read each stream, and who reads it."""
+
+DEAD_LETTERS = f"{OURS}dead_letters"
+"""Collection of the default database that keeps the dead letters of `follow`."""
+
 _MAX_DATABASE_BYTES = 63
 _NOT_IN_DATABASES = '/\\. "$*<>:|?\0'
 _OWN_DATABASES = ("admin", "local", "config")

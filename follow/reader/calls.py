@@ -23,10 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _SHARD_ID = re.compile(r"[A-Za-z0-9_-]{1,100}").fullmatch
-"""AWS's have 28 to 65 characters. They become names of fields in MongoDB."""
-
 _NUMBER = re.compile(r"[0-9]{1,99}").fullmatch
 _MOST_LISTINGS = 10_000
+
+
+def is_shard_id(value: object) -> bool:
+    """Whether it looks like a shard's id; AWS's have 28 to 65 characters. It can be a field of MongoDB."""
+    return isinstance(value, str) and _SHARD_ID(value) is not None
+
+
+def is_sequence_number(value: object) -> bool:
+    """Whether it is a text of digits."""
+    return isinstance(value, str) and _NUMBER(value) is not None
 
 
 class IteratorExpiredError(Exception):
@@ -118,7 +126,7 @@ class Stream:
             records = answer["Records"]
             if not isinstance(records, list):
                 raise TypeError
-            last = _text(records[-1]["dynamodb"]["SequenceNumber"], _NUMBER) if records else ""
+            last = _text(records[-1]["dynamodb"]["SequenceNumber"], is_sequence_number) if records else ""
             following = answer.get("NextShardIterator")
             return Page(records, last, None if following is None else _text(following))
 
@@ -142,7 +150,7 @@ def _shard_of(answer: Any) -> Shard:
     numbers = answer["SequenceNumberRange"]
     closed = bool(numbers.get("EndingSequenceNumber"))
     return Shard(
-        _text(answer["ShardId"], _SHARD_ID), None if parent is None else _text(parent, _SHARD_ID), closed
+        _text(answer["ShardId"], is_shard_id), None if parent is None else _text(parent, is_shard_id), closed
     )
 
 

@@ -51,7 +51,7 @@ class Records:
 
     async def now(self) -> datetime:
         """The time by MongoDB's clock."""
-        with _errors(self._writers):
+        with record_errors(self._writers):
             answer = await self._database.command("hello")
         found = answer.get("localTime")
         if not isinstance(found, datetime):
@@ -79,7 +79,7 @@ class Records:
             "started": writer.started,
             "writer": writer.id,
         }
-        with _errors(self._mappings):
+        with record_errors(self._mappings):
             stored = await self._mappings.find_one_and_update(
                 {"_id": identity},
                 [{"$replaceWith": {"$cond": [{"$and": later}, "$$ROOT", record]}}],
@@ -105,13 +105,13 @@ class Records:
             "started": writer.started,
             "seen": "$$NOW",
         }
-        with _errors(self._writers):
+        with record_errors(self._writers):
             await self._writers.update_one({"_id": writer.id}, [{"$set": stage}], upsert=True)
             await self._writers.create_index("seen", expireAfterSeconds=WRITER_SECONDS)
 
     async def remove_writer(self, identity: str) -> None:
         """Removes the record of a writer that ends."""
-        with _errors(self._writers):
+        with record_errors(self._writers):
             await self._writers.delete_one({"_id": identity})
 
     async def writers(self) -> Found[WriterRecord]:
@@ -120,13 +120,19 @@ class Records:
 
     @staticmethod
     async def _read(collection: Collection, where: dict[str, Any]) -> list[Any]:
-        with _errors(collection):
+        with record_errors(collection):
             found: list[Any] = await collection.find(where).limit(_MOST).to_list(None)
             return found
 
 
 @contextmanager
-def _errors(collection: Collection) -> Iterator[None]:
+def record_errors(collection: Collection) -> Iterator[None]:
+    """Translates what calls on a collection of ours raise.
+
+    Raises:
+        TransientError: it could not be done now.
+        FatalError: a right is missing.
+    """
     try:
         yield
     except OperationFailure as error:
