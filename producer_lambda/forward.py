@@ -7,17 +7,17 @@ has failed, later messages of that lane are not sent.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from producer_lambda.invocation_log import log_forwarded, log_sent
-from producer_lambda.packing import Message, Unsendable, pack, waves
-from producer_lambda.records import Malformed, Records
+from producer_lambda.letters import letter_of
+from producer_lambda.packing import Message, pack, waves
+from producer_lambda.records import Records
 from producer_lambda.sending import Queue, Refusal, Sender
 from shared.batches import batches
-from shared.dead_letter import DeadLetter, as_it_came, entry_size
+from shared.dead_letter import DeadLetter, entry_size
 from shared.errors import TransientError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
     from producer_lambda.settings import Settings
-    from shared.change import Change
 
     Remaining = Callable[[], float]
     Letters = list[tuple[int, DeadLetter]]
@@ -91,11 +90,8 @@ class Producer:
         records = Records(event, self._settings.old_image_fields)
         messages, unsendable = pack(records, self._settings.lanes, self._queue.queue.limit)
         failed, letters = await self._send_all(messages, lambda: remaining() - reserve)
-        letters += [self._letter(lost, lost.table, lost.sequence, lost.record) for lost in records.malformed]
-        letters += [
-            self._letter(lost, lost.change.table, lost.change.sequence, _text_of(lost.change))
-            for lost in unsendable
-        ]
+        limit = self._dead_letters.queue.limit
+        letters += [(lost.position, letter_of(lost, limit)) for lost in (*records.malformed, *unsendable)]
         parked = await self._park(letters, lambda: remaining() - reserve * _ANSWERING)
         failed |= {position for position, _ in letters} - parked
         changes = sum(message.changes for message in messages)
@@ -158,20 +154,6 @@ class Producer:
             parked.update(position for index, (position, _) in enumerate(batch) if index not in refused)
         return parked
 
-    def _letter(
-        self, lost: Malformed | Unsendable, table: str, sequence: str, text: str
-    ) -> tuple[int, DeadLetter]:
-        """The letter of what became no message, with its position."""
-        letter = DeadLetter(
-            body=as_it_came(text, self._dead_letters.queue.limit),
-            group=f"{table[:80] or 'unknown'}/malformed",
-            code=lost.code,
-            reason=lost.reason,
-            table=table,
-            sequence=sequence,
-        )
-        return lost.position, letter
-
 
 def _entries(batch: Sequence[Message]) -> list[dict[str, Any]]:
     return [
@@ -188,10 +170,6 @@ def _entries(batch: Sequence[Message]) -> list[dict[str, Any]]:
 def _letter_of_message(message: Message, refusal: Refusal) -> DeadLetter:
     reason = f"SQS refused the message: {refusal.code} {refusal.reason}"
     return DeadLetter(body=message.body, group=message.group, code="refused-by-sqs", reason=reason)
-
-
-def _text_of(change: Change) -> str:
-    return json.dumps({"op": change.op.value, "key": change.key, "seq": change.sequence, "doc": change.image})
 
 
 def _response(event: Any, failed: set[int]) -> Response:
