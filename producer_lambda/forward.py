@@ -91,7 +91,8 @@ class Producer:
         messages, unsendable = pack(records, self._settings.lanes, self._queue.queue.limit)
         failed, letters = await self._send_all(messages, lambda: remaining() - reserve)
         limit = self._dead_letters.queue.limit
-        letters += [(lost.position, letter_of(lost, limit)) for lost in (*records.malformed, *unsendable)]
+        letters += [(lost.position, letter_of(lost, limit)) for lost in records.malformed]
+        letters += [(lost.position, letter_of(lost, limit)) for lost in unsendable]
         parked = await self._park(letters, lambda: remaining() - reserve * _ANSWERING)
         failed |= {position for position, _ in letters} - parked
         changes = sum(message.changes for message in messages)
