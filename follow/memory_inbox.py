@@ -63,8 +63,8 @@ class MemoryInbox:
         """Messages that are not deleted."""
         return self._left
 
-    def send(self, body: str, group: str = "lane") -> None:
-        """Puts a message at the end of its group."""
+    def send(self, body: str, group: str = "lane") -> str:
+        """Puts a message at the end of its group; returns its id."""
         self._sent += 1
         self._left += 1
         message = Message(f"id-{self._sent}", "", body, group, 0, round(self._clock.now() * 1000))
@@ -74,6 +74,7 @@ class MemoryInbox:
         if group not in self._held and len(self._waiting[group]) == 1:
             self._ready.append(group)
         self._changed.set()
+        return message.id
 
     async def receive(self) -> Sequence[Message]:
         """See `writer.ports.Inbox`; takes as much as the real one."""
@@ -117,8 +118,12 @@ class MemoryInbox:
             if self._is_held(held.get(message.id), message):
                 del held[message.id]
                 self._left -= 1
+                self.acknowledged(message.id)
                 if not held:
                     self._unlock(message.group)
+
+    def acknowledged(self, message_id: str) -> None:
+        """Called when a message has been deleted; for subclasses."""
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
         """See `writer.ports.Inbox`."""

@@ -45,10 +45,12 @@ class Listed(NamedTuple):
     Attributes:
         lost: shards that are trimmed and were not read to their end: a gap.
         forgotten: shards that are trimmed and were read to their end.
+        new: shards that nobody knew of.
     """
 
     lost: Sequence[str]
     forgotten: Sequence[str]
+    new: Sequence[str]
 
 
 class _State(Enum):
@@ -77,6 +79,7 @@ class Lineage:
 
     def listing(self, shards: Iterable[Shard]) -> Listed:
         """Takes in a complete listing of the stream."""
+        before = frozenset(self._known)
         for each in self._known.values():
             each.listed = False
         for shard in shards:
@@ -88,7 +91,7 @@ class Lineage:
         forgotten = [shard for shard, state in gone.items() if state is _State.ENDED]
         for name in (*lost, *forgotten):
             del self._known[name]
-        return Listed(lost, forgotten)
+        return Listed(lost, forgotten, [name for name in self._known if name not in before])
 
     def begin(self) -> Sequence[str]:
         """The shards that may be read now and are not, yet. From now on they are being read."""

@@ -11,6 +11,7 @@ and "Service, account, and table quotas" (five reads a second of each shard, ten
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4
 """Pages that are asked for or handed over at the same time."""
+
+_LONGEST_SILENCE = 23 * 3600.0
+"""Seconds between two listings. After more, a shard that is new may have lost its first records: a stream
+keeps them for 24 hours. No answer of AWS would tell."""
 
 _EMPTY_ENOUGH = 3
 """Empty pages in a row after which a shard is taken for read up to now: one alone does not say so."""
@@ -67,13 +72,15 @@ class Pauses:
 class StreamReader:
     """Reads one stream."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is wired to, and where it begins
         self,
         stream: Stream,
         positions: Mapping[str, Position],
         receiver: Receiver,
         retry: Callable[[], Retry],
         pauses: Pauses = Pauses(),
+        *,
+        listed_ago: float | None = None,
     ) -> None:
         """Reads nothing yet.
 
@@ -83,6 +90,7 @@ class StreamReader:
             receiver: gets the pages.
             retry: makes what repeats calls, and says what is waited for; one for each shard.
             pauses: between calls.
+            listed_ago: seconds since somebody who noted those positions listed the stream; None: nobody did.
         """
         self._stream = stream
         self._positions = dict(positions)
@@ -90,6 +98,8 @@ class StreamReader:
         self._retry = retry
         self._pauses = pauses
         self._lineage = Lineage(positions)
+        # Not by a monotonic clock: it stands still while a machine sleeps.
+        self._listed = None if listed_ago is None else time.time() - listed_ago
         self._hands = asyncio.Semaphore(_AT_ONCE)
         self._list_now = asyncio.Event()
         self._asked = 0  # listings that were found to be needed
@@ -130,9 +140,11 @@ class StreamReader:
             shards = await self._stream.shards()
         except GoneError as error:
             raise TransientError("AWS says that the stream is not there") from error
-        found = self._lineage.listing(shards)
+        found, before, self._listed = self._lineage.listing(shards), self._listed, time.time()
         if found.lost:
             raise GapError(self._gap("some of its shards are gone that were not read to their end"))
+        if found.new and before is not None and self._listed - before > _LONGEST_SILENCE:
+            raise GapError(self._gap("it was not looked at for more than 23 hours, and has other shards now"))
         self._answered = asked
         self._receiver.listed(found.forgotten)
         if self._lineage.is_stuck:
@@ -209,4 +221,5 @@ class StreamReader:
             raise TransientError("the oldest records of a shard have been trimmed just now") from error
 
     def _gap(self, what: str) -> str:
-        return f"the stream {self._stream.arn} has a gap: {what}. Changes were lost on the way"
+        advice = "Changes may be lost; replicator resync finds them"
+        return f"the stream {self._stream.arn} has a gap: {what}. {advice}"

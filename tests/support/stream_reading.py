@@ -83,13 +83,18 @@ class Reading:
 
 @asynccontextmanager
 async def reading(
-    url: str, arn: str, positions: Mapping[str, Position] | None = None, pauses: Pauses = SHORT
+    url: str, arn: str, positions: Mapping[str, Position] | None = None, listed_ago: float | None = None
 ) -> AsyncIterator[Reading]:
     """Reads a stream while the context is open."""
     found = Collector()
     async with Aws(url, "us-east-1").open_client("dynamodbstreams") as client:
         reader = StreamReader(
-            Stream(client, arn), positions or {}, found, lambda: Retry(found.lines.append), pauses
+            Stream(client, arn),
+            positions or {},
+            found,
+            lambda: Retry(found.lines.append),
+            SHORT,
+            listed_ago=listed_ago,
         )
         task = asyncio.create_task(reader.run())
         try:

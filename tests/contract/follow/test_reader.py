@@ -291,6 +291,24 @@ async def test_a_shard_that_is_gone_before_its_end_is_a_gap(scripted: ScriptedSt
     assert raised.group_contains(GapError, match="gone")
 
 
+async def test_new_shards_after_a_long_silence_are_a_gap(scripted: ScriptedStreams) -> None:
+    """Their first records may be trimmed, and no answer says so. Known ones say it themselves."""
+    known = scripted.shard()
+    first = scripted.put(known, "seen")
+    scripted.put(known, "next")
+    silence = 23.5 * 3600
+    async with reading(scripted.url, ARN, {known: Position(first)}, silence) as at_work:
+        await at_work.caught_up()
+        assert at_work.found.keys == ["next"]
+    scripted.shard(known)
+    async with reading(scripted.url, ARN, {known: Position(first)}, 22.5 * 3600) as at_work:
+        await at_work.caught_up()
+    async with reading(scripted.url, ARN, {known: Position(first)}, silence) as at_work:
+        with pytest.raises(ExceptionGroup) as raised:
+            await at_work.until(lambda: False)
+    assert raised.group_contains(GapError, match="23 hours")
+
+
 async def test_what_was_done_is_not_read_again(scripted: ScriptedStreams) -> None:
     parent = scripted.shard()
     scripted.put(parent, "done")

@@ -37,7 +37,7 @@ def test_a_parent_that_is_trimmed_while_it_is_read_still_comes_first() -> None:
     known = lineage()
     known.listing(FAMILY)
     known.begin()
-    assert known.listing(FAMILY[1:]) == ([], [])
+    assert known.listing(FAMILY[1:]) == ([], [], [])
     assert known.begin() == []
     assert known.may_end(PARENT)
     known.end(PARENT)
@@ -63,9 +63,9 @@ def test_what_was_done_before_is_not_read_again() -> None:
 
 def test_closed_shards_are_forgotten_when_they_are_trimmed() -> None:
     known = lineage(shard_1=Position(done=True))
-    assert known.listing(FAMILY) == ([], [])
-    assert known.listing(FAMILY[1:]) == ([], [PARENT])
-    assert known.listing(FAMILY[1:]) == ([], [])
+    assert known.listing(FAMILY) == ([], [], [CHILD, GRANDCHILD])
+    assert known.listing(FAMILY[1:]) == ([], [PARENT], [])
+    assert known.listing(FAMILY[1:]) == ([], [], [])
 
 
 def test_a_shard_that_is_trimmed_before_its_end_is_lost() -> None:
