@@ -8,43 +8,26 @@ It implements what `backfill` and `verify` need of the JSON protocol, over HTTP 
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
 import sys
 from binascii import crc32
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from bench.endpoint import HOST, Endpoint, action_of, serve
 from bench.items import KINDS
 
-HOST, TABLE = "127.0.0.1", "items"
-_ROOT = Path(__file__).resolve().parent.parent
-_LONGEST_STOP = 10  # seconds
+TABLE = "items"
 _PAGE_BYTES = 1024 * 1024  # Amazon DynamoDB API reference, "Scan"
 
 
-class DynamoDBEndpoint:
-    """The endpoint, running from its construction to the end of the `with` block."""
+class DynamoDBEndpoint(Endpoint):
+    """The endpoint with so many items."""
 
     def __init__(self, items: int) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - this module
-            [sys.executable, "-m", "bench.dynamodb_endpoint", str(items)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=_ROOT,
-        )
-        assert self._process.stdout  # noqa: S101 - a pipe was asked for
-        self.url = f"http://{HOST}:{int(self._process.stdout.readline())}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=_LONGEST_STOP)  # closes its standard input
+        super().__init__("bench.dynamodb_endpoint", str(items))
+        self.url = f"http://{HOST}:{self.port}"
 
 
 class _Table:
@@ -92,27 +75,17 @@ def _base64(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-async def _serve(number: int) -> None:
+def _serve(number: int) -> None:
     table = _Table(number)
     actions = {"DescribeTable": table.describe, "Scan": table.scan, "BatchGetItem": table.get}
 
-    async def handle(request: web.Request) -> web.Response:
-        action = request.headers["X-Amz-Target"].rpartition(".")[2]
-        body = actions[action](orjson.loads(await request.read()))
+    async def answer(request: web.Request) -> web.Response:
+        body = actions[action_of(request)](orjson.loads(await request.read()))
         headers = {"x-amz-crc32": str(crc32(body))}
         return web.Response(body=body, content_type="application/x-amz-json-1.0", headers=headers)
 
-    application = web.Application()
-    application.router.add_post("/", handle)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, HOST, 0)
-    await site.start()
-    sys.stdout.write(f"{runner.addresses[0][1]}\n")
-    sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.read)
-    await runner.cleanup()
+    serve(answer, largest=_PAGE_BYTES)
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    _serve(int(sys.argv[1]))

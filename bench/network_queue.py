@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from bench.endpoint import HOST, Endpoint, action_of, serve
 from bench.load import read
 from follow.memory_inbox import MemoryInbox
-from local.paths import ROOT
 from writer.runtime import SystemClock
 
 if TYPE_CHECKING:
@@ -28,39 +27,20 @@ if TYPE_CHECKING:
 
     from writer.ports import Message
 
-HOST = "127.0.0.1"
 QUEUE, DEAD = "benchmark.fifo", "benchmark-dead-letter.fifo"
 
-_LONGEST_STOP = 10  # seconds
 _PAUSE = 0.02  # seconds between two looks of a long poll
 VISIBILITY = 60
 _LIMIT = 1024 * 1024
 _DEAD_ARN = f"arn:aws:sqs:us-east-1:000000000000:{DEAD}"
 
 
-class NetworkQueue:
-    """The queue with a load, running from its construction to the end of the `with` block."""
+class NetworkQueue(Endpoint):
+    """The queue with a load."""
 
     def __init__(self, load: Path) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "bench.network_queue", str(load)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        assert self._process.stdout  # noqa: S101 - a pipe was asked for
-        self.address = f"{HOST}:{int(self._process.stdout.readline())}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._process.communicate(timeout=_LONGEST_STOP)  # closes its input
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+        super().__init__("bench.network_queue", str(load))
+        self.address = f"{HOST}:{self.port}"
 
 
 class Answers:
@@ -148,30 +128,18 @@ def _told(message: Message) -> Mapping[str, Any]:
     }
 
 
-async def _serve(load: Path) -> None:
+def _serve(load: Path) -> None:
     inbox = MemoryInbox(SystemClock(), visibility=VISIBILITY)
     for group, body in read(load):
         inbox.send(body, group)
     answers = Answers(inbox)
 
     async def answer(request: web.Request) -> web.Response:
-        content = json.loads(await request.read())
-        action = request.headers["X-Amz-Target"].removeprefix("AmazonSQS.")
-        found = await answers.to(action, content)
+        found = await answers.to(action_of(request), json.loads(await request.read()))
         return web.json_response(found, content_type="application/x-amz-json-1.0")
 
-    application = web.Application(client_max_size=_LIMIT)
-    application.router.add_post("/{path:.*}", answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, HOST, 0).start()
-        sys.stdout.write(f"{runner.addresses[0][1]}\n")
-        sys.stdout.flush()
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    finally:
-        await runner.cleanup()
+    serve(answer, largest=_LIMIT)
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))
+    _serve(Path(sys.argv[1]))

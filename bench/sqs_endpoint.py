@@ -7,25 +7,21 @@ It implements what the producer needs of the JSON protocol, over HTTP on 127.0.0
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+
+from bench.endpoint import HOST, Endpoint, action_of, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HOST = "127.0.0.1"
 MESSAGE_LIMIT = 1024 * 1024
 
-_ROOT = Path(__file__).resolve().parent.parent
-_LONGEST_STOP = 10  # seconds
+_LONGEST_ANSWER = 10  # seconds
 
 
 @dataclass
@@ -45,29 +41,11 @@ class Sent:
     largest: int = 0
 
 
-class SqsEndpoint:
-    """The endpoint, running from its construction to the end of the `with` block."""
+class SqsEndpoint(Endpoint):
+    """The endpoint."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.sqs_endpoint"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=_ROOT,
-        )
-        assert self._process.stdout  # noqa: S101 - a pipe was asked for
-        self.port = int(self._process.stdout.readline())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._process.communicate(timeout=_LONGEST_STOP)  # closes its input
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+        super().__init__("bench.sqs_endpoint")
 
     def environment(self) -> Mapping[str, str]:
         """The variables with which the producer uses the endpoint."""
@@ -83,7 +61,7 @@ class SqsEndpoint:
 
     def take(self) -> Sent:
         """What was sent since the last call."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=_LONGEST_STOP)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=_LONGEST_ANSWER)
         try:
             connection.request("GET", "/")
             return Sent(**json.loads(connection.getresponse().read()))
@@ -97,8 +75,8 @@ class _Counter:
 
     async def answer(self, request: web.Request) -> web.Response:
         content = json.loads(await request.read())
-        action = request.headers["X-Amz-Target"].removeprefix("AmazonSQS.")
-        return web.json_response(self._of(action, content), content_type="application/x-amz-json-1.0")
+        found = self._of(action_of(request), content)
+        return web.json_response(found, content_type="application/x-amz-json-1.0")
 
     async def take(self, _: web.Request) -> web.Response:
         sent, self._sent = self._sent, Sent()
@@ -118,22 +96,6 @@ class _Counter:
         return {"Successful": [{"Id": entry["Id"], "MessageId": entry["Id"]} for entry in entries]}
 
 
-async def _serve() -> None:
-    counter = _Counter()
-    application = web.Application(client_max_size=4 * MESSAGE_LIMIT)
-    application.router.add_post("/", counter.answer)
-    application.router.add_post("/{path:.*}", counter.answer)
-    application.router.add_get("/", counter.take)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, HOST, 0).start()
-        sys.stdout.write(f"{runner.addresses[0][1]}\n")
-        sys.stdout.flush()
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    finally:
-        await runner.cleanup()
-
-
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    counter = _Counter()
+    serve(counter.answer, counter.take, largest=4 * MESSAGE_LIMIT)
