@@ -290,10 +290,11 @@ def _head(table: str, stream: str) -> bytes:
 
 def _dumps(value: Any) -> bytes:
     try:
-        encoded = orjson.dumps(value)
+        # A copy: as long as a result of orjson lives, it keeps the 4 KB that it was written into.
+        encoded = b"%b" % orjson.dumps(value)
     except TypeError as error:  # orjson.JSONEncodeError is a TypeError
         raise PoisonError("not-encodable", f"a value cannot be written as JSON: {error}") from error
-    if _LEAD_BYTES in encoded:
+    if not encoded.isascii() and _LEAD_BYTES in encoded:
         for raw, escaped in _NONCHARACTERS:
             encoded = encoded.replace(raw, escaped)
     return encoded

@@ -25,7 +25,8 @@ def canonical_key(key: Mapping[str, Any]) -> bytes:
         PoisonError: ``not-encodable``: a string is not valid Unicode (a lone surrogate).
     """
     try:
-        return orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
+        # A copy: as long as a result of orjson lives, it keeps the 4 KB that it was written into.
+        return b"%b" % orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:  # orjson.JSONEncodeError is a TypeError
         raise PoisonError("not-encodable", f"a key cannot be written as JSON: {error}") from error
 
