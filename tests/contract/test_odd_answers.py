@@ -11,6 +11,7 @@ import itertools
 import json
 import logging
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from tests.support.odd_sqs import LATER, ODD, OddSqs
 from tests.support.writer_context import Told, context_on
 from writer.mapping.rules import Rules
 from writer.mongodb.sink import MongoSink
-from writer.runtime import SystemClock
+from writer.runtime import Backoff, SystemClock
 from writer.service import Service
 from writer.side_tasks import watch_backlog
 from writer.sqs.inbox import SqsInbox
@@ -47,6 +48,11 @@ LOST = [(name, True) for name in ("nothing", "html", "cut json", "list", "cut", 
 """Answers that are lost although SQS did what it was asked for."""
 
 IN_THE_END = Backlog(0, 0, 1)
+
+MANY_CALLS = 100
+"""A writer that does not pause makes them in no time; of one that does, no test sees so many."""
+
+pauses_of_case: ContextVar[dict[Backoff, list[float]]] = ContextVar("pauses_of_case")
 numbers = itertools.count(1)
 
 
@@ -55,15 +61,28 @@ def short_times(monkeypatch: pytest.MonkeyPatch, aws_environment: None) -> None:
     monkeypatch.setattr("writer.sqs.inbox.WAIT_SECONDS", 1)
     monkeypatch.setattr("writer.side_tasks.BACKLOG_INTERVAL", 0.2)
     monkeypatch.setattr("writer.context.collect_now", lambda: None)  # slow in a process with all tests
+    following = Backoff.next
+
+    def noted(backoff: Backoff) -> float:
+        pause = following(backoff)
+        pauses_of_case.get().setdefault(backoff, []).append(pause)
+        return pause
+
+    monkeypatch.setattr(Backoff, "next", noted)
 
 
 @dataclass
 class World:
-    """What all cases of a test share."""
+    """What all cases of a test share.
+
+    Attributes:
+        impatient: the client for answers that never come. The other gives up none, however slow it is here.
+    """
 
     sqs: SQSClient
     proxy: OddSqs
     client: Any
+    impatient: Any
     sink: MongoSink
     database: Any
     unique: str
@@ -71,13 +90,19 @@ class World:
 
 @dataclass
 class Case:
-    """One odd answer: queues, a table and a writer of its own."""
+    """One odd answer: queues, a table and a writer of its own.
+
+    Attributes:
+        pauses: what each back-off of the writer has asked for, seconds. On a busy machine measured ones
+            are longer, and would seem to grow.
+    """
 
     world: World
     odd: Odd
     reaches: bool
     visibility: int = 30
     number: int = field(default_factory=lambda: next(numbers))
+    pauses: dict[Backoff, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.table = f"table{self.number}"
@@ -102,7 +127,8 @@ class Case:
         )
         self.told = Told()
         self.context = context_on(SystemClock(), self.told)
-        self.inbox = SqsInbox(self.world.client, self.url, self.dead)
+        client = self.world.impatient if self.odd.hangs else self.world.client
+        self.inbox = SqsInbox(client, self.url, self.dead)
         self.may_write = asyncio.Event()
         self.may_write.set()
 
@@ -131,7 +157,12 @@ class Case:
         finally:
             writing.cancel()
 
+    def longest_row(self) -> int:
+        """The pauses of the back-off that went on for the longest."""
+        return max(map(len, self.pauses.values()), default=0)
+
     async def _write(self) -> None:
+        pauses_of_case.set(self.pauses)
         if await self.context.retry(self.inbox.open, Dependency.SQS):
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(watch_backlog(self.context, self.inbox.backlog))
@@ -157,14 +188,16 @@ async def until(condition: Callable[[], Any], what: str) -> None:
     assert condition(), what
 
 
-async def pauses_grow(fault: Fault, calls: int) -> None:
-    """So many calls are answered oddly, each after a pause about twice as long as the one before."""
+async def pauses_grow(case: Case, fault: Fault, calls: int) -> None:
+    """So many calls in a row are answered oddly; after each the pause is twice as long, but for jitter."""
     if fault.odd.hangs:
         await until(lambda: len(fault.calls) >= 2, "two calls")
         return
-    await until(lambda: len(fault.calls) >= calls, "calls")
-    pauses = [after - before for before, after in itertools.pairwise(fault.calls[:calls])]
-    assert all(pause >= 0.04 * 2**number for number, pause in enumerate(pauses)), pauses
+    await until(lambda: case.longest_row() >= calls - 1 or len(fault.calls) > MANY_CALLS, "pauses")
+    assert len(fault.calls) <= MANY_CALLS, "hardly a pause between the calls"
+    for pauses in case.pauses.values():
+        ceilings = [min(0.1 * 2**number, 5.0) for number in range(len(pauses))]
+        assert all(c / 2 <= pause <= c for c, pause in zip(ceilings, pauses, strict=True)), pauses
 
 
 @pytest.fixture
@@ -187,9 +220,12 @@ async def world(
     sink = MongoSink.connect(stack.mongodb_uri, database, 8)
     async with OddSqs(stack.environment()["AWS_ENDPOINT_URL"]).listening() as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        async with sqs_client(300, attempts=1, read_timeout=5) as client:
+        async with (
+            sqs_client(300, attempts=1, read_timeout=HANG_TIMEOUT_S) as client,
+            sqs_client(10, attempts=1, read_timeout=5) as impatient,
+        ):
             await sink.open()
-            yield World(stack.client("sqs"), proxy, client, sink, mongodb[database], unique)
+            yield World(stack.client("sqs"), proxy, client, impatient, sink, mongodb[database], unique)
     sink.close()
 
 
@@ -214,7 +250,7 @@ async def test_reading_the_queues_at_the_start(world: World) -> None:
     async def run(case: Case, *, dead: bool = False) -> None:
         with case.fault("GetQueueAttributes", dead=dead) as fault:
             async with case.writing():
-                await pauses_grow(fault, 5)
+                await pauses_grow(case, fault, 5)
                 assert "reading the attributes of" in case.context.health.waits[Dependency.SQS].reason
                 fault.end()
                 await case.all_is_well()
@@ -246,7 +282,7 @@ async def test_receiving(world: World) -> None:
     async def run(case: Case) -> None:
         with case.fault("ReceiveMessage") as fault:
             async with case.writing():
-                await pauses_grow(fault, 5)
+                await pauses_grow(case, fault, 5)
                 fault.end()
                 await case.all_is_well()
 
@@ -260,7 +296,7 @@ async def test_parking(world: World) -> None:
     async def run(case: Case) -> None:
         with case.fault("SendMessageBatch", dead=True) as fault:
             async with case.writing():
-                await pauses_grow(fault, 5)
+                await pauses_grow(case, fault, 5)
                 assert await case.inbox.backlog() != IN_THE_END
                 fault.end()
                 await case.all_is_well()
@@ -276,7 +312,7 @@ async def test_acknowledging(world: World) -> None:
         with case.fault("DeleteMessageBatch") as fault:
             async with case.writing():
                 # A message that is deleted cannot be held for long.
-                await pauses_grow(fault, 2 if case.reaches else 5)
+                await pauses_grow(case, fault, 2 if case.reaches else 5)
                 fault.end()
                 await case.all_is_well()
 
