@@ -36,13 +36,14 @@ BAD: dict[str, Callable[[CredentialsEndpoint], None]] = {
 
 _START = """
 import runpy
+import tests.support.quick_writer
 from botocore.utils import ContainerMetadataFetcher
 
 ContainerMetadataFetcher.SLEEP_TIME = 0
 runpy.run_module("writer", run_name="__main__")
 """
 IMPATIENT = ("-c", _START)
-"""A writer whose SDK does not pause for a second after each of its three tries."""
+"""A quick writer, whose SDK does not pause for a second after each of its three tries."""
 
 
 @pytest.fixture

@@ -94,9 +94,9 @@ class Running:
 
 @contextmanager
 def running(
-    log: Path, environment: dict[str, str], program: Sequence[str] = ("-m", "writer")
+    log: Path, environment: dict[str, str], program: Sequence[str] = ("-m", "tests.support.quick_writer")
 ) -> Iterator[Running]:
-    """A writer process; killed at the end if it still lives."""
+    """A writer process, whose stop does not wait long for a poll; killed at the end if it still lives."""
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command line
             [sys.executable, "-W", "error", *program],
@@ -244,7 +244,7 @@ def test_it_replicates_until_it_is_stopped(
 ) -> None:
     """Ready, working, stopped with status 0 before its grace ends; every line is JSON."""
     settings = {"LOG_LEVEL": "DEBUG", "CLOUDWATCH_METRICS": "here"}
-    with running(tmp_path / "log", {**environment, **settings}) as writer:
+    with running(tmp_path / "log", {**environment, **settings}, ("-m", "writer")) as writer:
         wait_until(writer.ready, what="the writer to be ready")
         assert writer.answer("/healthz")[0] == 200
         send(stack, queues, 1, 2)
