@@ -12,6 +12,7 @@ import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
+from producer_lambda.bodies import write_bodies
 from producer_lambda.forward import Producer, Response, reserve_of
 from producer_lambda.sending import MAX_CALLS_IN_FLIGHT, LimitChangedError, Queue
 from producer_lambda.settings import Settings
@@ -54,6 +55,7 @@ class _Runtime:
         self._thresholds = gc.get_threshold()
         try:
             self._sqs = self._runner.run(self._resources.enter_async_context(_client()))
+            write_bodies(self._sqs)
             self._producer = self._open(context)
         except BaseException:
             self.close()
