@@ -173,8 +173,8 @@ def decode(body: str) -> Envelope:
             changes += 1
         except PoisonError as error:
             decoded.append(Rejected(table, stream, _as_it_came(entry), error.code, error.reason))
-    # Each change has two brackets at least outside of its image: around itself, and around its key. With so few
-    # in all, no image can be nested too deep.
+    # Each change has two brackets at least outside of its image: around itself, and around its key. With so
+    # few in all, no image can be nested too deep.
     is_shallow = bool(text) and text.count(b"{") + text.count(b"[") <= MAX_LEVELS + 2 * changes
     return Envelope(table, stream, decoded, is_shallow)
 
