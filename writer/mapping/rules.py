@@ -35,8 +35,8 @@ class Table:
         rule: its entry in the file.
         may_deepen: its documents can be nested deeper than its items.
         can_mark: whether its documents can be marked as deleted.
-        is_simple: whether there is neither a shard key nor a hook: a lone change is one operation, whatever is
-            in it.
+        is_simple: whether there is neither a shard key nor a hook: a lone change is one operation, whatever
+            is in it.
     """
 
     name: str
