@@ -5,6 +5,7 @@
 #   .venv/producer    not an environment: what the Lambda's package holds beside our code (producer.txt)
 #   .venv-stack       the embedded emulator and mongod (stack.txt)
 #   .venv-localstack  LocalStack (localstack.txt)
+#   .venv-cdk         the CDK, which needs Node.js, for one test (cdk.txt)
 #   .venv-checkov     checkov and parliament, which look for holes in the templates (checkov.txt)
 #   .mongodb/VERSION  not environments: other versions of mongod, with the OpenSSL that they need (mongodb-VERSION.txt)
 #   .mongosh          MongoDB's shell, through npm (mongosh/package-lock.json)
@@ -24,13 +25,14 @@ VENV_STACK := .venv-stack/stack.txt
 VENV_LOCALSTACK := .venv-localstack/localstack.txt
 VENV_AWSCLI := .venv-awscli/awscli.txt
 VENV_CHECKOV := .venv-checkov/checkov.txt
+VENV_CDK := .venv-cdk/cdk.txt
 # The lock file of a MongoDB by the beginning of its version, and what is installed from it.
 MONGODB := $(basename $(notdir $(firstword $(wildcard requirements/mongodb-$(or $(VERSION),5.0)*.txt))))
 MONGODBS := $(subst $() $(), and ,$(patsubst requirements/mongodb-%.txt,%,$(sort $(wildcard requirements/mongodb-*.txt))))
 VENV_MONGODB := .mongodb/$(MONGODB).txt
-# MongoDB's shell is .mongosh/node_modules/.bin/mongosh; only where there is an npm that installs it.
+# MongoDB's shell is .mongosh/node_modules/.bin/mongosh; only where there is an npm that installs it, and Node.js with it.
 VENV_MONGOSH := .mongosh/mongosh.json
-NEEDED_WITH_NPM := $(if $(shell command -v npm),$(VENV_MONGOSH))
+NEEDED_WITH_NPM := $(if $(shell command -v npm),$(VENV_MONGOSH) $(VENV_CDK))
 # LocalStack, unless one is named that already runs.
 NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCALSTACK))
 
@@ -148,11 +150,12 @@ lock: $(VENV_UV) ## resolve pyproject.toml and requirements/*.in into the lock f
 	$(UV_COMPILE) --exclude-newer 2025-10-15 requirements/localstack.in -o requirements/localstack.txt
 	$(UV_COMPILE) requirements/awscli.in -o requirements/awscli.txt
 	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.txt
+	$(UV_COMPILE) requirements/cdk.in -o requirements/cdk.txt
 	for file in requirements/mongodb-*.in; do $(UV_COMPILE) "$$file" -o "$${file%.in}.txt" || exit; done
 	cd requirements/mongosh && npm $(if $(filter 1,$(UPGRADE)),update,install) --package-lock-only --omit-lockfile-registry-resolved $(NPM_OPTIONS)
 
 clean: ## remove everything that was built, the virtual environments included
-	rm -rf .venv .venv-stack .venv-localstack .venv-awscli .venv-checkov .mongodb .mongosh build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-stack .venv-localstack .venv-awscli .venv-cdk .venv-checkov .mongodb .mongosh build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 UV_COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras \
 	$(if $(filter 1,$(UPGRADE)),--upgrade)
@@ -211,6 +214,9 @@ $(VENV_LOCALSTACK): requirements/localstack.txt $(VENV_UV)
 
 $(VENV_AWSCLI): requirements/awscli.txt $(VENV_UV)
 	$(call install,the AWS CLI into .venv-awscli: about 170 MB,$(IN_NEW_VENV))
+
+$(VENV_CDK): requirements/cdk.txt $(VENV_UV)
+	$(call install,the CDK into .venv-cdk: about 460 MB,$(IN_NEW_VENV))
 
 $(VENV_CHECKOV): requirements/checkov.txt $(VENV_UV)
 	$(call install,checkov and parliament into .venv-checkov: about 290 MB,$(IN_NEW_VENV))

@@ -37,6 +37,11 @@ def spans(text: str, call: str) -> list[str]:
     return [span for span in found if re.search(call, span)]
 
 
+def fenced(page: str, kind: str) -> list[str]:
+    """The blocks of a kind, such as `yaml`, on a page."""
+    return [textwrap.dedent(body) for _, each, body in _FENCED.findall(text_of(page)) if each == kind]
+
+
 def elsewhere(text: str, call: str) -> list[str]:
     """Such calls in neither of both: nobody would run them."""
     code = [body for _, kind, body in _FENCED.findall(text) if kind != "sh"]

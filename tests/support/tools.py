@@ -46,6 +46,7 @@ OTHER_NAMES = {
 
 MADE: dict[str, tuple[Path, str]] = {
     "aws": (ROOT / ".venv-awscli" / "bin" / "aws", "make .venv-awscli/awscli.txt"),
+    "cdk": (ROOT / ".venv-cdk" / "bin" / "python", "apt-get install npm && make .venv-cdk/cdk.txt"),
     "mongosh": (
         ROOT / ".mongosh" / "node_modules" / ".bin" / "mongosh",
         "apt-get install npm && make .mongosh/mongosh.json",

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 import pytest
+import yaml
 
 from local.paths import ROOT
 from local.polling import wait_until
 from tests.support.local_run import started
 from tests.support.shown_example import Example
-from tests.support.shown_lines import AWS, MONGOSH, PAGES, blocks, elsewhere, spans, text_of
+from tests.support.shown_lines import AWS, MONGOSH, PAGES, blocks, elsewhere, fenced, spans, text_of
 from tests.support.tools import need
+from tests.support.writer_stack import QUEUES, writer_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 DEPLOYMENT = "docs/deployment.md"
+OTHER_TOOLS = "docs/other-tools.md"
 
 COMPLETED = {
     "aws cloudformation deploy": (
@@ -99,10 +102,21 @@ def at(page: str, call: str) -> str:
     return block
 
 
+def steps_of_the_workflow() -> str:
+    """What the workflow for GitHub Actions runs, of all its steps."""
+    (block,) = fenced(OTHER_TOOLS, "yaml")
+    (job,) = yaml.safe_load(block)["jobs"].values()
+    return "".join(step["run"] for step in job["steps"] if "run" in step)
+
+
 def test_every_line_is_run_or_listed() -> None:
     """A new line in the documents fails here until a test runs it, or says why none can."""
     everywhere = [(page, text_of(page)) for page in PAGES]
-    assert {page: found for page, text in everywhere if (found := elsewhere(text, AWS))} == {}
+    lines = [line for line in steps_of_the_workflow().splitlines() if re.search(AWS, line)]
+    found_elsewhere = {page: found for page, text in everywhere if (found := elsewhere(text, AWS))}
+    assert {page: [line.strip() for line in found] for page, found in found_elsewhere.items()} == {
+        OTHER_TOOLS: lines
+    }
     counted = {page: len(blocks(text, f"{AWS}|{MONGOSH}")) for page, text in everywhere}
     assert {page: count for page, count in counted.items() if count} == BLOCKS
     alone = at("docs/operations.md", AWS).strip()
@@ -166,6 +180,37 @@ def test_the_first_deployment(example: Example) -> None:
     assert [each["image"] for each in task["containerDefinitions"]] == [image]
     queues = example.client("sqs", region).list_queues()["QueueUrls"]
     assert not [url for url in queues if "dead" in url]
+
+
+def test_the_workflow(example: Example) -> None:
+    """docs/other-tools.md updates both stacks of a first deployment: another package, another image."""
+    region, bucket = "eu-north-1", "workflow-code"
+    example.client("s3", region).create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region}
+    )
+    stream = example.create_table("orders", "id", region=region, stream=True)
+    queues = " ".join(f"{name}={value}" for name, value in writer_parameters(QUEUES).items())
+    first = f"""
+        aws cloudformation deploy --stack-name replicator-writer --template-file deploy/writer.yaml \
+          --capabilities CAPABILITY_IAM --parameter-overrides {queues}
+    """
+    variables: dict[str, Any] = {
+        "AWS_DEFAULT_REGION": region,
+        "BUCKET": bucket,
+        "REPOSITORY": "000000000000.dkr.ecr.eu-north-1.amazonaws.com/replicator-writer",
+        "STREAMS": stream,
+        "GITHUB_SHA": "0123abc",
+    }
+    for _ in range(2):  # a push that changes nothing is well, too
+        example.terminal.run(first + steps_of_the_workflow(), **variables)
+        first = ""
+    mappings = example.client("lambda", region).list_event_source_mappings()["EventSourceMappings"]
+    assert [each["EventSourceArn"] for each in mappings] == [stream]
+    (stack,) = example.client("cloudformation", region).describe_stacks(StackName="replicator-writer")[
+        "Stacks"
+    ]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    assert parameters["Image"] == f"{variables['REPOSITORY']}:0123abc"
 
 
 @pytest.mark.parametrize("line", NOT_RUN)
