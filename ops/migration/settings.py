@@ -196,7 +196,7 @@ def settings_of(options: TableOptions) -> Settings:
             param_hint="--no-mapping",
         )
     try:
-        replication = _read(options.replication_file)
+        replication = read_mapping(options.replication_file)
         sys.path.insert(0, str(Path.cwd()))
         with contextlib.redirect_stdout(sys.stderr):  # what hooks print is not the command's result
             rules = Rules(replication, load_hooks(replication), database)
@@ -219,7 +219,13 @@ def settings_of(options: TableOptions) -> Settings:
     )
 
 
-def _read(path: str) -> Replication:
+def read_mapping(path: str) -> Replication:
+    """Reads a mapping; empty: none is named.
+
+    Raises:
+        typer.BadParameter: it cannot be read.
+        FatalError: it is wrong.
+    """
     if not path:
         return Replication()
     try:

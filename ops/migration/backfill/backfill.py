@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -18,20 +18,15 @@ from rich.text import Text
 from ops.console.exit_status import FOUND, UNKNOWN, WELL
 from ops.console.progress import Progress, console, duration
 from ops.console.terminal import count
-from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Counts, Part, mismatch
+from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Counts
 from ops.migration.backfill.copier import Copier
 from ops.migration.backfill.parts import export_parts, table_parts
+from ops.migration.backfill.resuming import first_or_next, sweep_since
 from ops.migration.command import CommandResult, print_counts, tables_command
 from ops.migration.json_lines import open_lines
-from ops.migration.settings import Session, Settings, open_session
+from ops.migration.settings import Settings, open_session
 from ops.migration.source.live import NotLiveError, check_live, named_function
 from ops.options import Rcu, TablesOptions
-from shared.errors import FatalError
-
-if TYPE_CHECKING:
-    from ops.migration.backfill.parts import Parts
-
-_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,16 +145,21 @@ async def command(settings: Settings, options: Options) -> CommandResult:
             except NotLiveError as error:
                 return CommandResult(UNKNOWN, error=f"not started: {error}")
             checkpoints = Checkpoints(session.store, session.retry)
-            checkpoint = await _checkpoint(checkpoints, settings, options, parts, progress)
+            checkpoint = await first_or_next(
+                checkpoints, settings, parts, progress.say, restart=options.restart
+            )
             was_finished = checkpoint.finished is not None
             if not was_finished:
+                begun = len(checkpoint.parts)
+                if parts.taken is None and begun != options.segments:
+                    progress.say(f"It began with {begun} segments and keeps them: --segments has no effect.")
                 progress.total, progress.before = parts.items, checkpoint.counts.read
                 rejects = resources.enter_context(open_lines(options.rejects, "--rejects", "a"))
                 copier = Copier(
                     parts, session, checkpoints, rejects, lambda counts: progress.done(counts.read)
                 )
                 await copier.run(checkpoint)
-                await _sweep(session, checkpoint)
+                await sweep_since(session, checkpoint)
     finished = checkpoint.finished or datetime.now(UTC)
     counts = checkpoint.counts
     data = {
@@ -218,46 +218,6 @@ def found(counts: Counts, *, was_finished: bool) -> str:
     return ", ".join(
         [f"{counts.copied:,} copied", *(f"{number:,} {words}" for number, words in others if number)]
     )
-
-
-async def _checkpoint(
-    checkpoints: Checkpoints, settings: Settings, options: Options, parts: Parts, progress: Progress
-) -> Checkpoint:
-    """The one to go on from, or a new one.
-
-    Raises:
-        FatalError: there is one of another source or another mapping.
-    """
-    before = None if options.restart else await checkpoints.load(options.table)
-    if before is None:
-        first = [Part(name) for name in parts.names]
-        now = datetime.now(UTC)
-        checkpoint = Checkpoint(options.table, "", parts.origin, settings.digest, now, first)
-        await checkpoints.begin(checkpoint)
-        return checkpoint
-    if why := mismatch(before, parts.origin, settings.digest):
-        raise FatalError(why)
-    if before.finished is not None:
-        return before
-    left = sum(not part.done for part in before.parts)
-    progress.say(
-        f"Going on with the backfill of {before.started:%Y-%m-%d %H:%M} UTC: {before.counts.read:,} items "
-        f"are done, {left} of {len(before.parts)} {parts.unit} are left."
-    )
-    if parts.taken is None and len(before.parts) != options.segments:
-        progress.say(f"It began with {len(before.parts)} segments and keeps them: --segments has no effect.")
-    await checkpoints.begin(before)
-    return before
-
-
-async def _sweep(session: Session, checkpoint: Checkpoint) -> None:
-    """Removes documents of deleted items that a killed run has brought back.
-
-    A run that dies between its insert and its second look at the tombstones leaves a document of an item that
-    the next run does not find any more. The writers sweep, too, but look at the last hours only.
-    """
-    window = (datetime.now(UTC) - checkpoint.started).total_seconds() + _HOUR
-    await session.retry.until_done(lambda: session.store.sweep(window))
 
 
 def print_backfill(
