@@ -55,7 +55,8 @@ class Delivery:
         self._old_image_fields = old_image_fields
         self._shards = {shard: Progress(position) for shard, position in positions.items()}
         self._forgotten: set[str] = set()
-        self._listed = False
+        self.was_listed = False
+        """Whether the stream was listed since the last note."""
         self._bytes = 0
         self._room = asyncio.Event()
         self.changes = 0
@@ -91,7 +92,7 @@ class Delivery:
 
     def listed(self, forgotten: Sequence[str]) -> None:
         """See `Receiver`."""
-        self._listed = True
+        self.was_listed = True
         self._forgotten.update(forgotten)
 
     @property
@@ -114,13 +115,13 @@ class Delivery:
         gone = {
             shard for shard in self._forgotten if shard not in self._shards or self._shards[shard].is_done
         }
-        listed, self._listed = self._listed, False
+        listed, self.was_listed = self.was_listed, False
         try:
             await write(
                 {shard: each for shard, each in positions.items() if shard not in gone}, gone, listed=listed
             )
         except BaseException:
-            self._listed |= listed
+            self.was_listed |= listed
             raise
         for shard, position in positions.items():
             self._shards[shard].reported(position)

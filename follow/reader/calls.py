@@ -77,6 +77,8 @@ class Stream:
         """`client`: of the service ``dynamodbstreams``, by aiobotocore."""
         self._client = client
         self.arn = arn
+        self.is_off = False
+        """Whether the last listing said that the stream is switched off: it gets no more records."""
 
     async def shards(self) -> Sequence[Shard]:
         """All shards that the stream has now.
@@ -93,6 +95,7 @@ class Stream:
                 description = answer["StreamDescription"]
                 shards = [_shard_of(each) for each in description["Shards"]]
                 last = description.get("LastEvaluatedShardId")
+                self.is_off = description.get("StreamStatus") == "DISABLED"
             found.update({shard.id: shard for shard in shards})
             if last is None:
                 return list(found.values())

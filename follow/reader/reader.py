@@ -115,6 +115,11 @@ class StreamReader:
             and all(self._empty.get(shard, 0) >= _EMPTY_ENOUGH for shard in self._lineage.reading)
         )
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the stream is switched off, and all of it is handed over."""
+        return self._stream.is_off and self.is_caught_up and not self._lineage.reading
+
     def look_again(self) -> None:
         """From now on `is_caught_up` is about all that the stream has now."""
         self._empty.clear()

@@ -48,6 +48,7 @@ class ScriptedStreams:
         asked: how often each action was called; of a shard as ``GetRecords shard``.
         odd: for each action what the next calls are answered with.
         generation: what older iterators than this one carry has expired.
+        is_off: the stream is switched off.
         iterators_end: the next page of an open shard has no iterator that follows.
     """
 
@@ -59,6 +60,7 @@ class ScriptedStreams:
         self.odd: dict[str, deque[Odd]] = {}
         self.generation = 0
         self.iterators_end = False
+        self.is_off = False
         self._numbers = itertools.count(10**20)
 
     def shard(self, parent: str | None = None) -> str:
@@ -135,7 +137,11 @@ class ScriptedStreams:
         names = list(self.shards)
         start = names.index(asked["ExclusiveStartShardId"]) + 1 if "ExclusiveStartShardId" in asked else 0
         some = names[start : start + self.listed_at_once]
-        description: dict[str, Any] = {"StreamArn": ARN, "Shards": [self._described(name) for name in some]}
+        description: dict[str, Any] = {
+            "StreamArn": ARN,
+            "StreamStatus": "DISABLED" if self.is_off else "ENABLED",
+            "Shards": [self._described(name) for name in some],
+        }
         if start + len(some) < len(names):
             description["LastEvaluatedShardId"] = some[-1]
         return {"StreamDescription": description}

@@ -59,6 +59,7 @@ class ScriptedWorld:
         self.server.put(list(self.server.shards)[-1], key)
 
     def close(self) -> None:
+        self.server.is_off = True
         for shard in self.server.shards.values():
             shard.closed = True
 
@@ -167,10 +168,11 @@ async def test_a_closed_shard_ends_after_its_last_record(world: World) -> None:
     async with reading(world.url, world.arn) as at_work:
         await at_work.caught_up()
         assert at_work.found.ended() == []
+        assert not at_work.reader.has_ended
         world.close()
         await at_work.until(lambda: len(at_work.found.ended()) == 1)
         assert at_work.found.keys == keys(0, 4)
-        await at_work.caught_up()
+        await at_work.until(lambda: at_work.reader.has_ended)
 
 
 async def test_children_after_their_parents(scripted: ScriptedStreams) -> None:
@@ -212,6 +214,7 @@ async def test_closed_shards_are_forgotten(scripted: ScriptedStreams) -> None:
     scripted.shard(parent)
     async with reading(scripted.url, ARN) as at_work:
         await at_work.until(lambda: at_work.found.ended() == [parent])
+        assert not at_work.reader.has_ended
         del scripted.shards[parent]
         await at_work.until(lambda: at_work.found.forgotten == [parent])
 

@@ -1,0 +1,90 @@
+"""`replicator follow`: copies tables and follows their streams, in this process, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from follow.process import Work, run
+from ops.console.exit_status import ending, warn
+from ops.migration.settings import read_mapping, settings_of
+from ops.options import TableOptions, signature_of
+from shared import logs
+from writer.mapping.hooks import load_hooks
+from writer.mapping.rules import Rules
+
+if TYPE_CHECKING:
+    import inspect
+
+_TablesArgument = Annotated[
+    list[str], typer.Argument(metavar="TABLE", show_default=False, help="Names of DynamoDB tables.")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(TableOptions):
+    """What it takes."""
+
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once", help="End when the tables are copied and the changes until then are replicated."
+        ),
+    ] = False
+    old_image_fields: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            show_default=False,
+            envvar="OLD_IMAGE_FIELDS",
+            help="Attributes whose old values the mapping needs, separated by commas.",
+        ),
+    ] = ""
+
+
+def command(**arguments: Any) -> None:
+    """Copy tables and follow their streams in this process, without Lambda and queue.
+
+    Killed at any moment, the same command goes on where it was. It ends with Ctrl-C, or with --once.
+
+    Exit status: 0 after the stop, 2 for wrong use, if a server refuses us, or if a stream has a gap.
+    """
+    names = list(dict.fromkeys(arguments.pop("tables")))
+    shared = Options(**arguments, table="")
+    with ending():
+        logs.configure("WARNING", sys.stderr)
+        with contextlib.redirect_stdout(sys.stderr):  # what hooks print is not the command's result
+            asyncio.run(_run(shared, names))
+
+
+async def _run(options: Options, names: list[str]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tables = [settings_of(replace(options, table=name)) for name in names]
+    replication = read_mapping(options.replication_file)
+    rules = Rules(replication, load_hooks(replication), options.mongodb_database)
+    fields = frozenset(name.strip() for name in options.old_image_fields.split(",") if name.strip())
+    await run(Work(tables, rules, fields, options.once), warn, stop)
+
+
+def _signature() -> inspect.Signature:
+    signature = signature_of(Options)
+    table = signature.parameters["table"].replace(name="tables", annotation=_TablesArgument)
+    others = [each for name, each in signature.parameters.items() if name not in ("table", "as_json")]
+    return signature.replace(parameters=[table, *others])
+
+
+vars(command)["__signature__"] = _signature()  # typer reads it
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    app()

@@ -1,0 +1,133 @@
+"""`follow` in its own process, which is killed while tables are copied and change."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+
+from local import paths
+from local.polling import wait_until
+from local.processes.child import Child, base_environment
+from tests.faults.background import Background
+from tests.faults.test_migration import FullSource, settings
+from tests.faults.workload import Workload
+from tests.support.oracle import compare
+from writer.names import DEAD_LETTERS, STREAMS
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from local.stack import Stack
+    from tests.faults.source import Source, Table
+
+ITEMS = 20_000
+_KILLS = 4
+
+Database = Any
+
+
+class Following:
+    """Tables, and the process that follows them."""
+
+    def __init__(
+        self, environment: dict[str, str], tables: Sequence[Table], target: Database, log: Path
+    ) -> None:
+        self._environment = environment
+        self._tables = tables
+        self.target = target
+        self._log = log
+
+    def start(self, *options: str) -> Child:
+        names = [each.name for each in self._tables]
+        return Child(
+            "replicator follow",
+            [
+                sys.executable,
+                "-m",
+                "follow.command",
+                *names,
+                "--no-mapping",
+                *options,
+            ],
+            environment=base_environment() | self._environment,
+            log=self._log,
+            directory=paths.ROOT,
+        )
+
+    def once(self) -> None:
+        """Follows until everything is replicated."""
+        child = self.start("--once")
+        wait_until(lambda: not child.running, what="follow --once to end")
+        assert child.stop() == 0, self._log.read_text()
+
+    def copied(self) -> int:
+        """Items that the copies have read."""
+        notes = self.target["_replicator_backfills"].find()
+        return sum(part["read"] for note in notes for part in note["parts"])
+
+    def positions(self) -> dict[str, Any]:
+        return {each["_id"]: each.get("shards") for each in self.target[STREAMS].find()}
+
+    def free(self) -> None:
+        """Ends the lease of a process that was killed, as 30 seconds would."""
+        self.target[STREAMS].update_many({}, {"$unset": {"owner": ""}})
+
+
+@pytest.fixture
+def target(stack: Stack, database: str) -> Iterator[Database]:
+    with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        yield client[database]
+
+
+def same(source: Source, tables: Sequence[Table], target: Database) -> None:
+    for table in tables:
+        comparison = compare(source.items(table), target[table.name].find(), sorted(table.key))
+        assert comparison.is_same, str(comparison)
+
+
+def test_kill_and_start_again(  # noqa: PLR0913, PLR0917 - fixtures
+    stack: Stack, dynamodb_local: Source, target: Database, unique: str, rng: random.Random, tmp_path: Path
+) -> None:
+    """20,000 items and a live workload; kill -9 during the copy and after it.
+
+    At the end nothing is missing, different or there again (P1, P2, P3).
+    """
+    source = FullSource(dynamodb_local.server, rng, ITEMS)
+    tables = [
+        source.create_table(f"{unique}-simple", id="N"),
+        source.create_table(f"{unique}-composite", tenant="S", line="B"),
+    ]
+    environment = settings(source, stack.mongodb_uri, target.name)
+    following = Following(environment, tables, target, tmp_path / "follow.log")
+    workload = Workload(source.dynamodb, tables, rng, keys=ITEMS)
+    load = Background("workload", workload.step, finish=lambda: None)
+    for kill in range(_KILLS):
+        child = following.start()
+        goal = following.copied() + ITEMS // (_KILLS - 1)
+        before, changes = following.positions(), workload.changes
+        child.wait_until(
+            lambda goal=goal, before=before, changes=changes: (  # type: ignore[misc]
+                (following.copied() >= goal or following.copied() >= ITEMS)
+                and following.positions() != before
+                and workload.changes > changes + 200
+            ),
+            what=f"follow to go on before kill {kill + 1}",
+        )
+        child.kill()
+        following.free()
+        load.check()
+    load.stop()
+    following.once()
+    same(source, tables, target)
+    assert target[DEAD_LETTERS].count_documents({}) == 0
+    # What is done is not done again: nothing changed since, so nothing is written.
+    before = following.positions()
+    assert all(before.values())
+    following.once()
+    same(source, tables, target)
+    assert following.positions() == before
