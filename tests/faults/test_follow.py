@@ -12,6 +12,7 @@ from local import paths
 from local.polling import wait_until
 from local.processes.child import Child, base_environment
 from tests.faults.background import Background
+from tests.faults.proxy import Proxy
 from tests.faults.test_migration import FullSource, settings
 from tests.faults.workload import Workload
 from tests.support.oracle import compare
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tests.faults.source import Source, Table
 
 ITEMS = 20_000
+_FEW = 2_000
 _KILLS = 4
 
 Database = Any
@@ -40,7 +42,7 @@ class Following:
         self._environment = environment
         self._tables = tables
         self.target = target
-        self._log = log
+        self.log = log
 
     def start(self, *options: str) -> Child:
         names = [each.name for each in self._tables]
@@ -55,7 +57,7 @@ class Following:
                 *options,
             ],
             environment=base_environment() | self._environment,
-            log=self._log,
+            log=self.log,
             directory=paths.ROOT,
         )
 
@@ -63,7 +65,7 @@ class Following:
         """Follows until everything is replicated."""
         child = self.start("--once")
         wait_until(lambda: not child.running, what="follow --once to end")
-        assert child.stop() == 0, self._log.read_text()
+        assert child.stop() == 0, self.log.read_text()
 
     def copied(self) -> int:
         """Items that the copies have read."""
@@ -88,6 +90,63 @@ def same(source: Source, tables: Sequence[Table], target: Database) -> None:
     for table in tables:
         comparison = compare(source.items(table), target[table.name].find(), sorted(table.key))
         assert comparison.is_same, str(comparison)
+
+
+def test_cut_connections(  # noqa: PLR0913, PLR0917 - fixtures
+    stack: Stack,
+    dynamodb_local: Source,
+    target: Database,
+    unique: str,
+    rng: random.Random,
+    tmp_path: Path,
+) -> None:
+    """Both sides lose connections and answers, and are away for a while: the process goes on (P3, P4)."""
+    if stack.mongod is None:
+        pytest.skip("MONGODB_URI names a server, and the proxy needs an address")
+    source = FullSource(dynamodb_local.server, rng, _FEW)
+    tables = [source.create_table(unique, id="N")]
+    endpoint = source.server.endpoint_url
+    with (
+        Proxy(endpoint.removeprefix("http://"), rng) as dynamodb,
+        Proxy(stack.mongod.address, rng) as mongodb,
+    ):
+        environment = settings(source, f"mongodb://{mongodb.address}/?directConnection=true", target.name)
+        environment["AWS_ENDPOINT_URL"] = f"http://{dynamodb.address}"
+        following = Following(environment, tables, target, tmp_path / "follow.log")
+        workload = Workload(source.dynamodb, tables, rng, keys=_FEW)
+        load = Background("workload", workload.step, finish=lambda: None)
+        child = following.start()
+        child.wait_until(lambda: following.copied() > 0, what="the copy to begin")
+
+        def go_on() -> None:
+            before, changes = following.positions(), workload.changes
+            child.wait_until(
+                lambda: following.positions() != before and workload.changes > changes + 100,
+                what="changes to be replicated",
+            )
+            load.check()
+
+        go_on()
+        for side in (dynamodb, mongodb):
+            side.lose_answers(0.05)
+            go_on()
+            side.lose_answers(0.0)
+            said = following.log.read_text().count("waiting")
+            side.refuse()
+            child.wait_until(
+                lambda said=said: following.log.read_text().count("waiting") > said,  # type: ignore[misc]
+                what="a word about it",
+            )
+            side.flow()
+            go_on()
+            for _ in range(3):
+                side.reset()
+                go_on()
+        load.stop()
+        assert child.stop() == 0, following.log.read_text()
+        following.once()
+    same(source, tables, target)
+    assert target[DEAD_LETTERS].count_documents({}) == 0
 
 
 def test_kill_and_start_again(  # noqa: PLR0913, PLR0917 - fixtures

@@ -128,6 +128,19 @@ def test_a_second_process_waits(people: People) -> None:
     assert second.stop() == 0
 
 
+def test_a_process_that_lost_its_lease_ends(people: People) -> None:
+    """It was frozen, or cut off: another one reads the stream by now."""
+    people.switch(on=True)
+    child = people.follow()
+    people.put("first")
+    child.wait_until(people.documents, what="the first change")
+    people.target[STREAMS].update_one({}, {"$set": {"owner": "another"}})
+    wait_until(lambda: not child.running, what="the process to end")
+    assert "another process reads" in child.log.read_text()
+    assert child.stop() == 2
+    assert people.target[STREAMS].find_one()["owner"] == "another"
+
+
 def test_poison_becomes_a_dead_letter(people: People) -> None:
     """Its neighbours go on (P5), and the letter says what it was."""
     people.switch(on=True)
