@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ops.console.exit_status import FOUND, UNEXPECTED, UNKNOWN, WELL
-from ops.console.version import version_text
 from ops.doctor.findings import Finding, Report, Section, State
 from ops.doctor.looking import has_mistake
 from ops.doctor.view import print_report
 from ops.smoke_test.items import Step
 from ops.smoke_test.redaction import redacted
+from shared.release import release
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -69,7 +69,7 @@ class SmokeReport:
         found = self.found.data()
         return {
             "well": found["well"],
-            "version": version_text(),
+            "version": f"replicator {release()}",
             "region": self.region,
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": {
@@ -82,7 +82,7 @@ class SmokeReport:
 
     def print(self, output: Output) -> None:
         """Prints it for people."""
-        output.line(f"{version_text()}, smoke test in {self.region}, {self.started:%Y-%m-%d %H:%M} UTC")
+        output.line(f"replicator {release()}, smoke test in {self.region}, {self.started:%Y-%m-%d %H:%M} UTC")
         output.line()
         print_report(output, self.found)
 
