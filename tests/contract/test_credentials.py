@@ -12,6 +12,7 @@ import pytest
 from local.polling import wait_until
 from tests.contract.test_writer_process import documents, running, send
 from tests.support.credentials_endpoint import SECRET, credentials, credentials_endpoint
+from tests.support.quick_writer import quick_writer
 from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
@@ -34,16 +35,8 @@ BAD: dict[str, Callable[[CredentialsEndpoint], None]] = {
     "silence": lambda endpoint: endpoint.give("", hangs=True),
 }
 
-_START = """
-import runpy
-import tests.support.quick_writer
-from botocore.utils import ContainerMetadataFetcher
-
-ContainerMetadataFetcher.SLEEP_TIME = 0
-runpy.run_module("writer", run_name="__main__")
-"""
-IMPATIENT = ("-c", _START)
-"""A quick writer, whose SDK does not pause for a second after each of its three tries."""
+IMPATIENT = quick_writer("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME=0")
+"""A writer whose SDK does not pause for a second after each of its three tries."""
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from local.servers.mongod import Mongod
 from tests.contract.secure_mongod import ADMIN, PASSWORD, SecureMongod, secure_mongod
 from tests.contract.test_writer_process import Running, running
 from tests.support.builders import TABLE, body_of, put
+from tests.support.quick_writer import quick_writer
 from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 OTHER = "other"
 NARROW = "narrow"
 CHANGES = ("insert", "update", "remove")
+
+IMPATIENT = quick_writer("writer.telemetry.health.SLOW_WRITE=1.0")
+"""A writer to which a write is slow after a second, and not after fifteen."""
 LANES = 5
 
 
@@ -202,7 +206,7 @@ def test_a_write_that_hangs_is_shown(
         here = environment | {"MONGODB_URI": mongod.uri, "MONGODB_DATABASE": "locked"}
         with (
             pymongo.MongoClient[dict[str, Any]](mongod.uri) as client,
-            running(tmp_path / "log", here) as writer,
+            running(tmp_path / "log", here, IMPATIENT) as writer,
         ):
             wait_until(writer.ready, what="the writer to be ready")
             client.admin.command("fsync", lock=True)

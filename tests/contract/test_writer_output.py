@@ -21,6 +21,7 @@ from local.polling import HANG_TIMEOUT_S, wait_until
 from local.processes.child import base_environment
 from local.servers.server import answers
 from tests.support.builders import body_of, put
+from tests.support.quick_writer import quick_writer
 from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class Writer:
 def started(stack: Stack, queues: Queues, database: str) -> Iterator[Writer]:
     """A writer that is ready, with all its log lines; nobody has read since it told its port."""
     settings = writer_settings(stack, queues, database) | {"LOG_LEVEL": "DEBUG"}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "writer"],
+    process = subprocess.Popen(  # noqa: S603 - our own command line
+        [sys.executable, "-W", "error", *quick_writer()],
         cwd=ROOT,
         env=base_environment() | stack.environment() | settings,
         stdin=subprocess.DEVNULL,

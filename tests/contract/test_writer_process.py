@@ -22,6 +22,7 @@ from local.processes.child import base_environment
 from local.servers.mongod import Mongod
 from tests.support.builders import TABLE, body_of, put
 from tests.support.metric_lines import figures_of
+from tests.support.quick_writer import quick_writer
 from tests.support.writer_settings import writer_settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ SECRET = "hunter2-do-not-log"
 LATE = "work in flight did not end in time"
 """What it says when the grace time, 20 s, is over and its work is not."""
 
+
+QUICK = quick_writer()
+IMPATIENT = quick_writer("writer.mongodb.client._SELECTION_MS=1000")
+"""A writer whose driver looks for MongoDB for one second, not for five, until it says that there is none."""
 
 APPLIED = f'replicator_changes_total{{operation="put",result="applied",table="{TABLE}"}} 2.0'
 
@@ -93,9 +98,7 @@ class Running:
 
 
 @contextmanager
-def running(
-    log: Path, environment: dict[str, str], program: Sequence[str] = ("-m", "tests.support.quick_writer")
-) -> Iterator[Running]:
+def running(log: Path, environment: dict[str, str], program: Sequence[str] = QUICK) -> Iterator[Running]:
     """A writer process, whose stop does not wait long for a poll; killed at the end if it still lives."""
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -270,7 +273,7 @@ def test_it_waits_for_a_mongodb_that_comes_later(
         mongod.wait()
         mongod.kill()
         here = {**environment, "MONGODB_URI": mongod.uri, "MONGODB_DATABASE": "late"}
-        with running(tmp_path / "log", here) as writer:
+        with running(tmp_path / "log", here, IMPATIENT) as writer:
             wait_until(lambda: writer.waits_for("mongodb"), what="it to say that it waits for MongoDB")
             assert writer.answer("/healthz")[0] == 503
             assert not writer.ready()
