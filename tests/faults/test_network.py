@@ -63,21 +63,14 @@ def _drain(volume: Volume, what: str) -> None:
         volume.check()
 
 
-@pytest.mark.parametrize(
-    ("calls", "to_mongodb", "visibility"),
-    [(40, _FAR, 3 * _VISIBILITY), (6, _NARROW, 2 * _VISIBILITY)],
-    ids=["to both", "narrower to MongoDB"],
-)
-def test_a_long_and_narrow_way(
-    make_volume: MakeVolume, calls: int, to_mongodb: dict[str, float], visibility: int
-) -> None:
+def test_a_long_and_narrow_way(make_volume: MakeVolume) -> None:
     """What the writer has asked for takes long, what it writes longer than its locks: they are kept (P1, P3).
 
     A lock cannot be extended before its message has arrived, so it is long where answers are. The queue
     delivers each message once: a second time it would go to the dead-letter queue.
     """
-    volume = make_volume(visibility=visibility, receives=1, to_sqs=_FAR, to_mongodb=to_mongodb)
-    for _ in range(calls):
+    volume = make_volume(visibility=2 * _VISIBILITY, receives=1, to_sqs=_FAR, to_mongodb=_NARROW)
+    for _ in range(6):
         volume.send()
     volume.start_writer(POOL_SIZE="16")
     _drain(volume, "the next messages to pass the narrow line")
