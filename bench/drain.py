@@ -10,6 +10,7 @@ from bench.load import Load
 from bench.measure import Series
 from bench.report import Result, Table, shown, values
 from bench.world import World, store
+from local.paths import ROOT
 from local.stack import Stack
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ Beside it in the same round:
 - ceiling: PyMongo's `bulk_write` of the same guarded operations, ready made, 500 a bulk, a thread for each of
   the writer's connections. It reads no queue, plans nothing, and looks for no tombstones.
 - raw ceiling: the same with the commands that the writer sends, in place of `bulk_write`.
+- previous release: with `--against DIR`, the writer of the checkout there, its queue in memory. Ratios of CPU
+  time are over it.
 - PyMongo's client: the writer with `MONGODB_CLIENT=pymongo`, in place of Motor.
 - large events: the same backlog in messages of events of 5,000 records, about the most that Lambda hands
   over. The emulator takes as long for a message of 78 changes as for one of 16.
@@ -35,43 +38,54 @@ Beside it in the same round:
 
 Inserts: no document is there. Updates: each is there in an older version. Everything shares the machine's
 cores: the emulator (a Python program) and mongod take theirs. CPU is that of the writer's or driver's process
-alone, microseconds per change. Each way runs in a process of its own; rates count from the first batch to the
-last acknowledgement. Medians of the rounds; in brackets: half of the rounds lie in there. Ratios are made
-round by round.\
+alone, microseconds per change; mongod's stands beside it, with what the start of the child made it do. Each
+way runs in a process of its own; rates count from the first batch to the last acknowledgement. Medians of the
+rounds; in brackets: half of the rounds lie in there. Ratios are made round by round.\
 """
 
 CHANGES = 100_000
 LARGE_EVENT = 5_000
 """Records; about what fits into the 6 MB of the largest event."""
 
+IN_MEMORY = "writer, queue in memory"
+PREVIOUS = f"{IN_MEMORY}, previous release"
+
 _OF_THE_ARTICLE = 2_000
 _WAYS = (
     "ceiling",
     "raw ceiling",
-    "writer, queue in memory",
+    IN_MEMORY,
     "writer, queue in memory, PyMongo's client",
     "writer, emulator",
 )
 
 
-def run(rounds: int) -> Result:
-    """Measures on new servers."""
+def run(rounds: int, against: Path | None = None) -> Result:
+    """Measures on new servers; `against`: a checkout of another release."""
     with Stack("embedded") as stack:
-        return run_on(stack, rounds, CHANGES)
+        return run_on(stack, rounds, CHANGES, against)
 
 
-def run_on(stack: Stack, rounds: int, changes: int) -> Result:
+def run_on(stack: Stack, rounds: int, changes: int, against: Path | None = None) -> Result:
     """Measures all ways in each round."""
+    ways = _WAYS if against is None else (*_WAYS, PREVIOUS)
     found: dict[str, list[Mapping[str, float]]] = {}
     world = World(stack)
     with tempfile.TemporaryDirectory() as folder:
         inserts = store(Load(changes, changes), Path(folder))
         large = store(Load(changes, changes, records=LARGE_EVENT), Path(folder))
         updates = store(Load(changes, changes, turn=1), Path(folder))
+        large_updates = store(Load(changes, changes, turn=1, records=LARGE_EVENT), Path(folder))
         for number in range(rounds):
-            for way in _WAYS if number % 2 else _WAYS[::-1]:
-                found.setdefault(f"inserts: {way}", []).append(_measure(world, way, inserts, None))
-                found.setdefault(f"updates: {way}", []).append(_measure(world, way, updates, inserts))
+            for way in ways if number % 2 else ways[::-1]:
+                checkout = against if way == PREVIOUS and against is not None else ROOT
+                child = IN_MEMORY if way == PREVIOUS else way
+                for kind, load, before in (("inserts", inserts, None), ("updates", updates, inserts)):
+                    took = _measure(world, child, load, before, checkout)
+                    found.setdefault(f"{kind}: {way}", []).append(took)
+            found.setdefault("updates: writer, emulator, large events", []).append(
+                _measure(world, "writer, emulator", large_updates, inserts)
+            )
             for way in ("writer, emulator", "emulator alone"):
                 found.setdefault(f"inserts: {way}, large events", []).append(
                     _measure(world, way, large, None)
@@ -86,13 +100,15 @@ def run_on(stack: Stack, rounds: int, changes: int) -> Result:
                     world.check(database, inserts, changes=some)
                 found.setdefault(f"inserts: {name}", []).append(took)
     series = {
-        name: {figure: Series([one[figure] for one in measured]) for figure in ("rate", "cpu")}
+        name: {figure: Series([one[figure] for one in measured]) for figure in ("rate", "cpu", "mongod")}
         for name, measured in found.items()
     }
     return Result("drain", ABOUT, _tables(series), _figures(series), {"rounds": rounds, "changes": changes})
 
 
-def _measure(world: World, way: str, stored: Stored, before: Stored | None) -> Mapping[str, float]:
+def _measure(
+    world: World, way: str, stored: Stored, before: Stored | None, checkout: Path = ROOT
+) -> Mapping[str, float]:
     with world.database() as database:
         if before is not None:
             world.run("ceiling", before, database)
@@ -100,7 +116,7 @@ def _measure(world: World, way: str, stored: Stored, before: Stored | None) -> M
             with world.queues(stored) as (url, dead):
                 found = world.run(way, stored, database, queue_url=url, dead_letter_queue_url=dead)
         else:
-            found = world.run(way, stored, database)
+            found = world.run(way, stored, database, checkout=checkout)
         if way != "emulator alone":
             world.check(database, stored)
     return found
@@ -113,8 +129,17 @@ def _figures(series: Mapping[str, Mapping[str, Series]]) -> Mapping[str, Any]:
         figures[name] = {
             "changes per second": values(found["rate"]),
             "of the ceiling": values(found["rate"].over(series[f"{kind}: ceiling"]["rate"])),
+            "of the raw ceiling": values(found["rate"].over(series[f"{kind}: raw ceiling"]["rate"])),
             "CPU per change, microseconds": values(found["cpu"]),
+            "mongod's CPU per change, microseconds": values(found["mongod"]),
         }
+        if previous := series.get(f"{kind}: {PREVIOUS}"):
+            figures[name] |= {
+                "CPU of the previous release's": values(found["cpu"].over(previous["cpu"])),
+                "mongod's CPU of the previous release's": values(found["mongod"].over(previous["mongod"])),
+            }
+        if new := series.get(name.replace("updates:", "inserts:")) if kind == "updates" else None:
+            figures[name]["CPU of that of new documents"] = values(found["cpu"].over(new["cpu"]))
         article = series["inserts: article, one at a time"]["rate"]
         if kind == "inserts":
             figures[name]["of the article's way"] = values(found["rate"].over(article))
@@ -122,7 +147,12 @@ def _figures(series: Mapping[str, Mapping[str, Series]]) -> Mapping[str, Any]:
 
 
 def _tables(series: Mapping[str, Mapping[str, Series]]) -> Sequence[Table]:
-    columns = ("way", "changes/s", "of the ceiling", "of the article's way", "CPU, µs")
+    columns = [
+        *("way", "changes/s", "of the ceiling", "of the raw ceiling", "of the article's way"),
+        *("CPU, µs", "mongod, µs"),
+    ]
+    if any(name.endswith(PREVIOUS) for name in series):
+        columns += ["CPU of the previous release's", "mongod's"]
     tables = []
     for kind in ("inserts", "updates"):
         rows = []
@@ -135,9 +165,13 @@ def _tables(series: Mapping[str, Mapping[str, Series]]) -> Sequence[Table]:
                     name.removeprefix(f"{kind}: "),
                     shown(found["rate"], 0),
                     shown(found["rate"].over(series[f"{kind}: ceiling"]["rate"]), 3),
+                    shown(found["rate"].over(series[f"{kind}: raw ceiling"]["rate"]), 3),
                     shown(found["rate"].over(article), 0) if kind == "inserts" else "",
                     shown(found["cpu"], 1),
+                    shown(found["mongod"], 1),
                 ]
             )
+            if previous := series.get(f"{kind}: {PREVIOUS}"):
+                rows[-1] += [shown(found[each].over(previous[each]), 2) for each in ("cpu", "mongod")]
         tables.append(Table(kind.capitalize(), columns, rows))
     return tables

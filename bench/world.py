@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pymongo
@@ -19,7 +21,6 @@ from local.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from types_boto3_sqs.literals import QueueAttributeNameType
     from types_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -103,7 +104,9 @@ class World:
             size += len(body)
         sqs.send_message_batch(QueueUrl=url, Entries=batch)
 
-    def run(self, way: str, stored: Stored, database: str, **options: Any) -> Mapping[str, float]:
+    def run(
+        self, way: str, stored: Stored, database: str, *, checkout: Path = ROOT, **options: Any
+    ) -> Mapping[str, float]:
         """Writes a load in one way, in its own process; returns the result.
 
         Args:
@@ -111,6 +114,7 @@ class World:
             stored: the load.
             database: the target.
             options: fields of the task; and `endpoint_url` of the queue's server, if it is reached elsewhere.
+            checkout: where the code is; another release's has the same benchmark, perhaps with fewer options.
         """
         environment = {**os.environ, **self._stack.environment()}
         if endpoint_url := options.pop("endpoint_url", None):
@@ -122,10 +126,16 @@ class World:
             **options,
         }
         task = Task(database=database, load=str(stored.path), messages=stored.messages, **given)
-        command = [sys.executable, "-m", "bench.drain_child", way, json.dumps(task._asdict())]
+        chosen = {
+            name: value
+            for name, value in task._asdict().items()
+            if name not in Task._field_defaults or value != Task._field_defaults[name]
+        }
+        command = [sys.executable, "-m", "bench.drain_child", way, json.dumps(chosen)]
+        before = self.mongod_seconds()
         ran = subprocess.run(  # noqa: S603 - our own module
             command,
-            cwd=ROOT,
+            cwd=checkout,
             env=environment,
             capture_output=True,
             text=True,
@@ -135,7 +145,18 @@ class World:
         if ran.returncode != 0:
             raise ValueError(f"{way} failed: {ran.stderr[-2000:]}")
         found: Mapping[str, float] = json.loads(ran.stdout.splitlines()[-1])
-        return found
+        return {**found, "mongod": (self.mongod_seconds() - before) / task.changes * 1e6}
+
+    def mongod_seconds(self) -> float:
+        """The CPU time of MongoDB's process on this machine so far, as Linux tells it; NaN: not known."""
+        with pymongo.MongoClient[dict[str, Any]](self._stack.mongodb_uri) as client:
+            pid = client.admin.command("serverStatus")["pid"]
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return math.nan
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def check(self, database: str, stored: Stored, *, changes: int | None = None) -> None:
         """Raises a `ValueError` if MongoDB does not have all documents of the load."""

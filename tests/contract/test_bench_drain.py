@@ -9,6 +9,7 @@ import pytest
 from bench.drain import run_on
 from bench.load import Load
 from bench.world import World, store
+from local.paths import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def test_every_way_is_measured(stack: Stack) -> None:
     """Each writes the whole load, or the benchmark fails; the figures hang together."""
-    result = run_on(stack, rounds=1, changes=120)
+    result = run_on(stack, rounds=1, changes=120, against=ROOT)
     assert set(result.figures) == {
         "inserts: ceiling",
         "inserts: raw ceiling",
@@ -35,11 +36,16 @@ def test_every_way_is_measured(stack: Stack) -> None:
         "updates: writer, queue in memory",
         "updates: writer, queue in memory, PyMongo's client",
         "updates: writer, emulator",
+        "updates: writer, emulator, large events",
+        "inserts: writer, queue in memory, previous release",
+        "updates: writer, queue in memory, previous release",
     }
     for name, found in result.figures.items():
         ceiling = result.figures[f"{name.partition(':')[0]}: ceiling"]["changes per second"]["median"]
         ratio = found["changes per second"]["median"] / ceiling
         assert found["of the ceiling"]["median"] == pytest.approx(ratio, abs=0.001)
+    before = result.figures["updates: writer, queue in memory, previous release"]
+    assert before["CPU of the previous release's"]["median"] == 1
 
 
 def test_a_way_that_loses_changes_is_no_figure(stack: Stack, tmp_path: Path) -> None:

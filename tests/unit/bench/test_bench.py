@@ -110,5 +110,12 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(["nothing"])
     assert "no benchmark nothing" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["planning", "--against", str(tmp_path)])
+    assert "--against is for drain" in capsys.readouterr().err
     assert main(["types", "--rounds", "1", "--json", str(tmp_path / "types.json")]) == 0
     assert json.loads((tmp_path / "types.json").read_text())["figures"]["small"]["ratio"]["median"] > 0
+    assert main(["planning", "--rounds", "1", "--json", str(tmp_path / "planning.json")]) == 0
+    planning = json.loads((tmp_path / "planning.json").read_text())["figures"]
+    assert planning["merge"]["of the plain way"]["median"] > 0
+    assert planning["plain"]["of the plain way"]["median"] == 1
