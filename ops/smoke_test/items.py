@@ -99,10 +99,8 @@ class Run:
 def until_of(item: Mapping[str, Any]) -> int | None:
     """Until when the run of an item may use it; None: the item is not of a smoke test."""
     match item:
-        case {"id": {"S": str(key)}, "replicator_smoke_test": {"N": str(time)}} if key.startswith(
-            _PREFIX
-        ) and _TIME(time):
-            return int(time)
+        case {"id": {"S": str(key)}, "replicator_smoke_test": {"N": str(time)}}:
+            return int(time) if key.startswith(_PREFIX) and _TIME(time) else None
     return None
 
 

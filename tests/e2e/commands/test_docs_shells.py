@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEPLOYMENT = "docs/deployment.md"
 OTHER_TOOLS = "docs/other-tools.md"
+RECIPES = "docs/recipes.md"
 
 COMPLETED = {
     "aws cloudformation deploy": (
@@ -64,6 +65,7 @@ BLOCKS = {
     "docs/docker.md": 1,
     "docs/mapping.md": 1,
     "docs/operations.md": 1,
+    RECIPES: 6,
 }
 """How many blocks there are on each page; each has its test below."""
 
@@ -211,6 +213,46 @@ def test_the_workflow(example: Example) -> None:
     ]
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
     assert parameters["Image"] == f"{variables['REPOSITORY']}:0123abc"
+
+
+def test_the_recipes(example: Example) -> None:
+    """docs/recipes.md: a table is paused and goes on; green writers come, and blue ones go."""
+    names, pause, resume, green, remove, redeploy = blocks(text_of(RECIPES), AWS)
+    names = replaced(names, **{"TABLE=orders": "TABLE=mytable REPOSITORY=r.example.com/w"})
+    given = " ".join(f"{name}={value}" for name, value in writer_parameters(QUEUES).items())
+    blue = f"""
+        aws cloudformation deploy --stack-name replicator-writer --template-file deploy/writer.yaml \\
+          --capabilities CAPABILITY_IAM --parameter-overrides {given}
+    """
+    functions = example.client("lambda")
+
+    def state() -> str:
+        (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+        return str(mapping["State"])
+
+    example.terminal.run(names + pause)
+    assert state() == "Disabled"
+    example.terminal.run(names + pause + resume)
+    wait_until(lambda: state() == "Enabled", what="the mapping to be on")
+
+    example.terminal.run(names + blue + redeploy + green)
+    cloudformation = example.client("cloudformation")
+
+    def parameters(stack: str) -> dict[str, str]:
+        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        return {each["ParameterKey"]: each["ParameterValue"] for each in found["Parameters"]}
+
+    before, after = parameters("replicator-writer"), parameters("replicator-writer-green")
+    assert after == before | {"Image": "r.example.com/w:2"}
+    example.terminal.run(names + remove)
+    ended = {"DELETE_COMPLETE", "DELETE_IN_PROGRESS"}
+    left = [
+        each["StackName"]
+        for each in cloudformation.list_stacks()["StackSummaries"]
+        if each["StackStatus"] not in ended
+    ]
+    assert "replicator-writer-green" in left
+    assert "replicator-writer" not in left
 
 
 @pytest.mark.parametrize("line", NOT_RUN)
