@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ops.console.exit_status import FOUND, UNEXPECTED, UNKNOWN, WELL
@@ -32,12 +32,14 @@ class SmokeReport:
         region: the AWS region.
         started: when the test began.
         seconds: how long each step took; None: it did not arrive.
+        version: of this program.
     """
 
     found: Report
     region: str
     started: datetime
     seconds: Mapping[Step, float | None]
+    version: str = field(default_factory=lambda: f"replicator {release()}")
 
     @classmethod
     def of(
@@ -69,7 +71,7 @@ class SmokeReport:
         found = self.found.data()
         return {
             "well": found["well"],
-            "version": f"replicator {release()}",
+            "version": self.version,
             "region": self.region,
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": {
@@ -82,7 +84,7 @@ class SmokeReport:
 
     def print(self, output: Output) -> None:
         """Prints it for people."""
-        output.line(f"replicator {release()}, smoke test in {self.region}, {self.started:%Y-%m-%d %H:%M} UTC")
+        output.line(f"{self.version}, smoke test in {self.region}, {self.started:%Y-%m-%d %H:%M} UTC")
         output.line()
         print_report(output, self.found)
 

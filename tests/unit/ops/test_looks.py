@@ -19,6 +19,9 @@ from ops.logs.events import Event
 from ops.queues.dead_letters import letter_of
 from ops.queues.peek import print_message
 from ops.queues.view import print_letter, print_rows, row_of
+from ops.smoke_test.diagnosis import Places, late
+from ops.smoke_test.items import Step
+from ops.smoke_test.report import SmokeReport
 from ops.status.facts import Age, Figures, Progress, Queue, Status, Table, Writer, Writers
 from ops.status.view import print_status
 from tests.support.builders import body_of, delete, put
@@ -235,6 +238,15 @@ def doctor_of_what_is_well() -> None:
     print_report(Output(), Report(REPORT.sections[:1]))
 
 
+def smoke_test() -> None:
+    arrived = well("arrival", "The put of 3 items has arrived in MongoDB after 1.4 seconds")
+    places = Places(visible=3, in_flight=0, writers=0, target="shop.replicator-smoke-test")
+    found = Report([Section("Changes", [arrived, late(Step.CHANGE, 120, places)])])
+    seconds = {Step.PUT: 1.4, Step.CHANGE: None, Step.DELETE: None}
+    started = datetime.fromtimestamp(NOW, UTC)
+    SmokeReport(found, "eu-west-1", started, seconds, "replicator 0.1.0").print(Output())
+
+
 def logs() -> None:
     for after, group, text in LOG:
         event = Event(round(NOW * 1000) + after, group, "s", text)
@@ -251,6 +263,7 @@ LOOKS: list[Callable[[], None]] = [
     status_of_what_is_known,
     doctor,
     doctor_of_what_is_well,
+    smoke_test,
     status_of_a_pipeline_that_rests,
     logs,
 ]
