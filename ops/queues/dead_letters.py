@@ -145,7 +145,7 @@ def letter_of(message: MessageTypeDef) -> Letter:
     elif "DeadLetterQueueSourceArn" in system:
         code, reason = MOVED, "SQS moved it here: it was received too often without being deleted"
     else:
-        code, reason = UNSAID, "its reason did not fit beside its body"
+        code, reason = UNSAID, "its reason did not fit next to its body"
     return Letter(
         id=message["MessageId"],
         body=message["Body"],

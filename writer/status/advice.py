@@ -18,33 +18,33 @@ class Advice(NamedTuple):
 
 
 _THEN_REDRIVE = "then redrive it: replicator dlq redrive."
-_MALFORMED = "Find out what produced it: replicator dlq show. What no producer wrote can be dropped."
+_MALFORMED = "Find out what produced it: replicator dlq show. You can drop what no producer wrote."
 
 TROUBLES: Mapping[str, Advice] = MappingProxyType(
     {
         Cause.MONGODB: Advice(
             "MongoDB does not answer, has no primary, or cannot confirm writes on a majority.",
-            "Bring it back within 14 days. The same writes are repeated until they succeed.",
+            "Bring it back within 14 days. The same writes are retried until they succeed.",
         ),
         Cause.SQS: Advice(
             "SQS does not answer, throttles, or refuses the dead-letter queue.",
-            "Look at network, permissions and quotas. The same calls are repeated until they succeed.",
+            "Check network, permissions and quotas. The same calls are retried until they succeed.",
         ),
         Cause.LOCK_LOST: Advice(
             "Messages were held for longer than their lock, so another writer may have them.",
             "Nothing is written twice. If it repeats, find out why this machine froze.",
         ),
         Cause.HEALABLE: Advice(
-            "Another document has the same value in a unique index of yours; the change is tried again.",
-            "If it does not heal by itself, free the value; redrive what became a dead letter.",
+            "Another document has the same value in a unique index of yours; the change is retried.",
+            "If this does not resolve itself, free the value, and redrive what became a dead letter.",
         ),
         Cause.REFUSED: Advice(
-            "MongoDB refuses writes of a table for a reason that is not about the records, such as a right.",
-            "Fix what the reason names. The writes are tried again; a missing right parks nothing.",
+            "MongoDB refuses writes of a table, but not because of the records: a missing right, for example.",
+            "Fix what the reason names. The writes are retried; a missing right parks nothing.",
         ),
         Cause.SWEPT: Advice(
             "A document that a dying writer had brought back was removed.",
-            "Nothing. If it repeats, find out why machines freeze.",
+            "Nothing to do. If it repeats, find out why machines freeze.",
         ),
     }
 )
@@ -67,7 +67,7 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
         ),
         "bad-envelope": Advice("A queue message is not one that a producer writes.", _MALFORMED),
         "unknown-version": Advice(
-            "A queue message is of another version of the producer.",
+            "A queue message comes from another version of the producer.",
             f"Update the writer before the producer, {_THEN_REDRIVE}",
         ),
         **dict.fromkeys(
@@ -76,26 +76,26 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
         ),
         "bad-key": Advice(
             "The item's key attributes are not those that the mapping names.",
-            f"Correct key in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+            f"Fix key in replication.yaml, restart the writers, {_THEN_REDRIVE}",
         ),
         "unnamed-table": Advice(
-            "The mapping does not name the table, and refuses such ones.",
+            "The mapping does not name the table, and refuses unnamed tables.",
             f"Is it one of yours? Name it in replication.yaml, restart the writers, {_THEN_REDRIVE}",
         ),
         "too-many-tables": Advice(
-            "This writer replicates as many tables without an entry of their own as it may.",
+            "This writer already replicates its maximum of tables without an entry of their own.",
             f"Name the table in replication.yaml, restart the writers, {_THEN_REDRIVE}",
         ),
         "bad-collection": Advice(
-            "MongoDB cannot have a collection of the table's name, or it is another table's.",
+            "MongoDB cannot have a collection of that name, or the collection belongs to another table.",
             f"Name a collection in replication.yaml, restart the writers, {_THEN_REDRIVE}",
         ),
         "bad-conversion": Advice(
-            "A field's value is not what its conversion takes.",
-            f"Correct the item, or the conversion in replication.yaml, {_THEN_REDRIVE}",
+            "A field's conversion does not accept its value.",
+            f"Fix the item, or the conversion in replication.yaml, {_THEN_REDRIVE}",
         ),
         "bad-rename": Advice(
-            "A field is renamed to a name that the item has already.",
+            "A field is renamed to a name that the item already has.",
             f"Choose another name in replication.yaml, restart the writers, {_THEN_REDRIVE}",
         ),
         "hook-failed": Advice(
@@ -115,25 +115,25 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
         ),
         "mongodb-121": Advice(
             "The collection's schema validation refused the document.",
-            f"Correct the validator or the item, {_THEN_REDRIVE}",
+            f"Fix the validator or the item, {_THEN_REDRIVE}",
         ),
         "refused-by-sqs": Advice(
             "SQS refused the message.", "The reason is in the dead letter: replicator dlq show."
         ),
         "moved-by-sqs": Advice(
             "SQS moved the message after too many deliveries.",
-            f"Look into the writers' logs for why, fix it, {_THEN_REDRIVE}",
+            f"Find out why in the writers' logs, fix it, {_THEN_REDRIVE}",
         ),
         "not-said": Advice(
-            "The reason did not fit beside the message.",
-            "Look into the writers' logs: replicator logs --filter 'a record was parked'.",
+            "The reason did not fit next to the message.",
+            "See the writers' logs: replicator logs --filter 'a record was parked'.",
         ),
     }
 )
 """By the code of a dead letter, except for MongoDB's other codes."""
 
 _REFUSED_BY_MONGODB = Advice(
-    "MongoDB refused this change, and took others of its table.",
+    "MongoDB refused this change, but took others of its table.",
     f"Look up the code in MongoDB's manual, fix it, {_THEN_REDRIVE}",
 )
 _UNKNOWN = Advice("A record cannot be applied.", "The reason is in the dead letter: replicator dlq show.")

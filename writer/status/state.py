@@ -109,7 +109,7 @@ def _waiting(lost: Sequence[Awaited]) -> State:
     return State(
         Kind.WAITING,
         f"Waiting for {names}",
-        f"{reasons}. Nothing is lost: changes stay in the queue, and replication goes on by itself.",
+        f"{reasons}. Nothing is lost: changes stay in the queue, and replication continues by itself.",
         since=min(each.since for each in lost),
     )
 
