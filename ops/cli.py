@@ -38,7 +38,7 @@ COMMANDS = {
     "The mapping": {
         "init": Entry("ops.init.init", "Write a first replication.yaml for tables that exist."),
         "check-config": Entry(
-            "ops.config.check_config", "Check a replication.yaml, and show what becomes of items under it."
+            "ops.config.check_config", "Check a replication.yaml, and show what it makes of items."
         ),
         "config-schema": Entry("ops.config.config_schema", "Print the JSON Schema of replication.yaml."),
     },
@@ -47,9 +47,9 @@ COMMANDS = {
         "smoke-test": Entry(
             "ops.smoke_test.smoke_test", "Send changes of its own through a deployed pipeline, and report."
         ),
-        "status": Entry("ops.status.status", "Show how the pipeline is, on one screen."),
+        "status": Entry("ops.status.status", "Show the state of the pipeline, on one screen."),
         "logs": Entry(
-            "ops.logs.logs", "Show the logs of the Lambda and the writers, as one, in the order of time."
+            "ops.logs.logs", "Show the logs of the Lambda and the writers together, in order of time."
         ),
         "peek": Entry(
             "ops.queues.peek", "Show the next messages of the queue, decoded, without taking them."
@@ -59,11 +59,11 @@ COMMANDS = {
     "A migration": {
         "backfill": Entry(
             "ops.migration.backfill.backfill",
-            "Copy the items of tables that are there already, while live replication goes on.",
+            "Copy the items that tables already have, while live replication runs.",
         ),
         "verify": Entry(
             "ops.migration.verify.verify",
-            "Compare tables with their collections, while replication goes on.",
+            "Compare tables with their collections, while replication runs.",
         ),
         "repair": Entry(
             "ops.migration.repair.repair",

@@ -78,8 +78,8 @@ def judge(mapping: EventSourceMapping) -> Judgement:
     notes = []
     if mapping.gives_up and mapping.failure_destination:
         notes.append(
-            f"{_limits(mapping).capitalize()} Lambda gives up changes of the table {mapping.table} and tells "
-            f"{mapping.failure_destination}: replicator resync after it was told any."
+            f"{_limits(mapping).capitalize()} Lambda gives up changes of the table {mapping.table} and "
+            f"reports them to {mapping.failure_destination}: run replicator resync after any such report."
         )
     if not mapping.bisects:
         notes.append(
@@ -111,7 +111,7 @@ def stream_problem(table: str, view: str) -> Problem | None:
     if view not in WITH_NEW_IMAGES:
         return Problem(
             f"the stream of the table {table} has the view type {view}, which has no new images",
-            "switch it off, and on again with NEW_AND_OLD_IMAGES",
+            "turn it off, and on again with NEW_AND_OLD_IMAGES",
         )
     return None
 
@@ -147,7 +147,7 @@ def _loss_problems(mapping: EventSourceMapping) -> list[Problem]:
     if not mapping.reports_failures:
         problems.append(
             Problem(
-                f"{name} lacks {REPORTS_FAILURES}, so Lambda takes changes that could not be sent for done",
+                f"{name} lacks {REPORTS_FAILURES}, so Lambda treats changes that could not be sent as done",
                 f"{_update(mapping)} --function-response-types {REPORTS_FAILURES}",
             )
         )
@@ -161,14 +161,15 @@ def _loss_problems(mapping: EventSourceMapping) -> list[Problem]:
     if mapping.gives_up and not mapping.failure_destination:
         problems.append(
             Problem(
-                f"{_limits(mapping)}, Lambda gives up changes of the table {mapping.table}, and tells nobody",
+                f"{_limits(mapping)}, Lambda gives up changes of the table {mapping.table}, "
+                "and reports them to nobody",
                 f"{_update(mapping)} --maximum-retry-attempts -1 --maximum-record-age-in-seconds -1",
             )
         )
     if mapping.window:
         problems.append(
             Problem(
-                f"{name} has a tumbling window, which the Lambda cannot answer",
+                f"{name} has a tumbling window, which the Lambda does not support",
                 f"{_update(mapping)} --tumbling-window-in-seconds 0",
             )
         )

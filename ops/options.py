@@ -26,7 +26,7 @@ StackOption = Annotated[
 ]
 QueueOption = Annotated[
     str,
-    _part("--queue-url", metavar="URL", envvar="QUEUE_URL", help="The queue, where no stack is given."),
+    _part("--queue-url", metavar="URL", envvar="QUEUE_URL", help="The queue, if no stack is given."),
 ]
 DeadLetterOption = Annotated[
     str,
@@ -34,7 +34,7 @@ DeadLetterOption = Annotated[
         "--dead-letter-queue-url",
         metavar="URL",
         envvar="DEAD_LETTER_QUEUE_URL",
-        help="Its dead-letter queue, where no stack is given.",
+        help="Its dead-letter queue, if no stack is given.",
     ),
 ]
 FunctionOption = Annotated[
@@ -43,7 +43,7 @@ FunctionOption = Annotated[
         "--function",
         metavar="NAME",
         envvar="REPLICATOR_FUNCTION",
-        help="The Lambda function, where no stack is given.",
+        help="The Lambda function, if no stack is given.",
     ),
 ]
 RegionOption = Annotated[
@@ -68,7 +68,7 @@ MongodbUriOption = Annotated[
         "--mongodb-uri",
         metavar="URI",
         envvar="MONGODB_URI",
-        help="Connection string of the target. As an option it can be seen by others on this machine.",
+        help="Connection string of the target. As an option it is visible to others on this machine.",
     ),
 ]
 MongodbDatabaseOption = Annotated[
@@ -97,7 +97,7 @@ NoMappingOption = Annotated[
     bool,
     _server(
         "--no-mapping",
-        help="There is no mapping: take items as they are, whatever the writers replicate by.",
+        help="Use no mapping: take items unchanged, whatever mapping the writers use.",
     ),
 ]
 JsonOption = Annotated[
@@ -109,7 +109,7 @@ Rcu = Annotated[
     typer.Option(
         min=0,
         metavar="UNITS",
-        help="Read capacity units per second, over all segments; 0: as fast as it goes.",
+        help="Read capacity units per second, over all segments; 0: no limit.",
     ),
 ]
 

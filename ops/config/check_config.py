@@ -45,23 +45,23 @@ _Table = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Tell about this DynamoDB table only. Needed with --sample, unless the file has one entry and "
-        "that is no pattern.",
+        help="Report on this DynamoDB table only. Needed with --sample, unless the file has one entry that "
+        "is not a pattern.",
     ),
 ]
 _Sample = Annotated[
     Path | None,
     typer.Option(
         metavar="ITEM.json",
-        help="Show what becomes of the items in this file, which `aws dynamodb get-item`, `query` or `scan` "
-        "printed; - is standard input.",
+        help="Show what the items in this file become; `aws dynamodb get-item`, `query` or `scan` prints it; "
+        "- is standard input.",
     ),
 ]
 _Key = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ATTR",
-        help="A key attribute of the table, where its entry names none; twice for a composite key.",
+        help="A key attribute of the table, if its entry names none; twice for a composite key.",
     ),
 ]
 
@@ -76,11 +76,11 @@ def command(  # noqa: PLR0913 - one parameter per option
     as_json: JsonOption = False,
     mongodb_database: MongodbDatabaseOption = "",
 ) -> None:
-    """Check a replication.yaml, and show what becomes of items under it.
+    """Check a replication.yaml, and show what it makes of items.
 
     Hooks are imported, also from the current directory, and called. No server
-    is asked: whether the file fits the tables, such as their keys, and is the
-    one that the writers use, says replicator doctor.
+    is asked: replicator doctor checks whether the file fits the tables, such
+    as their keys, and is the one that the writers use.
 
     Every problem is one line: the file, line and column, the setting, and
     what is allowed there. Warnings name rules that have no effect, with

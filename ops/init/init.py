@@ -24,7 +24,7 @@ _Tables = Annotated[
     typer.Argument(
         metavar="TABLE",
         show_default=False,
-        help="Names of DynamoDB tables, or 'orders-*' for all whose names begin so.",
+        help="Names of DynamoDB tables, or 'orders-*' for all whose names begin with orders-.",
     ),
 ]
 _Output = Annotated[
@@ -48,9 +48,9 @@ def command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Write a first replication.yaml for tables that exist.
 
-    It has the key of each table, and as comments its stream, what its time to
-    live suggests, and createIndex commands for mongosh that its key and its
-    indexes suggest. With --output, these are printed, too.
+    It has the key of each table. Comments have its stream, what its time to
+    live suggests, and the createIndex commands for mongosh that its key and
+    its indexes suggest. With --output, these are printed, too.
 
     Exit status: 0 if the mapping is written, 3 if something about a table is
     not known (a comment says what), 2 if nothing could be written.

@@ -27,7 +27,7 @@ _Groups = Annotated[
         "--group",
         metavar="NAME",
         envvar="REPLICATOR_LOG_GROUPS",
-        help="A log group, such as the writers'; once for each. Beside that of the Lambda, if it is known.",
+        help="A log group, such as the writers', besides the Lambda's, if that is known. Repeat it for more.",
         show_default=False,
     ),
 ]
@@ -36,9 +36,14 @@ _Groups = Annotated[
 @exits_with_status
 def command(  # noqa: PLR0913 - one parameter per option
     *,
-    since: Annotated[str, typer.Option("--since", metavar="MOMENT", help=f"From when on: {_MOMENT}")] = "1h",
+    since: Annotated[
+        str, typer.Option("--since", metavar="MOMENT", help=f"The earliest time: {_MOMENT}")
+    ] = "1h",
     until: Annotated[
-        str, typer.Option("--until", metavar="MOMENT", help="Until when; by default now.", show_default=False)
+        str,
+        typer.Option(
+            "--until", metavar="MOMENT", help="The latest time; by default now.", show_default=False
+        ),
     ] = "",
     filter_text: Annotated[
         str,
@@ -46,12 +51,13 @@ def command(  # noqa: PLR0913 - one parameter per option
     ] = "",
     group: _Groups = None,
     follow_new: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Keep showing new lines until Ctrl-C.")
     ] = False,
     every_line: Annotated[
         bool,
         typer.Option(
-            "--all", help="Also the lines of the Lambda platform, and what tells CloudWatch of metrics."
+            "--all",
+            help="Also the lines of the Lambda platform, and those that carry metrics for CloudWatch.",
         ),
     ] = False,
     as_json: JsonLinesOption = False,
@@ -60,13 +66,13 @@ def command(  # noqa: PLR0913 - one parameter per option
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Show the logs of the Lambda and the writers, as one, in the order of time.
+    """Show the logs of the Lambda and the writers together, in order of time.
 
-    They are read from CloudWatch Logs, where the Lambda's are. The writers'
-    are there if whoever runs them sends them there: name their log group.
-    Times are UTC. Lines in which Lambda itself reports the start or the good
-    end of an invocation are left out. With --follow a line is shown when it
-    arrives, up to two minutes after newer ones.
+    They are read from CloudWatch Logs, where the Lambda's logs are. If you
+    send the writers' logs there, too, name their log group. Times are UTC.
+    Lines in which Lambda itself reports the start or the successful end of an
+    invocation are left out. With --follow a line is shown when it arrives, up
+    to two minutes after newer ones.
 
     Exit status: 0, or 2 for wrong use or a log group that cannot be read; 130
     after Ctrl-C.

@@ -72,7 +72,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     key: KeyOption = None,
     code: CodeOption = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Most letters to show.")
+        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Show at most this many letters.")
     ] = 100,
     as_json: JsonLinesOption = False,
     stack: StackOption = "",
@@ -159,7 +159,7 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     limit: LimitOption = None,
     every: AllOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also what cannot be read, and would be parked again.")
+        bool, typer.Option("--force", help="Also letters that cannot be read and would be parked again.")
     ] = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
@@ -169,16 +169,17 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Send dead letters to the queue again. Fix the cause first.
 
-    Each is sent, to the message group that it came from, and then deleted
-    here. That is safe at any time, in any order, and more than once: a change
-    that a newer one has overtaken does nothing. Interrupted, a letter is at
-    worst in both queues. At the end it looks whether letters come back, as
-    they do at once where the cause is still there: those are not counted.
+    Each letter is sent to the message group that it came from, and then
+    deleted here. That is safe at any time, in any order, and more than once: a
+    change does nothing if a newer one was applied. If the command is
+    interrupted, a letter is at worst in both queues. At the end the command
+    checks whether letters come back, as they do at once if the cause is still
+    there: those are not counted.
 
-    Exit status: 0 if all that were meant are redriven, 1 if some stay or come
+    Exit status: 0 if all selected letters are redriven, 1 if some stay or come
     back, or none was found, 2 for wrong use or a queue that cannot be reached,
     3 if not everything could be looked at, so that some may have come back, or
-    that none was found says nothing.
+    may not have been found.
     """
     selection = selection_to_change(ids, table, key, code, every=every)
     aws = Aws(endpoint_url, region)
@@ -223,7 +224,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
         typer.Option(
             "--backup",
             metavar="FILE",
-            help="Where to write them first, one JSON object a line. It must not be there yet.",
+            help="Where to write them first, one JSON object a line. It must not exist yet.",
             show_default="dropped-letters-TIME.jsonl",
         ),
     ] = None,
@@ -235,7 +236,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Delete dead letters for good, after writing them to a file.
 
-    Exit status: 0 if all that were meant are dropped, 1 if some stay, none
+    Exit status: 0 if all selected letters are dropped, 1 if some stay, none
     was found, or the answer was no, 2 for wrong use or a queue that cannot be
     reached, 3 if none was found and not all could be looked at.
     """

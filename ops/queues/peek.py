@@ -40,7 +40,10 @@ _FEWEST_RECEIVES = 3
 _SHOWN_CHANGES = 5
 
 _Limit = Annotated[
-    int, typer.Option("--limit", min=1, max=MAX_ENTRIES, metavar="NUMBER", help="Most messages.")
+    int,
+    typer.Option(
+        "--limit", min=1, max=MAX_ENTRIES, metavar="NUMBER", help="Show at most this many messages."
+    ),
 ]
 
 
@@ -65,13 +68,12 @@ def command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Show the next messages of the queue, decoded, without taking them.
 
-    SQS lets nobody look at a message without receiving it. Here nothing is
-    hidden from the writers and nothing changes its place, but each look
-    counts as a receive, and after maxReceiveCount of them (10 in
-    deploy/pipeline.yaml) SQS moves a message to the dead-letter queue. While
-    writers run, they take messages sooner. While none runs, do not look again
-    and again: the command says when a message has been received too often for
-    that.
+    SQS lets nobody look at a message without receiving it. This command hides
+    nothing from the writers and moves nothing, but each look counts as a
+    receive, and after maxReceiveCount of them (10 in deploy/pipeline.yaml) SQS
+    moves a message to the dead-letter queue. Running writers take messages
+    sooner than that. While none runs, do not look repeatedly: the command says
+    when a message has been received too often for that.
 
     Exit status: 0, or 1 if a message must not be looked at again, 2 for wrong
     use or a queue that cannot be reached.

@@ -46,7 +46,7 @@ def _checked_key(wanted: str | None) -> str | None:
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="ID", help="Letters, by their ids or how these begin.", show_default=False),
+    typer.Argument(metavar="ID", help="The letters' ids, or how they begin.", show_default=False),
 ]
 TableOption = Annotated[
     str | None,
@@ -72,9 +72,10 @@ CodeOption = Annotated[
     ),
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=1, metavar="NUMBER", help="Most letters.", show_default=False)
+    int | None,
+    typer.Option("--limit", min=1, metavar="NUMBER", help="At most this many letters.", show_default=False),
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="Every letter; needed where nothing else says which.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All letters; needed if nothing else selects any.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,8 @@ def _problems_of_the_queue(status: Status, most_behind: float) -> Iterator[str]:
         are = "is" if queue.in_flight == 1 else "are"
         yield (
             f"{count(queue.in_flight, 'message')} {are} in flight, and none was finished in "
-            f"{age(status.progress.seconds)}: a writer holds what it does not write, and may be frozen."
+            f"{age(status.progress.seconds)}: a writer holds messages that it does not write, and may be "
+            "frozen."
         )
     if status.dead_letters:
         verb = "waits" if status.dead_letters == 1 else "wait"
@@ -122,8 +123,8 @@ def _problems_of_the_writers(status: Status) -> Iterator[str]:
     if not (writers.asked or writers.why_unknown or status.queue.is_empty):
         wait = "waits" if status.queue.total == 1 else "wait"
         yield (
-            f"{count(status.queue.total, 'message')} {wait}, and no writer runs: none has a record in "
-            "MongoDB that is new."
+            f"{count(status.queue.total, 'message')} {wait}, and no writer runs: none has a recent "
+            "record in MongoDB."
         )
     for writer in writers.asked:
         yield from _problems_of_a_writer(writer, status.at)
@@ -169,13 +170,13 @@ def _unknown_of_the_rest(status: Status) -> Iterator[str]:
         yield f"how long the oldest message has waited: {status.oldest.why_unknown}"
     if status.progress.seen is None:
         yield (
-            "whether messages in flight are finished: no writer tells of one, and the numbers of the queue "
+            "whether messages in flight are finished: no writer reports one, and the numbers of the queue "
             "do not show it"
         )
     if writers.why_unknown:
         yield f"which {'other ' if writers.asked else ''}writers run: {writers.why_unknown}"
     elif not writers.asked and status.queue.is_empty:  # else it is not well
-        yield "whether a writer runs: none has a record in MongoDB that is new, and no message waits"
+        yield "whether a writer runs: none has a recent record in MongoDB, and no message waits"
     for writer in writers.asked:
         if writer.why_unknown:
             yield f"what the writer {writer.name} does: {writer.why_unknown}"

@@ -35,8 +35,8 @@ _Writers = Annotated[
         "--writer",
         metavar="URL",
         envvar="REPLICATOR_WRITERS",
-        help="A writer's status server, such as http://10.0.0.5:8080, to ask whether it is ready; once for "
-        "each writer.",
+        help="A writer's status server, such as http://10.0.0.5:8080, to ask whether it is ready; repeat it "
+        "for more.",
         show_default=False,
     ),
 ]
@@ -46,7 +46,7 @@ _MostBehind = Annotated[
         "--max-behind",
         metavar="SECONDS",
         min=0,
-        help="What the Lambda, or the writers, may be behind.",
+        help="How far the Lambda or the writers may be behind.",
     ),
 ]
 _STATUSES = {Outcome.WELL: WELL, Outcome.NOT_WELL: FOUND, Outcome.NOT_KNOWN: UNKNOWN}
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     *,
     writer: _Writers = None,
     max_behind: _MostBehind = 60,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look repeatedly, until Ctrl-C.")] = False,
     interval: Annotated[
         float, typer.Option("--interval", metavar="SECONDS", min=0.1, help="With --watch: how often.")
     ] = 5,
@@ -71,13 +71,13 @@ def command(  # noqa: PLR0913 - one parameter per option
     mongodb_uri: MongodbUriOption = "",
     mongodb_database: MongodbDatabaseOption = "",
 ) -> None:
-    """Show how the pipeline is, on one screen.
+    """Show the state of the pipeline, on one screen.
 
-    Tables and their streams, the Lambda, both queues and the writers, which
-    are found by the records that they keep in MongoDB. Ages come from
+    It shows the tables and their streams, the Lambda, both queues and the
+    writers, which it finds by their records in MongoDB. Ages come from
     CloudWatch, which is a minute late. "behind" is the most that MongoDB is
-    behind DynamoDB. Where messages are in flight, and nobody tells that some
-    are finished, it looks a second time after five seconds.
+    behind DynamoDB. If messages are in flight, and no writer reports that it
+    finishes some, it looks a second time after five seconds.
 
     Exit status: 0 if all is well and everything was seen, 1 if something is
     not well, with a sentence for each, 3 if nothing is known to be wrong, but

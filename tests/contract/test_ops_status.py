@@ -193,13 +193,13 @@ def test_messages_that_nobody_takes(stack: Stack, queues: Queues, database: str)
     code, found = status(*where)
     assert (code, found["problems"]) == (3, [])
     assert found["unknown"][1:] == [
-        "Whether a writer runs: none has a record in MongoDB that is new, and no message waits."
+        "Whether a writer runs: none has a recent record in MongoDB, and no message waits."
     ]
     send(stack, queues, 1)
     code, found = status(*where)
     assert (code, found["problems"]) == (
         1,
-        ["1 message waits, and no writer runs: none has a record in MongoDB that is new."],
+        ["1 message waits, and no writer runs: none has a recent record in MongoDB."],
     )
 
 

@@ -39,7 +39,7 @@ TROUBLES: Mapping[str, Advice] = MappingProxyType(
             "If this does not resolve itself, free the value, and redrive what became a dead letter.",
         ),
         Cause.REFUSED: Advice(
-            "MongoDB refuses writes of a table, but not because of the records: a missing right, for example.",
+            "MongoDB refuses writes of a table, but not because of the records: perhaps a right is missing.",
             "Fix what the reason names. The writes are retried; a missing right parks nothing.",
         ),
         Cause.SWEPT: Advice(

@@ -39,14 +39,14 @@ class Options(TablesOptions):
             metavar="NUMBER",
             min=1,
             max=1_000_000,
-            help="Parts of the table that are read at once. A backfill that goes on keeps its own.",
+            help="Parts of the table to read in parallel. A backfill that resumes keeps its own.",
         ),
     ] = 4
     rcu: Rcu = 0
     restart: Annotated[
         bool,
         typer.Option(
-            "--restart", help="Forget how far an earlier backfill of this table came, and begin anew."
+            "--restart", help="Discard the progress of an earlier backfill of this table, and start again."
         ),
     ] = False
     from_export: Annotated[
@@ -74,8 +74,8 @@ class Options(TablesOptions):
         typer.Option(
             min=0,
             metavar="ITEMS",
-            help="Items per read at the most; 0: as many as DynamoDB gives (1 MB). How far it came is noted "
-            "after each page.",
+            help="At most this many items per read; 0: as many as DynamoDB gives (1 MB). The progress is "
+            "saved after each page.",
         ),
     ] = 0
     no_live: Annotated[
@@ -99,13 +99,13 @@ class Options(TablesOptions):
         return "--from-export" if self.from_export else ""
 
 
-@tables_command(Options, when_stopped="The same command goes on from here.")
+@tables_command(Options, when_stopped="The same command resumes from here.")
 async def command(settings: Settings, options: Options) -> CommandResult:
-    """Copy the items of tables that are there already, while live replication goes on.
+    """Copy the items that tables already have, while live replication runs.
 
-    Every change that is replicated wins over the copy, whatever the order. Killed at any moment, the same
-    command goes on where it was; run again, it changes nothing. It writes where nothing is, and compares
-    nothing: after a gap in the stream, resync is what is right.
+    Every replicated change wins over the copy, whatever the order. If the backfill is killed, the same
+    command resumes it; run again after its end, it changes nothing. It writes only where there is
+    nothing, and compares nothing: after a gap in the stream, use resync.
 
     Exit status: 0 if every item was read and none rejected, 1 if items were rejected, 2 for wrong use or if a
     server refuses us, 3 if live replication of the table is not on (or does not reach back to the export); of

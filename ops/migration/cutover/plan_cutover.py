@@ -71,7 +71,9 @@ class Options(TableOptions):
     max_lag: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="The lag has to be below this.")
     ] = 10
-    minutes: Annotated[int, typer.Option(min=1, max=1440, metavar="MINUTES", help="For so many minutes.")] = 5
+    minutes: Annotated[
+        int, typer.Option(min=1, max=1440, metavar="MINUTES", help="For this many minutes.")
+    ] = 5
     hours: Annotated[
         float,
         typer.Option("--verified-within", min=0, metavar="HOURS", help="How old the last verify may be."),
@@ -86,8 +88,9 @@ class Options(TableOptions):
 async def command(settings: Settings, options: Options) -> CommandResult:
     """Check whether applications may move to MongoDB.
 
-    Live replication is on; the backfill is complete; verify was clean, complete and recent; the lag was low
-    for some minutes, as CloudWatch has it; queue and dead letters are empty. What is not known is not green.
+    It checks that live replication is on; the backfill is complete; verify was clean, complete and
+    recent; the lag was low for some minutes, according to CloudWatch; the queue and the dead-letter queue
+    are empty. Anything that is not known is not green.
 
     Exit status: 0 if all is green, 1 if something is red, 3 if nothing is red but something is not known; 2
     for wrong use or if a server refuses us.

@@ -67,10 +67,10 @@ def begin(options: Options) -> None:
 async def command(settings: Settings, options: Options) -> CommandResult:
     """Repair what verify found: write what is missing, replace what differs, delete what is extra.
 
-    It says how many documents it will write and delete, and asks. Then each key is looked at anew, and its
-    document is written only if it is still in the version that was seen: a live change always wins. Documents
-    that need each other's value of a unique index are written together. A version that no change can have is
-    taken back first. Documents without a version of ours are left alone.
+    It says how many documents it will write and delete, and asks. Then it reads each key again, and
+    writes its document only if that still has the version that was seen: a live change always wins.
+    Documents that need each other's value of a unique index are written together. A version that no
+    change can have is removed first. Documents without a version of ours are left alone.
 
     Exit status: 0 if nothing is left (with --dry-run: if there is nothing to do), else 1; 2 for wrong use, if
     a server refuses us, or if there is no terminal to ask at, 3 if nothing is left but items kept changing,

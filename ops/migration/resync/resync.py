@@ -44,7 +44,8 @@ class Options(TablesOptions):
     no_live: Annotated[
         bool,
         typer.Option(
-            "--no-live", help="Go on although no live replication of the table is seen: changes may be lost."
+            "--no-live",
+            help="Continue although no live replication of the table is seen: changes may be lost.",
         ),
     ] = False
 
@@ -95,15 +96,17 @@ def begin(options: Options) -> None:
 
 
 @tables_command(
-    Options, when_stopped="What was repaired stays repaired; run it again: it compares anew.", begin=begin
+    Options,
+    when_stopped="What was repaired stays repaired; run it again: it compares from the start.",
+    begin=begin,
 )
 async def command(settings: Settings, options: Options) -> CommandResult:
     """Make tables and their collections equal after a gap in a stream: verify, repair, verify again.
 
-    After a stream was off or not read for more than 24 hours, or a table was restored, changes are missing
-    that no backfill finds. Items without a document, stale documents and documents of deleted items are all
-    repaired, while live replication goes on; a live change always wins. It says what it will do, and asks.
-    Killed at any moment, run it again.
+    After a stream was off or not read for more than 24 hours, or a table was restored, changes are
+    missing that no backfill finds. Items without a document, stale documents and documents of deleted
+    items are all repaired, while live replication runs; a live change always wins. It says what it will
+    do, and asks. If it is killed, run it again.
 
     Exit status: 0 if both sides are equal at the end, 1 if something is left (with --dry-run: to do), 2 for
     wrong use, if a server refuses us, or if there is no terminal to ask at, 3 if live replication is not on,

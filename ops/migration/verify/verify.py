@@ -37,12 +37,12 @@ Settle = Annotated[
     typer.Option(
         min=0,
         metavar="SECONDS",
-        help="How long a difference has to stay, both sides unchanged, until it counts. More than the lag.",
+        help="How long both sides must stay unchanged until a difference counts. More than the lag.",
     ),
 ]
 Segments = Annotated[
     int,
-    typer.Option(min=1, max=1_000_000, metavar="NUMBER", help="Parts of the table that are read at once."),
+    typer.Option(min=1, max=1_000_000, metavar="NUMBER", help="Parts of the table to read in parallel."),
 ]
 
 
@@ -55,7 +55,7 @@ class Options(TablesOptions):
         typer.Option(
             min=0,
             metavar="N",
-            help="Compare N items and N documents that are chosen at random; 0: all of them.",
+            help="Compare N items and N documents, chosen at random; 0: all of them.",
         ),
     ] = 0
     settle: Settle = 10
@@ -67,9 +67,9 @@ class Options(TablesOptions):
             metavar="FILE", dir_okay=False, help="Write a JSON line for each difference; repair takes it."
         ),
     ] = None
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Compare again and again until Ctrl-C; needs --rcu.")
-    ] = False
+    watch: Annotated[bool, typer.Option("--watch", help="Compare repeatedly until Ctrl-C; needs --rcu.")] = (
+        False
+    )
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -84,7 +84,7 @@ class Options(TablesOptions):
 
     def __post_init__(self) -> None:
         if self.watch and not self.rcu:
-            raise typer.BadParameter("it needs --rcu, so that it does not load the table for ever")
+            raise typer.BadParameter("it needs --rcu, so that it does not load the table forever")
 
     @property
     def for_one_table(self) -> str:
@@ -132,7 +132,7 @@ def begin_report(options: Options) -> None:
 
 @tables_command(Options, when_stopped="Nothing was changed.", begin=begin_report)
 async def command(settings: Settings, options: Options) -> CommandResult:
-    """Compare tables with their collections, while replication goes on.
+    """Compare tables with their collections, while replication runs.
 
     Both directions: items without their document (missing), documents that are not what the mapping makes of
     their item (different), documents without an item (extra). Types count, the order of fields does not. A

@@ -55,8 +55,8 @@ def test_what_the_template_makes_is_good() -> None:
     least = {name: ANSWER[name] for name in ("UUID", "EventSourceArn", "State", "LastModified")}
     (problem,) = judge(read_mapping(least)).problems
     assert str(problem) == (
-        "the event source mapping of the table people lacks ReportBatchItemFailures, so Lambda takes changes "
-        "that could not be sent for done: aws lambda update-event-source-mapping --uuid u-1 "
+        "the event source mapping of the table people lacks ReportBatchItemFailures, so Lambda treats "
+        "changes that could not be sent as done: aws lambda update-event-source-mapping --uuid u-1 "
         "--function-response-types ReportBatchItemFailures"
     )
 
@@ -123,8 +123,8 @@ def test_a_limit_that_somebody_is_told_of_is_a_choice() -> None:
     assert judgement.problems == []
     (note,) = judgement.notes
     assert note == (
-        f"After 7 retries Lambda gives up changes of the table people and tells {QUEUE}: replicator resync "
-        "after it was told any."
+        f"After 7 retries Lambda gives up changes of the table people and reports them to {QUEUE}: "
+        "run replicator resync after any such report."
     )
     assert "does not halve a batch" in judge(mapping(BisectBatchOnFunctionError=False)).notes[0]
 

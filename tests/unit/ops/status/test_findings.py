@@ -95,13 +95,13 @@ def test_well() -> None:
         (
             {"progress": Progress(None, 1.0)},
             (
-                "Whether messages in flight are finished: no writer tells of one, and the numbers of the "
+                "Whether messages in flight are finished: no writer reports one, and the numbers of the "
                 "queue do not show it."
             ),
         ),
         (
             {"writers": Writers(), "queue": Queue(0, 0, 0)},
-            "Whether a writer runs: none has a record in MongoDB that is new, and no message waits.",
+            "Whether a writer runs: none has a recent record in MongoDB, and no message waits.",
         ),
     ],
     ids=repr,
@@ -154,7 +154,7 @@ def test_what_is_not_known_is_named_and_is_not_well(change: dict[str, Any], sent
         (
             {"tables": [replace(TABLE, stream_view="KEYS_ONLY")]},
             (
-                "The stream of the table orders has the view type KEYS_ONLY, which has no new images: switch "
+                "The stream of the table orders has the view type KEYS_ONLY, which has no new images: turn "
                 "it off, and on again with NEW_AND_OLD_IMAGES."
             ),
         ),
@@ -170,13 +170,13 @@ def test_what_is_not_known_is_named_and_is_not_well(change: dict[str, Any], sent
         (
             {"progress": Progress(seen=False, seconds=5.2)},
             (
-                "2 messages are in flight, and none was finished in 5s: a writer holds what it does not "
-                "write, and may be frozen."
+                "2 messages are in flight, and none was finished in 5s: a writer holds messages that it "
+                "does not write, and may be frozen."
             ),
         ),
         (
             {"writers": Writers()},
-            "5 messages wait, and no writer runs: none has a record in MongoDB that is new.",
+            "5 messages wait, and no writer runs: none has a recent record in MongoDB.",
         ),
         (
             {"writers": Writers([Writer("http://a:1", "Connection refused")])},

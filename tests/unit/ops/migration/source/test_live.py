@@ -45,7 +45,7 @@ ON = EventSourceMapping("uuid-1", STREAM, "f", "Enabled", NOW - DAY)
         (SOURCE, [], f"TableStreamArns={STREAM}"),
         (SOURCE, [replace(ON, state="Disabled")], "is Disabled: aws lambda update-event-source-mapping"),
         (SOURCE, [replace(ON, filters=1)], "has a filter, which drops changes"),
-        (SOURCE, [replace(ON, retries=3, window=5)], "tells nobody: aws lambda"),
+        (SOURCE, [replace(ON, retries=3, window=5)], "reports them to nobody: aws lambda"),
     ],
 )
 def test_what_is_missing_is_told_with_what_to_do(
