@@ -38,8 +38,8 @@ NO_WRITERS = (
 
 
 STANDS = re.compile(
-    r"1 message is in flight, and none was finished in \d+s: a writer holds what it does not write, and may "
-    r"be frozen\."
+    r"1 message is in flight, and none was finished in \d+s: a writer holds messages that it does not "
+    r"write, and may be frozen\."
 )
 
 
