@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.doctor.findings import Section, not_well
+from ops.smoke_test.items import Step
 from ops.smoke_test.redaction import redacted
-from ops.smoke_test.report import hosts_in
+from ops.smoke_test.report import SmokeReport, hosts_in
 
 STAYS = (
     "The put of 3 items has arrived in MongoDB after 1.2 seconds, at 2026-04-30 17:47 UTC",
@@ -38,3 +41,13 @@ def test_what_goes_and_what_stays(line: str) -> None:
 def test_no_account_id(before: str, account: str, after: str) -> None:
     """Wherever it stands."""
     assert not re.search(r"[0-9]{12}", redacted(before + account + after))
+
+
+def test_every_line_of_a_report_is_cleaned() -> None:
+    """Text and advice, in what is printed and in the JSON."""
+    found = not_well("c", "the account 123456789012", "Ask mongo:27017 at 10.0.0.5:27017")
+    sections, nothing = [Section("S", [found])], dict.fromkeys(Step)
+    report = SmokeReport.of(sections, ["mongo:27017"], "r", datetime.now(UTC), nothing)
+    (check,) = report.data()["checks"]
+    assert (check["text"], check["advice"]) == ("the account ACCOUNT.", "Ask HOST at HOST")
+    assert report.exit_status == 1
