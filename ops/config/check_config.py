@@ -53,8 +53,8 @@ _Sample = Annotated[
     Path | None,
     typer.Option(
         metavar="ITEM.json",
-        help="Show what the items in this file become; `aws dynamodb get-item`, `query` or `scan` prints it; "
-        "- is standard input.",
+        help="Show what the items in this file become. It is what the AWS CLI prints for get-item, query or "
+        "scan; - is standard input.",
     ),
 ]
 _Key = Annotated[
