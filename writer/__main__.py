@@ -110,7 +110,14 @@ async def _run(settings: Settings, rules: Rules, databases: Iterable[str], outpu
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock = SystemClock()
     health = Health(clock)
-    facts = Facts(VERSION, commit(), settings.pool_size, settings.loops)
+    facts = Facts(
+        VERSION,
+        commit(),
+        settings.pool_size,
+        settings.loops,
+        settings.queue_url,
+        settings.dead_letter_queue_url,
+    )
     metrics = Metrics(facts, health, clock, lambda: output.dropped)
     state = StateLog(health, clock, settings.cloudwatch_metrics)
     history = History(clock)

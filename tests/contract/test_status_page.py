@@ -17,7 +17,8 @@ from local.polling import wait_until
 from local.servers.mongod import Mongod
 from tests.support.browser import Watched, chromium
 from tests.support.builders import body_of, put
-from tests.support.status_scenes import SCENES, Scene, steady
+from tests.support.commands import replicator
+from tests.support.status_scenes import DEAD, QUEUE, SCENES, Scene, steady
 from tests.support.tools import need
 from writer.telemetry.observer import Batch, Counted, Operation, Parked, Result
 
@@ -126,7 +127,7 @@ def test_traffic_an_outage_and_its_recovery(
             mongod.kill()
             traffic.send(5)
             expect(title).to_have_text("Waiting for MongoDB")
-            since = re.compile(r"since \d\d:\d\d:\d\d \((\d+ min )?\d+ s\)")
+            since = re.compile(r"since \d\d:\d\d:\d\d [A-Z]\S+ \((\d+ min )?\d+ s\)")
             expect(page.locator("#since")).to_have_text(since)
             trouble = page.locator("#troubles li").first
             expect(trouble).to_contain_text("MongoDB does not answer")
@@ -211,3 +212,31 @@ def test_a_moment_can_be_looked_at(browser: Browser) -> None:
         page.mouse.move(0, 0)
         expect(shown).to_have_text("now")
         assert waiting.inner_text() == now
+
+
+def test_tiles_and_charts_agree_on_now(browser: Browser) -> None:
+    """Throughput, lag and backlog are the same figures in both places."""
+    scene = steady()
+    scene.passes(7)
+    with opened(browser, scene) as page:
+        charts = page.locator(".chart")
+        for name, first in (("Throughput", "all changes"), ("Lag", "oldest"), ("Backlog", "waiting")):
+            chart = charts.filter(has=page.get_by_role("heading", name=name))
+            shown = chart.locator("li", has_text=first).locator("b").inner_text()
+            label = chart.get_by_role("img").get_attribute("aria-label") or ""
+            assert tile(page, name).split(" changes/s")[0].split(" messages")[0] == shown
+            assert f"{first}: now {shown}, " in label
+
+
+def test_commands_have_the_queues(browser: Browser) -> None:
+    """They work as they are printed: nothing has to be filled in. `replicator` takes every option of them."""
+    scene = steady()
+    with opened(browser, scene) as page:
+        commands = page.locator(".command code").all_inner_texts()
+    queues = f"--queue-url {QUEUE} --dead-letter-queue-url {DEAD}"
+    assert commands == [
+        f"replicator dlq redrive --code bad-conversion {queues}",
+        f"replicator dlq list {queues}",
+    ]
+    for command in commands:
+        assert replicator(*command.split()[1:], "--help").status == 0

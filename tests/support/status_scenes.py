@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 TABLES = {"orders": 0.55, "customers": 0.25, "events-2020": 0.15, "sessions": 0.05}
 LOOPS = 8
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/replicator-bde64730.fifo"
+DEAD = QUEUE.replace("replicator-", "replicator-dead-")
 REASON = "MongoDB: ServerSelectionTimeoutError"
 
 
@@ -57,7 +59,14 @@ class Scene:
         self.health = Health(self.clock)
         self.history = History(self.clock)
         self.stopping = False
-        facts = Facts(version="0.2.0", commit="0123456789ab", pool_size=4, loops=LOOPS)
+        facts = Facts(
+            version="0.2.0",
+            commit="0123456789ab",
+            pool_size=4,
+            loops=LOOPS,
+            queue_url=QUEUE,
+            dead_letter_queue_url=DEAD,
+        )
         self.page = StatusPage(self.history, self.health, self.clock, facts, lambda: self.stopping)
         self.waiting = 0.0
         self.dead_letters = 0

@@ -3,6 +3,7 @@
 docs/operations.md has the same codes; a test compares them.
 """
 
+import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -11,14 +12,18 @@ from writer.telemetry.observer import Cause, Result
 
 
 class Advice(NamedTuple):
-    """What it means, and what a person should do; both are sentences."""
+    """What it means, and what a person should do; both are sentences.
+
+    The command looks at dead letters, or redrives them. It lacks their code and the queues.
+    """
 
     meaning: str
     do: str
+    command: str = ""
 
 
-_THEN_REDRIVE = "then redrive it: replicator dlq redrive."
-_MALFORMED = "Find out what produced it: replicator dlq show. You can drop what no producer wrote."
+_LIST, _REDRIVE = "replicator dlq list", "replicator dlq redrive"
+_MALFORMED = "Find out what produced it. You can drop what no producer wrote."
 
 TROUBLES: Mapping[str, Advice] = MappingProxyType(
     {
@@ -63,70 +68,82 @@ CHANGES: Mapping[str, Advice] = MappingProxyType(
 DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
     {
         **dict.fromkeys(
-            ("bad-attribute", "bad-number", "bad-record"), Advice("A stream record is malformed.", _MALFORMED)
+            ("bad-attribute", "bad-number", "bad-record"),
+            Advice("A stream record is malformed.", _MALFORMED, _LIST),
         ),
-        "bad-envelope": Advice("A queue message is not one that a producer writes.", _MALFORMED),
+        "bad-envelope": Advice("A queue message is not one that a producer writes.", _MALFORMED, _LIST),
         "unknown-version": Advice(
             "A queue message comes from another version of the producer.",
-            f"Update the writer before the producer, {_THEN_REDRIVE}",
+            "Update the writer before the producer, then redrive it.",
+            _REDRIVE,
         ),
         **dict.fromkeys(
             ("bad-change", "bad-version", "bad-value"),
-            Advice("One change in a queue message is malformed.", _MALFORMED),
+            Advice("One change in a queue message is malformed.", _MALFORMED, _LIST),
         ),
         "bad-key": Advice(
             "The item's key attributes are not those that the mapping names.",
-            f"Fix key in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+            "Fix key in replication.yaml, restart the writers, then redrive it.",
+            _REDRIVE,
         ),
         "unnamed-table": Advice(
             "The mapping does not name the table, and refuses unnamed tables.",
-            f"Is it one of yours? Name it in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+            "Is it one of yours? Name it in replication.yaml, restart the writers, then redrive it.",
+            _REDRIVE,
         ),
         "too-many-tables": Advice(
             "This writer already replicates its maximum of tables without an entry of their own.",
-            f"Name the table in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+            "Name the table in replication.yaml, restart the writers, then redrive it.",
+            _REDRIVE,
         ),
         "bad-collection": Advice(
             "MongoDB cannot have a collection of that name, or the collection belongs to another table.",
-            f"Name a collection in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+            "Name a collection in replication.yaml, restart the writers, then redrive it.",
+            _REDRIVE,
         ),
         "bad-conversion": Advice(
             "A field's conversion does not accept its value.",
-            f"Fix the item, or the conversion in replication.yaml, {_THEN_REDRIVE}",
+            "Fix the item, or the conversion in replication.yaml, then redrive it.",
+            _REDRIVE,
         ),
         "bad-rename": Advice(
             "A field is renamed to a name that the item already has.",
-            f"Choose another name in replication.yaml, restart the writers, {_THEN_REDRIVE}",
+            "Choose another name in replication.yaml, restart the writers, then redrive it.",
+            _REDRIVE,
         ),
         "hook-failed": Advice(
             "The table's hook raised, or returned no document.",
-            f"Fix the hook, restart the writers, {_THEN_REDRIVE}",
+            "Fix the hook, restart the writers, then redrive it.",
+            _REDRIVE,
         ),
         **dict.fromkeys(
             ("not-bson", "too-deep", "too-large", "not-encodable"),
             Advice(
                 "MongoDB or JSON cannot hold the item.",
-                f"Drop or convert the field in replication.yaml, or shorten the item, {_THEN_REDRIVE}",
+                "Drop or convert the field in replication.yaml, or shorten the item, then redrive it.",
+                _REDRIVE,
             ),
         ),
         "mongodb-11000": Advice(
             "Another document has the same value in a unique index of yours; the reason names the index.",
-            f"Free the value in MongoDB, or drop the index, {_THEN_REDRIVE}",
+            "Free the value in MongoDB, or drop the index, then redrive it.",
+            _REDRIVE,
         ),
         "mongodb-121": Advice(
             "The collection's schema validation refused the document.",
-            f"Fix the validator or the item, {_THEN_REDRIVE}",
+            "Fix the validator or the item, then redrive it.",
+            _REDRIVE,
         ),
-        "refused-by-sqs": Advice(
-            "SQS refused the message.", "The reason is in the dead letter: replicator dlq show."
-        ),
+        "refused-by-sqs": Advice("SQS refused the message.", "The reason is in the dead letter.", _LIST),
         "moved-by-sqs": Advice(
             "SQS moved the message after too many deliveries.",
-            f"Find out why in the writers' logs, fix it, {_THEN_REDRIVE}",
+            "Find out why in the writers' logs, fix it, then redrive it.",
+            _REDRIVE,
         ),
         "not-said": Advice(
             "The reason did not fit next to the message.",
-            "See the writers' logs: replicator logs --filter 'a record was parked'.",
+            "Look into the writers' logs for: a record was parked.",
+            _LIST,
         ),
     }
 )
@@ -134,13 +151,14 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
 
 _REFUSED_BY_MONGODB = Advice(
     "MongoDB refused this change, but took others of its table.",
-    f"Look up the code in MongoDB's manual, fix it, {_THEN_REDRIVE}",
+    "Look up the code in MongoDB's manual, fix it, then redrive it.",
+    _REDRIVE,
 )
-_UNKNOWN = Advice("A record cannot be applied.", "The reason is in the dead letter: replicator dlq show.")
+_UNKNOWN = Advice("A record cannot be applied.", "The reason is in the dead letter.", _LIST)
 
 
 def for_dead_letter(code: str) -> Advice:
-    """The advice for a dead letter."""
-    if code in DEAD_LETTERS:
-        return DEAD_LETTERS[code]
-    return _REFUSED_BY_MONGODB if code.startswith("mongodb-") else _UNKNOWN
+    """The advice for a dead letter; its command lacks the queues only."""
+    unlisted = _REFUSED_BY_MONGODB if code.startswith("mongodb-") else _UNKNOWN
+    advice = DEAD_LETTERS.get(code, unlisted)
+    return advice._replace(command=f"{advice.command} --code {shlex.quote(code)}")

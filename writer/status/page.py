@@ -134,6 +134,7 @@ def _incident(incident: Incident, ahead: float) -> Mapping[str, Any]:
         "words": incident.words,
         "meaning": advice.meaning,
         "do": advice.do,
+        "command": advice.command,
         "first": round(incident.first + ahead, 3),
         "last": round(incident.last + ahead, 3),
         "count": incident.count,

@@ -176,12 +176,15 @@ class Facts:
         commit: that it was made of; empty: not known.
         pool_size: MongoDB connections.
         loops: batches in hand at once.
+        queue_url, dead_letter_queue_url: of the queues, for commands that a person copies.
     """
 
     version: str
     commit: str
     pool_size: int
     loops: int
+    queue_url: str = ""
+    dead_letter_queue_url: str = ""
 
 
 class Observer:

@@ -56,10 +56,10 @@ function duration(seconds) {
 /** A duration in whole seconds, and from 90 s on in whole minutes. */
 const about = (seconds) => duration(seconds < 90 ? Math.round(seconds) : Math.round(seconds / 60) * 60);
 
-/** The local time of day; with the date if it is not today. */
-function clock(epoch) {
+/** The local time of day and its zone; with the date if it is not today. */
+function clock(epoch, zone = "short") {
   const moment = new Date(epoch * 1000);
-  const time = moment.toLocaleTimeString("en-GB");
+  const time = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: zone });
   return moment.toDateString() === new Date().toDateString() ? time : `${moment.toLocaleDateString("en-CA")} ${time}`;
 }
 
@@ -77,14 +77,20 @@ const perBatch = (of) => (status) =>
   status.series[of].map((value, slot) => (status.series.batches[slot] ? value / status.series.batches[slot] : null));
 
 // `joined`: measured from time to time; a value holds until the next one.
+// `now`: the values of this moment where a tile shows them, too.
 const CHARTS = [
-  { title: "Throughput", unit: "changes per second", format: number, lines: [["all changes", perSecond("changes")]] },
+  {
+    title: "Throughput", unit: "changes per second", format: number,
+    now: (status) => [status.changes_per_second], lines: [["all changes", perSecond("changes")]],
+  },
   {
     title: "Lag", unit: "age of changes when acknowledged", format: duration,
+    now: (status) => [status.lag_seconds],
     lines: [["oldest", plain("lag_max")], ["median", plain("lag_p50")]],
   },
   {
     title: "Backlog", unit: "messages in the queue", format: number, joined: true,
+    now: ({ backlog }) => [backlog?.waiting ?? null, backlog?.in_flight ?? null],
     lines: [["waiting", plain("waiting")], ["in flight", plain("in_flight")]],
   },
   {
@@ -159,6 +165,7 @@ class Chart {
   update(status) {
     const { lines, format, joined, title } = this.description;
     this.data = lines.map(([, of]) => of(status));
+    this.now = this.description.now?.(status) ?? [];
     const known = this.data.map((values) => values.filter((value) => value !== null));
     const top = ceiling(Math.max(0, ...known.flat()), format);
     this.data.forEach((values, index) => {
@@ -172,7 +179,7 @@ class Chart {
     say(this.half, isEmpty ? "" : format(top / 2));
     this.outages.replaceChildren(...outages(status).map(([x, width]) => svg("rect", { x, width, y: 0, height: HEIGHT })));
     const told = lines.map(([name], index) => known[index].length
-      ? `${name}: now ${format(this.at(status.slots - 1)[index])}, lowest ${format(Math.min(...known[index]))}, highest ${format(Math.max(...known[index]))}`
+      ? `${name}: now ${format(this.latest()[index])}, lowest ${format(Math.min(...known[index]))}, highest ${format(Math.max(...known[index]))}`
       : `${name}: not known`);
     this.svg.setAttribute("aria-label", `${title} in the last 15 minutes. ${told.join(". ")}.`);
   }
@@ -186,8 +193,13 @@ class Chart {
     });
   }
 
+  /** The values of this moment: those of the tiles; else those of the last slot. */
+  latest() {
+    return this.at(this.data[0].length - 1).map((value, index) => (index < this.now.length ? this.now[index] : value));
+  }
+
   look(slot, isNow) {
-    this.at(slot).forEach((value, index) => say(this.values[index], this.description.format(value)));
+    (isNow ? this.latest() : this.at(slot)).forEach((value, index) => say(this.values[index], this.description.format(value)));
     this.cursor.setAttribute("x1", slot + 0.5);
     this.cursor.setAttribute("x2", slot + 0.5);
     this.cursor.setAttribute("visibility", isNow ? "hidden" : "visible");
@@ -230,7 +242,7 @@ function showTiles(status) {
     ["Lag", duration(status.lag_seconds), "", status.lag_seconds === null ? "no changes just now" : "of the oldest change just now"],
     ["Throughput", number(status.changes_per_second), "changes/s", inHand],
     ["Backlog", number(backlog?.waiting), "messages", backlog ? `${number(backlog.in_flight)} in flight, ${asked}` : asked],
-    ["Dead letters", number(backlog?.dead_letters), "", backlog ? (backlog.dead_letters ? "replicator dlq list tells why" : asked) : asked],
+    ["Dead letters", number(backlog?.dead_letters), "", backlog ? (backlog.dead_letters ? "the command below lists them" : asked) : asked],
   ];
   const list = byId("tiles");
   if (!list.children.length) {
@@ -298,14 +310,20 @@ function showTables(status) {
   byId("no-tables").hidden = rows.length > 0;
 }
 
+/** A command as a shell takes it: with the queues, because nothing here knows the name of the stack. */
+function command(text, { queue_url: queue, dead_letter_queue_url: dead }) {
+  const queues = queue ? ` --queue-url ${queue} --dead-letter-queue-url ${dead}` : "";
+  return text ? [html("p", "command", "", html("code", "", `${text}${queues}`))] : [];
+}
+
 function showTroubles(status) {
   const items = status.troubles.map((each) => {
-    const when = each.count === 1 || clock(each.first) === clock(each.last) ? clock(each.last) : `${clock(each.first)} – ${clock(each.last)}`;
+    const when = each.count === 1 || clock(each.first) === clock(each.last) ? clock(each.last) : `${clock(each.first, undefined)} – ${clock(each.last)}`;
     const of = each.table ? ` of table ${each.table}` : "";
     const where = { "dead letter": `dead letter ${each.cause}${of}`, changes: each.table ? `table ${each.table}` : each.cause }[each.kind] ?? (each.words || each.cause);
     return html("li", "", "",
       html("p", "when", when, html("br"), document.createTextNode(each.kind === "changes" ? `${number(each.count)} changes` : times(each.count))),
-      html("div", "what", "", html("h3", "", each.meaning), html("p", "do", each.do), html("p", "detail", where)));
+      html("div", "what", "", html("h3", "", each.meaning), html("p", "do", each.do), ...command(each.command, status.writer), html("p", "detail", where)));
   });
   byId("troubles").replaceChildren(...items);
   byId("no-troubles").hidden = items.length > 0;
@@ -320,6 +338,7 @@ function show(status) {
   showCharts(status);
   showTables(status);
   showTroubles(status);
+  byId("listing").replaceChildren(...command("replicator dlq list", status.writer));
   say(byId("updated"), `As of ${clock(status.now)}.`);
 }
 
