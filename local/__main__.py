@@ -1,6 +1,7 @@
 """`python -m local run`: the command line of the embedded stack. It alone decides the exit statuses.
 
-0: the example was verified; without --once, Ctrl-C or SIGTERM then ended the run.
+0: the example was verified, or all items of a mapping of one's own have arrived; without --once, Ctrl-C or
+   SIGTERM then ended the run.
 1: something failed; the reason is the last thing printed.
 128 + signal: Ctrl-C (130) or SIGTERM (143) came before the example was verified.
 """
@@ -9,13 +10,10 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from local.errors import StackError
 from local.processes.interrupts import Interrupted, listen_to_signals
-
-if TYPE_CHECKING:
-    from local.stack import StackKind
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,27 +30,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="embedded: start both servers here, even if AWS_ENDPOINT_URL, LOCALSTACK_HOST or MONGODB_URI is "
         "set; localstack: the LocalStack that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here",
     )
-    options = parser.parse_args(arguments)
+    run_parser.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE",
+        help="a replication.yaml of your own, instead of the example; an edit of it restarts the writer",
+    )
+    run_parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="items for its tables: a file, or a folder of files named after their tables, of "
+        "DynamoDB's JSON or of plain JSON, one item a line; default: a few items are made up",
+    )
+    given = parser.parse_args(arguments)
+    if given.data and not given.mapping:
+        parser.error("--data needs --mapping (DATA= needs MAPPING=)")
     try:
         listen_to_signals()
-        return _run(once=options.once, keep=options.keep, kind=options.stack)
+        return _run(given)
     except Interrupted as interrupted:
         sys.stdout.write(f"Stopped by {signal.Signals(interrupted.signal_number).name}.\n")
         return 128 + interrupted.signal_number
 
 
-def _run(*, once: bool, keep: bool, kind: "StackKind | None") -> int:
+def _run(given: argparse.Namespace) -> int:
     # These imports take half a second. At the top, Ctrl-C during them would print a traceback.
     from deploy.errors import PackageError  # noqa: PLC0415
-    from local.running.run import run  # noqa: PLC0415
+    from local.running.run import Options, run  # noqa: PLC0415
     from local.screen.console import Screen  # noqa: PLC0415
 
     screen = Screen()
+    options = Options(
+        once=given.once, keep=given.keep, kind=given.stack, mapping=given.mapping, data=given.data
+    )
     try:
-        run(screen, once=once, keep=keep, kind=kind)
+        run(screen, options)
     except StackError as error:
         screen.failure(str(error), error.log.name if error.log else "", error.log_tail)
-        if not keep:
+        if not given.keep:
             screen.say("\nThe data and logs are removed; KEEP=1 keeps them.")
         return 1
     except PackageError as error:

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localstack_client.config import get_service_endpoint  # type: ignore[import-untyped]  # it ships no types
 
 from local.errors import StackError
+from local.processes.child import base_environment
 from local.processes.interrupts import shield
 from local.servers.capabilities import LOCALSTACK, MINISTACK, Capabilities
 from local.servers.dynamodb_local import prepare
@@ -78,10 +79,11 @@ class Stack:
         if self._kind == "localstack" and not self._given_endpoint:
             check_environment()
             prepare()  # slow, but may be interrupted: nothing runs yet
+        given_version = check_reachable(self._given_uri) if self._given_uri else ""
         try:
             with shield():
                 self._start()
-            self._find_mongodb()
+            self._find_mongodb(given_version)
             self._find_endpoint()
         except BaseException:
             self._resources.close()
@@ -103,12 +105,12 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self._resources.close()
 
-    def _find_mongodb(self) -> None:
+    def _find_mongodb(self, given_version: str) -> None:
         if self.mongod:
             self.mongod.wait()
             self.mongodb_uri, self.mongodb_version = self.mongod.uri, self.mongod.version
         else:
-            self.mongodb_uri, self.mongodb_version = self._given_uri, check_reachable(self._given_uri)
+            self.mongodb_uri, self.mongodb_version = self._given_uri, given_version
 
     def _find_endpoint(self) -> None:
         if self.emulator:
@@ -140,6 +142,10 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """The AWS_* variables with which a child process uses the emulator, and nothing else."""
         return {"AWS_ENDPOINT_URL": self.endpoint_url, "AWS_REGION": REGION, **AWS_VARIABLES}
+
+    def process_environment(self) -> dict[str, str]:
+        """The whole environment of a child process that uses the emulator."""
+        return base_environment() | self.environment()
 
     @overload
     def client(self, service: Literal["cloudformation"]) -> "CloudFormationClient": ...

@@ -91,6 +91,34 @@ def deploy(
     return replace(_described(stack, name), streams=streams, example_table=table)
 
 
+def add_streams(stack: Stack, deployment: Deployment, streams: Sequence[str]) -> Deployment:
+    """Update the pipeline so that it reads more streams, and wait until it is complete.
+
+    Raises:
+        StackError: CloudFormation refused it; the message has the reasons.
+    """
+    every = [*deployment.streams, *streams]
+    cloudformation = stack.client("cloudformation")
+    description = cloudformation.describe_stacks(StackName=deployment.name)["Stacks"][0]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in description["Parameters"]}
+    parameters[STREAMS_PARAMETER] = ",".join(every)
+    try:
+        cloudformation.update_stack(
+            StackName=deployment.name,
+            TemplateBody=template_for(stack, parameters),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+    except ClientError as error:
+        raise StackError(f"The stack {deployment.name} cannot be updated: {error}") from error
+    wait_until(
+        lambda: has_status(stack, deployment.name, "UPDATE_COMPLETE"),
+        timeout_s=DEPLOY_TIMEOUT_S,
+        what=f"the CloudFormation stack {deployment.name} to be updated",
+    )
+    return replace(deployment, streams=every)
+
+
 def _described(stack: Stack, name: str) -> Deployment:
     outputs = outputs_of(stack, name)
     return Deployment(

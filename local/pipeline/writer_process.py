@@ -21,7 +21,7 @@ LISTENING = "status server listening"
 class WriterProcess:
     """One running writer."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it runs on, and what only some runs need
         self,
         stack: Stack,
         deployment: Deployment,
@@ -29,6 +29,7 @@ class WriterProcess:
         log: Path,
         replication_file: Path | None = paths.REPLICATION_FILE,
         settings: Mapping[str, str] | None = None,
+        directory: Path = paths.ROOT,
     ) -> None:
         """Start it.
 
@@ -38,6 +39,7 @@ class WriterProcess:
             log: File to which its JSON lines are appended.
             replication_file: The mapping; None replicates every table as it is.
             settings: Environment variables of the writer; they override those that are set here.
+            directory: Its working directory, from which it imports hooks.
         """
         environment = base_environment() | stack.environment()
         environment |= {
@@ -62,7 +64,7 @@ class WriterProcess:
             [sys.executable, "-m", "writer"],
             environment=environment,
             log=log,
-            directory=paths.ROOT,
+            directory=directory,
         )
         self._port = 0
 

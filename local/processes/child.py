@@ -90,6 +90,12 @@ class Child:
         """Whether the process has not ended."""
         return self._process.poll() is None
 
+    @property
+    def killed_by(self) -> str:
+        """The name of the signal that has ended the process; empty: none has."""
+        status = self._process.poll() or 0
+        return signal.Signals(-status).name if status < 0 else ""
+
     def check(self) -> None:
         """Do nothing if the process is running.
 
@@ -97,7 +103,7 @@ class Child:
             StackError: It has ended, whatever its exit status.
         """
         if (status := self._process.poll()) is not None:
-            how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+            how = f"killed by {self.killed_by}" if self.killed_by else f"exit status {status}"
             raise StackError(f"{self.name} has stopped by itself ({how}).", log=self.log)
 
     def wait_until(

@@ -8,6 +8,7 @@ process holds an exclusive lock on a file for it, and the operating system drops
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import socket
 import tempfile
@@ -15,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from local.errors import StackError
+
 HOST = "127.0.0.1"
 # Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections: one of those
 # could take a port of ours before its server is up, or while that is started again.
 OURS = range(20_000, 32_768)
+HIGHEST = 65_535
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,29 @@ def free_port(preferred: int) -> PortLease:
         if lease := _lease(candidate):
             return lease
         candidate = secrets.choice(OURS)
+
+
+def given_port(setting: str, text: str, preferred: int) -> PortLease:
+    """Lease the port that a person asks for.
+
+    Args:
+        setting: The name of the setting, for the message.
+        text: Its value; empty or 0: a free port.
+        preferred: The port to take if it is empty and that port is free.
+
+    Raises:
+        StackError: It is not the number of a port, or another program has this port.
+    """
+    if not text:
+        return free_port(preferred)
+    number = int(text) if re.fullmatch("[0-9]{1,5}", text) else HIGHEST + 1
+    if number > HIGHEST:
+        raise StackError(f"{setting}={text!r} is not a port: a number up to {HIGHEST}, 0 for any free port.")
+    if number == 0:
+        return free_port(0)
+    if lease := _lease(number):
+        return lease
+    raise StackError(f"{setting}={number}: this port of {HOST} cannot be had. Another program may use it.")
 
 
 def _lease(port: int) -> PortLease | None:

@@ -8,11 +8,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-INDENT = "    "
+from local.screen.documents import INDENT
 
 
 class Screen:
@@ -21,27 +21,33 @@ class Screen:
     def __init__(self) -> None:
         self._console = Console(highlight=False, markup=False, emoji=False)
         unicode = self._console.encoding.startswith("utf")
-        self._done, self._failed = ("✓", "✗") if unicode else ("+", "x")
+        self._done, self._failed, self.arrow = ("✓", "✗", "→") if unicode else ("+", "x", "->")
+
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal; None: this is none."""
+        return self._console.width if self._console.is_terminal else None
 
     def _line(self, *parts: Text | str) -> None:
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def title(self, text: str) -> None:
-        """Print a heading, with an empty line before it."""
+        """Print a heading, with an empty line before it. A terminal gets it broken between words."""
         self._line()
-        self._line(Text(text, style="bold"))
+        self._console.print(Text(text, style="bold"), soft_wrap=not self._console.is_terminal)
 
     def say(self, text: str = "") -> None:
-        """Print a line."""
-        self._line(text)
+        """Print a line, as `title` does."""
+        self._console.print(Text(text), soft_wrap=not self._console.is_terminal)
 
     def fact(self, name: str, value: object) -> None:
         """Print a fact below the step that it belongs to."""
         self._line(INDENT, Text(f"{name:<15}", style="dim"), str(value))
 
     def command(self, text: str) -> None:
-        """Print a command to try by hand."""
-        self._line(INDENT, Text(text, style="cyan"))
+        """Print a command to try by hand. Its lines end where the shell goes on reading, and nowhere else."""
+        for line in text.splitlines():
+            self._line(INDENT, Text(line, style="cyan"))
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[None]:
@@ -57,18 +63,12 @@ class Screen:
         self._line(Text(self._done, style="green"), f" {doing}  ", Text(f"{elapsed:.1f} s", style="dim"))
 
     def table(self, columns: list[str], rows: list[list[str]]) -> None:
-        """Print a small table, indented like the facts."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for column in columns:
-            table.add_column(column, no_wrap=True)
-        for row in rows:
-            table.add_row(*row)
-        # As wide as its content: a narrow screen wraps its lines, and cuts nothing off.
-        width = self._console.measure(table).maximum
-        with self._console.capture() as capture:
-            self._console.print(table, width=width, crop=False, no_wrap=True, overflow="ignore")
-        for line in capture.get().splitlines():
-            self._console.print(Text(INDENT) + Text.from_ansi(line.rstrip()), soft_wrap=True)
+        """Print a small table, indented like the facts: as wide as its content, and nothing is cut."""
+        widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+        for number, cells in enumerate([columns, *rows]):
+            pairs = zip(cells, widths, strict=True)
+            padded = (text + " " * (width - cell_len(text)) for text, width in pairs)
+            self._line(INDENT, Text("  ".join(padded).rstrip(), style="" if number else "dim"))
 
     def failure(self, reason: str, log_name: str, log_tail: str) -> None:
         """Print the reason of a failure, and the end of the log that shows it."""

@@ -2,12 +2,16 @@
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
+
+from bson import Decimal128
 
 Document = dict[str, Any]
 
 METADATA: Final = "_ddb"
+INDENT: Final = "    "
+LONGEST_CELL: Final = 32
 
 
 def describe_difference(actual: Sequence[Document], expected: Sequence[Document]) -> str | None:
@@ -43,20 +47,57 @@ def _same_type(found: object, wanted: object) -> bool:
     return isinstance(found, type(wanted)) and isinstance(found, bool) == isinstance(wanted, bool)
 
 
-def as_table(documents: Sequence[Document]) -> tuple[list[str], list[list[str]]]:
-    """Documents as columns and rows. A field that a document does not have is an empty cell."""
-    columns = ["_id", *sorted({name for each in documents for name in each} - {"_id", METADATA})]
-    rows = [
-        [render(document[name]) if name in document else "" for name in columns] + ["{…}"]
-        for document in documents
-    ]
-    return [*columns, METADATA], rows
+def as_table(
+    documents: Sequence[Document],
+    metadata: str = METADATA,
+    width: int | None = None,
+    key: Collection[str] = (),
+) -> tuple[list[str], list[list[str]]]:
+    """Documents as columns and rows. A field that a document does not have is an empty cell.
+
+    Args:
+        documents: In the order of their rows.
+        metadata: The field with the version, whose content is not shown.
+        width: The columns of the terminal. Fields beyond it are left out, and counted in the last column's
+            name; long values are cut. None: everything is shown.
+        key: Fields that come last, because `_id` has their values, too.
+    """
+    fields = {name for each in documents for name in each} - {"_id", metadata}
+    names = ["_id", *sorted(fields, key=lambda name: (name in key, name))]
+    cells = {name: [_cell(each, name, is_cut=width is not None) for each in documents] for name in names}
+    kept, left = list(names), (width or 0) - len(INDENT) - len(f"  +{len(names)} fields")
+    if width is not None:
+        kept = []
+        for name in names:
+            left -= max(map(len, [name, *cells[name]])) + 2
+            if kept and left < 0:
+                break
+            kept.append(name)
+    dropped = len(names) - len(kept)
+    last = f"+{dropped} fields" if dropped else metadata
+    rows = [[cells[name][row] for name in kept] + ["{…}"] for row in range(len(documents))]
+    return [*kept, last], rows
+
+
+def _cell(document: Document, name: str, *, is_cut: bool) -> str:
+    text = render(document[name]) if name in document else ""
+    return f"{text[: LONGEST_CELL - 1]}…" if is_cut and len(text) > LONGEST_CELL else text
 
 
 def render(value: object) -> str:
     """A value of a document as one writes it in mongosh."""
     if isinstance(value, dt.datetime):
         return f'ISODate("{value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}")'
+    if isinstance(value, Decimal128):
+        return f'NumberDecimal("{value}")'
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_name(name)}: {render(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(render, value))}]"
     if value is None or isinstance(value, str | bool | int | float):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def _name(name: str) -> str:
+    return name if name.isidentifier() and name.isascii() else json.dumps(name, ensure_ascii=False)

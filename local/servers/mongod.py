@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 import pymongo
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.topology_description import TopologyDescription
 
 from local import paths
 from local.errors import StackError
@@ -168,7 +169,25 @@ def check_reachable(uri: str, *, timeout_ms: int = 10_000) -> str:
         StackError: It cannot be reached, or refuses us. Of the URI, the message has only the hosts.
     """
     try:
-        with pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=timeout_ms) as client:
+        client = pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=timeout_ms)
+    except (PyMongoError, ValueError) as error:  # a port that is no number is a ValueError
+        raise StackError(f"MONGODB_URI is not the address of a MongoDB: {error}") from error
+    with client:
+        try:
             return str(client.admin.command("buildInfo")["version"])
-    except PyMongoError as error:
-        raise StackError(f"The MongoDB of MONGODB_URI cannot be used: {error}") from error
+        except ServerSelectionTimeoutError as error:
+            raise StackError(_why_not_reached(client.topology_description)) from error
+        except OperationFailure as error:
+            why = (error.details or {}).get("errmsg", error)
+            raise StackError(f"The MongoDB of MONGODB_URI refuses us: {why}") from error
+        except PyMongoError as error:
+            raise StackError(f"The MongoDB of MONGODB_URI cannot be used: {error}") from error
+
+
+def _why_not_reached(topology: TopologyDescription) -> str:
+    """One sentence, where the driver's words describe its whole view of the servers."""
+    hosts = ", ".join(sorted(f"{host}:{port}" for host, port in topology.server_descriptions()))
+    return (
+        f"MONGODB_URI names {hosts}, where no MongoDB can be reached. Start it, or unset the variable to "
+        "have one started here."
+    )

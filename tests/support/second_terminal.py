@@ -32,7 +32,7 @@ AWS = f"""\
 #!/bin/sh
 PYTHONPATH={GUARD} "$REAL_AWS" "$@" --endpoint-url "$AWS_ENDPOINT_URL"
 status=$?
-echo "$status $*" >> "$AWS_LINES"
+echo "$status $(echo "$*" | tr "\\n" " ")" >> "$AWS_LINES"
 exit $status
 """
 # In the service `mongodb` the shell is beside its server, which has the port that mongosh takes by default.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.local_run import Run
 
+_BLOCKS = re.compile(r"(?:^ {4}\S.*\n(?:^ {5,}\S.*\n)*)+", re.MULTILINE)
 _NOT_IN_THE_EMULATOR = "AWS::ApplicationAutoScaling::"
 _WITH_IMAGES = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
@@ -28,7 +29,7 @@ class Example:
     """`make run`, after its example.
 
     Attributes:
-        printed: its lines to copy.
+        printed: its commands to copy, a block of lines for each section.
     """
 
     endpoint_url: str
@@ -48,9 +49,8 @@ class Example:
         uri = run.read_until(r"^ +MongoDB +(\S+)")[1]
         endpoint_url = run.read_until(r"^ +AWS emulator +(\S+)")[1]
         run.read_until("Replicating until Ctrl-C")
-        run.read_until(r"^ +\S+ verify mytable$")
-        shown = run.output.partition("Replicating until Ctrl-C")[2]
-        printed = re.findall(r"^ {4}(\S.*)$", shown, re.MULTILINE)
+        shown = run.output.partition("The status page is at")[2]
+        printed = [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in _BLOCKS.findall(shown)]
         terminal = Terminal(folder, endpoint_url=endpoint_url, mongodb_uri=uri, package=package)
         templates = folder / "deploy"
         pipeline, writer = (load((templates / f"{name}.yaml").read_text()) for name in ("pipeline", "writer"))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PRINTED = {
     "deploy/writer.yaml": {"aws ecs update-service"},
-    "local/running/run.py": {"aws dynamodb delete-item", "aws dynamodb put-item"},
+    "local/running/next_steps.py": {"aws dynamodb put-item"},
     "ops/config/check_config.py": {"aws dynamodb get-item"},
     "ops/doctor/queues.py": {"aws sqs set-queue-attributes"},
     "ops/doctor/tables.py": {"aws lambda get-event-source-mapping"},
@@ -38,7 +38,7 @@ PRINTED = {
     "ops/init/mapping_text.py": {"aws dynamodb update-table"},
 }
 """What the sources have. That of the first three is in the documents, too, and runs in `test_docs_shells`."""
-IN_THE_DOCUMENTS = ("deploy/writer.yaml", "local/running/run.py", "ops/config/check_config.py")
+IN_THE_DOCUMENTS = ("deploy/writer.yaml", "local/running/next_steps.py", "ops/config/check_config.py")
 
 _CALL = re.compile(r"(?<![.\w])aws [a-z0-9-]+ [a-z0-9-]+")
 _LINE = re.compile(r"\baws [a-z].*?(?=, (?:then|and) |\. |\.?$)")

@@ -1,10 +1,15 @@
 """The whole run, as a person starts it: real servers, the packaged Lambda, the writer as a process."""
 
+import os
 import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import boto3
 import pymongo
@@ -13,8 +18,22 @@ from botocore.config import Config
 
 from local.paths import ROOT
 from local.polling import wait_until
+from local.processes.ports import free_port
 from tests.support.local_run import started
 from tests.support.processes import processes_in
+
+
+def put(endpoint: str, table: str, item: Mapping[str, Any]) -> None:
+    """Put an item as somebody else does."""
+    dynamodb = boto3.client(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(proxies={}),
+    )
+    dynamodb.put_item(TableName=table, Item=item)
 
 
 def test_once_verifies_the_example() -> None:
@@ -39,19 +58,12 @@ def test_it_goes_on_replicating_until_a_signal(signal_number: signal.Signals) ->
         endpoint = run.read_until(r"^ +AWS emulator +(\S+)")[1]
         folder = Path(run.read_until(r"Data and logs +(\S+)")[1])
         run.read_until("Replicating until Ctrl-C")
-        dynamodb = boto3.client(
-            "dynamodb",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(proxies={}),
-        )
-        dynamodb.put_item(TableName="mytable", Item={"id": {"N": "4"}, "Name": {"S": "Ann"}})
+        put(endpoint, "mytable", {"id": {"N": "4"}, "Name": {"S": "Ann"}})
         with pymongo.MongoClient[dict[str, object]](uri) as client:
             arrived = wait_until(lambda: client.replicator.mytable.find_one({"_id": 4}), what="the item")
         assert arrived["Name"] == "Ann"
-        verify = run.read_until(r"^ +(\S+ verify mytable)$")[1]
+        run.read_until("mytable → replicator.mytable: 3 documents")
+        (verify,) = re.findall(r"^ +(\S+ verify mytable)$", run.output, re.MULTILINE)
         exports = re.findall(r"^ +(export .*)$", run.output, re.MULTILINE)
         script = "\n".join([*exports, verify])
         asked = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603, S607
@@ -87,7 +99,7 @@ def test_a_failure_tells_its_reason() -> None:
     """Exit status 1, and the reason is the last thing on the screen."""
     with started("--once", MONGODB_URI="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200") as run:
         assert run.end() == 1
-    assert "Failed: The MongoDB of MONGODB_URI cannot be used" in run.output
+    assert run.output.count("MONGODB_URI names 127.0.0.1:1, where no MongoDB can be reached.") == 1
     assert "Traceback" not in run.output
 
 
@@ -95,3 +107,58 @@ def test_embedded_ignores_the_named_servers() -> None:
     """`--stack embedded` verifies the example although the environment names servers that do not exist."""
     with started("--once", "--stack", "embedded", AWS_ENDPOINT_URL="http://127.0.0.1:1") as run:
         assert run.end() == 0, run.output
+
+
+def test_a_killed_writer_is_started_again(tmp_path: Path) -> None:
+    """On its port and with its mapping; an item that was put meanwhile arrives."""
+    mapping = tmp_path / "my.yaml"
+    mapping.write_text("tables: {people: {key: [id], fields: {name: {rename: Name}}}}")
+    with free_port(0) as lease:
+        port = str(lease.number)
+    with started("--mapping", str(mapping), STATUS_PORT=port) as run:
+        endpoint = run.read_until(r"^ +AWS emulator +(\S+)")[1]
+        assert run.read_until(r"^ +Status +(\S+)")[1] == f"http://127.0.0.1:{port}/"
+        process = run.read_until(r"^ +Process +(\d+)")[1]
+        run.read_until("people → replicator.people: 3 documents")
+        run.read_until("Replicating until Ctrl-C")
+        os.kill(int(process), signal.SIGKILL)
+        put(endpoint, "people", {"id": {"S": "late"}, "name": {"S": "Ann"}})
+        run.read_until("The writer was killed by SIGKILL. It is started again")
+        run.read_until("The writer is running again")
+        run.read_until(r'"late" +"Ann"')
+        assert urlopen(f"http://127.0.0.1:{port}/readyz").status == HTTPStatus.OK
+        run.process.terminate()
+        assert run.end() == 0, run.output
+
+
+def test_a_new_entry_and_a_mistake_take_effect_while_it_runs(tmp_path: Path) -> None:
+    """The table is made, its stream is read, documents follow the new rules; a mistake changes nothing."""
+    mapping = tmp_path / "my.yaml"
+    mapping.write_text("tables:\n  people: {key: [id]}\n")
+    with started("--mapping", str(mapping)) as run:
+        run.read_until("Replicating until Ctrl-C")
+        mapping.write_text(
+            "tables:\n  people: {key: [id], fields: {name: {rename: Name}}}\n  orders-*: {key: [number]}\n"
+        )
+        run.read_until(r"^ +orders-\*: a new entry")
+        run.read_until(r'^ +people: fields.name.rename: none -> "Name"')
+        run.read_until("people → replicator.people: 3 documents")
+        run.read_until(r"^ +_id +Name +count +id")
+        run.read_until("orders-1 → replicator.orders-1: 3 documents")
+        mapping.write_text("tables:\n  people: {key: [name]}\n")
+        run.read_until("the key of a table that is there cannot change")
+        mapping.write_text("tables:\n  people: {mode: Merge}\n")
+        run.read_until(r"my.yaml:2:18: tables.people.mode: 'Merge' is not known here")
+        run.read_until("The writer goes on with the mapping before")
+        run.process.terminate()
+        assert run.end() == 0, run.output
+
+
+def test_a_mistake_is_found_before_anything_starts(tmp_path: Path) -> None:
+    """Exit status 1, and no server was started."""
+    mapping = tmp_path / "my.yaml"
+    mapping.write_text("tables: {people: {mode: Merge}}")
+    with started("--mapping", str(mapping)) as run:
+        assert run.end() == 1
+    assert "my.yaml:1:25: tables.people.mode: 'Merge' is not known here" in run.output
+    assert "Start MongoDB" not in run.output

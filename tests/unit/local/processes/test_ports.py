@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from local.errors import StackError
 from local.paths import ROOT
-from local.processes.ports import HOST, free_port
+from local.processes.ports import HOST, free_port, given_port
 
 
 @pytest.fixture
@@ -62,3 +63,24 @@ def test_a_lease_ends_with_its_process(well_known: int) -> None:
         other.kill()
     with free_port(well_known) as lease:
         assert lease.number == well_known
+
+
+def test_a_port_that_a_person_asks_for_is_taken_or_refused(well_known: int) -> None:
+    """Never another one instead."""
+    with given_port("STATUS_PORT", str(well_known), 0) as lease:
+        assert lease.number == well_known
+        with pytest.raises(
+            StackError, match=f"STATUS_PORT={well_known}: this port of 127.0.0.1 cannot be had"
+        ):
+            given_port("STATUS_PORT", str(well_known), 0)
+    with given_port("STATUS_PORT", "", well_known) as lease:
+        assert lease.number == well_known
+    with given_port("STATUS_PORT", "0", well_known) as lease:
+        assert lease.number != well_known
+
+
+@pytest.mark.parametrize("text", ["http", "65536", "-1", "80.5", "123456"])
+def test_what_is_no_port_is_a_sentence(text: str) -> None:
+    """It names the setting."""
+    with pytest.raises(StackError, match=f"STATUS_PORT='{text}' is not a port"):
+        given_port("STATUS_PORT", text, 0)

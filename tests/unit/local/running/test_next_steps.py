@@ -1,0 +1,54 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from local.running.next_steps import Running, next_steps
+
+RUNNING = Running(
+    endpoint_url="http://127.0.0.1:24566",
+    region="us-east-1",
+    access_key="test",
+    status_url="http://127.0.0.1:28080",
+    mongodb_uri="mongodb://127.0.0.1:27017/?replicaSet=rs0",
+    stack_name="replicator",
+    replication_file="my.yaml",
+    programs=".venv/bin",
+    table="orders",
+    place=("replicator", "orders"),
+    item={"customer": {"S": "9"}, "number": {"N": "9"}},
+    has_aws=True,
+)
+
+
+@pytest.mark.parametrize("has_aws", [True, False])
+def test_no_line_of_a_command_is_wrapped_by_a_narrow_terminal(has_aws: bool) -> None:  # noqa: FBT001
+    """Copied from a terminal of 80 columns, it is what was printed."""
+    sections = next_steps(replace(RUNNING, has_aws=has_aws))
+    lines = [line for section in sections for command in section.commands for line in command.splitlines()]
+    assert [line for line in lines if len(f"    {line}") > 80] == []
+    assert any(line.startswith("aws ") for line in lines) == has_aws
+
+
+def test_the_order() -> None:
+    """The page, two commands, a dead letter, its redrive, the end."""
+    sections = next_steps(RUNNING)
+    assert [re.split(r"[ :]", section.title)[0] for section in sections] == [
+        "The",
+        "Ask",
+        "Make",
+        "Redrive",
+        "Stop",
+    ]
+    assert [each for each in sections[1].commands if not each.startswith("export ")] == [
+        ".venv/bin/replicator status",
+        ".venv/bin/replicator verify orders",
+    ]
+
+
+def test_aws_goes_to_the_emulator_whichever_version_it_is() -> None:
+    """`aws sqs` of version 1 does not read AWS_ENDPOINT_URL: no line relies on it."""
+    commands = [command for section in next_steps(RUNNING) for command in section.commands]
+    calls = [command for command in commands if command.startswith("aws ")]
+    assert calls
+    assert all("--endpoint-url http://127.0.0.1:24566" in each for each in calls)
