@@ -59,7 +59,7 @@ const about = (seconds) => duration(seconds < 90 ? Math.round(seconds) : Math.ro
 /** The local time of day and its zone; with the date if it is not today. */
 function clock(epoch, zone = "short") {
   const moment = new Date(epoch * 1000);
-  const time = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: zone });
+  const time = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: zone || undefined });
   return moment.toDateString() === new Date().toDateString() ? time : `${moment.toLocaleDateString("en-CA")} ${time}`;
 }
 
@@ -318,7 +318,7 @@ function command(text, { queue_url: queue, dead_letter_queue_url: dead }) {
 
 function showTroubles(status) {
   const items = status.troubles.map((each) => {
-    const when = each.count === 1 || clock(each.first) === clock(each.last) ? clock(each.last) : `${clock(each.first, undefined)} – ${clock(each.last)}`;
+    const when = each.count === 1 || clock(each.first) === clock(each.last) ? clock(each.last) : `${clock(each.first, "")} – ${clock(each.last)}`;
     const of = each.table ? ` of table ${each.table}` : "";
     const where = { "dead letter": `dead letter ${each.cause}${of}`, changes: each.table ? `table ${each.table}` : each.cause }[each.kind] ?? (each.words || each.cause);
     return html("li", "", "",
