@@ -158,8 +158,8 @@ LOOKS: list[tuple[Scheme, int]] = [("light", 1200), ("dark", 360)]
     ("name", "title", "since"),
     [
         ("steady", "Replicating", ""),
-        ("outage", "Waiting for MongoDB", "since 2020-09-13 12:55:00 (2 min 15 s)"),
-        ("catching_up", "Catching up", "done in about 2 min, at 2020-09-13 12:47:31"),
+        ("outage", "Waiting for MongoDB", "since 2020-09-13 12:55:00 UTC (2 min 15 s)"),
+        ("catching_up", "Catching up", "done in about 2 min, at 2020-09-13 12:47:31 UTC"),
         ("just_started", "Starting", ""),
     ],
 )
@@ -201,13 +201,13 @@ def test_a_moment_can_be_looked_at(browser: Browser) -> None:
         expect(moment).to_be_focused()
         for _ in range(3):
             page.keyboard.press("ArrowLeft")
-        expect(shown).to_have_text("2020-09-13 13:10:40, 15 s ago")
+        expect(shown).to_have_text("2020-09-13 13:10:40 UTC, 15 s ago")
         page.keyboard.press("End")
         expect(shown).to_have_text("now")
         plot = page.locator(".plot svg").first
         place = plot.evaluate("plot => plot.getBoundingClientRect().width") * 93.5 / 180
         plot.hover(position={"x": place, "y": 5})
-        expect(shown).to_have_text("2020-09-13 13:03:45, 7 min 10 s ago")
+        expect(shown).to_have_text("2020-09-13 13:03:45 UTC, 7 min 10 s ago")
         assert int(waiting.inner_text().replace(",", "")) > 1000
         page.mouse.move(0, 0)
         expect(shown).to_have_text("now")
