@@ -59,6 +59,13 @@ def test_the_entry_of_a_table(valid: Checked) -> None:
     assert valid.entries["logs-old-*"].collection_of("logs-old-7") == "old-7"
 
 
+def test_the_exact_name_comes_first(tmp_path: Path) -> None:
+    """Also where a pattern is longer by its star."""
+    entry = check(written(tmp_path, "tables: {logs-*: {}, logs-: {}}")).entry_of("logs-")
+    assert entry is not None
+    assert entry.name == "logs-"
+
+
 def test_what_an_edit_changed(tmp_path: Path, valid: Checked) -> None:
     """One sentence for each setting; comments are none."""
     edited = VALID.replace("decimal", "double").replace("  logs-*: {}\n", "  people: {}\n")
