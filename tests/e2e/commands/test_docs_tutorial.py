@@ -68,7 +68,7 @@ def arguments_of(line: str) -> list[str]:
     """What the Makefile makes of the line for `python -m local run`."""
     # S603, S607: make of this project, which runs nothing.
     done = subprocess.run(  # noqa: S603
-        ["make", "--dry-run", *shlex.split(line)[1:]],  # noqa: S607
+        ["make", "--dry-run", "--no-print-directory", *shlex.split(line)[1:]],  # noqa: S607
         cwd=ROOT,
         capture_output=True,
         text=True,

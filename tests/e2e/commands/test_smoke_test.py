@@ -233,8 +233,16 @@ def test_rules_for_the_table(smoke: Smoke) -> None:
     """The writers have recorded rules that change documents: refused, with their names."""
     pipeline = smoke.pipeline
     before = pipeline.replication_file.read_text()
+
+    def recorded() -> Any:
+        with pymongo.MongoClient[dict[str, Any]](pipeline.stack.mongodb_uri) as client:
+            found = client[pipeline.database][MAPPINGS].find_one({"_id.table": smoke.table})
+        return found and found["hash"]
+
+    other_rules = recorded()
     end_writer(pipeline)
     pipeline.start_writer(f"{before}  {smoke.table}: {{exclude: [step], mode: merge}}\n")
+    wait_until(lambda: recorded() not in {None, other_rules}, what="the writer to record its rules")
     try:
         result = smoke.run()
         assert (result.status, smoke.items()) == (2, [])
