@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 
 from shared.aws_region import SESSION_VARIABLES, SET_REGION, region_in
 from shared.errors import FatalError
+from shared.sqs_bodies import read_bodies
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,6 +66,7 @@ async def sqs_client(connections: int, *, attempts: int, read_timeout: float) ->
             raise FatalError(SET_REGION) from error
         except (BotoCoreError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is not a URL
             raise FatalError(f"the AWS SDK cannot be used with its AWS_* variables: {error}") from error
+        read_bodies(client)
         yield client
 
 
