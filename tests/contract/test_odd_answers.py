@@ -47,6 +47,8 @@ ANSWERS = [(name, False) for name in ODD | LATER]
 LOST = [(name, True) for name in ("nothing", "html", "cut json", "list", "cut", "silence")]
 """Answers that are lost although SQS did what it was asked for."""
 
+WAIT_SECONDS = "writer.sqs.inbox.WAIT_SECONDS"
+
 IN_THE_END = Backlog(0, 0, 1)
 
 MANY_CALLS = 100
@@ -58,7 +60,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch, aws_environment: None) -> None:  # noqa: ARG001 - for its effect
-    monkeypatch.setattr("writer.sqs.inbox.WAIT_SECONDS", 1)
+    monkeypatch.setattr(WAIT_SECONDS, 1)
     monkeypatch.setattr("writer.side_tasks.BACKLOG_INTERVAL", 0.2)
     monkeypatch.setattr("writer.context.collect_now", lambda: None)  # slow in a process with all tests
     following = Backoff.next
@@ -276,13 +278,22 @@ async def test_asking_for_the_backlog(world: World) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-async def test_receiving(world: World) -> None:
+async def test_receiving(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """ReceiveMessage: nonsense is no message and no reason to ask at once again."""
+    # An empty answer that takes half of a poll is one of full length. Here it may take a second or more.
+    monkeypatch.setattr(WAIT_SECONDS, 20)
+    growing = len(ANSWERS + LOST)
 
     async def run(case: Case) -> None:
+        nonlocal growing
         with case.fault("ReceiveMessage") as fault:
             async with case.writing():
-                await pauses_grow(case, fault, 5)
+                try:
+                    await pauses_grow(case, fault, 5)
+                finally:
+                    growing -= 1
+                await until(lambda: not growing, "the pauses of all")
+                monkeypatch.setattr(WAIT_SECONDS, 1)  # a stop waits for the last poll
                 fault.end()
                 await case.all_is_well()
 
