@@ -20,7 +20,7 @@ class Running:
         endpoint_url: The emulator's.
         access_key: Its access key and secret key.
         status_url: Root URL of the writer's status page.
-        mongodb_uri: As it may be printed.
+        mongodb_uri: None where it holds a password, which is never printed.
         stack_name: The name of the CloudFormation stack.
         replication_file: The mapping, as a shell in the checkout names it.
         programs: Folder of the programs, likewise.
@@ -34,7 +34,7 @@ class Running:
     region: str
     access_key: str
     status_url: str
-    mongodb_uri: str
+    mongodb_uri: str | None
     stack_name: str
     replication_file: str
     programs: str
@@ -58,7 +58,7 @@ def next_steps(running: Running) -> list[Section]:
         Section(f"The status page is at {running.status_url}/"),
         Section(
             "Ask how the pipeline is, and whether both sides are equal, from a second terminal in this "
-            "folder:",
+            f"folder{'' if running.mongodb_uri else ', with MONGODB_URI set as in this one'}:",
             [
                 *_exports(running),
                 _replicator(running, "status"),
@@ -84,6 +84,7 @@ def next_steps(running: Running) -> list[Section]:
 
 def _exports(running: Running) -> list[str]:
     key = running.access_key
+    mongodb_uri = [f"export MONGODB_URI='{running.mongodb_uri}'"] if running.mongodb_uri else []
     return [
         f"export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={key}",
         f"export AWS_DEFAULT_REGION={running.region}",
@@ -91,7 +92,7 @@ def _exports(running: Running) -> list[str]:
         f"export REPLICATOR_STACK={running.stack_name}",
         f"export REPLICATOR_WRITERS={running.status_url}",
         f"export REPLICATION_FILE={running.replication_file}",
-        f"export MONGODB_URI='{running.mongodb_uri}'",
+        *mongodb_uri,
         f"export MONGODB_DATABASE={DATABASE}",
     ]
 

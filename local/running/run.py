@@ -197,13 +197,14 @@ class _Run:
         programs = Path(sys.executable).parent
         if programs.is_relative_to(paths.ROOT):
             programs = programs.relative_to(paths.ROOT)
+        uri = self.stack.mongodb_uri
         item: dict[str, Any] = {name: {kind: "9" if kind != "B" else "OQ=="} for name, kind in key.items()}
         return Running(
             endpoint_url=self.stack.endpoint_url,
             region=REGION,
             access_key=ACCESS_KEY,
             status_url=self.writer.status_url,
-            mongodb_uri=without_password(self.stack.mongodb_uri),
+            mongodb_uri=uri if without_password(uri) == uri else None,
             stack_name=STACK_NAME,
             replication_file=str(self.own.file) if self.own else paths.REPLICATION_FILE.name,
             programs=str(programs),

@@ -52,3 +52,13 @@ def test_aws_goes_to_the_emulator_whichever_version_it_is() -> None:
     calls = [command for command in commands if command.startswith("aws ")]
     assert calls
     assert all("--endpoint-url http://127.0.0.1:24566" in each for each in calls)
+
+
+def test_a_password_is_not_printed_and_no_line_needs_it() -> None:
+    """Every line works as it is printed: the reader sets a MONGODB_URI that holds a password."""
+    with_password = next_steps(replace(RUNNING, mongodb_uri=None))[1]
+    assert "MONGODB_URI" in with_password.title
+    assert [each for each in with_password.commands if "MONGODB_URI" in each] == []
+    without = next_steps(RUNNING)[1]
+    assert "MONGODB_URI" not in without.title
+    assert f"export MONGODB_URI='{RUNNING.mongodb_uri}'" in without.commands
