@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -101,3 +102,9 @@ def test_a_checkout_knows_its_commit(tmp_path: Path) -> None:
     assert release.commit_of_checkout(tmp_path) == head
     (tmp_path / "file").write_text("2")
     assert release.commit_of_checkout(tmp_path) == f"{head}-dirty"
+
+
+def test_the_changelog_says_when_the_version_was_released() -> None:
+    """A release is no release without its section, which has a date."""
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## \[{re.escape(release.VERSION)}\] - \d{{4}}-\d\d-\d\d$", changelog, re.MULTILINE)
