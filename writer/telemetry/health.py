@@ -1,8 +1,8 @@
-"""Whether the writer can do its work, and if not, what it waits for. State only; no I/O."""
+"""Whether this process can do its work, and if not, what it waits for. State only; no I/O."""
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,10 +23,19 @@ _MOST_OUTAGES = 50
 
 
 class Dependency(StrEnum):
-    """What the writer depends on."""
+    """What a process depends on: the writer on SQS and MongoDB, `follow` on DynamoDB and MongoDB."""
 
+    DYNAMODB = "dynamodb"
     SQS = "sqs"
     MONGODB = "mongodb"
+
+    @property
+    def known_as(self) -> str:
+        """As people call it."""
+        return _NAMES[self]
+
+
+_NAMES = {Dependency.DYNAMODB: "DynamoDB", Dependency.SQS: "SQS", Dependency.MONGODB: "MongoDB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +85,13 @@ class _Lost:
 class Health:
     """The state behind `/readyz`. Changes of state are logged, repetitions are not."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, dependencies: Iterable[Dependency] = (Dependency.SQS, Dependency.MONGODB)
+    ) -> None:
+        """Nothing was called yet. `dependencies`: those that this process has; by default the writer's."""
         self._clock = clock
-        self._lost = {dependency: _Lost(STARTING, clock.now()) for dependency in Dependency}
+        self.dependencies = tuple(dependencies)
+        self._lost = {dependency: _Lost(STARTING, clock.now()) for dependency in self.dependencies}
         self._writing: dict[object, tuple[float, float]] = {}
         # Those of a whole place, and those of single writes (True).
         self._tables: dict[tuple[Place, bool], TableWait] = {}

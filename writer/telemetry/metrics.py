@@ -1,4 +1,4 @@
-"""`GET /metrics`: what the writer observes, in the format of Prometheus.
+"""`GET /metrics`: what a process observes, in the format of Prometheus.
 
 Law: a registry of its own, no global state. The number of series is bounded, whatever the messages name:
 tables beyond the first hundred count as `other`, all other labels have fixed sets of values. No document, no
@@ -87,21 +87,24 @@ class Metrics(Observer, Collector):
             "All that a batch asks of MongoDB, until a majority has it; one try.",
             _REQUESTS,
         )
-        requests = Histogram(
-            "replicator_sqs_request_seconds",
-            "Requests to SQS. One that receives waits for messages, for up to 5 s.",
-            ["request"],
-            buckets=_REQUESTS,
-            registry=registry,
-        )
-        self._requests = {call: requests.labels(call.value) for call in Call if call is not Call.BULK}
+        self._requests: dict[Call, Histogram] = {}
+        if Dependency.SQS in health.dependencies:
+            requests = Histogram(
+                "replicator_sqs_request_seconds",
+                "Requests to SQS. One that receives waits for messages, for up to 5 s.",
+                ["request"],
+                buckets=_REQUESTS,
+                registry=registry,
+            )
+            self._requests = {call: requests.labels(call.value) for call in Call if call is not Call.BULK}
         retries = Counter(
             "replicator_retries_total",
             "Troubles that pass, by cause: tries that failed, batches that went back.",
             ["cause"],
             registry=registry,
         )
-        self._retries = {cause: retries.labels(cause.value) for cause in Cause}
+        absent = {each.value for each in Dependency} - {each.value for each in health.dependencies}
+        self._retries = {cause: retries.labels(cause.value) for cause in Cause if cause.value not in absent}
         self._gauges(facts, health)
 
     def _gauges(self, facts: Facts, health: Health) -> None:
@@ -123,7 +126,7 @@ class Metrics(Observer, Collector):
         )
         gauge("replicator_ready", "Whether nothing is waited for.", lambda: health.ready)
         waiting = Gauge("replicator_waiting", "Whether this part is waited for.", ["part"], registry=registry)
-        for dependency in Dependency:
+        for dependency in health.dependencies:
             waiting.labels(dependency.value).set_function(functools.partial(_waits_for, health, dependency))
         build = {"version": facts.version, "commit": facts.commit}
         Info("replicator_build", "The program.", registry=registry).info(build)
@@ -145,7 +148,8 @@ class Metrics(Observer, Collector):
         self._in_flight.hold(loop, held)
 
     def called(self, call: Call, seconds: float) -> None:
-        (self._bulk if call is Call.BULK else self._requests[call]).observe(seconds)
+        if (requests := self._bulk if call is Call.BULK else self._requests.get(call)) is not None:
+            requests.observe(seconds)
 
     def backlog(self, backlog: Backlog) -> None:
         self._backlog = backlog
@@ -154,7 +158,8 @@ class Metrics(Observer, Collector):
         self._waited_max.add(age)
 
     def trouble(self, trouble: Trouble) -> None:
-        self._retries[trouble.cause].inc()
+        if (retries := self._retries.get(trouble.cause)) is not None:
+            retries.inc()
 
     def collect(self) -> Iterable[Metric]:
         """What the library has no type for: many observations at once, and figures that may be unknown."""
@@ -179,7 +184,9 @@ class Metrics(Observer, Collector):
         queue = GaugeMetricFamily(
             "replicator_queue_messages",
             "Messages in the queue (waiting, in_flight: held by any writer) and in its dead-letter queue"
-            " (dead); approximate, as SQS tells it.",
+            " (dead); approximate, as SQS tells it."
+            if Dependency.SQS in self._health.dependencies
+            else "Messages in memory (waiting, in_flight), and dead letters in MongoDB (dead).",
             labels=["state"],
         )
         if self._backlog is not None:

@@ -57,6 +57,8 @@ class Call(StrEnum):
 class Cause(StrEnum):
     """What a `Trouble` is about."""
 
+    DYNAMODB = "dynamodb"
+    """A call to DynamoDB failed; it is repeated."""
     MONGODB = "mongodb"
     """A call to MongoDB failed; it is repeated."""
     SQS = "sqs"
@@ -177,6 +179,7 @@ class Facts:
         pool_size: MongoDB connections.
         loops: batches in hand at once.
         queue_url, dead_letter_queue_url: of the queues, for commands that a person copies.
+        program: what people call it.
     """
 
     version: str
@@ -185,6 +188,7 @@ class Facts:
     loops: int
     queue_url: str = ""
     dead_letter_queue_url: str = ""
+    program: str = "writer"
 
 
 class Observer:

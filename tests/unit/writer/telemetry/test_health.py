@@ -17,11 +17,22 @@ START = 1_600_001_000.0
 def test_everything_is_waited_for_at_the_start() -> None:
     """Ready only when both dependencies have answered."""
     health = Health(FakeClock())
-    assert health.waits == {part: Wait("starting", START) for part in Dependency}
+    assert health.waits == {part: Wait("starting", START) for part in health.dependencies}
     health.found(Dependency.SQS)
     assert set(health.waits) == {Dependency.MONGODB}
+    assert not health.ready
     health.found(Dependency.MONGODB)
     assert health.waits == {}
+
+
+def test_a_process_waits_for_nothing_but_what_it_has() -> None:
+    """One that reads streams has no queue to wait for."""
+    health = Health(FakeClock(), (Dependency.DYNAMODB, Dependency.MONGODB))
+    assert set(health.waits) == {Dependency.DYNAMODB, Dependency.MONGODB}
+    health.found(Dependency.MONGODB)
+    assert (health.ready, health.has_started) == (False, False)
+    health.found(Dependency.DYNAMODB)
+    assert (health.ready, health.has_started) == (True, True)
 
 
 def test_a_wait_keeps_its_beginning_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

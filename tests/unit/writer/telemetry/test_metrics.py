@@ -40,9 +40,9 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 class Scraped:
     """A writer's metrics, fetched over HTTP as Prometheus does."""
 
-    def __init__(self) -> None:
+    def __init__(self, *dependencies: Dependency) -> None:
         self.clock = FakeClock()
-        self.health = Health(self.clock)
+        self.health = Health(self.clock, dependencies) if dependencies else Health(self.clock)
         self.metrics = Metrics(Facts("1.2.3", "0123456789ab", 4, 8), self.health, self.clock)
 
     async def families(self, accept: str = "text/plain") -> Iterable[Metric]:
@@ -188,3 +188,24 @@ async def test_every_figure_is_explained_and_a_number() -> None:
         assert family.documentation
         assert family.type != "unknown"
         assert not any(math.isnan(sample.value) for sample in family.samples)
+
+
+async def test_a_process_without_a_queue_shows_none() -> None:
+    """Nothing that SQS tells, and no part that it does not have (P8)."""
+    it = Scraped(Dependency.DYNAMODB, Dependency.MONGODB)
+    it.health.found(Dependency.MONGODB)
+    it.metrics.called(Call.RECEIVE, 1.0)
+    it.metrics.trouble(Trouble(Cause.DYNAMODB, "SECRET"))
+    it.metrics.trouble(Trouble(Cause.SQS, "SECRET"))
+    it.metrics.backlog(Backlog(7, 2, 1))
+    families = await it.families()
+    assert not any("SQS" in each.documentation for each in families)
+    read = await it.read()
+    assert {name for name in read if name.startswith("replicator_waiting")} == {
+        "replicator_waiting|dynamodb",
+        "replicator_waiting|mongodb",
+    }
+    assert (read["replicator_waiting|dynamodb"], read["replicator_waiting|mongodb"]) == (1.0, 0.0)
+    assert read["replicator_retries_total|dynamodb"] == 1.0
+    assert read["replicator_queue_messages|waiting"] == 7.0
+    assert not any("sqs" in name for name in read)
