@@ -147,7 +147,7 @@ def test_traffic_an_outage_and_its_recovery(
             assert watched.wrong == []
 
             writer.kill()
-            expect(title).to_have_text("Writer not reachable")
+            expect(title).to_have_text("Not reachable")
             page.close()
 
 
@@ -240,3 +240,17 @@ def test_commands_have_the_queues(browser: Browser) -> None:
     ]
     for command in commands:
         assert replicator(*command.split()[1:], "--help").status == 0
+
+
+def test_a_process_without_a_queue_speaks_of_none(browser: Browser) -> None:
+    """Its messages are in memory, its dead letters in MongoDB, and what it waits for is DynamoDB."""
+    with opened(browser, SCENES["follow"]()) as page:
+        expect(page.get_by_role("status")).to_have_text("Waiting for DynamoDB")
+        expect(page.locator("#outage-key")).to_contain_text("waiting for DynamoDB or MongoDB")
+        assert page.locator(".command code").all_inner_texts() == [
+            "replicator dlq redrive --code bad-conversion --mongodb",
+            "replicator dlq list --mongodb",
+        ]
+        assert not re.search("SQS|queue|writer", page.locator("body").inner_text())
+        assert "replicator follow 0.2.0" in page.locator("#writer").inner_text()
+        assert Axe().run(page).violations_count == 0

@@ -54,19 +54,14 @@ REASON = "MongoDB: ServerSelectionTimeoutError"
 class Scene:
     """A writer's observer, health and clock, and time that passes when it is told so."""
 
-    def __init__(self) -> None:
+    def __init__(self, *dependencies: Dependency) -> None:
         self.clock = FakeClock()
-        self.health = Health(self.clock)
+        self.health = Health(self.clock, dependencies) if dependencies else Health(self.clock)
         self.history = History(self.clock)
         self.stopping = False
-        facts = Facts(
-            version="0.2.0",
-            commit="0123456789ab",
-            pool_size=4,
-            loops=LOOPS,
-            queue_url=QUEUE,
-            dead_letter_queue_url=DEAD,
-        )
+        facts = Facts("0.2.0", "0123456789ab", 4, LOOPS, QUEUE, DEAD)
+        if Dependency.SQS not in self.health.dependencies:
+            facts = Facts("0.2.0", "0123456789ab", 4, LOOPS, program="replicator follow")
         self.page = StatusPage(self.history, self.health, self.clock, facts, lambda: self.stopping)
         self.waiting = 0.0
         self.dead_letters = 0
@@ -74,7 +69,7 @@ class Scene:
         self.dice = random.Random(7)  # noqa: S311 - the same scene every time
 
     def opens(self) -> None:
-        """Both parts are there."""
+        """All parts are there."""
         for part in Dependency:
             self.health.found(part)
 
@@ -214,7 +209,19 @@ def other_region() -> Scene:
     return scene
 
 
-SCENES = {each.__name__: each for each in (just_started, steady, outage, catching_up, other_region)}
+def follow() -> Scene:
+    """A process without a queue; dead letters are in MongoDB, and the stream is away."""
+    scene = Scene(Dependency.DYNAMODB, Dependency.MONGODB)
+    scene.opens()
+    scene.passes(600)
+    scene.parks("customers", "bad-conversion")
+    scene.passes(100)
+    scene.health.lost(Dependency.DYNAMODB, "reading the stream: AWS answered InternalServerError")
+    scene.history.trouble(Trouble(Cause.DYNAMODB, "reading the stream: AWS answered InternalServerError"))
+    return scene
+
+
+SCENES = {each.__name__: each for each in (just_started, steady, outage, catching_up, other_region, follow)}
 
 
 def picture(

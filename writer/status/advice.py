@@ -3,12 +3,16 @@
 docs/operations.md has the same codes; a test compares them.
 """
 
+from __future__ import annotations
+
 import shlex
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from writer.telemetry.observer import Cause, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Advice(NamedTuple):
@@ -21,12 +25,42 @@ class Advice(NamedTuple):
     do: str
     command: str = ""
 
+    def without_queue(self) -> Advice:
+        """The same for a process that reads the streams itself, and keeps dead letters in MongoDB."""
+        words = (_in_other_words(self.meaning), _in_other_words(self.do))
+        return Advice(*words, f"{self.command} --mongodb" if self.command else "")
+
+
+_WITHOUT_QUEUE = {
+    "restart the writers": "restart this process",
+    "Update the writer before the producer": "Update this process",
+    "A queue message": "A message",
+    "in a queue message": "in a message",
+    "Bring it back within 14 days": "Bring it back within 24 hours: streams keep changes for so long",
+    "in the writers' logs": "in what this process printed",
+    "into the writers' logs": "into what this process printed",
+    ", so another writer may have them": "",
+    "a dying writer": "a dying process",
+    "This writer": "This process",
+}
+"""Words about the queue and its writers, and what is right where there are none."""
+
+
+def _in_other_words(text: str) -> str:
+    for words, others in _WITHOUT_QUEUE.items():
+        text = text.replace(words, others)
+    return text
+
 
 _LIST, _REDRIVE = "replicator dlq list", "replicator dlq redrive"
 _MALFORMED = "Find out what produced it. You can drop what no producer wrote."
 
 TROUBLES: Mapping[str, Advice] = MappingProxyType(
     {
+        Cause.DYNAMODB: Advice(
+            "DynamoDB or its streams do not answer, or throttle.",
+            "Check network, permissions and quotas. A stream keeps changes for 24 hours.",
+        ),
         Cause.MONGODB: Advice(
             "MongoDB does not answer, has no primary, or cannot confirm writes on a majority.",
             "Bring it back within 14 days. The same writes are retried until they succeed.",

@@ -37,8 +37,6 @@ _PRIVATE = {
 
 _NOT_OURS = "The writer is not known by this name. Use its address, or set STATUS_NAMES.\n"
 
-_NAMES = {Dependency.SQS: "SQS", Dependency.MONGODB: "MongoDB"}
-
 
 class StatusPage:
     """What the page shows."""
@@ -66,6 +64,8 @@ class StatusPage:
             "now": round(now, 3),
             "started": round(history.started + ahead, 3),
             "writer": asdict(self._facts),
+            "parts": [each.known_as for each in self._health.dependencies],
+            "has_queue": self._has_queue,
             "state": asdict(state_of(self._situation(monotonic, changes))),
             "lag_seconds": _short(history.lag()),
             "changes_per_second": _short(changes / seconds),
@@ -77,12 +77,14 @@ class StatusPage:
             "series": series,
             "outages": self._outages(now),
             "tables": self._tables(),
-            "troubles": [_incident(each, ahead) for each in reversed(history.incidents)],
+            "troubles": [
+                _incident(each, ahead, has_queue=self._has_queue) for each in reversed(history.incidents)
+            ],
         }
 
     def _situation(self, monotonic: float, changes: float) -> Situation:
         awaited = [
-            Awaited(_NAMES[dependency], "" if wait.reason == STARTING else wait.reason, wait.since)
+            Awaited(dependency.known_as, "" if wait.reason == STARTING else wait.reason, wait.since)
             for dependency, wait in self._health.waits.items()
         ]
         awaited += [
@@ -90,17 +92,21 @@ class StatusPage:
             for wait in self._health.tables.values()
         ]
         samples, in_hand = list(self._history.samples), self._history.messages_in_hand
-        return Situation(monotonic, awaited, self._stopping(), samples, changes, in_hand)
+        return Situation(monotonic, awaited, self._stopping(), samples, changes, in_hand, self._has_queue)
+
+    @property
+    def _has_queue(self) -> bool:
+        return Dependency.SQS in self._health.dependencies
 
     def _outages(self, now: float) -> Sequence[Mapping[str, Any]]:
         """Those of the window; `until` is null while one lasts."""
         ended = [
-            {"part": _NAMES[each.dependency], "since": round(each.since, 3), "until": round(each.until, 3)}
+            {"part": each.dependency.known_as, "since": round(each.since, 3), "until": round(each.until, 3)}
             for each in self._health.outages
             if now - each.until < SLOTS * STEP
         ]
         lasting = [
-            {"part": _NAMES[dependency], "since": round(wait.since, 3), "until": None}
+            {"part": dependency.known_as, "since": round(wait.since, 3), "until": None}
             for dependency, wait in self._health.waits.items()
             if wait.reason != STARTING
         ]
@@ -119,7 +125,7 @@ class StatusPage:
         return tables
 
 
-def _incident(incident: Incident, ahead: float) -> Mapping[str, Any]:
+def _incident(incident: Incident, ahead: float, *, has_queue: bool) -> Mapping[str, Any]:
     match incident.kind:
         case Kind.TROUBLE:
             advice = TROUBLES[incident.cause]
@@ -127,6 +133,8 @@ def _incident(incident: Incident, ahead: float) -> Mapping[str, Any]:
             advice = for_dead_letter(incident.cause)
         case Kind.CHANGES:
             advice = CHANGES[incident.cause]
+    if not has_queue:
+        advice = advice.without_queue()
     return {
         "cause": incident.cause,
         "kind": incident.kind,

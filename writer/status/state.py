@@ -1,4 +1,4 @@
-"""What the writer is doing, in words: from what it waits for, and whether the backlog grows. Pure."""
+"""What the process is doing, in words: from what it waits for, and whether the backlog grows. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 from writer.status.history import Sample
 
 BACKLOG = 100
-"""Messages waiting in the queue that make a backlog; fewer are on their way."""
+"""Messages waiting that make a backlog; fewer are on their way."""
 
 _TREND = 180.0  # seconds that the trend covers
 _LASTING = 45.0  # seconds that a backlog has to last: a burst is none
@@ -53,6 +53,7 @@ class Situation:
         samples: backlogs of the last minutes, the oldest first.
         changes: number of changes settled just now.
         in_hand: messages received and not settled.
+        has_queue: whether they come from SQS; else from streams, which this process reads itself.
     """
 
     now: float
@@ -61,6 +62,7 @@ class Situation:
     samples: Sequence[Sample] = ()
     changes: float = 0
     in_hand: int = 0
+    has_queue: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def state_of(situation: Situation) -> State:
         return State(Kind.DRAINING, "Draining", words)
     lost = [each for each in situation.awaited if each.reason]
     if lost:
-        return _waiting(lost)
+        return _waiting(lost, "in the queue" if situation.has_queue else "in the stream for 24 hours")
     if situation.awaited:
         names = " and ".join(each.name for each in situation.awaited)
         return State(Kind.STARTING, "Starting", f"Connecting to {names}.")
@@ -103,13 +105,13 @@ def state_of(situation: Situation) -> State:
     return State(Kind.UP_TO_DATE, "Up to date", "Nothing waits; changes will be written as they come.")
 
 
-def _waiting(lost: Sequence[Awaited]) -> State:
+def _waiting(lost: Sequence[Awaited], where: str) -> State:
     names = " and ".join(each.name for each in lost)
     reasons = "; ".join(each.reason for each in lost)
     return State(
         Kind.WAITING,
         f"Waiting for {names}",
-        f"{reasons}. Nothing is lost: changes stay in the queue, and replication continues by itself.",
+        f"{reasons}. Nothing is lost: changes stay {where}, and replication continues by itself.",
         since=min(each.since for each in lost),
     )
 
@@ -121,7 +123,7 @@ def _behind(situation: Situation) -> State | None:
     if not recent or min(each.backlog.waiting for each in recent) < BACKLOG:
         return None
     waiting = recent[-1].backlog.waiting
-    messages = f"{waiting:,} messages wait in the queue"
+    messages = f"{waiting:,} messages wait in {'the queue' if situation.has_queue else 'memory'}"
     slope = _slope([each for each in situation.samples if situation.now - each.at <= _TREND])
     if slope is None:
         return State(Kind.CATCHING_UP, "Catching up", f"{messages}; how long it takes is not known yet.")

@@ -89,7 +89,7 @@ const CHARTS = [
     lines: [["oldest", plain("lag_max")], ["median", plain("lag_p50")]],
   },
   {
-    title: "Backlog", unit: "messages in the queue", format: number, joined: true,
+    title: "Backlog", unit: "messages in the queue", inMemory: "messages in memory", format: number, joined: true,
     now: ({ backlog }) => [backlog?.waiting ?? null, backlog?.in_flight ?? null],
     lines: [["waiting", plain("waiting")], ["in flight", plain("in_flight")]],
   },
@@ -104,8 +104,13 @@ const CHARTS = [
   {
     title: "Answer times", unit: "mean per call", format: duration,
     lines: [["MongoDB, a batch", plain("bulk_seconds")], ["SQS, a deletion", plain("delete_seconds")]],
+    linesInMemory: 1,
   },
 ];
+
+/** A chart of a process that holds messages in memory. */
+const withoutQueue = ({ unit, inMemory = unit, lines, linesInMemory = lines.length, ...rest }) =>
+  ({ ...rest, unit: inMemory, lines: lines.slice(0, linesInMemory) });
 
 /** The upper end of an axis that fits all values; half of it is a round figure, too. */
 function ceiling(highest, format) {
@@ -230,19 +235,21 @@ function showState(status) {
   if (eta !== null) when = `done in about ${about(eta)}, at ${clock(status.now + eta)}`;
   say(byId("since"), when);
   document.title = `${title} · Replicator`;
-  const { version, commit, pool_size: pool } = status.writer;
-  say(byId("writer"), `writer ${version}${commit && ` (commit ${commit})`} · ${pool} MongoDB connections · running for ${duration(Math.round(status.now - status.started))}`);
+  const { program, version, commit, pool_size: pool } = status.writer;
+  say(byId("writer"), `${program} ${version}${commit && ` (commit ${commit})`} · ${pool} MongoDB connections · running for ${duration(Math.round(status.now - status.started))}`);
 }
 
 function showTiles(status) {
   const { backlog } = status;
-  const asked = backlog ? `asked ${duration(Math.max(0, Math.round(status.now - backlog.at)))} ago` : "the queue was not asked yet";
+  const ago = backlog ? `${duration(Math.max(0, Math.round(status.now - backlog.at)))} ago` : "";
+  const asked = status.has_queue ? (ago ? `asked ${ago}` : "the queue was not asked yet") : ago && `in memory, ${ago}`;
+  const letters = status.has_queue ? asked : ago && `in MongoDB, ${ago}`;
   const inHand = `${number(status.in_hand)} messages in flight`;
   const tiles = [
     ["Lag", duration(status.lag_seconds), "", status.lag_seconds === null ? "no changes just now" : "of the oldest change just now"],
     ["Throughput", number(status.changes_per_second), "changes/s", inHand],
     ["Backlog", number(backlog?.waiting), "messages", backlog ? `${number(backlog.in_flight)} in flight, ${asked}` : asked],
-    ["Dead letters", number(backlog?.dead_letters), "", backlog ? (backlog.dead_letters ? "the command below lists them" : asked) : asked],
+    ["Dead letters", number(backlog?.dead_letters), "", backlog?.dead_letters ? "the command below lists them" : letters],
   ];
   const list = byId("tiles");
   if (!list.children.length) {
@@ -258,7 +265,7 @@ function showTiles(status) {
 
 function showCharts(status) {
   if (!charts.length) {
-    charts = CHARTS.map((each) => new Chart(each, status.slots));
+    charts = CHARTS.map((each) => new Chart(status.has_queue ? each : withoutQueue(each), status.slots));
     byId("charts").append(...charts.map((each) => each.element));
     const range = byId("moment");
     range.max = status.slots - 1;
@@ -274,6 +281,7 @@ function showCharts(status) {
   }
   for (const each of charts) each.update(status);
   byId("outage-key").hidden = !status.outages.length;
+  say(byId("parts"), `waiting for ${status.parts.join(" or ")}`);
   look(chosen ?? status.slots - 1);
 }
 
@@ -310,7 +318,7 @@ function showTables(status) {
   byId("no-tables").hidden = rows.length > 0;
 }
 
-/** A command as a shell takes it: with the queues, because nothing here knows the name of the stack. */
+/** A command as a shell takes it: with the queues, if there are any, because nothing here knows the name of the stack. */
 function command(text, { queue_url: queue, dead_letter_queue_url: dead }) {
   const queues = queue ? ` --queue-url ${queue} --dead-letter-queue-url ${dead}` : "";
   return text ? [html("p", "command", "", html("code", "", `${text}${queues}`))] : [];
@@ -338,7 +346,10 @@ function show(status) {
   showCharts(status);
   showTables(status);
   showTroubles(status);
-  byId("listing").replaceChildren(...command("replicator dlq list", status.writer));
+  byId("listing").replaceChildren(...command(status.has_queue ? "replicator dlq list" : "replicator dlq list --mongodb", status.writer));
+  say(byId("whose"), status.has_queue
+    ? "Figures of this writer since its start. Backlog and dead letters are those of the queues, which all writers share."
+    : "Figures of this process since its start. Dead letters are those in MongoDB.");
   say(byId("updated"), `As of ${clock(status.now)}.`);
 }
 
@@ -346,7 +357,7 @@ function showUnreachable() {
   failedSince ??= Date.now() / 1000;
   document.body.classList.add("old");
   byId("state").dataset.kind = "unreachable";
-  say(byId("title"), "Writer not reachable");
+  say(byId("title"), "Not reachable");
   say(byId("since"), `since ${clock(failedSince)} (${duration(Math.round(Date.now() / 1000 - failedSince))})`);
   say(byId("words"), `It ended, or the network is interrupted. ${latest ? `The figures are those of ${clock(latest.now)}.` : ""}`);
   document.title = "Not reachable · Replicator";

@@ -53,3 +53,17 @@ def test_codes_that_nobody_listed() -> None:
     assert "manual" in for_dead_letter("mongodb-2").do
     assert for_dead_letter("mongodb-121").do == DEAD_LETTERS["mongodb-121"].do
     assert for_dead_letter("never-heard-of").command == "replicator dlq list --code never-heard-of"
+
+
+@pytest.mark.parametrize("code", [*sorted(DEAD_LETTERS), *sorted(TROUBLES), *sorted(CHANGES)])
+def test_without_a_queue_nothing_speaks_of_one(code: str) -> None:
+    """A process that reads the streams itself keeps dead letters in MongoDB."""
+    if "sqs" in code:
+        return  # nobody else has those
+    advice = (TROUBLES.get(code) or CHANGES.get(code) or for_dead_letter(code)).without_queue()
+    assert not re.search("queue|SQS|writer|14 days", advice.meaning + advice.do)
+    assert not advice.command or advice.command.endswith(" --mongodb")
+    for sentence in (advice.meaning, advice.do):
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert len(sentence) < 130

@@ -97,3 +97,11 @@ def test_an_old_answer_is_better_than_none() -> None:
     """While the queue cannot be asked, its last answer counts."""
     old = [Sample(NOW - 300, Backlog(3000, 0, 0))]
     assert state_of(Situation(NOW, samples=old)).kind is Kind.CATCHING_UP
+
+
+def test_without_a_queue_changes_stay_in_the_stream() -> None:
+    """And messages wait in memory."""
+    lost = state_of(Situation(NOW, [Awaited("MongoDB", "no primary", 500.0)], has_queue=False))
+    assert "changes stay in the stream for 24 hours" in lost.words
+    behind = state_of(Situation(NOW, samples=samples(9000, 7500, 6000, 4500), has_queue=False))
+    assert behind.words.startswith("4,500 messages wait in memory, ")
