@@ -1,4 +1,4 @@
-"""What the parts of a running writer share, and how they call SQS and MongoDB.
+"""What the parts of a running writer share, and how they call the servers.
 
 Law: no transient error ends the writer. A call is repeated until it succeeds, its caller gives up, or the
 stop comes. A fatal error is not caught.
@@ -54,22 +54,46 @@ class Context:
         Returns:
             True: it is done. False: it failed, and after a pause the stop had come or `give_up` was true.
         """
-        backoff, caller = Backoff(), object()
+        backoff, caller, watch = Backoff(), object(), self.watch(dependency)
         while True:
             try:
                 await action()
             except TransientError as error:
-                self.health.lost(dependency, str(error), caller)
-                self.trouble(Cause(dependency.value), str(error))
+                watch.lost(str(error), caller)
                 collect_now()
             else:
-                self.health.found(dependency, caller)
+                watch.found(caller)
                 return True
             await done_before(self.stop, self.clock.sleep(backoff.next()))
             if self.stop.is_set() or give_up():
-                self.health.given_up(dependency, caller)
+                watch.given_up(caller)
                 return False
+
+    def watch(self, dependency: Dependency) -> "Watch":
+        """Who is told how the calls to a dependency go."""
+        return Watch(self, dependency)
 
     def trouble(self, cause: Cause, words: str) -> None:
         """Reports that something went wrong; see `writer.telemetry.observer.Trouble`."""
         self.observer.trouble(Trouble(cause, words))
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Tells health and observers how the calls to one dependency go; callers as in `Health`."""
+
+    context: Context
+    dependency: Dependency
+
+    def lost(self, reason: str, caller: object) -> None:
+        """A call failed, and is repeated."""
+        self.context.health.lost(self.dependency, reason, caller)
+        self.context.trouble(Cause(self.dependency.value), reason)
+
+    def found(self, caller: object) -> None:
+        """A call succeeded."""
+        self.context.health.found(self.dependency, caller)
+
+    def given_up(self, caller: object) -> None:
+        """The caller does not try again."""
+        self.context.health.given_up(self.dependency, caller)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from shared.errors import TransientError
 from writer.runtime import Backoff
@@ -14,14 +14,33 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Watch(Protocol):
+    """Is told how calls to a server go. `caller` stands for an action until it is done."""
+
+    def lost(self, reason: str, caller: object) -> None: ...
+    def found(self, caller: object) -> None: ...
+    def given_up(self, caller: object) -> None: ...
+
+
+class Watches(NamedTuple):
+    """Those of both sides."""
+
+    dynamodb: Watch
+    mongodb: Watch
+
+
 class Retry:
-    """Repeats what fails for the moment, and says so once for each time of waiting.
+    """Repeats what fails for the moment, and says so once for each time of waiting."""
 
-    `say` gets one line of text.
-    """
+    def __init__(self, say: Callable[[str], None], watch: Watch | None = None) -> None:
+        """Waits for nothing yet.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+        Args:
+            say: gets one line of text.
+            watch: of the server that all actions call; None: nobody looks.
+        """
         self._say = say
+        self._watch = watch
         self._waits: set[str] = set()
 
     async def until_done(self, action: Callable[[], Awaitable[T]]) -> T:
@@ -30,12 +49,26 @@ class Retry:
         Raises:
             FatalError: only a person can help.
         """
+        caller = object()
+        try:
+            result = await self._until_done(action, caller)
+        except BaseException:
+            if self._watch is not None:
+                self._watch.given_up(caller)
+            raise
+        if self._watch is not None:
+            self._watch.found(caller)
+        return result
+
+    async def _until_done(self, action: Callable[[], Awaitable[T]], caller: object) -> T:
         backoff, reason = Backoff(), ""
         while True:
             try:
                 result = await action()
             except TransientError as error:
                 reason = str(error)
+                if self._watch is not None:
+                    self._watch.lost(reason, caller)
                 if reason not in self._waits:
                     self._waits.add(reason)
                     self._say(f"waiting: {reason}")

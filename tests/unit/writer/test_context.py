@@ -1,9 +1,12 @@
-"""Calls to the servers are timed, whoever makes them."""
+"""Calls to the servers are timed, whoever makes them, and whoever repeats them tells health."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from ops.migration.retry import Retry
 from shared.errors import TransientError
 from tests.support.builders import TABLE, body_of, put
 from tests.support.fake_clock import FakeClock
@@ -12,7 +15,8 @@ from tests.support.fake_sink import FakeSink
 from tests.support.writer_context import Told, context_on
 from writer.mapping.rules import Rules
 from writer.service import Service
-from writer.telemetry.observer import Call
+from writer.telemetry.health import Dependency
+from writer.telemetry.observer import Call, Cause, Trouble
 
 SLOWNESS = 8.0
 
@@ -48,3 +52,51 @@ async def test_what_fails_is_not_timed() -> None:
     with pytest.raises(TransientError):
         await context_on(clock, told).timed(Call.RECEIVE, inbox.receive())
     assert told.calls == []
+
+
+async def test_who_repeats_for_ever_tells_as_well() -> None:
+    """The copy and the reader of a stream wait in another way, but are seen like the writer's loops."""
+    clock, told = FakeClock(), Told()
+    context, lines = context_on(clock, told), list[str]()
+    retry = Retry(lines.append, context.watch(Dependency.MONGODB))
+    tries, tried = list[int](), asyncio.Event()
+
+    async def third_time() -> int:
+        tries.append(1)
+        tried.set()
+        if len(tries) < 3:
+            raise TransientError("no primary")
+        return 7
+
+    context.health.found(Dependency.MONGODB)
+    reading = asyncio.create_task(retry.until_done(third_time))
+    await tried.wait()
+    assert context.health.waits[Dependency.MONGODB].reason == "no primary"
+    context.health.found(Dependency.MONGODB)  # somebody else reaches it
+    assert Dependency.MONGODB in context.health.waits
+    assert await reading == 7
+    assert Dependency.MONGODB not in context.health.waits
+    assert told.troubles == [Trouble(Cause.MONGODB, "no primary")] * 2
+    assert lines == ["waiting: no primary", "going on"]
+
+
+async def test_who_gives_up_holds_up_nobody() -> None:
+    """A table's part that was ended: whether the server is there is for others to say."""
+    context = context_on(FakeClock())
+
+    tried = asyncio.Event()
+
+    async def never() -> None:
+        tried.set()
+        raise TransientError("no primary")
+
+    context.health.found(Dependency.MONGODB)
+    retry = Retry(lambda _: None, context.watch(Dependency.MONGODB))
+    task = asyncio.create_task(retry.until_done(never))
+    await tried.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert Dependency.MONGODB in context.health.waits
+    context.health.found(Dependency.MONGODB, "another")
+    assert Dependency.MONGODB not in context.health.waits
