@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -63,11 +64,13 @@ class Page(NamedTuple):
         records: oldest first, as the SDK reads them.
         last: the sequence number of the last one; empty: there is none.
         next: the iterator of the next page; None: this was the last one.
+        made: when the last record was made, seconds since the epoch; None: there is none, or it does not say.
     """
 
     records: Sequence[dict[str, Any]]
     last: str
     next: str | None
+    made: float | None = None
 
 
 class Stream:
@@ -131,7 +134,13 @@ class Stream:
                 raise TypeError
             last = _text(records[-1]["dynamodb"]["SequenceNumber"], is_sequence_number) if records else ""
             following = answer.get("NextShardIterator")
-            return Page(records, last, None if following is None else _text(following))
+            made = records[-1]["dynamodb"].get("ApproximateCreationDateTime") if records else None
+            return Page(
+                records,
+                last,
+                None if following is None else _text(following),
+                made.timestamp() if isinstance(made, datetime) else None,
+            )
 
 
 @contextmanager

@@ -105,6 +105,17 @@ class StreamReader:
         self._asked = 0  # listings that were found to be needed
         self._answered = -1  # the last of them that was made
         self._empty: dict[str, int] = {}
+        self._read_to: dict[str, float] = {}
+
+    @property
+    def behind(self) -> float | None:
+        """Seconds since the moment up to which all changes were handed over; None: it is not known, yet.
+
+        That moment is when a shard was seen to have nothing more, or when its last record was made.
+        """
+        moments = [self._read_to.get(shard) for shard in self._lineage.reading]
+        known = [each for each in moments if each is not None]
+        return max(0.0, time.time() - min(known)) if known and len(known) == len(moments) else None
 
     @property
     def is_caught_up(self) -> bool:
@@ -178,28 +189,44 @@ class StreamReader:
         iterator: str | None = None
 
         async def step() -> Page:
+            """Brings a page, and keeps the hand that it is in."""
             nonlocal iterator
             at, iterator = iterator, None  # whatever fails: another one goes on from the same place
-            async with self._hands:
-                page = await self._page(shard, after, at)
-                if page.records:
-                    await self._receiver.page(shard, page.records, page.last)
-                return page
+            await self._hands.acquire()
+            try:
+                return await self._page(shard, after, at)
+            except BaseException:
+                self._hands.release()
+                raise
 
         while True:
             page = await retry.until_done(step)
+            try:
+                if page.records:  # not in `step`: a receiver that has no room is no trouble of the stream
+                    await self._receiver.page(shard, page.records, page.last)
+            finally:
+                self._hands.release()
             iterator, after = page.next, page.last or after
-            self._empty[shard] = 0 if page.records else self._empty.get(shard, 0) + 1
+            self._note_time(shard, page)
             if iterator is None:
                 if self._lineage.may_end(shard):
                     break
                 self._ask_for_listing()
             await asyncio.sleep(self._pauses.full if page.records else self._pauses.empty)
         self._lineage.end(shard)
-        del self._empty[shard]
+        self._empty.pop(shard)
+        self._read_to.pop(shard, None)
         self._receiver.end(shard)
         self._ask_for_listing()  # its children may be new
         self._begin(group)
+
+    def _note_time(self, shard: str, page: Page) -> None:
+        """Notes up to when a shard is read."""
+        self._empty[shard] = 0 if page.records else self._empty.get(shard, 0) + 1
+        if page.made is not None:
+            self._read_to[shard] = page.made
+        elif self._empty[shard] >= _EMPTY_ENOUGH:
+            self._read_to[shard] = time.time()
 
     async def _page(self, shard: str, after: str, iterator: str | None) -> Page:
         """The next page.

@@ -338,3 +338,34 @@ async def test_a_receiver_that_takes_its_time_slows_the_reading(scripted: Script
         at_work.found.gate.set()
         await at_work.caught_up()
         assert len(at_work.found.keys) == 20
+
+
+async def test_a_receiver_without_room_is_no_trouble_of_the_stream(scripted: ScriptedStreams) -> None:
+    """The stream answers again, whatever the page waits for after that (P8)."""
+    shard = scripted.shard()
+    scripted.put(shard, "1")
+    scripted.oddly("GetRecords", error("InternalServerError"))
+    async with reading(scripted.url, ARN) as at_work:
+        at_work.found.gate.clear()
+        await at_work.until(lambda: at_work.found.waiting == 1)
+        assert at_work.found.lines[-1] == "going on"
+        at_work.found.gate.set()
+        await at_work.caught_up()
+
+
+async def test_how_far_the_stream_is_read(scripted: ScriptedStreams) -> None:
+    """Not known, then up to the last record, and up to now when there is nothing more."""
+    shard = scripted.shard()
+    for key in "1234":  # two pages, made in January 2026
+        scripted.put(shard, key)
+    async with reading(scripted.url, ARN) as at_work:
+        found = at_work.found
+        found.gate.clear()
+        await at_work.until(lambda: found.waiting == 1)
+        assert at_work.reader.behind is None
+        found.gate.set()
+        found.gate.clear()
+        await at_work.until(lambda: len(found.keys) == 3 and found.waiting == 1)
+        assert (at_work.reader.behind or 0) > 3600
+        found.gate.set()
+        await at_work.until(lambda: (at_work.reader.behind or 3600) < 60)
