@@ -48,7 +48,12 @@ class Recording:
     """The notes of one writer."""
 
     def __init__(
-        self, context: Context, records: Records, rules: Rules, describe: Callable[[], WriterRecord]
+        self,
+        context: Context,
+        records: Records,
+        rules: Rules,
+        describe: Callable[[], WriterRecord],
+        table: str = "",
     ) -> None:
         """Notes nothing yet.
 
@@ -57,6 +62,7 @@ class Recording:
             records: the collections.
             rules: those that batches go by.
             describe: says what is known of this writer, and may take its time. MongoDB's clock dates it.
+            table: the only one that is replicated; empty: all that the rules name or batches meet.
         """
         self._context = context
         self._records = records
@@ -65,6 +71,7 @@ class Recording:
             rules.fresh()
         )  # what other writers have met does not count among the tables of this one
         self._describe = describe
+        self._table = table
         self._me: WriterRecord | None = None
         self._noted: set[str] = set()
         self._failures: Counter[str] = Counter()
@@ -134,12 +141,13 @@ class Recording:
 
     async def _read_others(self, me: WriterRecord) -> None:
         """A table of a pattern that earlier writers have met may now go by other rules."""
-        if self._others is None:
+        if self._others is None and not self._table:
             found = await self._records.mappings(queue=me.queue)
             self._others = {record.table for record in found.records}
 
     async def _note_tables(self, me: WriterRecord) -> None:
-        new = {*self._rules.named, *(self._others or ()), *self._rules.met} - self._noted
+        tables = {*self._rules.named, *(self._others or ()), *self._rules.met}
+        new = ({self._table} if self._table else tables) - self._noted
         for table in sorted(new, key=lambda name: (self._failures[name], name)):
             try:
                 await self._note(table, me)
@@ -171,22 +179,22 @@ class Recording:
 
 
 def describe_writer(
-    identity: str, queue: str, version: str, status: tuple[str, int], server: tuple[str, int] | None
+    identity: str, queue: str, version: str, status: tuple[str, int] | None, server: tuple[str, int] | None
 ) -> WriterRecord:
     """Describes this process, without the times.
 
     Args:
         identity: of the process, unlike every other.
-        queue: the URL of its queue.
+        queue: the URL of its queue, or the ARN of its stream.
         version: of the product.
-        status: address and port of its status server.
+        status: address and port of its status server; None: it has none.
         server: host and port of MongoDB, to find the address by which this machine is seen.
     """
-    address, port = status
     host = socket.gethostname()
-    urls = status_urls(address, port, host, None if server is None else own_address(server))
+    seen_as = None if server is None or status is None else own_address(server)
+    urls = {} if status is None else status_urls(*status, host, seen_as)
     return WriterRecord(
-        identity, queue, host, urls["status_url"], urls["local_url"], version, _UNKNOWN, _UNKNOWN
+        identity, queue, host, urls.get("status_url"), urls.get("local_url"), version, _UNKNOWN, _UNKNOWN
     )
 
 

@@ -45,7 +45,8 @@ class MappingRecord:
 
     Attributes:
         table: the name of the DynamoDB table.
-        queue: the URL of the queue that the writers drain.
+        queue: the URL of the queue that the writers drain; of a process that follows the table itself the ARN
+            of the stream.
         hash: of the rules (`writer.mapping.fingerprint`).
         rules: the effective rules, a JSON object as text.
         version: of the product; empty: not known.
@@ -64,6 +65,11 @@ class MappingRecord:
     writer: str
 
     @property
+    def is_follower(self) -> bool:
+        """Whether it is of a process that reads the stream itself."""
+        return self.queue.startswith("arn:")
+
+    @property
     def namespace(self) -> str:
         """Database and collection of the documents; empty: the rules do not say."""
         rules = json.loads(self.rules)
@@ -77,11 +83,11 @@ class WriterRecord:
 
     Attributes:
         id: of the process.
-        queue: the URL of the queue that it drains.
+        queue: the URL of the queue that it drains, or the ARN of the stream that it follows.
         host: the name that its machine gives itself.
         status_url: where its status server is, as seen from the network: no more than a good guess. None: it
             can be reached from its own machine only.
-        local_url: where its status server is, as seen from its own machine.
+        local_url: where its status server is, as seen from its own machine; None: it has none.
         version: of the product; empty: not known.
         started: by MongoDB's clock.
         seen: its last sign of life, by MongoDB's clock; renewed every `REFRESH_SECONDS`.

@@ -36,6 +36,7 @@ from writer.names import database_problem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from ops.migration.retry import Watches
     from ops.migration.source.table import Source
     from ops.migration.store import Store
     from ops.options import TableOptions
@@ -97,13 +98,14 @@ class Session:
 
 
 @contextlib.asynccontextmanager
-async def open_session(
+async def open_session(  # noqa: PLR0913 - two servers, and what commands want of them
     settings: Settings,
     say: Callable[[str], None],
     rcu: float = 0,
     *,
     may_create: bool = False,
     else_create: str = "",
+    follower: Watches | None = None,
 ) -> AsyncIterator[Session]:
     """Opens both sides, and compares the mapping with that of the writers before anything is read or written.
 
@@ -113,6 +115,8 @@ async def open_session(
         rcu: the limit in read capacity units per second; 0: none.
         may_create: the database need not exist.
         else_create: what makes it, the end of a sentence.
+        follower: of a process that follows the table itself: is told how calls go. Another mapping than the
+            one that an earlier follower has recorded is no mistake then.
 
     Raises:
         FatalError: MongoDB was never reached, or AWS refuses us; there is no such table or database, or the
@@ -121,7 +125,8 @@ async def open_session(
     """
     from ops.migration.store import Store  # noqa: PLC0415 - help does not wait for the driver
 
-    retry = Retry(say)
+    retry = Retry(say, follower and follower.mongodb)
+    source_retry = Retry(say, follower and follower.dynamodb)
     with contextlib.closing(
         Store.connect(settings.uri, settings.database, _POOL_SIZE, settings.databases)
     ) as store:
@@ -130,13 +135,13 @@ async def open_session(
         absent = await _absent_databases(settings, store, retry)
         if absent and not may_create:
             raise FatalError(f"{absent[0]}{else_create}")
-        mapping = await _compared(settings, store, retry)
+        mapping = await _compared(settings, store, retry, is_follower=follower is not None)
         for line in (*mapping.lines, *absent, *await _absent_collection(settings, store, retry)):
             say(line)
         async with settings.aws.open_client("dynamodb") as client:
             table = settings.table
             where = client.meta.endpoint_url
-            reader = Reader(client, table.name, Pace(rcu), retry, was_reached=where in _reached)
+            reader = Reader(client, table.name, Pace(rcu), source_retry, was_reached=where in _reached)
             source = await reader.describe()
             _reached.add(where)
             if problem := key_problem(table.name, table.rule.key, tuple(source.key)):
@@ -166,8 +171,11 @@ async def _absent_collection(settings: Settings, store: Store, retry: Retry) -> 
     return [no_collection(collection, database, there)] if there and collection not in there else []
 
 
-async def _compared(settings: Settings, store: Store, retry: Retry) -> ComparedMapping:
+async def _compared(settings: Settings, store: Store, retry: Retry, *, is_follower: bool) -> ComparedMapping:
     found = await retry.until_done(lambda: store.records.mappings(table=settings.table.name))
+    if is_follower:  # it takes the place of those before it
+        others = (each for each in found.records if not each.is_follower or each.hash == settings.digest)
+        found = replace(found, records=tuple(others))
     mapping = compare(settings.mapping, found, settings.database)
     everybody = await retry.until_done(store.records.mappings)
     if problem := owner_problem(settings.mapping, everybody.records):
