@@ -1,7 +1,8 @@
 """Puts `follow` together: for each table a lease, its copy and its stream; and the writer's loops for all.
 
 Law: the stream is listed, and that is noted, before the copy begins. What is in memory when the process ends
-is read again: positions say only what is durable.
+is read again: positions say only what is durable. What one table waits for holds up no other one; a gap ends
+the process, because only a person can say what is right then.
 """
 
 from __future__ import annotations
@@ -17,29 +18,32 @@ from follow.delivery import Delivery
 from follow.queue import LaneQueue
 from follow.reader.calls import Stream
 from follow.reader.reader import StreamReader
-from follow.state import LEASE_SECONDS, open_state
+from follow.state import LEASE_SECONDS, LostError, open_state
+from follow.watching import watching
 from ops.event_source_checks import stream_problem
 from ops.migration.backfill.checkpoints import Checkpoints
 from ops.migration.backfill.copier import Copier
 from ops.migration.backfill.parts import table_parts
 from ops.migration.backfill.resuming import first_or_next, sweep_since
-from ops.migration.retry import Retry
+from ops.migration.retry import Retry, Watches
 from ops.migration.settings import open_session
 from shared.errors import FatalError
-from writer.context import Context
+from shared.release import VERSION
 from writer.mongodb.sink import MongoSink
-from writer.runtime import SystemClock
+from writer.recording import Recording, describe_writer, status_urls
+from writer.runtime import SystemClock, done_before
 from writer.service import Service
-from writer.side_tasks import sweep_until_stop
-from writer.telemetry.health import Dependency, Health
-from writer.telemetry.observer import Observer
+from writer.side_tasks import sweep_until_stop, watch_backlog
+from writer.telemetry.health import Dependency
+from writer.telemetry.observer import Backlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from follow.state import Claim, State
     from ops.migration.backfill.checkpoints import Counts
     from ops.migration.settings import Session, Settings
+    from writer.context import Context
     from writer.mapping.rules import Rules
 
 _CONNECTIONS = 4
@@ -60,12 +64,35 @@ class Work:
         rules: of all tables.
         old_image_fields: as the Lambda's setting.
         once: end when everything is copied, and all changes until then are replicated.
+        status: address and port of the status page; None: there is none.
     """
 
     tables: Sequence[Settings]
     rules: Rules
     old_image_fields: frozenset[str] = frozenset()
     once: bool = False
+    status: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the tables of a process share.
+
+    Attributes:
+        work: what is to be done.
+        context: of the writer's parts.
+        state: what is kept in MongoDB.
+        queue: where messages go.
+        sink: the writer's.
+        status: address and port at which the process can be asked; None: it cannot.
+    """
+
+    work: Work
+    context: Context
+    state: State
+    queue: LaneQueue
+    sink: MongoSink
+    status: tuple[str, int] | None
 
 
 async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -80,21 +107,35 @@ async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> No
         FatalError, ExceptionGroup: only a person can help.
     """
     clock = SystemClock()
-    health = Health(clock)
-    health.found(Dependency.SQS)  # there is none
-    context = Context(clock, health, Observer(), stop)
     target = work.tables[0]
     databases = frozenset().union(*(each.databases for each in work.tables))
     sink = MongoSink.connect(target.uri, target.database, _CONNECTIONS, databases)
+    tables: list[TableFollower] = []
     try:
-        async with open_state(target.uri, target.database, uuid.uuid4().hex) as state:
-            await Retry(say).until_done(sink.open)
-            health.found(Dependency.MONGODB)
+        async with (
+            watching(work.status, clock, (_CONNECTIONS, _LOOPS), stop, lambda: _behind(tables)) as (
+                context,
+                status,
+            ),
+            open_state(target.uri, target.database, uuid.uuid4().hex) as state,
+        ):
+            if status is not None:
+                say(f"The status page is at {status_urls(*status, '', None)['local_url']}")
+            mongodb = context.watch(Dependency.MONGODB)
+            if not await done_before(stop, Retry(say, mongodb).until_done(sink.open)):
+                return
             queue = LaneQueue(
-                clock, lambda letters, limit: Retry(say).until_done(lambda: state.park(letters, limit))
+                clock,
+                lambda letters, limit: Retry(say, mongodb).until_done(lambda: state.park(letters, limit)),
             )
-            tables = [TableFollower(each, work, state, queue, say) for each in work.tables]
+            shared = Shared(work, context, state, queue, sink, status)
+            tables += [TableFollower(each, shared, say) for each in work.tables]
             service = Service(context, queue, sink, work.rules)
+
+            async def backlog() -> Backlog:
+                held = queue.in_hand
+                return Backlog(queue.left - held, held, await state.dead_letters())
+
             try:
                 async with asyncio.TaskGroup() as group:
                     followers = [group.create_task(each.run()) for each in tables]
@@ -102,6 +143,8 @@ async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> No
                         group.create_task(_cancel_at(stop, followers)),
                         group.create_task(sweep_until_stop(context, sink.sweep)),
                     ]
+                    if status is not None:
+                        others.append(group.create_task(watch_backlog(context, backlog)))
                     if work.once:
                         others.append(group.create_task(_stop_when_done(tables, queue, stop)))
                     await service.run(_LOOPS, _GRACE)
@@ -112,6 +155,12 @@ async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> No
                     await each.end()
     finally:
         await sink.aclose()
+
+
+def _behind(tables: Sequence[TableFollower]) -> Mapping[str, float]:
+    """By table how far its stream is not read, seconds; those of which it is known."""
+    found = {each.name: each.behind for each in tables}
+    return {table: behind for table, behind in found.items() if behind is not None}
 
 
 async def _cancel_at(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -140,24 +189,35 @@ class TableFollower:
         changes: of the stream, that were put into the queue.
     """
 
-    def __init__(
-        self, settings: Settings, work: Work, state: State, queue: LaneQueue, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, settings: Settings, shared: Shared, say: Callable[[str], None]) -> None:
         self._settings = settings
-        self._work = work
-        self._state = state
-        self._queue = queue
+        self._work = shared.work
+        self._state = shared.state
+        self._queue = shared.queue
+        self._shared = shared
         self._print = say
+        self._watches = Watches(*map(shared.context.watch, (Dependency.DYNAMODB, Dependency.MONGODB)))
         self._stream = ""
         self._delivery: Delivery | None = None
         self._reader: StreamReader | None = None
+        self._recording: Recording | None = None
         self._listed = asyncio.Event()
+        self._changes = 0  # of deliveries that are over
         self.is_copied = asyncio.Event()
         self.copied = 0
 
     @property
+    def name(self) -> str:
+        return self._settings.table.name
+
+    @property
     def changes(self) -> int:
-        return self._delivery.changes if self._delivery is not None else 0
+        return self._changes + (self._delivery.changes if self._delivery is not None else 0)
+
+    @property
+    def behind(self) -> float | None:
+        """See `StreamReader`."""
+        return self._reader.behind if self._reader is not None else None
 
     @property
     def is_caught_up(self) -> bool:
@@ -170,35 +230,67 @@ class TableFollower:
             self._reader.look_again()
 
     async def run(self) -> None:
-        """Waits for the stream's lease, then copies and follows until it is cancelled.
+        """Copies and follows whenever the stream's lease is ours, until it is cancelled.
 
         Raises:
-            FatalError, ExceptionGroup: only a person can help.
+            FatalError, ExceptionGroup: only a person can help; of a gap a `GapError`.
         """
-        settings = self._settings
+        while True:
+            try:
+                await self._follow()
+            except* LostError:  # it was frozen, or cut off for long; what is in its queue harms nobody
+                self._say("another process follows it by now")
+                await self._let_go()
+
+    async def _follow(self) -> None:
+        """Waits for the stream's lease, then copies and follows.
+
+        Raises:
+            FatalError, ExceptionGroup: only a person can help; of a lost lease a `LostError`.
+        """
+        settings, name = self._settings, self.name
         async with AsyncExitStack() as resources:
-            session = await resources.enter_async_context(open_session(settings, self._say, may_create=True))
-            name, stream = settings.table.name, session.source.stream
+            session = await resources.enter_async_context(
+                open_session(settings, self._say, may_create=True, follower=self._watches)
+            )
+            stream = session.source.stream
             if problem := stream_problem(name, session.source.view if stream else ""):
                 raise FatalError(problem.said)
             claim = await self._claim(session.retry, stream, name)
             client = await resources.enter_async_context(settings.aws.open_client("dynamodbstreams"))
+            self._listed.clear()
             self._delivery = delivery = Delivery(
                 stream, self._queue, claim.positions, self._queue.park, self._work.old_image_fields
             )
-            self._reader = StreamReader(
+            self._reader = reader = StreamReader(
                 Stream(client, stream),
                 claim.positions,
                 delivery,
-                lambda: Retry(self._say),
+                lambda: Retry(self._say, self._watches.dynamodb),
                 listed_ago=claim.listed_ago,
             )
+            self._recording = recording = self._recording_of(stream)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._reader.run())
+                group.create_task(reader.run())
                 group.create_task(self._keep(session.retry, delivery))
                 await self._listed.wait()
-                await self._copy(session, is_new=claim.listed_ago is None)
+                await recording.round()  # before the copy: whoever mends it goes by the same mapping
+                group.create_task(recording.run())
+                try:
+                    await self._copy(session, is_new=claim.listed_ago is None)
+                except (FatalError, ExceptionGroup):
+                    await session.retry.until_done(
+                        lambda: self._note(delivery)
+                    )  # does another one copy by now?
+                    raise
                 self.is_copied.set()
+
+    def _recording_of(self, stream: str) -> Recording:
+        shared = self._shared
+        me = (uuid.uuid4().hex, stream, VERSION, shared.status, shared.sink.server)
+        return Recording(
+            shared.context, shared.sink.records, self._work.rules, lambda: describe_writer(*me), self.name
+        )
 
     async def end(self) -> None:
         """Notes what is durable, and lets others take the stream. Best effort: a lease ends by itself."""
@@ -208,9 +300,17 @@ class TableFollower:
             async with asyncio.timeout(_LAST_SECONDS):
                 await self._note(self._delivery)
                 await self._state.release(self._stream)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Forgets the stream: it is not ours any more."""
+        self._changes = self.changes
+        recording, self._recording, self._delivery, self._reader = self._recording, None, None, None
+        if recording is not None:
+            await recording.end()
 
     def _say(self, line: str) -> None:
-        self._print(f"{self._settings.table.name}: {line}")
+        self._print(f"{self.name}: {line}")
 
     async def _claim(self, retry: Retry, stream: str, table: str) -> Claim:
         is_waiting = False
@@ -233,9 +333,9 @@ class TableFollower:
             has_ended = self._reader is not None and self._reader.has_ended and delivery.is_settled
             await retry.until_done(lambda: self._note(delivery))
             if has_ended and self.is_copied.is_set():
-                name = self._settings.table.name
                 raise FatalError(
-                    f"the stream of {name} was switched off: what it had is replicated, what comes now is not"
+                    f"the stream of {self.name} was switched off: what it had is replicated, "
+                    "what comes now is not"
                 )
             await asyncio.sleep(_NOTE_SECONDS if self._listed.is_set() else _POLL_SECONDS)
 
@@ -250,6 +350,13 @@ class TableFollower:
         await session.retry.until_done(session.store.open)
         parts = table_parts(session, _SEGMENTS, consistent=False, page_size=0)
         checkpoints = Checkpoints(session.store, session.retry)
+        before = await checkpoints.load(self.name)
+        if before is not None and before.finished is not None and before.rules != self._settings.digest:
+            self._say(
+                "it was copied by another mapping: changes go by this one from now on, and replicator resync "
+                f"{before.table} mends what was copied"
+            )
+            return
         checkpoint = await first_or_next(checkpoints, self._settings, parts, self._say, restart=False)
         if checkpoint.finished is not None:
             if is_new:

@@ -32,6 +32,11 @@ class LaneQueue(MemoryInbox):
         """
         self._waiting_for[self.send(message.body, message.group)] = acknowledged
 
+    @property
+    def in_hand(self) -> int:
+        """Messages that loops hold."""
+        return sum(map(len, self._held.values()))
+
     def acknowledged(self, message_id: str) -> None:
         """See `MemoryInbox`."""
         self._waiting_for.pop(message_id)()

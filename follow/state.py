@@ -122,7 +122,7 @@ class State:
         with record_errors(self._streams):
             result = await self._streams.update_one({"_id": stream, "owner": self._owner}, stages)
         if not result.matched_count:
-            raise LostError(f"another process reads the stream {stream} now: this one ends")
+            raise LostError(f"another process reads the stream {stream} now")
 
     async def release(self, stream: str) -> None:
         """From now on another process may take the stream at once."""
@@ -140,6 +140,11 @@ class State:
         if updates:
             with record_errors(self._letters):
                 await self._letters.bulk_write(updates, ordered=False)
+
+    async def dead_letters(self) -> int:
+        """How many there are, roughly."""
+        with record_errors(self._letters):
+            return int(await self._letters.estimated_document_count())
 
 
 @asynccontextmanager

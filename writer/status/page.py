@@ -35,7 +35,7 @@ _PRIVATE = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_NOT_OURS = "The writer is not known by this name. Use its address, or set STATUS_NAMES.\n"
+_NOT_OURS = "This process is not known by this name. Use its address{}.\n"
 
 
 class StatusPage:
@@ -65,7 +65,7 @@ class StatusPage:
             "started": round(history.started + ahead, 3),
             "writer": asdict(self._facts),
             "parts": [each.known_as for each in self._health.dependencies],
-            "has_queue": self._has_queue,
+            "has_queue": self.has_queue,
             "state": asdict(state_of(self._situation(monotonic, changes))),
             "lag_seconds": _short(history.lag()),
             "changes_per_second": _short(changes / seconds),
@@ -78,7 +78,7 @@ class StatusPage:
             "outages": self._outages(now),
             "tables": self._tables(),
             "troubles": [
-                _incident(each, ahead, has_queue=self._has_queue) for each in reversed(history.incidents)
+                _incident(each, ahead, has_queue=self.has_queue) for each in reversed(history.incidents)
             ],
         }
 
@@ -92,10 +92,10 @@ class StatusPage:
             for wait in self._health.tables.values()
         ]
         samples, in_hand = list(self._history.samples), self._history.messages_in_hand
-        return Situation(monotonic, awaited, self._stopping(), samples, changes, in_hand, self._has_queue)
+        return Situation(monotonic, awaited, self._stopping(), samples, changes, in_hand, self.has_queue)
 
     @property
-    def _has_queue(self) -> bool:
+    def has_queue(self) -> bool:
         return Dependency.SQS in self._health.dependencies
 
     def _outages(self, now: float) -> Sequence[Mapping[str, Any]]:
@@ -163,11 +163,12 @@ def routes(page: StatusPage, names: Collection[str] = ()) -> Sequence[web.RouteD
     know, and a probe that fails for its name would end a writer that is well.
     """
     text, policy = assembled()
+    not_ours = _NOT_OURS.format(", or set STATUS_NAMES" if page.has_queue else "")
     figures = {**_PRIVATE, "Content-Security-Policy": "default-src 'none'"}
 
     def check(request: web.Request) -> None:
         if not is_known(request.headers.getall("Host", ()), names):
-            raise web.HTTPMisdirectedRequest(text=_NOT_OURS, headers=_PRIVATE)
+            raise web.HTTPMisdirectedRequest(text=not_ours, headers=_PRIVATE)
 
     async def send_page(request: web.Request) -> web.Response:
         check(request)

@@ -23,12 +23,12 @@ _HEALTH: web.AppKey[Health] = web.AppKey("health")
 
 @asynccontextmanager
 async def serve(
-    host: str, port: int, health: Health, more: Iterable[web.RouteDef] = ()
+    host: str, port: int, health: Health, more: Iterable[web.RouteDef] = (), setting: str = "STATUS_PORT"
 ) -> AsyncIterator[int]:
-    """Serves the endpoints, and `more`, while the context is open; yields the port.
+    """Serves the endpoints, and `more`, while the context is open; yields the port. `setting` names it.
 
-    `/healthz` is 503 until the queue and MongoDB have answered once, and 200 from then on, as long as the
-    process answers. `/readyz` is 200 if the queue and MongoDB answer, and MongoDB takes the writes of every
+    `/healthz` is 503 until all dependencies have answered once, and 200 from then on, as long as the
+    process answers. `/readyz` is 200 if all dependencies answer, and MongoDB takes the writes of every
     table, else 503; its body says what the writer waits for, why, and since when.
 
     Raises:
@@ -41,7 +41,7 @@ async def serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LEAVE)
     await runner.setup()
     try:
-        async with _listening(runner, host, port) as actual:
+        async with _listening(runner, host, port, setting) as actual:
             log.info("status server listening", extra={"host": host, "port": actual})
             yield actual
     finally:
@@ -53,7 +53,7 @@ async def serve(
 
 
 @asynccontextmanager
-async def _listening(runner: web.AppRunner, host: str, port: int) -> AsyncIterator[int]:
+async def _listening(runner: web.AppRunner, host: str, port: int, setting: str) -> AsyncIterator[int]:
     """Accepts connections while the context is open; yields the port."""
     guests = Guests()
 
@@ -65,7 +65,7 @@ async def _listening(runner: web.AppRunner, host: str, port: int) -> AsyncIterat
     try:
         listener = await asyncio.get_running_loop().create_server(connected, host, port, backlog=BACKLOG)
     except OSError as error:
-        raise FatalError(f"STATUS_PORT={port} cannot be listened on: {error.strerror}") from error
+        raise FatalError(f"{setting}={port} cannot be listened on: {error.strerror}") from error
     try:
         yield listener.sockets[0].getsockname()[1]
     finally:
