@@ -46,6 +46,25 @@ class Options(TableOptions):
             help="Attributes whose old values the mapping needs, separated by commas.",
         ),
     ] = ""
+    status_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            show_default=False,
+            envvar="STATUS_PORT",
+            help="Serve a status page, /healthz, /readyz and /metrics there; 0: on any free port.",
+        ),
+    ] = None
+    status_host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="STATUS_HOST",
+            help="Whom --status-port answers: 0.0.0.0 is everybody on the network.",
+        ),
+    ] = "127.0.0.1"
 
 
 def command(**arguments: Any) -> None:
@@ -71,7 +90,8 @@ async def _run(options: Options, names: list[str]) -> None:
     replication = read_mapping(options.replication_file)
     rules = Rules(replication, load_hooks(replication), options.mongodb_database)
     fields = frozenset(name.strip() for name in options.old_image_fields.split(",") if name.strip())
-    await run(Work(tables, rules, fields, options.once), warn, stop)
+    status = None if options.status_port is None else (options.status_host, options.status_port)
+    await run(Work(tables, rules, fields, options.once, status), warn, stop)
 
 
 def _signature() -> inspect.Signature:
