@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import sys
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pymongo
@@ -12,7 +17,8 @@ import pytest
 from local import paths
 from local.polling import wait_until
 from local.processes.child import Child, base_environment
-from writer.names import DEAD_LETTERS, STREAMS, TOMBSTONES
+from tests.faults.proxy import Proxy
+from writer.names import DEAD_LETTERS, MAPPINGS, STREAMS, TOMBSTONES, WRITERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,21 +55,22 @@ class People:
     def delete(self, key: str) -> None:
         self.dynamodb.delete_item(TableName=self.name, Key={"id": {"S": key}})
 
-    def follow(self, *options: str) -> Child:
-        """Starts the process."""
+    def follow(self, *options: str, mapping: Path | None = None, **environment: str) -> Child:
+        """Starts the process; `options` can name more tables."""
         self._started += 1
-        to = {"MONGODB_URI": self._stack.mongodb_uri, "MONGODB_DATABASE": self.target.name}
+        given = ["--no-mapping"] if mapping is None else ["--replication-file", str(mapping)]
+        to = {"MONGODB_URI": self._stack.mongodb_uri, "MONGODB_DATABASE": self.target.name, **environment}
         return Child(
             "replicator follow",
-            [sys.executable, "-m", "follow.command", self.name, "--no-mapping", *options],
+            [sys.executable, "-m", "follow.command", self.name, *given, *options],
             environment=base_environment() | self._stack.environment() | to,
             log=self._folder / f"follow-{self._started}.log",
             directory=paths.ROOT,
         )
 
-    def once(self, *, status: int = 0) -> str:
+    def once(self, *options: str, status: int = 0, mapping: Path | None = None) -> str:
         """Follows until all is replicated; returns what was printed."""
-        child = self.follow("--once")
+        child = self.follow("--once", *options, mapping=mapping)
         wait_until(lambda: not child.running, what="follow --once to end")
         printed = child.log.read_text()
         assert child.stop() == status, printed
@@ -79,6 +86,42 @@ class People:
 def people(stack: Stack, database: str, unique: str, tmp_path: Path) -> Iterator[People]:
     with pymongo.MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
         yield People(stack, unique, client[database], tmp_path)
+
+
+@pytest.fixture
+def others(stack: Stack, people: People, unique: str, tmp_path: Path) -> People:
+    """Another table beside it."""
+    return People(stack, f"{unique}-others", people.target, tmp_path)
+
+
+class Page:
+    """The status port of a process."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        printed = child.wait_until(
+            lambda: re.search(r"The status page is at (\S+)", child.log.read_text()), what="its address"
+        )
+        self.url = printed[1]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/{path}") as answer:  # noqa: S310 - our own process
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def waits_for(self) -> set[str]:
+        """The parts that `/readyz` names, and with the same status."""
+        status, body = self.get("readyz")
+        found = set(json.loads(body)["waiting_for"])
+        assert status == (503 if found else 200)
+        return found
+
+    def until(self, *parts: str) -> None:
+        self._child.wait_until(lambda: self.waits_for() == set(parts), what=f"readyz to name {parts}")
 
 
 def test_what_is_there_and_what_changes(people: People) -> None:
@@ -128,17 +171,100 @@ def test_a_second_process_waits(people: People) -> None:
     assert second.stop() == 0
 
 
-def test_a_process_that_lost_its_lease_ends(people: People) -> None:
-    """It was frozen, or cut off: another one reads the stream by now."""
+def test_a_lost_lease_is_claimed_again(people: People, others: People) -> None:
+    """It was frozen, or cut off, and another one read the stream: its other tables go on meanwhile."""
+    for each in (people, others):
+        each.switch(on=True)
+        each.put("first")
+    child = people.follow(others.name)
+    child.wait_until(lambda: people.documents() and others.documents(), what="the first changes")
+    states = people.target[STREAMS]
+    ours = states.find_one({"table": others.name})["owner"]
+    later = datetime.now(UTC) + timedelta(days=1)
+    states.update_one({"table": people.name}, {"$set": {"owner": "another", "until": later}})
+    child.wait_until(lambda: "waiting until that one ends" in child.log.read_text(), what="it to notice")
+    people.put("second")
+    others.put("second")
+    child.wait_until(lambda: "second" in others.documents(), what="the other table to go on")
+    assert states.find_one({"table": people.name})["owner"] == "another"
+    assert "second" not in people.documents()
+    states.update_one({"table": people.name}, {"$unset": {"owner": "", "until": ""}})
+    child.wait_until(lambda: "second" in people.documents(), what="the table to be followed again")
+    assert {each["owner"] for each in states.find()} == {ours}
+    assert child.stop() == 0, child.log.read_text()
+    assert not any("owner" in each for each in states.find())
+
+
+def test_it_shows_itself(people: People) -> None:
+    """What it has, and nothing of SQS; and in MongoDB by which rules, as writers do."""
     people.switch(on=True)
-    child = people.follow()
+    people.put("bad", n={"N": "12"})
+    people.target.create_collection(people.name, validator={"n": {"$ne": 12}})
+    child = people.follow("--status-port", "0")
+    page = Page(child)
+    page.until()
     people.put("first")
     child.wait_until(people.documents, what="the first change")
-    people.target[STREAMS].update_one({}, {"$set": {"owner": "another"}})
-    wait_until(lambda: not child.running, what="the process to end")
-    assert "another process reads" in child.log.read_text()
-    assert child.stop() == 2
-    assert people.target[STREAMS].find_one()["owner"] == "another"
+    assert page.get("healthz")[0] == 200
+    _, metrics = page.get("metrics")
+    parts = set(re.findall(r'(?m)^replicator_waiting\{part="(\w+)"\} 0\.0$', metrics))
+    assert parts == {"dynamodb", "mongodb"}
+    assert "sqs" not in metrics.lower()
+    behind = f'replicator_stream_behind_seconds{{table="{people.name}"}}'
+    child.wait_until(lambda: behind in page.get("metrics")[1], what="how far the stream is read")
+    dead = 'replicator_queue_messages{state="dead"} 1.0'
+    child.wait_until(lambda: dead in page.get("metrics")[1], what="the dead letter to be counted")
+    figures = json.loads(page.get("status.json")[1])
+    assert (figures["parts"], figures["has_queue"]) == (["DynamoDB", "MongoDB"], False)
+    assert figures["writer"]["program"] == "replicator follow"
+    stream = people.target[STREAMS].find_one()["_id"]
+    (record,) = people.target[MAPPINGS].find()
+    assert record["_id"] == {"queue": stream, "table": people.name}
+    (me,) = people.target[WRITERS].find()
+    assert (me["queue"], me["local_url"]) == (stream, page.url)
+    assert child.stop() == 0, child.log.read_text()
+    assert people.target[WRITERS].count_documents({}) == 0
+
+
+def test_an_outage_is_shown(stack: Stack, people: People) -> None:
+    """Of each side, and its end (P8)."""
+    if stack.mongod is None:
+        pytest.skip("MONGODB_URI names a server, and the proxy needs an address")
+    people.switch(on=True)
+    dice = random.Random(7)  # noqa: S311 - nothing is lost by chance here
+    endpoint = stack.environment()["AWS_ENDPOINT_URL"].removeprefix("http://")
+    with Proxy(endpoint, dice) as dynamodb, Proxy(stack.mongod.address, dice) as mongodb:
+        child = people.follow(
+            "--status-port",
+            "0",
+            AWS_ENDPOINT_URL=f"http://{dynamodb.address}",
+            MONGODB_URI=f"mongodb://{mongodb.address}/?directConnection=true",
+        )
+        page = Page(child)
+        page.until()
+        for part, side in (("dynamodb", dynamodb), ("mongodb", mongodb)):
+            side.refuse()
+            page.until(part)
+            assert f'replicator_waiting{{part="{part}"}} 1.0' in page.get("metrics")[1]
+            side.flow()
+            page.until()
+        assert child.stop() == 0, child.log.read_text()
+
+
+def test_another_mapping_than_before(people: People, tmp_path: Path) -> None:
+    """It is the writer itself: what it recorded before does not bind it, and what is copied stays."""
+    people.switch(on=True)
+    people.put("first", n={"N": "1"})
+    people.once()
+    before = people.target[MAPPINGS].find_one()["hash"]
+    mapping = tmp_path / "replication.yaml"
+    mapping.write_text(f"tables: {{{people.name}: {{fields: {{n: {{rename: m}}}}}}}}\n")
+    people.put("second", n={"N": "2"})
+    printed = people.once(mapping=mapping)
+    assert f"replicator resync {people.name}" in printed
+    assert people.documents() == {"first": {"n": 1}, "second": {"m": 2}}
+    (record,) = people.target[MAPPINGS].find()
+    assert record["hash"] != before
 
 
 def test_poison_becomes_a_dead_letter(people: People) -> None:
@@ -165,6 +291,23 @@ def test_a_gap_ends_it(people: People) -> None:
     people.target[STREAMS].update_one({}, {"$set": {gone: {"after": "7", "done": False}}})
     for _ in range(2):
         assert "has a gap" in people.once(status=2)
+
+
+def test_a_gap_of_one_table_is_not_overlooked(people: People, others: People) -> None:
+    """The process ends, and says of which stream, although the other table is well."""
+    for each in (people, others):
+        each.switch(on=True)
+        each.put("first")
+    people.once(others.name)
+    gone = "shards.shardId-00000000000000000001-gone"
+    where = {"table": others.name}
+    people.target[STREAMS].update_one(where, {"$set": {gone: {"after": "7", "done": False}}})
+    child = people.follow(others.name)
+    wait_until(lambda: not child.running, what="follow to end")
+    stream = people.target[STREAMS].find_one(where)["_id"]
+    assert f"the stream {stream} has a gap" in child.log.read_text()
+    assert child.stop() == 2
+    assert not any("owner" in each for each in people.target[STREAMS].find())
 
 
 def test_a_table_without_a_stream(people: People) -> None:
