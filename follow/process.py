@@ -313,12 +313,14 @@ class TableFollower:
         self._print(f"{self.name}: {line}")
 
     async def _claim(self, retry: Retry, stream: str, table: str) -> Claim:
-        is_waiting = False
+        is_waiting, health = False, self._shared.context.health
         while (claim := await retry.until_done(lambda: self._state.claim(stream, table))) is None:
             if not is_waiting:
                 is_waiting = True
                 self._say("another process follows it; waiting until that one ends")
+            health.leased(table, elsewhere=True)
             await asyncio.sleep(LEASE_SECONDS / 10)
+        health.leased(table, elsewhere=False)
         self._stream = stream
         return claim
 

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 STARTING = "starting"
 """The reason to wait for a dependency that was not called yet."""
 
+LEASE = "lease"
+"""The code of a table that another process follows."""
+
 SLOW_WRITE = 15.0
 """Seconds without an answer to a write after which MongoDB is waited for. Usual are a few hundredths."""
 
@@ -51,7 +54,7 @@ class TableWait:
     """Why and since when (seconds since the epoch) writes of one table wait.
 
     Attributes:
-        code: MongoDB's error code.
+        code: MongoDB's error code, or `LEASE`.
         reason: a sentence that names the collection and what is wrong.
     """
 
@@ -119,7 +122,7 @@ class Health:
 
     @property
     def tables(self) -> Mapping[Place, TableWait]:
-        """The places where MongoDB refuses writes, although it takes others."""
+        """The places where MongoDB refuses writes, although it takes others; and tables that are not ours."""
         alone_first = sorted(self._tables, key=lambda key: not key[1])
         return {place: self._tables[place, alone] for place, alone in alone_first}
 
@@ -189,3 +192,12 @@ class Health:
             seconds = round(self._clock.now() - wait.since, 3)
             words = "its writes wait no longer" if alone else "a table waits no longer"
             log.info(words, extra={"table": wait.table, "waited_seconds": seconds})
+
+    def leased(self, table: str, *, elsewhere: bool) -> None:
+        """Whether another process has the lease of a table, so that this one waits for its end."""
+        key = (("$lease", table), False)  # no database can have this name
+        if not elsewhere:
+            self._tables.pop(key, None)
+        elif key not in self._tables:
+            reason = f"another process follows {table}"
+            self._tables[key] = TableWait(table, LEASE, reason, self._clock.now())

@@ -195,7 +195,9 @@ class Metrics(Observer, Collector):
             queue.add_metric(["dead"], self._backlog.dead_letters)
         yield queue
         tables = GaugeMetricFamily(
-            "replicator_table_waiting", "1: MongoDB refuses writes of this table.", labels=["table"]
+            "replicator_table_waiting",
+            "1: MongoDB refuses writes of this table, or another process follows it.",
+            labels=["table"],
         )
         for table in {self._table(wait.table) for wait in self._health.tables.values()}:
             tables.add_metric([table], 1.0)

@@ -176,7 +176,8 @@ def test_a_lost_lease_is_claimed_again(people: People, others: People) -> None:
     for each in (people, others):
         each.switch(on=True)
         each.put("first")
-    child = people.follow(others.name)
+    child = people.follow(others.name, "--status-port", "0")
+    page = Page(child)
     child.wait_until(lambda: people.documents() and others.documents(), what="the first changes")
     states = people.target[STREAMS]
     ours = states.find_one({"table": others.name})["owner"]
@@ -188,8 +189,11 @@ def test_a_lost_lease_is_claimed_again(people: People, others: People) -> None:
     child.wait_until(lambda: "second" in others.documents(), what="the other table to go on")
     assert states.find_one({"table": people.name})["owner"] == "another"
     assert "second" not in people.documents()
+    status, body = page.get("readyz")
+    assert (status, list(json.loads(body)["tables"])) == (503, [people.name])
     states.update_one({"table": people.name}, {"$unset": {"owner": "", "until": ""}})
     child.wait_until(lambda: "second" in people.documents(), what="the table to be followed again")
+    assert page.get("readyz")[0] == 200
     assert {each["owner"] for each in states.find()} == {ours}
     assert child.stop() == 0, child.log.read_text()
     assert not any("owner" in each for each in states.find())
@@ -258,7 +262,7 @@ def test_another_mapping_than_before(people: People, tmp_path: Path) -> None:
     people.once()
     before = people.target[MAPPINGS].find_one()["hash"]
     mapping = tmp_path / "replication.yaml"
-    mapping.write_text(f"tables: {{{people.name}: {{fields: {{n: {{rename: m}}}}}}}}\n")
+    mapping.write_text(f"tables: {{{people.name}: {{fields: {{n: {{rename: m}}}}}}, nobody-follows: {{}}}}\n")
     people.put("second", n={"N": "2"})
     printed = people.once(mapping=mapping)
     assert f"replicator resync {people.name}" in printed

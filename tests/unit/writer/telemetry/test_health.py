@@ -129,3 +129,21 @@ def test_a_table_that_waits_is_shown_and_logged_once(caplog: pytest.LogCaptureFi
         "a table waits: MongoDB takes no writes of it",
         "a table waits no longer",
     ]
+
+
+def test_a_table_that_another_process_follows() -> None:
+    """This one waits for the end of the lease; a collection of the same name is something else."""
+    clock = FakeClock()
+    health = Health(clock)
+    for part in Dependency:
+        health.found(part)
+    health.refused(("", "people"), TableWait("people", "13", "no right", START))
+    health.leased("people", elsewhere=True)
+    clock.time += 5
+    health.leased("people", elsewhere=True)
+    health.relieved(("", "people"))
+    (wait,) = health.tables.values()
+    assert wait == TableWait("people", "lease", "another process follows people", START)
+    assert not health.ready
+    health.leased("people", elsewhere=False)
+    assert health.ready
