@@ -60,14 +60,14 @@ async def watching(
     host, port = status
     facts = Facts(VERSION, commit(), *size, program="replicator follow")
     metrics, history = Metrics(facts, health, clock), History(clock)
-    metrics.registry.register(_Behind(behind))
+    metrics.registry.register(Behind(behind))
     page = StatusPage(history, health, clock, facts, stop.is_set)
     pages = [metrics.route(), *routes(page, {socket.gethostname().lower()})]
     async with serve(host, port, health, pages, "--status-port") as actual:
         yield Context(clock, health, Observers(metrics, history), stop), (host, actual)
 
 
-class _Behind(Collector):
+class Behind(Collector):
     """How far streams are not read."""
 
     def __init__(self, behind: Callable[[], Mapping[str, float]]) -> None:

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from follow.watching import Behind
 from local.pipeline.templates import load
 from ops.migration.verify.metrics import Metrics as VerifyMetrics
 from ops.migration.verify.verifier import Counts
@@ -58,6 +59,12 @@ def families() -> frozenset[str]:
 def verify_names() -> frozenset[str]:
     """The metrics of `replicator verify --metrics-port`."""
     families = VerifyMetrics("t", last=Counts(), at=datetime.now(UTC)).collect()
+    return frozenset(sample.name for family in families for sample in family.samples)
+
+
+def follow_names() -> frozenset[str]:
+    """What a process that follows streams has beside the writer's."""
+    families = Behind(lambda: {"t": 1.0}).collect()
     return frozenset(sample.name for family in families for sample in family.samples)
 
 

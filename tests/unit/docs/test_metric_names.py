@@ -15,6 +15,7 @@ from tests.support.metric_names import (
     EMF_NAMES,
     cloudwatch_names,
     families,
+    follow_names,
     prometheus_names,
     verify_names,
 )
@@ -170,7 +171,7 @@ def test_documents_name_metrics_that_are_there() -> None:
         for page in PAGES
         for word in re.findall(r"(?<!\w)replicator_[a-z_]+", page.read_text(encoding="utf-8"))
     }
-    there = families() | prometheus_names().keys() | verify_names()
+    there = families() | prometheus_names().keys() | verify_names() | follow_names()
     assert named - there - NO_METRICS == set()
 
 
