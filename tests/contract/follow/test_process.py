@@ -16,6 +16,7 @@ import pytest
 
 from local import paths
 from local.polling import wait_until
+from local.processes import ports
 from local.processes.child import Child, base_environment
 from tests.faults.proxy import Proxy
 from writer.names import DEAD_LETTERS, MAPPINGS, STREAMS, TOMBSTONES, WRITERS
@@ -328,3 +329,15 @@ def test_a_stream_that_is_switched_off(people: People) -> None:
     wait_until(lambda: not child.running, what="follow to end")
     assert "was switched off" in child.log.read_text()
     assert child.stop() == 2
+
+
+def test_a_stop_before_mongodb_was_there(people: People) -> None:
+    """It waits for what starts later, and can be ended meanwhile."""
+    people.switch(on=True)
+    with ports.free_port(0) as lease:
+        child = people.follow("--status-port", "0", MONGODB_URI=f"mongodb://{ports.HOST}:{lease.number}/")
+        page = Page(child)
+        child.wait_until(lambda: "mongodb" in page.waits_for(), what="it to wait")
+        assert page.get("healthz")[0] == 503
+        child.wait_until(lambda: "waiting: " in child.log.read_text(), what="a word about it")
+        assert child.stop() == 0, child.log.read_text()
