@@ -101,6 +101,7 @@ class Aws:
     def __init__(self, endpoint_url: str | None = None, region: str | None = None) -> None:
         self._endpoint_url = endpoint_url
         self._region = region
+        self._late_session: Any = None
 
     @cached_property
     def sqs(self) -> SQSClient:
@@ -164,13 +165,15 @@ class Aws:
             parameter_validation=False,  # keys come from DynamoDB itself, thousands at a time
             **_CONFIG,
         )
-        session: Any = LateSession(self._region)
         async with AsyncExitStack() as stack:
             with _making_a_client():
-                made = session.create_client(service, config=config, endpoint_url=self._endpoint_url)
+                # One session for all clients: what it reads of the SDK's files takes 10 MB.
+                self._late_session = self._late_session or LateSession(self._region)
+                made = self._late_session.create_client(
+                    service, config=config, endpoint_url=self._endpoint_url
+                )
                 client = await stack.enter_async_context(made)
-            if service == "dynamodb":
-                read_bodies(client)
+            read_bodies(client)
             yield client
 
 

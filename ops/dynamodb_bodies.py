@@ -5,7 +5,8 @@ that is what DynamoDB documents (status 200, a JSON object, lists and objects wh
 Any other is left to botocore, which knows errors. So are checksums (`x-amz-crc32`), of the body as it came:
 where one is wrong, it asks again. After its last try it would return what it got; that is an error here.
 
-Source: Amazon DynamoDB API reference, "Scan", "BatchGetItem" (response syntax; binary values are base64).
+Source: Amazon DynamoDB API reference, "Scan", "BatchGetItem", "GetRecords" (response syntax; binary values
+are base64).
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ _NESTED = frozenset({"M", "L", "B", "BS"})
 
 
 def read_bodies(client: Any) -> None:
-    """Makes a client of aiobotocore read the answers of `Scan` and `BatchGetItem` here."""
+    """Makes a client of aiobotocore read the answers of `Scan`, `BatchGetItem` and `GetRecords` here.
+
+    Records are as in the body, which is as in a Lambda event: binary values are text, times are numbers.
+    """
     for operation, items_of in (("Scan", _scanned), ("BatchGetItem", _gotten)):
         client.meta.events.register(f"before-parse.dynamodb.{operation}", _reader(items_of))
-    client.meta.events.register("after-call.dynamodb", _check)
+    client.meta.events.register("before-parse.dynamodb-streams.GetRecords", _reader(_none))
+    for service in ("dynamodb", "dynamodb-streams"):
+        client.meta.events.register(f"after-call.{service}", _check)
 
 
 async def _check(http_response: Any, **_: Any) -> None:
@@ -73,6 +79,13 @@ def _gotten(answer: dict[str, Any]) -> Iterable[dict[str, Any]]:
         *(item for items in answer["Responses"].values() for item in items),
         *(key for table in left for key in table["Keys"]),
     ]
+
+
+def _none(answer: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Nothing to decode, in an object that has a list of objects."""
+    if not all(isinstance(each, dict) for each in answer["Records"]):
+        raise TypeError
+    return ()
 
 
 def _decode_binaries(attributes: dict[str, Any]) -> None:

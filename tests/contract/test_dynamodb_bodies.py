@@ -14,6 +14,7 @@ from local.processes import ports
 from ops.aws import Aws, aws_errors
 from ops.dynamodb_bodies import read_bodies
 from shared.errors import TransientError
+from tests.support.lambda_events import in_lambda_event
 from tests.support.migrations import create_table
 
 if TYPE_CHECKING:
@@ -58,6 +59,37 @@ async def test_the_same_as_botocore(stack: Stack, unique: str) -> None:
             assert mine == its
         with pytest.raises(client.exceptions.ResourceNotFoundException):
             await client.scan(TableName=f"{unique}-none")
+
+
+async def test_records_as_a_lambda_event_has_them(stack: Stack, unique: str) -> None:
+    """Every type and binary keys; nothing else is different from what botocore reads."""
+    create_table(stack, unique, id="B")
+    dynamodb: Any = stack.client("dynamodb")
+    on = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    arn = dynamodb.update_table(TableName=unique, StreamSpecification=on)["TableDescription"][
+        "LatestStreamArn"
+    ]
+    for number in ("1", "2"):
+        dynamodb.put_item(TableName=unique, Item={**ITEM, "n": {"N": number}})
+    streams: Any = stack.client("dynamodbstreams")  # type: ignore[call-overload]
+    (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    place = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    wanted = streams.get_records(ShardIterator=streams.get_shard_iterator(**place)["ShardIterator"])[
+        "Records"
+    ]
+    async with Aws().open_client("dynamodbstreams") as client:
+        iterator = (await client.get_shard_iterator(**place))["ShardIterator"]
+        answer = await client.get_records(ShardIterator=iterator)
+        with pytest.raises(client.exceptions.ResourceNotFoundException):
+            await client.describe_stream(StreamArn=f"{arn}9")
+    for record in wanted:
+        body = record["dynamodb"]
+        body |= {
+            name: in_lambda_event(body[name]) for name in ("Keys", "NewImage", "OldImage") if name in body
+        }
+        body["ApproximateCreationDateTime"] = body["ApproximateCreationDateTime"].timestamp()
+    assert answer["Records"] == wanted
+    assert len(wanted) == 2
     dynamodb.delete_table(TableName=unique)
 
 
