@@ -87,6 +87,7 @@ async def _run(options: Options, names: list[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tables = [settings_of(replace(options, table=name)) for name in names]
+    tables = [replace(each, aws=tables[0].aws) for each in tables]  # one session of the SDK for all
     replication = read_mapping(options.replication_file)
     rules = Rules(replication, load_hooks(replication), options.mongodb_database)
     fields = frozenset(name.strip() for name in options.old_image_fields.split(",") if name.strip())

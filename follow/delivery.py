@@ -1,7 +1,7 @@
 """Brings the pages of one stream into the queue as the Lambda's messages, and knows how far they are settled.
 
 Law: what becomes no message is parked before its page counts. A stream has a bounded room in the queue: while
-it is full, `page` does not return, and the stream is not read.
+it is full, no page of it is asked for. At most `TURNS` pages of all streams are in hand.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from follow.queue import LaneQueue
     from shared.dead_letter import DeadLetter
 
-ROOM = 4 * 1024 * 1024
-"""Bytes of messages of one stream in the queue, after which no more are read."""
+ROOM = 2 * 1024 * 1024
+"""Bytes of messages in the queue after which no more are read; all streams have a share of it."""
+
+TURNS = 2
+"""Pages of all streams that are asked for at the same time. The answer to each has up to a MB."""
 
 _LANES = 64
 """As the Lambda's default."""
@@ -32,13 +35,16 @@ _LANES = 64
 class Delivery:
     """A `follow.reader.reader.Receiver`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is wired to, and its limits
         self,
         stream: str,
         queue: LaneQueue,
         positions: Mapping[str, Position],
         park: Callable[[Sequence[DeadLetter]], Awaitable[None]],
         old_image_fields: frozenset[str] = frozenset(),
+        *,
+        turns: asyncio.Semaphore,
+        room: int = ROOM,
     ) -> None:
         """Has nothing yet.
 
@@ -48,6 +54,8 @@ class Delivery:
             positions: how far each shard is durable.
             park: keeps dead letters; raises no `TransientError`.
             old_image_fields: as the Lambda's setting.
+            turns: those of all streams.
+            room: bytes of messages in the queue after which this stream is not read.
         """
         self._stream = stream
         self._queue = queue
@@ -57,10 +65,23 @@ class Delivery:
         self._forgotten: set[str] = set()
         self.was_listed = False
         """Whether the stream was listed since the last note."""
+        self._turns = turns
+        self._most = room
         self._bytes = 0
         self._room = asyncio.Event()
         self.changes = 0
         """Changes that were put into the queue."""
+
+    @property
+    def turns(self) -> asyncio.Semaphore:
+        """See `Receiver`."""
+        return self._turns
+
+    async def room(self) -> None:
+        """See `Receiver`. A stream whose room is full takes no turn from the others."""
+        while self._bytes > self._most:
+            self._room.clear()
+            await self._room.wait()
 
     async def page(self, shard: str, records: Sequence[dict[str, Any]], last: str) -> None:
         """See `Receiver`."""
@@ -77,9 +98,6 @@ class Delivery:
             self._bytes += message.size
             self.changes += message.changes
             self._queue.put(message, functools.partial(self._acknowledged, progress, page, message.size))
-        while self._bytes > ROOM:
-            self._room.clear()
-            await self._room.wait()
 
     def _acknowledged(self, progress: Progress, page: Page, size: int) -> None:
         progress.acknowledge(page)

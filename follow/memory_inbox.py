@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.batches import MAX_ENTRIES
+from shared.envelope import is_compressed
 from writer.ports import Message
 from writer.sqs.inbox import ENOUGH_BYTES, ENOUGH_MESSAGES
 
@@ -134,19 +135,21 @@ class MemoryInbox:
                 self.letters.append(letter)
 
     def take(self, number: int = MAX_ENTRIES) -> Sequence[Message]:
-        """What one request for so many messages brings: of one group as many as it has."""
+        """What one request for so many messages brings: of one group as many as it has, few large ones."""
         self._free_the_lapsed()
         taken: list[Message] = []
+        size = 0
         until = self._clock.monotonic() + self.received_visibility
-        while self._ready and len(taken) < number:
+        while self._ready and len(taken) < number and size < ENOUGH_BYTES:
             group = self._ready.popleft()
             waiting, held = self._waiting[group], self._held.setdefault(group, {})
-            while waiting and len(taken) < number:
+            while waiting and len(taken) < number and size < ENOUGH_BYTES:
                 message = waiting.popleft()
                 receives = message.receives + 1
                 message = replace(message, receives=receives, receipt=f"{message.id}/{receives}")
                 held[message.id] = _Held(message, until)
                 taken.append(message)
+                size += ENOUGH_BYTES if is_compressed(message.body) else len(message.body)
         self.receives += bool(taken)
         return taken
 

@@ -11,10 +11,10 @@ import asyncio
 import functools
 import uuid
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from follow.delivery import Delivery
+from follow.delivery import ROOM, TURNS, Delivery
 from follow.queue import LaneQueue
 from follow.reader.calls import Stream
 from follow.reader.reader import StreamReader
@@ -47,9 +47,10 @@ if TYPE_CHECKING:
     from writer.mapping.rules import Rules
 
 _CONNECTIONS = 4
-_LOOPS = 2 * _CONNECTIONS
+_LOOPS = _CONNECTIONS  # nobody waits for a queue in memory
 _GRACE = 20.0  # seconds; as the writer's
 _SEGMENTS = 4
+_SEGMENTS_AT_ONCE = 2  # each has two pages in memory
 _NOTE_SECONDS = 2.0  # between two notes; several of them may fail before a lease ends
 _POLL_SECONDS = 0.1
 _LAST_SECONDS = 5.0  # that the last note may take
@@ -74,6 +75,16 @@ class Work:
     status: tuple[str, int] | None = None
 
 
+class Limits:
+    """What all tables share, which bounds memory."""
+
+    def __init__(self, tables: int) -> None:
+        self.turns = asyncio.Semaphore(TURNS)
+        self.room = ROOM // tables
+        self.copying = asyncio.Lock()
+        """One table is copied at a time; all streams are read meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What the tables of a process share.
@@ -85,6 +96,7 @@ class Shared:
         queue: where messages go.
         sink: the writer's.
         status: address and port at which the process can be asked; None: it cannot.
+        limits: which bound memory.
     """
 
     work: Work
@@ -93,6 +105,7 @@ class Shared:
     queue: LaneQueue
     sink: MongoSink
     status: tuple[str, int] | None
+    limits: Limits
 
 
 async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -128,7 +141,7 @@ async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> No
                 clock,
                 lambda letters, limit: Retry(say, mongodb).until_done(lambda: state.park(letters, limit)),
             )
-            shared = Shared(work, context, state, queue, sink, status)
+            shared = Shared(work, context, state, queue, sink, status, Limits(len(work.tables)))
             tables += [TableFollower(each, shared, say) for each in work.tables]
             service = Service(context, queue, sink, work.rules)
 
@@ -191,6 +204,7 @@ class TableFollower:
 
     def __init__(self, settings: Settings, shared: Shared, say: Callable[[str], None]) -> None:
         self._settings = settings
+        self._limits = shared.limits
         self._work = shared.work
         self._state = shared.state
         self._queue = shared.queue
@@ -260,7 +274,13 @@ class TableFollower:
             client = await resources.enter_async_context(settings.aws.open_client("dynamodbstreams"))
             self._listed.clear()
             self._delivery = delivery = Delivery(
-                stream, self._queue, claim.positions, self._queue.park, self._work.old_image_fields
+                stream,
+                self._queue,
+                claim.positions,
+                self._queue.park,
+                self._work.old_image_fields,
+                turns=self._limits.turns,
+                room=self._limits.room,
             )
             self._reader = reader = StreamReader(
                 Stream(client, stream),
@@ -277,7 +297,8 @@ class TableFollower:
                 await recording.round()  # before the copy: whoever mends it goes by the same mapping
                 group.create_task(recording.run())
                 try:
-                    await self._copy(session, is_new=claim.listed_ago is None)
+                    async with self._limits.copying:
+                        await self._copy(session, is_new=claim.listed_ago is None)
                 except (FatalError, ExceptionGroup):
                     await session.retry.until_done(
                         lambda: self._note(delivery)
@@ -351,6 +372,7 @@ class TableFollower:
         """Copies what is not copied, yet."""
         await session.retry.until_done(session.store.open)
         parts = table_parts(session, _SEGMENTS, consistent=False, page_size=0)
+        parts = replace(parts, at_once=_SEGMENTS_AT_ONCE)
         checkpoints = Checkpoints(session.store, session.retry)
         before = await checkpoints.load(self.name)
         if before is not None and before.finished is not None and before.rules != self._settings.digest:

@@ -139,8 +139,15 @@ class Stream:
                 records,
                 last,
                 None if following is None else _text(following),
-                made.timestamp() if isinstance(made, datetime) else None,
+                _seconds(made),
             )
+
+
+def _seconds(made: object) -> float | None:
+    """Seconds since the epoch: botocore makes a datetime of what is a number in the answer."""
+    if isinstance(made, datetime):
+        return made.timestamp()
+    return made if isinstance(made, int | float) else None
 
 
 @contextmanager

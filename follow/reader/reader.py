@@ -1,8 +1,8 @@
 """Reads all shards of a stream, each after its parent, and hands their pages over in order.
 
 Law: a shard ends if its iterator ends, and a listing calls it closed or does not have it any more. Whatever
-else happens is waited for, and said. At most `_AT_ONCE` pages are in hand, so a receiver that takes its time
-slows the reading.
+else happens is waited for, and said. A page is asked for when the receiver has room and a turn, and is not
+kept after it: a receiver that takes its time slows the reading.
 
 Source: Amazon DynamoDB API reference, ``GetRecords`` (a page may be empty although there are more records)
 and "Service, account, and table quotas" (five reads a second of each shard, ten listings a second).
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from follow.reader.calls import Page, Stream
     from ops.migration.retry import Retry
 
-_AT_ONCE = 4
-"""Pages that are asked for or handed over at the same time."""
-
 _LONGEST_SILENCE = 23 * 3600.0
 """Seconds between two listings. After more, a shard that is new may have lost its first records: a stream
 keeps them for 24 hours. No answer of AWS would tell."""
@@ -44,8 +41,15 @@ class GapError(FatalError):
 class Receiver(Protocol):
     """Takes what is read. Its errors end the reading; it raises no `TransientError`."""
 
+    @property
+    def turns(self) -> asyncio.Semaphore:
+        """A page is asked for and handed over in a turn."""
+
+    async def room(self) -> None:
+        """Returns when there is room for another page."""
+
     async def page(self, shard: str, records: Sequence[dict[str, Any]], last: str) -> None:
-        """Takes the next page of a shard, which is not empty; returns when another one may follow."""
+        """Takes the next page of a shard, which is not empty."""
 
     def end(self, shard: str) -> None:
         """There are no more pages of a shard."""
@@ -100,7 +104,6 @@ class StreamReader:
         self._lineage = Lineage(positions)
         # Not by a monotonic clock: it stands still while a machine sleeps.
         self._listed = None if listed_ago is None else time.time() - listed_ago
-        self._hands = asyncio.Semaphore(_AT_ONCE)
         self._list_now = asyncio.Event()
         self._asked = 0  # listings that were found to be needed
         self._answered = -1  # the last of them that was made
@@ -189,30 +192,34 @@ class StreamReader:
         iterator: str | None = None
 
         async def step() -> Page:
-            """Brings a page, and keeps the hand that it is in."""
+            """Brings a page, and keeps the turn that it came in."""
             nonlocal iterator
             at, iterator = iterator, None  # whatever fails: another one goes on from the same place
-            await self._hands.acquire()
+            await self._receiver.turns.acquire()
             try:
                 return await self._page(shard, after, at)
             except BaseException:
-                self._hands.release()
+                self._receiver.turns.release()
                 raise
 
         while True:
+            # Neither of the receiver's steps is in `step`: if it has no room, the stream has no trouble.
+            await self._receiver.room()
             page = await retry.until_done(step)
             try:
-                if page.records:  # not in `step`: a receiver that has no room is no trouble of the stream
+                if page.records:
                     await self._receiver.page(shard, page.records, page.last)
             finally:
-                self._hands.release()
+                self._receiver.turns.release()
             iterator, after = page.next, page.last or after
             self._note_time(shard, page)
+            is_full = bool(page.records)
+            del page  # a pause is no reason to keep it
             if iterator is None:
                 if self._lineage.may_end(shard):
                     break
                 self._ask_for_listing()
-            await asyncio.sleep(self._pauses.full if page.records else self._pauses.empty)
+            await asyncio.sleep(self._pauses.full if is_full else self._pauses.empty)
         self._lineage.end(shard)
         self._empty.pop(shard)
         self._read_to.pop(shard, None)

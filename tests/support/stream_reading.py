@@ -40,6 +40,10 @@ class Collector:
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = 0
+        self.turns = asyncio.Semaphore(4)
+
+    async def room(self) -> None:
+        """It has room for all."""
 
     async def page(self, shard: str, records: Sequence[dict[str, Any]], last: str) -> None:
         self.waiting += 1

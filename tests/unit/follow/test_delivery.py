@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from follow import delivery as module
 from follow.delivery import Delivery
 from follow.queue import LaneQueue
 from follow.reader.lineage import Position
@@ -34,9 +33,12 @@ def record(number: int, key: str = "a", **other: Any) -> dict[str, Any]:
 class Stand:
     """A delivery on a queue in memory, with notes and dead letters that are remembered."""
 
-    def __init__(self, positions: Mapping[str, Position] | None = None) -> None:
+    def __init__(self, positions: Mapping[str, Position] | None = None, room: int = 1_000) -> None:
         self.queue = LaneQueue(FakeClock(), self._keep)
-        self.delivery = Delivery(STREAM, self.queue, positions or {}, self.queue.park)
+        self.turns = asyncio.Semaphore(1)
+        self.delivery = Delivery(
+            STREAM, self.queue, positions or {}, self.queue.park, turns=self.turns, room=room
+        )
         self.letters: list[DeadLetter] = []
         self.notes: list[tuple[dict[str, Position], set[str], bool]] = []
         self.parking = asyncio.Event()
@@ -116,16 +118,19 @@ async def test_a_malformed_record_is_parked_before_its_page_counts() -> None:
     assert (letter.code, letter.table, letter.sequence) == ("bad-record", "people", "7")
 
 
-async def test_a_full_queue_slows_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until messages are acknowledged, `page` does not return (P7)."""
-    monkeypatch.setattr(module, "ROOM", 10)
-    stand = Stand()
-    coming = asyncio.create_task(stand.delivery.page(SHARD, [record(7)], "7"))
+async def test_a_full_queue_slows_the_reading() -> None:
+    """Until messages are acknowledged, no page of this stream is asked for (P7)."""
+    stand = Stand(room=10)
+
+    async def read(number: int) -> None:
+        await stand.delivery.room()
+        await stand.delivery.page(SHARD, [record(number)], str(number))
+
+    await read(7)
+    coming = asyncio.create_task(read(8))
     await settled()
     assert not coming.done()
     await stand.acknowledge()
-    await settled()
-    assert coming.done()
     await coming
 
 
