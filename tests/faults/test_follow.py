@@ -13,8 +13,9 @@ from local.polling import wait_until
 from local.processes.child import Child, base_environment
 from tests.faults.background import Background
 from tests.faults.proxy import Proxy
-from tests.faults.test_migration import FullSource, settings
+from tests.faults.test_migration import FullSource, settings, settings_of
 from tests.faults.workload import Workload
+from tests.faults.world import Options, World
 from tests.support.oracle import compare
 from writer.names import DEAD_LETTERS, STREAMS
 
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local.stack import Stack
+    from tests.conftest import DeployLambda
     from tests.faults.source import Source, Table
 
 ITEMS = 20_000
 _FEW = 2_000
+_FEWEST = 500
 _KILLS = 4
 
 Database = Any
@@ -39,6 +42,7 @@ class Following:
     def __init__(
         self, environment: dict[str, str], tables: Sequence[Table], target: Database, log: Path
     ) -> None:
+        """Without a mapping, if the environment names none."""
         self._environment = environment
         self._tables = tables
         self.target = target
@@ -53,7 +57,7 @@ class Following:
                 "-m",
                 "follow.command",
                 *names,
-                "--no-mapping",
+                *([] if "REPLICATION_FILE" in self._environment else ["--no-mapping"]),
                 *options,
             ],
             environment=base_environment() | self._environment,
@@ -190,3 +194,50 @@ def test_kill_and_start_again(  # noqa: PLR0913, PLR0917 - fixtures
     following.once()
     same(source, tables, target)
     assert following.positions() == before
+
+
+def test_beside_the_pipeline_and_in_its_place(
+    stack: Stack,
+    dynamodb_local: Source,
+    rng: random.Random,
+    tmp_path: Path,
+    deploy_lambda: DeployLambda,
+) -> None:
+    """Both write the same documents at once; then `follow` alone, both again, and the pipeline alone.
+
+    Both sides are equal where one of them has been alone, and no document ever went back (P1, P2, P3).
+    """
+    source = FullSource(dynamodb_local.server, rng, _FEWEST)
+    with World(stack, source, tmp_path, rng, Options(keys=_FEWEST)) as world:
+        deploy_lambda(world.queues.url, world.queues.dead_letter_url, world.endpoint_url)
+        following = Following(settings_of(world), world.tables, world.target, tmp_path / "follow.log")
+
+        def follow(copied: int = 0) -> Child:
+            child, before = following.start(), following.positions()
+            world.wait_for(
+                lambda: child.running and following.copied() >= copied and following.positions() != before,
+                f"follow to go on, see {following.log}",
+            )
+            return child
+
+        world.begin()
+        world.start_writers(1)
+        child = follow(copied=_FEWEST)
+        world.let_pass(300)
+        world.stop_stream()
+        world.kill(world.writers[0])  # what is in the queue now comes when it is old
+        world.let_pass(300)
+        world.stop_load()
+        assert child.stop() == 0, following.log.read_text()
+        following.once()
+        assert all(each.is_same for each in world.compare()), "\n".join(map(str, world.compare()))
+
+        world.start_load()
+        child = follow()
+        world.start_stream()
+        world.start_writers(1)
+        world.let_pass(300)
+        child.kill()
+        world.let_pass(300)
+        world.settle()
+        assert world.target[DEAD_LETTERS].count_documents({}) == 0

@@ -150,12 +150,18 @@ class World:
 
         The environment of this process, which is the Lambda's, must name the queue before.
         """
-        self._threads += [
-            Background("watch", self.watch.step, finish=self.watch.close),
-            Background("stream", self._forward, finish=end_execution_environment),
-        ]
+        self._threads.append(Background("watch", self.watch.step, finish=self.watch.close))
+        self.start_stream()
         if load:
             self.start_load()
+
+    def start_stream(self) -> None:
+        """Starts what forwards the streams, or lets it go on where it was."""
+        self._threads.append(Background("stream", self._forward, finish=end_execution_environment))
+
+    def stop_stream(self) -> None:
+        """Forwards no more of the streams."""
+        self._stop("stream")
 
     def start_load(self, *, gently: bool = False) -> None:
         """Start the workload, if `begin` did not.
@@ -168,6 +174,11 @@ class World:
             return self.workload.step() and not gently
 
         self._threads.append(Background("workload", step, finish=lambda: None))
+
+    def stop_load(self) -> None:
+        """Ends the workload, if it runs."""
+        if any(thread.name == "workload" for thread in self._threads):
+            self._stop("workload")
 
     def start_writer(self, **settings: str) -> WriterProcess:
         """Starts another writer; call its `wait` if it can become ready."""
@@ -240,7 +251,7 @@ class World:
         Args:
             in_order: stop the writers by SIGTERM, which takes as long as their polls; otherwise kill them.
         """
-        self._end_workload()
+        self.stop_load()
         sentinel = f"after {self.workload.changes} changes"
         self.workload.finish(sentinel)
         while not self._has_forwarded(sentinel):  # however much there is after a long run
@@ -249,7 +260,7 @@ class World:
                 lambda before=before: self._forwarded() > before or self._has_forwarded(sentinel),  # type: ignore[misc]
                 "the next records of the streams",
             )
-        self._stop("stream")
+        self.stop_stream()
         self.wait_for(self._is_drained, "both queues to be empty")
         # If two writers held a key at the same time, a sweep may still have something to remove, once a
         # minute. No message is left that could repair anything else.
@@ -296,10 +307,6 @@ class World:
     def _forward(self) -> bool:
         moved = [poller.step() for poller in self._pollers]
         return any(moved)
-
-    def _end_workload(self) -> None:
-        if any(thread.name == "workload" for thread in self._threads):
-            self._stop("workload")
 
     def _stop(self, name: str) -> None:
         (thread,) = (thread for thread in self._threads if thread.name == name)
