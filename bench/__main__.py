@@ -15,6 +15,7 @@ from bench import (
     cost,
     drain,
     end_to_end,
+    follow,
     network,
     observing,
     planning,
@@ -40,6 +41,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Result]] = {
     "scale": scale.run,
     "network": network.run,
     "backfill": backfill.run,
+    "follow": follow.run,
     "commands": commands.run,
 }
 """Name → a function of the number of rounds."""
@@ -56,6 +58,7 @@ _ROUNDS: Mapping[str, int] = {
     "scale": 5,
     "network": 3,
     "backfill": 31,
+    "follow": 5,
     "commands": 11,
 }
 

@@ -23,6 +23,7 @@ SHARDS = 4
 _PAGE_BYTES = 1024 * 1024  # Amazon DynamoDB API reference, "Scan" and "GetRecords"
 _PAGE_RECORDS = 1000
 _ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/%s/stream/2020-04-30T17:47:21.395"
+STREAM = _ARN % TABLE
 _FIRST_SEQUENCE = 100_000_000_000_000_000_000_001
 
 
