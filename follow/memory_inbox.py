@@ -6,6 +6,7 @@ It passes the contract suite of the real inbox: locks, receipts and the order of
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class MemoryInbox:
 
     async def receive(self) -> Sequence[Message]:
         """See `writer.ports.Inbox`; takes as much as the real one."""
-        if not (taken := self.take()):
+        if not (taken := self.take(enough=ENOUGH_BYTES)):
             self._changed.clear()
             sleeper = asyncio.ensure_future(self._clock.sleep(self._long_poll))
             arrival = asyncio.ensure_future(self._changed.wait())
@@ -88,7 +89,7 @@ class MemoryInbox:
             finally:
                 sleeper.cancel()
                 arrival.cancel()
-            taken = self.take()
+            taken = self.take(enough=ENOUGH_BYTES)
         latest = taken
         while (
             len(latest) == MAX_ENTRIES
@@ -96,7 +97,7 @@ class MemoryInbox:
             and len(taken) < ENOUGH_MESSAGES
             and sum(len(message.body) for message in taken) < ENOUGH_BYTES
         ):
-            latest = self.take()
+            latest = self.take(enough=ENOUGH_BYTES)
             taken = [*taken, *latest]
         return taken
 
@@ -134,16 +135,21 @@ class MemoryInbox:
                 self._parked.add(identity)
                 self.letters.append(letter)
 
-    def take(self, number: int = MAX_ENTRIES) -> Sequence[Message]:
-        """What one request for so many messages brings: of one group as many as it has, few large ones."""
+    def take(self, number: int = MAX_ENTRIES, enough: float = math.inf) -> Sequence[Message]:
+        """What one request brings: of one group as many as it has.
+
+        Args:
+            number: the most messages.
+            enough: characters after which there are no more; SQS knows no such bound.
+        """
         self._free_the_lapsed()
         taken: list[Message] = []
         size = 0
         until = self._clock.monotonic() + self.received_visibility
-        while self._ready and len(taken) < number and size < ENOUGH_BYTES:
+        while self._ready and len(taken) < number and size < enough:
             group = self._ready.popleft()
             waiting, held = self._waiting[group], self._held.setdefault(group, {})
-            while waiting and len(taken) < number and size < ENOUGH_BYTES:
+            while waiting and len(taken) < number and size < enough:
                 message = waiting.popleft()
                 receives = message.receives + 1
                 message = replace(message, receives=receives, receipt=f"{message.id}/{receives}")

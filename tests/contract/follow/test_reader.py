@@ -14,7 +14,7 @@ from local.servers.dynamodb_local import FOLDER, DynamoDBLocal
 from local.servers.emulator import AWS_VARIABLES
 from ops import aws
 from tests.faults.source import Source
-from tests.support.odd_sqs import LATER, ODD
+from tests.support.odd_sqs import LATER, ODD, Odd
 from tests.support.scripted_streams import ARN, ScriptedStreams, error
 from tests.support.stream_reading import reading
 from tests.support.tools import give_up, need
@@ -251,6 +251,8 @@ ANSWERS = {
     "overloaded": error("ProvisionedThroughputExceededException"),
     "an error inside": error("InternalServerError"),
     "no iterator, no records": ODD["no members"],
+    "a stream, no shards": Odd('{"StreamDescription": {"StreamStatus": "ENABLED"}}'),
+    "a record that is none": Odd('{"Records": [3, {"dynamodb": {"SequenceNumber": "1"}}]}'),
 }
 
 

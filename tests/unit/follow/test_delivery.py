@@ -134,6 +134,14 @@ async def test_a_full_queue_slows_the_reading() -> None:
     await coming
 
 
+async def test_a_batch_of_large_messages_is_small() -> None:
+    """The loops decode what they receive, all of it at once (P7)."""
+    stand = Stand()
+    for number in range(10):
+        stand.queue.send("x" * 100_000, f"lane-{number}")
+    assert [len(await stand.queue.receive()) for _ in range(2)] == [2, 2]
+
+
 async def test_a_note_that_fails_is_made_again() -> None:
     stand = Stand()
     await stand.delivery.page(SHARD, [record(7)], "7")
