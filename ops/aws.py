@@ -91,7 +91,7 @@ _SET_ENDPOINT = "AWS_ENDPOINT_URL, or --endpoint-url"
 _ADVICE = {
     EndpointConnectionError: "check network, region and AWS_ENDPOINT_URL",
     ConnectTimeoutError: "check network, region and AWS_ENDPOINT_URL",
-    ProfileNotFound: "set AWS_PROFILE to one that is there",
+    ProfileNotFound: "set AWS_PROFILE to one that exists",
 }
 
 
@@ -303,7 +303,7 @@ def reason_of(error: Exception) -> str:
         return words_of(error)
     code, message = error_code(error), str(error.response.get("Error", {}).get("Message", ""))
     if code in _NO_QUEUE:
-        return "AWS knows no such queue: check its URL, and region and account"
+        return "AWS knows no such queue: check its URL, the region and the account"
     if code in _REFUSED:
         return f"AWS refused it ({code}): the permission for {error.operation_name} is missing"
     if code in _UNKNOWN_CALLER:

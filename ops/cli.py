@@ -43,13 +43,13 @@ COMMANDS = {
         "config-schema": Entry("ops.config.config_schema", "Print the JSON Schema of replication.yaml."),
     },
     "The pipeline": {
-        "doctor": Entry("ops.doctor.doctor", "Check everything that a pipeline needs, and say what to do."),
+        "doctor": Entry("ops.doctor.doctor", "Check everything that a pipeline needs, and say what to fix."),
         "smoke-test": Entry(
-            "ops.smoke_test.smoke_test", "Send changes of its own through a deployed pipeline, and report."
+            "ops.smoke_test.smoke_test", "Send test changes through a deployed pipeline, and report."
         ),
         "status": Entry("ops.status.status", "Show the state of the pipeline, on one screen."),
         "logs": Entry(
-            "ops.logs.logs", "Show the logs of the Lambda and the writers together, in order of time."
+            "ops.logs.logs", "Show the logs of the Lambda and the writers together, in time order."
         ),
         "peek": Entry(
             "ops.queues.peek", "Show the next messages of the queue, decoded, without taking them."
@@ -59,11 +59,11 @@ COMMANDS = {
     "A migration": {
         "backfill": Entry(
             "ops.migration.backfill.backfill",
-            "Copy the items that tables already have, while live replication runs.",
+            "Copy existing items of tables while live replication runs.",
         ),
         "verify": Entry(
             "ops.migration.verify.verify",
-            "Compare tables with their collections, while replication runs.",
+            "Compare tables with their collections while replication runs.",
         ),
         "repair": Entry(
             "ops.migration.repair.repair",
@@ -74,7 +74,7 @@ COMMANDS = {
             "Make tables and their collections equal after a gap in a stream: verify, repair, verify again.",
         ),
         "plan-cutover": Entry(
-            "ops.migration.cutover.plan_cutover", "Check whether applications may move to MongoDB."
+            "ops.migration.cutover.plan_cutover", "Check whether applications can switch to MongoDB."
         ),
     },
 }

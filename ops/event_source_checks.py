@@ -71,19 +71,19 @@ def judge(mapping: EventSourceMapping) -> Judgement:
     if mapping.filters is None:
         unknown.append(
             f"whether the event source mapping of the table {mapping.table} drops changes: its filters are "
-            f"encrypted, see aws lambda get-event-source-mapping --uuid {mapping.id}"
+            f"encrypted; see aws lambda get-event-source-mapping --uuid {mapping.id}"
         )
     if not mapping.last_result and mapping.is_on:
         unknown.append(f"how the Lambda's last invocation for the table {mapping.table} ended")
     notes = []
     if mapping.gives_up and mapping.failure_destination:
         notes.append(
-            f"{_limits(mapping).capitalize()} Lambda gives up changes of the table {mapping.table} and "
-            f"reports them to {mapping.failure_destination}: run replicator resync after any such report."
+            f"{_limits(mapping).capitalize()} Lambda gives up on changes of the table {mapping.table} "
+            f"and reports them to {mapping.failure_destination}: run replicator resync after any such report."
         )
     if not mapping.bisects:
         notes.append(
-            f"The event source mapping of the table {mapping.table} does not halve a batch whose invocation "
+            f"The event source mapping of the table {mapping.table} does not split a batch whose invocation "
             f"failed as a whole: {_update(mapping)} --bisect-batch-on-function-error."
         )
     return Judgement(problems, unknown, notes)
@@ -93,8 +93,8 @@ def start_warning(mapping: EventSourceMapping, now: datetime) -> str | None:
     """Which changes a mapping may have missed while it was made; None: none."""
     if mapping.is_on and mapping.start != "TRIM_HORIZON" and now - mapping.changed < _NEW:
         return (
-            f"the event source mapping starts at {mapping.start or 'an unknown place'} and is less than ten "
-            "minutes old: changes that were made while it was created may be missing; verify finds them"
+            f"the event source mapping starts at {mapping.start or 'an unknown position'} and is less than "
+            "ten minutes old: changes made while it was being created may be missing; verify finds them"
         )
     return None
 
@@ -111,7 +111,7 @@ def stream_problem(table: str, view: str) -> Problem | None:
     if view not in WITH_NEW_IMAGES:
         return Problem(
             f"the stream of the table {table} has the view type {view}, which has no new images",
-            "turn it off, and on again with NEW_AND_OLD_IMAGES",
+            "turn it off and on again with NEW_AND_OLD_IMAGES",
         )
     return None
 
@@ -161,8 +161,8 @@ def _loss_problems(mapping: EventSourceMapping) -> list[Problem]:
     if mapping.gives_up and not mapping.failure_destination:
         problems.append(
             Problem(
-                f"{_limits(mapping)}, Lambda gives up changes of the table {mapping.table}, "
-                "and reports them to nobody",
+                f"{_limits(mapping)}, Lambda gives up on changes of the table {mapping.table} "
+                "without reporting them",
                 f"{_update(mapping)} --maximum-retry-attempts -1 --maximum-record-age-in-seconds -1",
             )
         )

@@ -52,14 +52,14 @@ RegionOption = Annotated[
         "--region",
         metavar="NAME",
         envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
-        help="The AWS region; by default that of the AWS profile.",
+        help="The AWS region; by default the AWS profile's.",
     ),
 ]
 EndpointOption = Annotated[
     str | None,
     # Not its variable: the SDK reads it, and those of single services (AWS_ENDPOINT_URL_SQS) before it.
     _server(
-        "--endpoint-url", metavar="URL", help="Where AWS is, for emulators; by default AWS_ENDPOINT_URL."
+        "--endpoint-url", metavar="URL", help="The URL of AWS, for emulators; by default AWS_ENDPOINT_URL."
     ),
 ]
 MongodbUriOption = Annotated[
@@ -68,7 +68,7 @@ MongodbUriOption = Annotated[
         "--mongodb-uri",
         metavar="URI",
         envvar="MONGODB_URI",
-        help="Connection string of the target. As an option it is visible to others on this machine.",
+        help="Connection string of the target. As an option, it is visible to other users of this machine.",
     ),
 ]
 MongodbDatabaseOption = Annotated[
@@ -90,26 +90,26 @@ ReplicationFileOption = Annotated[
         metavar="FILE",
         callback=_named_file,
         envvar="REPLICATION_FILE",
-        help="The writer's replication.yaml; hooks are imported, also from the current directory.",
+        help="The writer's replication.yaml; its hooks are imported, also from the current directory.",
     ),
 ]
 NoMappingOption = Annotated[
     bool,
     _server(
         "--no-mapping",
-        help="Use no mapping: take items unchanged, whatever mapping the writers use.",
+        help="Use no mapping: copy items unchanged, whatever mapping the writers use.",
     ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object at the end, and nothing else.")
 ]
-JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Rcu = Annotated[
     float,
     typer.Option(
         min=0,
         metavar="UNITS",
-        help="Read capacity units per second, over all segments; 0: no limit.",
+        help="Read capacity units per second for all segments together; 0: no limit.",
     ),
 ]
 
@@ -135,8 +135,8 @@ TablesArgument = Annotated[
     typer.Argument(
         metavar="TABLE",
         show_default=False,
-        help="Names of DynamoDB tables, and patterns in quotes, such as 'orders-*', which stand for tables "
-        "that the pipeline replicates; none: all of them.",
+        help="Names of DynamoDB tables, and patterns in quotes, such as 'orders-*', which match tables that "
+        "the pipeline replicates; without names: all of them.",
     ),
 ]
 

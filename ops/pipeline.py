@@ -75,7 +75,7 @@ def find_pipeline(aws: Aws, stack: str, named: Pipeline) -> Pipeline:
     names = ("QueueUrl", "DeadLetterQueueUrl", "FunctionName")
     if missing := [name for name in names if not _is_text(outputs.get(name))]:
         raise CommandError(
-            f"the CloudFormation stack {stack} has no output {missing[0]}: it is not of "
+            f"the CloudFormation stack {stack} has no output {missing[0]}: it is not from "
             "deploy/pipeline.yaml, or not finished"
         )
     return Pipeline(*(outputs[name] for name in names))
@@ -106,7 +106,7 @@ def replicated_tables(aws: Aws, function: str) -> list[str]:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnknownTablesError(
                 "which tables are replicated is not known: Lambda's list of event source mappings cannot be "
-                "read; name the tables themselves"
+                "read; name the tables instead"
             ) from error
         if not marker:
             return sorted(found)

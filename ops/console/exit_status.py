@@ -94,8 +94,8 @@ def unexpected(error: BaseException) -> str:
         error = error.exceptions[0]
     places = _places(error.__traceback__)
     return (
-        f"this is a mistake in replicator: {type(error).__name__} at {', '.join(places)}. "
-        "The result is not known; please report this line."
+        f"this is a bug in replicator: {type(error).__name__} at {', '.join(places)}. "
+        "The result is unknown; please report this line."
     )
 
 

@@ -49,7 +49,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Check everything that a pipeline needs, and say what to do.
+    """Check everything that a pipeline needs, and say what to fix.
 
     Credentials, clocks, the stack, the Lambda, its event source mappings, the
     streams, both queues, MongoDB and the rights of its user, and the mapping.
@@ -82,13 +82,13 @@ def _outcome(report: Report) -> int:
 def _of_aws(aws: Aws, stack: str, named: Pipeline) -> tuple[list[Section], Pipeline, Tables]:
     identity = look(
         "aws-credentials",
-        "Whose the AWS credentials are",
+        "Cannot tell whose AWS credentials these are",
         "sts:GetCallerIdentity",
         lambda: check_identity(aws),
     )
     sections = [Section("AWS", identity)]
     if not are_usable(identity):
-        text = "Stack, Lambda, streams and queues: AWS cannot be asked."
+        text = "Stack, Lambda, streams and queues were not checked: AWS needs working credentials."
         sections.append(Section("Pipeline", [unknown("pipeline", text, "See above.")]))
         return sections, named, Tables(None, {})
     parts, of_stack = find_parts(aws, stack, named)

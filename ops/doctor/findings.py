@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class State(StrEnum):
     """How something is."""
 
-    WELL = "well"
-    NOT_WELL = "not well"
-    UNKNOWN = "not known"
+    WELL = "ok"
+    NOT_WELL = "problem"
+    UNKNOWN = "unknown"
 
 
 _AS_JSON = {State.WELL: True, State.NOT_WELL: False, State.UNKNOWN: None}

@@ -21,7 +21,7 @@ from shared.aws_errors import is_about_time, is_refusal
 if TYPE_CHECKING:
     from ops.aws import Aws
 
-_ASKING = "asking AWS who we are"
+_ASKING = "asking AWS whose credentials these are"
 MOST_APART = 60.0
 """Seconds by which two clocks may differ."""
 
@@ -36,7 +36,7 @@ def check_identity(aws: Aws) -> list[Finding]:
         return [_not_identified(error), _clock(_headers_of(error.__cause__))]
     region = aws.sts.meta.region_name
     return [
-        well("aws-credentials", f"The AWS credentials are those of {who}; the region is {region}."),
+        well("aws-credentials", f"The AWS credentials belong to {who}; the region is {region}."),
         _clock(headers),
     ]
 
@@ -46,7 +46,7 @@ def are_usable(findings: list[Finding]) -> bool:
     return all(each.advice != _SET_CREDENTIALS for each in findings)
 
 
-_SET_CREDENTIALS = "Set it, and run this again: nothing else can be asked of AWS."
+_SET_CREDENTIALS = "Fix this and run it again: nothing else on AWS can be checked without it."
 
 
 def _not_identified(error: CommandError) -> Finding:
@@ -57,7 +57,7 @@ def _not_identified(error: CommandError) -> Finding:
     if isinstance(inner, ClientError) and (is_refusal(inner) or is_about_time(inner)):
         return not_well("aws-credentials", f"{_sentence(error)}.", _SET_CREDENTIALS)
     why = why_no_answer(error) or _reason(error)
-    return unknown("aws-credentials", f"Whose the AWS credentials are: {why}.", CHECK_NETWORK)
+    return unknown("aws-credentials", f"Cannot tell whose AWS credentials these are: {why}.", CHECK_NETWORK)
 
 
 def _reason(error: CommandError) -> str:
@@ -81,7 +81,7 @@ def _clock(headers: Any) -> Finding:
     except (LookupError, TypeError, ValueError):
         return unknown(
             "aws-clock",
-            "Whether the clock of this machine is right: AWS did not answer with its time.",
+            "Cannot tell whether this machine's clock is right: AWS did not send the time.",
             "Run this again when AWS answers.",
         )
     return clock_finding("aws-clock", "AWS", theirs, time.time())
@@ -91,10 +91,10 @@ def clock_finding(check: str, whose: str, theirs: float, ours: float) -> Finding
     """Compares two clocks, in seconds since the epoch."""
     apart = ours - theirs
     if abs(apart) <= MOST_APART:
-        return well(check, f"The clocks of this machine and of {whose} agree.")
+        return well(check, f"This machine's clock agrees with that of {whose}.")
     direction = "ahead of" if apart > 0 else "behind"
     return not_well(
         check,
-        f"The clock of this machine is {abs(apart):,.0f} seconds {direction} that of {whose}.",
-        "Set the one that is wrong, for example by NTP: AWS refuses requests that are 5 minutes off.",
+        f"This machine's clock is {abs(apart):,.0f} seconds {direction} that of {whose}.",
+        "Correct whichever is wrong, for example with NTP: AWS rejects requests that are 5 minutes off.",
     )

@@ -52,11 +52,11 @@ def not_seen(check: str, what: str, permission: str, error: Exception) -> Findin
     if codes & _REFUSED:
         return unknown(check, f"{what}: the permission {permission} is missing.", f"Allow {permission}.")
     if codes & _NO_SUCH:
-        return not_well(check, f"{what} does not exist.", "Check its name, and region and account.")
+        return not_well(check, f"{what} does not exist.", "Check its name, the region and the account.")
     if why := why_no_answer(error):
         return unknown(check, f"{what}: {why}.", CHECK_NETWORK)
     if isinstance(error, FatalError | TransientError):
-        return unknown(check, f"{what}: {error}.", "Follow what it says, and run this again.")
+        return unknown(check, f"{what}: {error}.", "Fix that and run this again.")
     return unknown(check, f"{what}: {unexpected(error)}", _REPORT)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ops.doctor.tables import Tables
     from writer.records import Found, MappingRecord
 
-_GIVE_FILE = "Give --replication-file (REPLICATION_FILE): the file that the writers read."
+_GIVE_FILE = "Give --replication-file (REPLICATION_FILE): the file that the writers use."
 
 
 class MappingFile:
@@ -43,7 +43,7 @@ class MappingFile:
         self.rules: Rules | None = None
         self.findings: list[Finding] = []
         if not path:
-            text = "By which mapping the writers replicate: no file is given."
+            text = "Cannot check the mapping: no file is given."
             self.findings.append(unknown("mapping", text, _GIVE_FILE))
             return
         try:
@@ -62,7 +62,7 @@ class MappingFile:
         except MappingError as error:
             self.findings += [
                 not_well(
-                    "mapping", f"{path}: {mistake}.", "Correct it: replicator check-config has all of it."
+                    "mapping", f"{path}: {mistake}.", "Correct it: replicator check-config shows all of it."
                 )
                 for mistake in error.mistakes
             ]
@@ -103,10 +103,12 @@ def judge_tables(file: MappingFile, tables: Tables) -> Iterator[Finding]:
     named = [name for name in file.replication.tables if WILDCARD not in name]
     for name in sorted(set(named) - set(tables.names)):
         text = f"{file.path} names the table {name}, which the function does not read."
-        yield not_well("mapping-tables", text, "Add its stream's ARN to TableStreamArns, or take it out.")
+        yield not_well(
+            "mapping-tables", text, "Add its stream's ARN to TableStreamArns, or remove it from the file."
+        )
         fits = False
     if fits and tables.names:
-        yield well("mapping-tables", f"{file.path} fits the tables that are replicated.")
+        yield well("mapping-tables", f"{file.path} matches the replicated tables.")
 
 
 def judge_recorded(
@@ -124,7 +126,7 @@ def judge_recorded(
     if file.rules is None or file.replication is None:
         return
     if recorded is None:
-        text = f"Whether the writers use {file.path}: {why_not}."
+        text = f"Cannot tell whether the writers use {file.path}: {why_not}."
         yield unknown("mapping-recorded", text, "Run this again when MongoDB answers.")
         return
     by_table = {each.table: each for each in sorted(recorded.records, key=lambda each: each.started)}
@@ -135,15 +137,18 @@ def judge_recorded(
     yield from filter(None, found)
     if recorded.odd:
         total = len(recorded.records) + recorded.odd
-        text = f"By which rules the writers replicate: {recorded.odd:,} of {total:,} records cannot be read."
+        text = (
+            f"Cannot tell which rules the writers use: {recorded.odd:,} of {total:,} records cannot be read."
+        )
         advice = (
-            "Start a writer, which notes its rules anew; delete from _replicator_mappings what stays odd."
+            "Start a writer, which records its rules again; delete records that stay unreadable from "
+            "_replicator_mappings."
         )
         yield unknown("mapping-recorded", text, advice)
     elif found and not any(found):
-        yield well("mapping-recorded", f"The writers replicate by the rules of {file.path}.")
+        yield well("mapping-recorded", f"The writers use the rules of {file.path}.")
     elif not found:
-        text = f"Whether the writers use {file.path}: it names no table that they have recorded."
+        text = f"Cannot tell whether the writers use {file.path}: they have recorded none of its tables."
         yield unknown("mapping-recorded", text, "Start a writer with this queue and database.")
 
 
@@ -161,7 +166,7 @@ def _recorded_problem(
     if record is None:
         return unknown(
             "mapping-recorded",
-            f"By which rules the writers replicate the table {name}: none has recorded it.",
+            f"Cannot tell which rules the writers use for the table {name}: none has recorded them.",
             "Start a writer with this queue and database.",
         )
     ours = fingerprint_of(rules.table(name), database).hash
@@ -169,9 +174,9 @@ def _recorded_problem(
         return None
     return not_well(
         "mapping-recorded",
-        f"The writers replicate the table {name} by other rules ({record.hash}, since "
-        f"{record.since:%Y-%m-%d %H:%M} UTC) than those of {file.path} ({ours}).",
-        "Give the file that the writers read, or restart the writers with this one.",
+        f"The writers use different rules for the table {name} ({record.hash}, since "
+        f"{record.since:%Y-%m-%d %H:%M} UTC) from those of {file.path} ({ours}).",
+        "Give the file that the writers use, or restart the writers with this one.",
     )
 
 
@@ -182,6 +187,6 @@ def _key_problem(name: str, key: Sequence[str], keys: Mapping[str, Sequence[str]
     ours, theirs = ", ".join(key), ", ".join(found)
     return not_well(
         "mapping-tables",
-        f"The key of the table {name} is [{theirs}], and the mapping says [{ours}]: its changes are parked.",
+        f"The key of the table {name} is [{theirs}], but the mapping says [{ours}]: its changes are parked.",
         f"Write key: [{theirs}].",
     )

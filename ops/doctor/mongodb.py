@@ -62,7 +62,7 @@ async def check_mongodb(
     from ops.doctor.target import Target, address_of  # noqa: PLC0415 - help does not wait for the driver
 
     if not uri:
-        text = "Which MongoDB is the target: no connection string is given."
+        text = "Cannot check MongoDB: no connection string is given."
         return Seen([unknown("mongodb", text, _GIVE_URI)])
     try:
         target = Target.connect(uri, next(iter(databases), ""), _CONNECTIONS, databases)
@@ -103,7 +103,7 @@ async def _ask(
         found,
         unknown(
             "mongodb-rights",
-            "What this MongoDB can do, and what its user may do.",
+            "What this MongoDB can do, and what its user may do, was not checked.",
             "Run this again when MongoDB answers.",
         ),
     ]
@@ -129,8 +129,8 @@ def _tls(address: Address) -> Finding:
         )
     return not_well(
         "mongodb-tls",
-        f"The connection to {address.hosts} has no TLS: documents and passwords can be read on the way.",
-        "Add tls=true to MONGODB_URI, and tlsCAFile if the certificate is of an authority of yours.",
+        f"The connection to {address.hosts} has no TLS: documents and passwords can be read in transit.",
+        "Add tls=true to MONGODB_URI, and tlsCAFile if you use your own certificate authority.",
     )
 
 
@@ -152,14 +152,14 @@ def _server(
 def _clock(hello: Mapping[str, Any]) -> Finding:
     theirs = hello.get("localTime")
     if not isinstance(theirs, datetime):
-        text = "Whether the clock of MongoDB is right: it does not tell its time."
-        return unknown("mongodb-clock", text, "Look at the clock of its machine.")
+        text = "Cannot tell whether MongoDB's clock is right: it did not send its time."
+        return unknown("mongodb-clock", text, "Check the clock of its machine.")
     return clock_finding("mongodb-clock", "MongoDB", theirs.replace(tzinfo=UTC).timestamp(), time.time())
 
 
 async def _databases(target: Target, databases: Collection[str]) -> AsyncIterator[Finding]:
     if not databases:
-        text = "Whether the user may write: no database is given."
+        text = "Cannot tell whether the user may write: no database is given."
         yield unknown("mongodb-rights", text, _GIVE_DATABASE)
     for name in databases:
         if problem := database_problem(name):
@@ -171,22 +171,24 @@ async def _databases(target: Target, databases: Collection[str]) -> AsyncIterato
         try:
             await target.try_operations(name, is_used=bool(is_used))
         except TransientError as error:
-            yield not_seen("mongodb-rights", f"Whether the user may write to the database {name}", "", error)
+            yield not_seen(
+                "mongodb-rights", f"Cannot tell whether the user may write to the database {name}", "", error
+            )
         except FatalError as error:
             yield not_well("mongodb-rights", f"{error}.", f"Grant the role readWrite on the database {name}.")
         else:
-            how = "" if is_used else " (in a transaction that was aborted)"
+            how = "" if is_used else " (in a transaction that was rolled back)"
             yield well(
-                "mongodb-rights", f"The user may write to the database {name}: a trial went well{how}."
+                "mongodb-rights", f"The user may write to the database {name}: a test write succeeded{how}."
             )
 
 
 async def _unused(target: Target, name: str) -> Finding:
     similar = await target.similar_database(name)
-    meant = f" (there is {similar})" if similar else ""
+    meant = f" (did you mean {similar}?)" if similar else ""
     return unknown(
         "mongodb-database",
-        f"Whether {name} is the right database: no writer has started with it yet{meant}.",
+        f"Cannot tell whether {name} is the right database: no writer has used it yet{meant}.",
         "Check MONGODB_DATABASE, or start a writer.",
     )
 
@@ -199,8 +201,8 @@ async def _collections(
     if not places:
         yield unknown(
             "mongodb-collections",
-            "Whether the collections can be written to: no tables are known.",
-            "Name the pipeline with --stack, so that its tables are known.",
+            "Cannot tell whether the collections can be written to: no tables are known.",
+            "Name the pipeline with --stack, which tells its tables.",
         )
         return
     problems = []
@@ -211,4 +213,4 @@ async def _collections(
         yield not_well("mongodb-collections", f"{problem}.", "Make it an ordinary collection.")
     if not problems:
         number = count(len(places), "collection")
-        yield well("mongodb-collections", f"MongoDB has no objection to {number} of the tables.")
+        yield well("mongodb-collections", f"{number} of the tables can be written to.")

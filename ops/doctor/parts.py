@@ -31,9 +31,7 @@ def find_parts(aws: Aws, stack: str, named: Pipeline) -> tuple[Pipeline, list[Fi
     except CommandError as error:
         # DescribeStacks answers ValidationError for a name it does not know. No cause: it is another stack.
         if error.__cause__ is None or "ValidationError" in codes_of(error):
-            return named, [
-                not_well("stack", f"{_upper(str(error))}.", "Give the right --stack, and --region.")
-            ]
+            return named, [not_well("stack", f"{_upper(str(error))}.", "Check --stack and --region.")]
         return named, [not_seen("stack", f"The stack {stack}", _STACKS, error)]
     return parts, look("stack", f"The stack {stack}", _STACKS, lambda: [_stack(aws, stack)])
 
@@ -42,25 +40,27 @@ def _stack(aws: Aws, stack: str) -> Finding:
     with asking("asking for its state"):
         status = str(aws.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"])
     if status in _SETTLED:
-        return well("stack", f"The stack {stack} is {status} and names the queues and the function.")
+        return well("stack", f"The stack {stack} is {status}; its outputs name the queues and the function.")
     if "FAILED" in status or "ROLLBACK" in status or "DELETE" in status:
         return not_well(
             "stack", f"The stack {stack} is {status}.", "Look at its events, and deploy it again."
         )
     return unknown(
-        "stack", f"The stack {stack} is {status}: it is being changed.", "Run this again afterwards."
+        "stack", f"The stack {stack} is {status}: an update is running.", "Run this again afterwards."
     )
 
 
 def how_to_name(stack: str, option: str) -> str:
     """What to do about a part that is not known; `stack` did not say, if there is one."""
-    return f"See what is said of the stack, or give {option}." if stack else f"{_NAME_IT}, or {option}."
+    return f"Fix the stack's problem above, or give {option}." if stack else f"{_NAME_IT}, or {option}."
 
 
 def check_function(aws: Aws, parts: Pipeline, stack: str) -> list[Finding]:
     """Looks at the Lambda function."""
     if not parts.function:
-        return [unknown("function", "Which Lambda function it is.", how_to_name(stack, "--function"))]
+        return [
+            unknown("function", "Cannot tell which Lambda function it is.", how_to_name(stack, "--function"))
+        ]
     permission, what = "lambda:GetFunctionConfiguration", f"The Lambda function {parts.function}"
     return look("function", what, permission, lambda: _function(aws, parts))
 
@@ -78,15 +78,17 @@ def _function(aws: Aws, parts: Pipeline) -> Iterator[Finding]:
         text = f"The Lambda function {name} is {state}, its last update {update}."
         yield not_well("function", text, "Look at its configuration, and deploy the stack again.")
     else:
-        text = f"Whether the Lambda function {name} works: it is {state}, its last update {update}."
+        text = (
+            f"Cannot tell whether the Lambda function {name} works: it is {state}, its last update {update}."
+        )
         yield unknown("function", text, "Run this again when it is Active.")
     for setting, ours in zip(urls, (parts.queue_url, parts.dead_letter_queue_url), strict=True):
         if ours and urls[setting] != ours:
             theirs = urls[setting] or "nothing"
             yield not_well(
                 "function-queues",
-                f"The Lambda function {name} sends to {theirs} by its {setting}, and not to {ours}.",
-                f"Set its {setting}, or name the pipeline that it belongs to.",
+                f"The {setting} of the Lambda function {name} is {theirs}, not {ours}.",
+                f"Correct its {setting}, or name the pipeline that it belongs to.",
             )
 
 
@@ -110,7 +112,7 @@ def _attributes(
     aws: Aws, url: str, check: str, what: str, name_it: str
 ) -> tuple[Mapping[str, str], list[Finding]]:
     if not url:
-        return {}, [unknown(check, f"{what}: it is not named.", name_it)]
+        return {}, [unknown(check, f"{what} was not checked: it is not named.", name_it)]
     attributes: dict[str, str] = {}
 
     def read() -> list[Finding]:

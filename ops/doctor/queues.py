@@ -24,7 +24,7 @@ _DAY = 86400
 _RETENTION = 14 * _DAY
 _MESSAGE_SIZE = 1024 * 1024
 _FEWEST_RECEIVES = 3
-_ASK_AGAIN = "Run this again; if it stays, look at the queue's attributes."
+_ASK_AGAIN = "Run this again; if it does not help, look at the queue's attributes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +76,30 @@ def _fifo(queue: _Queue) -> Finding:
     if queue.attributes.get("FifoQueue") == "true":
         return well(f"{queue.name}-fifo", f"{queue.what} is a FIFO queue.")
     if not queue.attributes.get("QueueArn"):
-        return _odd(f"{queue.name}-fifo", f"Whether {queue.what.lower()} is a FIFO queue", "QueueArn")
+        return _odd(
+            f"{queue.name}-fifo", f"Cannot tell whether {queue.what.lower()} is a FIFO queue", "QueueArn"
+        )
     return not_well(
         f"{queue.name}-fifo",
-        f"{queue.what} is a standard queue, which keeps no order: {queue.attributes['QueueArn']}.",
-        "Name the queues that deploy/pipeline.yaml makes (--stack NAME), or make FIFO queues.",
+        f"{queue.what} is a standard queue, which does not keep the order: {queue.attributes['QueueArn']}.",
+        "Name the queues that deploy/pipeline.yaml creates (--stack NAME), or create FIFO queues.",
     )
 
 
 def _throughput(queue: _Queue) -> Finding:
     scope, limit = queue.attributes.get("DeduplicationScope"), queue.attributes.get("FifoThroughputLimit")
     if (scope, limit) == ("messageGroup", "perMessageGroupId"):
-        return well(f"{queue.name}-throughput", f"{queue.what} has high throughput.")
+        return well(f"{queue.name}-throughput", f"{queue.what} is in high-throughput mode.")
     if scope is None or limit is None:
         return _odd(
             f"{queue.name}-throughput",
-            f"Whether {queue.what.lower()} has high throughput",
+            f"Cannot tell whether {queue.what.lower()} is in high-throughput mode",
             "DeduplicationScope",
         )
     return not_well(
         f"{queue.name}-throughput",
-        f"{queue.what} has no high throughput ({scope}, {limit}): SQS allows 300 calls of a kind per second.",
+        f"{queue.what} is not in high-throughput mode ({scope}, {limit}): SQS allows only 300 calls per "
+        "second for each action.",
         queue.set("DeduplicationScope=messageGroup,FifoThroughputLimit=perMessageGroupId"),
     )
 
@@ -104,26 +107,31 @@ def _throughput(queue: _Queue) -> Finding:
 def _visibility(queue: _Queue) -> Finding:
     check, found = "queue-visibility", _number(queue.attributes, "VisibilityTimeout")
     if found is None:
-        return _odd(check, "The queue's visibility timeout", "VisibilityTimeout")
+        return _odd(check, "Cannot tell the queue's visibility timeout", "VisibilityTimeout")
     if found < MIN_VISIBILITY:
         return not_well(
             check,
-            f"The queue's visibility timeout is {found} s; the writer needs {MIN_VISIBILITY} s to extend it.",
+            f"The queue's visibility timeout is {found} s; the writer needs at least {MIN_VISIBILITY} s to "
+            "extend it.",
             queue.set("VisibilityTimeout=60"),
         )
     return well(
-        check, f"The queue's visibility timeout is {found} s: so long after a crash, another goes on."
+        check,
+        f"The queue's visibility timeout is {found} s: after a crash, another writer takes over within "
+        "that time.",
     )
 
 
 def _retention(queue: _Queue) -> Finding:
     check, found = f"{queue.name}-retention", _number(queue.attributes, "MessageRetentionPeriod")
     if found is None:
-        return _odd(check, f"How long {queue.what.lower()} keeps messages", "MessageRetentionPeriod")
+        return _odd(
+            check, f"Cannot tell how long {queue.what.lower()} keeps messages", "MessageRetentionPeriod"
+        )
     if found < _RETENTION:
         return not_well(
             check,
-            f"{queue.what} keeps messages for {found / _DAY:.3g} days: what waits longer is lost.",
+            f"{queue.what} keeps messages for only {found / _DAY:.3g} days: older ones are lost.",
             queue.set(f"MessageRetentionPeriod={_RETENTION}"),
         )
     return well(check, f"{queue.what} keeps messages for 14 days.")
@@ -132,14 +140,16 @@ def _retention(queue: _Queue) -> Finding:
 def _size(queue: _Queue) -> Finding:
     check, found = f"{queue.name}-message-size", _number(queue.attributes, "MaximumMessageSize")
     if found is None:
-        return _odd(check, f"How large messages of {queue.what.lower()} may be", "MaximumMessageSize")
+        return _odd(
+            check, f"Cannot tell how large messages in {queue.what.lower()} may be", "MaximumMessageSize"
+        )
     if found < _MESSAGE_SIZE:
         return not_well(
             check,
-            f"{queue.what} takes messages of {found // 1024} KiB; the largest items need 1024 KiB.",
+            f"{queue.what} takes messages up to {found // 1024} KiB; the largest items need 1024 KiB.",
             queue.set(f"MaximumMessageSize={_MESSAGE_SIZE}"),
         )
-    return well(check, f"{queue.what} takes messages of 1 MiB.")
+    return well(check, f"{queue.what} takes messages up to 1 MiB.")
 
 
 def _redrive(queue: Mapping[str, str], dead_letter_arn: str) -> Iterator[Finding]:
@@ -148,7 +158,7 @@ def _redrive(queue: Mapping[str, str], dead_letter_arn: str) -> Iterator[Finding
     if not text:
         yield not_well(
             check,
-            "The queue has no redrive policy: what fails again and again blocks its message group.",
+            "The queue has no redrive policy: a message that keeps failing blocks its message group.",
             "Set its RedrivePolicy: deadLetterTargetArn of the dead-letter queue, maxReceiveCount 10.",
         )
         return
@@ -159,8 +169,8 @@ def _redrive(queue: Mapping[str, str], dead_letter_arn: str) -> Iterator[Finding
     elif not dead_letter_arn:
         yield unknown(
             check,
-            f"{what} names {target}; whether this is the dead-letter queue is not known.",
-            "Name that one with --stack, or --dead-letter-queue-url.",
+            f"{what} names {target}, but cannot be compared: the dead-letter queue is unknown.",
+            "Name it with --stack, or --dead-letter-queue-url.",
         )
     elif target != dead_letter_arn:
         yield not_well(
@@ -178,7 +188,7 @@ def _receives(receives: int) -> Finding:
     if receives < _FEWEST_RECEIVES:
         return not_well(
             "queue-max-receives",
-            f"SQS moves a message after {count(receives, 'receive')}: a restart of a writer is enough.",
+            f"SQS moves a message after only {count(receives, 'receive')}: restarting a writer is enough.",
             "Set maxReceiveCount in its RedrivePolicy to 10.",
         )
     return well(
@@ -192,20 +202,27 @@ def _allows(dead: Mapping[str, str], queue_arn: str) -> Finding:
     policy = _object(text)
     permission, sources = policy.get("redrivePermission"), policy.get("sourceQueueArns")
     if not text and not dead.get("QueueArn"):  # which every answer with attributes has
-        return _odd(check, "Whether the dead-letter queue takes letters of the queue", "QueueArn")
+        return _odd(
+            check, "Cannot tell whether the dead-letter queue accepts messages from the queue", "QueueArn"
+        )
     if not text or permission == "allowAll":
-        return well(check, "The dead-letter queue takes letters of every queue.")
+        return well(check, "The dead-letter queue accepts messages from every queue.")
     if permission == "byQueue" and isinstance(sources, list):
         if not queue_arn:
             return unknown(
                 check,
-                "Whether the dead-letter queue takes letters of the queue: which is the queue is not known.",
+                "Cannot tell whether the dead-letter queue accepts messages from the queue: the queue is "
+                "unknown.",
                 "Name it with --stack, or --queue-url.",
             )
         if queue_arn in sources:
-            return well(check, "The dead-letter queue takes letters of the queue.")
+            return well(check, "The dead-letter queue accepts messages from the queue.")
     elif permission != "denyAll":
-        return _odd(check, "Whether the dead-letter queue takes letters of the queue", "RedriveAllowPolicy")
+        return _odd(
+            check,
+            "Cannot tell whether the dead-letter queue accepts messages from the queue",
+            "RedriveAllowPolicy",
+        )
     return not_well(
         check,
         "The dead-letter queue's RedriveAllowPolicy does not name the queue.",
@@ -218,13 +235,13 @@ def _encryption(queue: _Queue) -> Finding:
     if key:
         return well(
             check,
-            f"{queue.what} is encrypted with the key {key}, which Lambda and writers have to be allowed.",
+            f"{queue.what} is encrypted with the key {key}, which Lambda and writers must be allowed to use.",
         )
     if queue.attributes.get("SqsManagedSseEnabled") == "true":
-        return well(check, f"{queue.what} is encrypted with a key of SQS.")
+        return well(check, f"{queue.what} is encrypted with a key that SQS owns.")
     if queue.attributes.get("SqsManagedSseEnabled") == "false":
         return not_well(check, f"{queue.what} is not encrypted.", queue.set("SqsManagedSseEnabled=true"))
-    return _odd(check, f"Whether {queue.what.lower()} is encrypted", "SqsManagedSseEnabled")
+    return _odd(check, f"Cannot tell whether {queue.what.lower()} is encrypted", "SqsManagedSseEnabled")
 
 
 def _letters(dead: Mapping[str, str]) -> Finding:
@@ -232,10 +249,12 @@ def _letters(dead: Mapping[str, str]) -> Finding:
     found = [_number(dead, f"ApproximateNumberOfMessages{name}") for name in names]
     known = [each for each in found if each is not None]
     if len(known) < len(names):
-        return _odd("dead-letters", "How many dead letters there are", "ApproximateNumberOfMessages")
+        return _odd(
+            "dead-letters", "Cannot tell how many dead letters there are", "ApproximateNumberOfMessages"
+        )
     if letters := sum(known):
         text = (
-            f"There are about {count(letters, 'dead letter')}." if letters > 1 else "There is a dead letter."
+            f"There are about {count(letters, 'dead letter')}." if letters > 1 else "There is 1 dead letter."
         )
         return not_well("dead-letters", text, "Look at them: replicator dlq list.")
     return well("dead-letters", "There are no dead letters.")

@@ -45,7 +45,7 @@ def check_tables(aws: Aws, function: str, name_it: str, *, only: str = "") -> tu
         only: the one table to look at; empty: all that it reads.
     """
     if not function:
-        text = "Which tables are replicated: the Lambda function is not known."
+        text = "Cannot tell which tables are replicated: the Lambda function is unknown."
         return Tables(None, {}), [unknown("tables", text, name_it)]
     mappings: list[EventSourceMapping] = []
     what = f"The event source mappings of the function {function}"
@@ -80,10 +80,10 @@ def _judge(mapping: EventSourceMapping) -> Iterator[Finding]:
         fix = problem.fix or f"See aws lambda get-event-source-mapping --uuid {mapping.id}"
         yield not_well(check, f"{_upper(problem.said)}.", _advice(fix))
     for text in judged.unknown:
-        advice = "It is known after its next invocation." if not mapping.last_result else "Look at it."
+        advice = "The next invocation will tell." if not mapping.last_result else "Look at it."
         yield unknown(check, f"{_upper(text)}.", advice)
     if not judged.problems and not judged.unknown:
-        notes = f" But {judged.notes[0]}" if judged.notes else ""
+        notes = f" However: {judged.notes[0]}" if judged.notes else ""
         yield well(check, f"The event source mapping of the table {mapping.table} is {mapping.state}.{notes}")
 
 
@@ -100,7 +100,8 @@ def _stream(aws: Aws, mapping: EventSourceMapping, keys: dict[str, Sequence[str]
     elif latest != mapping.source:
         yield not_well(
             "table-stream",
-            f"The event source mapping of the table {mapping.table} reads a stream that it no longer has.",
+            f"The event source mapping of the table {mapping.table} reads an old stream, which is no "
+            "longer the table's.",
             f"Deploy deploy/pipeline.yaml with {latest} in TableStreamArns, then replicator verify "
             f"{mapping.table}.",
         )

@@ -6,7 +6,7 @@ from ops.console.terminal import Output, count
 from ops.doctor.findings import Finding, Report, State
 
 _STYLES = {State.WELL: "green", State.NOT_WELL: "bold red", State.UNKNOWN: "yellow"}
-_WIDTH = 11
+_WIDTH = 9
 
 
 def print_report(output: Output, report: Report) -> None:
@@ -42,8 +42,6 @@ def _broken(output: Output, text: str) -> list[str]:
 def _summary(report: Report) -> Text:
     wrong, open_ = report.count(State.NOT_WELL), report.count(State.UNKNOWN)
     if report.state is State.WELL:
-        return Text("All of this is well. How it runs: replicator status.", style="green")
-    parts = [f"{count(wrong, 'thing')} not well"] * bool(wrong) + [
-        f"{count(open_, 'thing')} not known"
-    ] * bool(open_)
-    return Text(f"{', '.join(parts)}. How it runs: replicator status.", style=_STYLES[report.state])
+        return Text("No problems found. To see how it runs: replicator status.", style="green")
+    parts = [f"{count(wrong, 'problem')}"] * bool(wrong) + [f"{open_:,} unknown"] * bool(open_)
+    return Text(f"{', '.join(parts)}. To see how it runs: replicator status.", style=_STYLES[report.state])

@@ -17,7 +17,7 @@ from ops.logs.follow import follow
 from ops.options import EndpointOption, FunctionOption, JsonLinesOption, RegionOption, StackOption
 from ops.pipeline import Pipeline, find_pipeline
 
-_MOMENT = "90s, 15m, 4h, 2d, or a time such as 2026-04-30T17:47, which is UTC unless it says otherwise."
+_MOMENT = "90s, 15m, 4h, 2d, or a time such as 2026-04-30T17:47, in UTC unless it has an offset."
 
 _BETWEEN_LOOKS = 2.0  # seconds
 
@@ -27,7 +27,7 @@ _Groups = Annotated[
         "--group",
         metavar="NAME",
         envvar="REPLICATOR_LOG_GROUPS",
-        help="A log group, such as the writers', besides the Lambda's, if that is known. Repeat it for more.",
+        help="A log group, such as the writers', besides the Lambda's. Repeat the option for more.",
         show_default=False,
     ),
 ]
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter per option
         bool,
         typer.Option(
             "--all",
-            help="Also the lines of the Lambda platform, and those that carry metrics for CloudWatch.",
+            help="Also lines of the Lambda platform, and lines that carry metrics for CloudWatch.",
         ),
     ] = False,
     as_json: JsonLinesOption = False,
@@ -66,7 +66,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Show the logs of the Lambda and the writers together, in order of time.
+    """Show the logs of the Lambda and the writers together, in time order.
 
     They are read from CloudWatch Logs, where the Lambda's logs are. If you
     send the writers' logs there, too, name their log group. Times are UTC.
@@ -78,7 +78,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     after Ctrl-C.
     """
     if follow_new and until:
-        raise CommandError("--follow has no end: leave --until out")
+        raise CommandError("--follow has no end: leave out --until")
     now = time.time()
     start, end = parse_time(since, now), parse_time(until or "0s", now)
     if start > end:
@@ -111,7 +111,9 @@ def command(  # noqa: PLR0913 - one parameter per option
             typer.echo(json.dumps(data_of(event, metrics=every_line)))
         else:
             output.print(line_of(event, sources[event.group], width, metrics=every_line))
-    left_out = f", and {count(hidden, 'line')} of the Lambda platform, which --all shows" if hidden else ""
+    left_out = (
+        f", and {count(hidden, 'line')} of the Lambda platform hidden (--all shows them)" if hidden else ""
+    )
     warn(f"{count(found, 'line') if found else 'No line'} in {', '.join(groups)}{left_out}.")
 
 

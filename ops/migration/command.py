@@ -39,7 +39,7 @@ TablesT = TypeVar("TablesT", bound=TablesOptions)
 _SERIOUS = (UNEXPECTED, UNUSABLE, UNKNOWN, FOUND, WELL)
 """The most serious status first."""
 
-_WORDS = {WELL: "well", FOUND: "found", UNKNOWN: "not known", UNUSABLE: "failed", UNEXPECTED: "failed"}
+_WORDS = {WELL: "ok", FOUND: "found", UNKNOWN: "unknown", UNUSABLE: "failed", UNEXPECTED: "failed"}
 _COLUMNS = (60, 9)
 
 
@@ -128,7 +128,7 @@ def tables_command(
                     warn(f"replicator: {error}")
                     raise typer.Exit(UNKNOWN) from error
                 if len(names) > 1 and shared.for_one_table:
-                    raise typer.BadParameter(f"{shared.for_one_table} is for one table, not for {len(names)}")
+                    raise typer.BadParameter(f"{shared.for_one_table} is for one table, not {len(names)}")
                 if names != wanted:
                     warn(f"{_count(names)}: {', '.join(names)}")
                 results = list(_run_each(main, [replace(shared, table=name) for name in names]))

@@ -1,7 +1,7 @@
 """Whether a command's mapping is the one that the writers replicate by. Pure.
 
 Law: another mapping than theirs, or none, is refused before anything is read or written. That no writer has
-recorded one is an answer of its own, "not known".
+recorded one is an answer of its own, "unknown".
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _AWS_QUEUE = re.compile(
     r"https://(?:[a-z0-9.-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?/"
 ).match
 
-_ASK_FOR_FILE = "give the writers' file with --replication-file (or REPLICATION_FILE)"
-_AS_THEY_ARE = "--no-mapping to take items as they are"
+_ASK_FOR_FILE = "give the writers' mapping file with --replication-file (or REPLICATION_FILE)"
+_AS_THEY_ARE = "--no-mapping to copy items unchanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ def compare(given: GivenMapping, found: Found[MappingRecord], database: str) -> 
         why = _why_unknown(given.table, found, database)
         if not given.file and not given.is_none:
             raise FatalError(f"no mapping is given, and {why}: {_ASK_FOR_FILE}, or {_AS_THEY_ARE}")
-        lines = (first, f"It is not known what the writers replicate by: {why}.")
+        lines = (first, f"The mapping of the writers is unknown: {why}.")
         return ComparedMapping(given, None, lines, why, regions)
     if is_equal:
         line = f"{first[:-1]}, that of the writers since {recorded.since:%Y-%m-%d %H:%M} UTC."
         return ComparedMapping(given, recorded, (line,), regions=regions)
     theirs = (
-        f"the writers replicate {given.table} by another one (hash {recorded.hash}, since "
+        f"the writers use a different one for {given.table} (hash {recorded.hash}, since "
         f"{recorded.since:%Y-%m-%d %H:%M} UTC, version {recorded.version or 'unknown'}); "
         f"they differ in {_named(differences(given.fingerprint.rules, recorded.rules))}"
     )
@@ -154,7 +154,7 @@ def owner_problem(given: GivenMapping, records: Iterable[MappingRecord]) -> str 
         return None
     return (
         f"the writers fill the collection {given.namespace} from {' and '.join(sorted(tables))}, and have "
-        f"recorded nothing of {given.table}: check the table's name and the mapping, or start the writers "
+        f"recorded nothing for {given.table}: check the table's name and the mapping, or start the writers "
         "with this one first"
     )
 
@@ -164,8 +164,8 @@ def owner_doubt(given: GivenMapping, everybody: Found[MappingRecord]) -> str | N
     if not everybody.odd or any(each.namespace == given.namespace for each in everybody.records):
         return None
     return (
-        f"It is not known whether the writers fill {given.namespace} from another table: of "
-        f"{len(everybody.records) + everybody.odd:,} records {everybody.odd:,} cannot be read."
+        f"Cannot tell whether the writers fill {given.namespace} from another table: of "
+        f"{len(everybody.records) + everybody.odd:,} records, {everybody.odd:,} cannot be read."
     )
 
 
@@ -185,8 +185,9 @@ def region_problem(table: str, region: str, regions: Collection[str]) -> str | N
         return None
     theirs = " or ".join(sorted(regions))
     return (
-        f"the table {table} here is in {region}, and the writers that replicate a table of this name drain a "
-        f"queue in {theirs}: give --region {theirs} (AWS_REGION)"
+        f"the table {table} is in {region}, but the writers that replicate a table of this name drain a "
+        "queue "
+        f"in {theirs}: give --region {theirs} (AWS_REGION)"
     )
 
 
@@ -195,7 +196,7 @@ def _why_unknown(table: str, found: Found[MappingRecord], database: str) -> str:
         total = len(found.records) + found.odd
         return f"{found.odd:,} of {total:,} records of {table} in the database {database} cannot be read"
     if found.odd:
-        return f"what the database {database} has recorded of {table} cannot be read"
+        return f"what the database {database} has recorded for {table} cannot be read"
     return f"no writer has recorded one for {table} in the database {database}"
 
 
@@ -218,7 +219,7 @@ def _differences(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[str]:
 
 def _named(paths: Sequence[str]) -> str:
     if not paths:
-        return "details that this version cannot name"
+        return "details unknown to this version"
     shown = [json.dumps(path, ensure_ascii=True)[1:-1] for path in paths[:_MOST_NAMED]]
     more = len(paths) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
@@ -236,5 +237,5 @@ def key_problem(table: str, wanted: Sequence[str], key: Sequence[str]) -> str | 
         return None
     return (
         f"the mapping says that the key of {table} is {', '.join(wanted)}, but its key attributes are "
-        f"{', '.join(key)}: write key: [{', '.join(key)}] into the mapping, or leave key out"
+        f"{', '.join(key)}: set key: [{', '.join(key)}] in the mapping, or leave it out"
     )

@@ -195,12 +195,12 @@ def settings_of(options: TableOptions) -> Settings:
     uri, database = options.mongodb_uri, options.mongodb_database
     needed = {"--mongodb-uri (MONGODB_URI)": uri, "--mongodb-database (MONGODB_DATABASE)": database}
     if absent := [option for option, value in needed.items() if not value]:
-        raise typer.BadParameter(f"the target is not known: give {' and '.join(absent)}")
+        raise typer.BadParameter(f"no target is given: give {' and '.join(absent)}")
     if problem := database_problem(database):
         raise typer.BadParameter(f"{database!r} {problem}", param_hint="--mongodb-database")
     if options.no_mapping and options.replication_file:
         raise typer.BadParameter(
-            "--replication-file (or REPLICATION_FILE) names a mapping as well: leave one of both out",
+            "--replication-file (or REPLICATION_FILE) names a mapping, too: leave one of them out",
             param_hint="--no-mapping",
         )
     try:

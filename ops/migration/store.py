@@ -71,7 +71,7 @@ class Store(MongoSink):
             if not concerns_server(error) or meaning_of(error.code) is Meaning.LOGIN:
                 reason = str((error.details or {}).get("errmsg", ""))[:300]
                 raise FatalError(
-                    f"MongoDB refused an operation (code {error.code}): check the user of MONGODB_URI, who "
+                    f"MongoDB refused an operation (code {error.code}): check the user of MONGODB_URI, which "
                     f"needs the role readWrite on every database that is named: {reason}"
                 ) from error
             raise TransientError(f"MongoDB answered {error.code}") from error

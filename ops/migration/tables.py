@@ -86,7 +86,8 @@ def of_pipeline(aws: Aws, stack: str, function: str) -> Known:
     """
     if not stack and not function:  # that other Lambdas read a table's stream says nothing about ours
         raise CommandError(
-            "which tables? A pattern, or no name, stands for tables that a pipeline replicates: give --stack "
+            "which tables? A pattern or no name stands for the tables that a pipeline replicates: give "
+            "--stack "
             "NAME (REPLICATOR_STACK) or --function NAME; or name the tables, such as orders"
         )
     name = find_pipeline(aws, stack, Pipeline(function=function)).function

@@ -28,14 +28,14 @@ def no_database(name: str, where: str, setting: str, there: Iterable[str]) -> st
         there: the databases that can be seen.
     """
     others = sorted(set(there) - _MONGODBS_OWN)
-    listed = f"; databases that are there: {_listed(others)}" if others else ""
+    listed = f"; existing databases: {_listed(others)}" if others else ""
     return f"the database {name} does not exist on {where}: check {setting}{_meant(name, others)}{listed}"
 
 
 def no_collection(name: str, database: str, there: Iterable[str]) -> str:
     """The sentence about a collection that does not exist; `there`: those of the database."""
     others = sorted(each for each in there if not each.startswith((OURS, "system.")))
-    listed = f"; collections that are there: {_listed(others)}" if others else ""
+    listed = f"; existing collections: {_listed(others)}" if others else ""
     return f"The collection {name} does not exist in the database {database}{_meant(name, others)}{listed}."
 
 

@@ -79,7 +79,7 @@ class Redrive:
             if letter.unreadable and not self._force:
                 outcome.kept[letter.id] = f"would be parked again: {letter.unreadable}"
             elif digest in self._sent:  # or this would never end
-                outcome.kept[letter.id] = f"is there twice, and was redriven once: {letter.reason}"
+                outcome.kept[letter.id] = f"is there twice, and one was redriven: {letter.reason}"
             else:
                 self._sent.add(digest)
                 entries.append(
@@ -93,7 +93,7 @@ class Redrive:
         sent = self._send(entries, outcome)
         failed = browser.delete(sent)
         outcome.kept |= {
-            each: f"was sent, and could not be deleted ({code})" for each, code in failed.items()
+            each: f"was sent, but could not be deleted ({code})" for each, code in failed.items()
         }
         outcome.done += len(sent) - len(failed)
 
@@ -185,7 +185,7 @@ def _message_ids(answer: Any) -> dict[str, str]:
 
 def _not_taken(verdict: Verdict) -> str:
     if verdict.code == NOT_ANSWERED:
-        return "SQS did not say whether it took it"
+        return "SQS did not say whether it accepted the message"
     return f"SQS refused it: {verdict.code}: {verdict.reason}".rstrip(": ")
 
 
@@ -203,7 +203,7 @@ def _restored(number: int, line: str) -> dict[str, Any]:
             },
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CommandError(f"line {number} is none of a backup; nothing is sent") from error
+        raise CommandError(f"line {number} is not from a backup; nothing was sent") from error
 
 
 def _backup(letter: Letter) -> dict[str, Any]:

@@ -143,9 +143,9 @@ def letter_of(message: MessageTypeDef) -> Letter:
     if "code" in texts:
         code, reason = texts["code"], texts.get("reason", "")
     elif "DeadLetterQueueSourceArn" in system:
-        code, reason = MOVED, "SQS moved it here: it was received too often without being deleted"
+        code, reason = MOVED, "SQS moved it here after too many receives"
     else:
-        code, reason = UNSAID, "its reason did not fit next to its body"
+        code, reason = UNSAID, "its reason did not fit beside its body"
     return Letter(
         id=message["MessageId"],
         body=message["Body"],

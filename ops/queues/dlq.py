@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ops.queues.dead_letters import Letter
 
 _RETURN_SECONDS = 20.0
-"""For looking whether redriven letters come back, at most: what it looks at is hidden from others."""
+"""For checking whether redriven letters come back, at most: what it looks at is hidden from others."""
 
 _LOOKS = 4
 
@@ -57,9 +57,10 @@ app = typer.Typer(
     name="dlq",
     add_completion=False,  # that of `replicator` completes it, too
     help="List, show, redrive and drop dead letters.\n\n"
-    "What one of these commands looks at is hidden from others meanwhile, and visible again at its end; if "
-    "the command is killed, after five minutes. Messages that SQS itself moved here (code moved-by-sqs) are "
-    "in message groups, of each of which only the first ten can be seen until those are gone.",
+    "While one of these commands looks at letters, they are hidden from others. They become visible again "
+    "when it ends, or after five minutes if it is killed. Letters that SQS itself moved here (code "
+    "moved-by-sqs) are "
+    "in message groups, and only the first ten of each group can be seen at a time.",
     no_args_is_help=True,
 )
 
@@ -118,7 +119,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
 @app.command("show")
 @exits_with_status
 def show_letter(  # noqa: PLR0913 - one parameter per option
-    message: Annotated[str, typer.Argument(metavar="ID", help="Its message id, or how it begins.")],
+    message: Annotated[str, typer.Argument(metavar="ID", help="Its message id, or the beginning of it.")],
     *,
     as_json: JsonLinesOption = False,
     stack: StackOption = "",
@@ -138,7 +139,7 @@ def show_letter(  # noqa: PLR0913 - one parameter per option
     with QueueBrowser(aws.sqs, url) as browser:
         found = [each for letters in browser.selected(Selection(ids=[message]), 2) for each in letters]
     if not found:
-        warn(f"There is no dead letter {message}, or somebody else has received it just now.")
+        warn(f"There is no dead letter {message}, or someone else has it right now.")
         raise typer.Exit(FOUND if browser.all_seen(expected) else UNKNOWN)
     if len(found) > 1:
         raise CommandError(f"several ids begin with {message}, such as {found[0].id} and {found[1].id}")
@@ -201,8 +202,8 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     _report_returned(outcome)
     if unseen > 0 and not (outcome.kept or outcome.returned or browser.has_odd):
         warn(
-            f"Whether letters came back is not known: about {unseen:,} in the dead-letter queue could not be "
-            "looked at. See replicator dlq list in a minute."
+            f"Cannot tell whether letters came back: about {unseen:,} in the dead-letter queue could not be "
+            "read. See replicator dlq list in a minute."
         )
         raise typer.Exit(UNKNOWN)
     _finish(outcome, selection, browser, expected)
@@ -224,7 +225,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
         typer.Option(
             "--backup",
             metavar="FILE",
-            help="Where to write them first, one JSON object a line. It must not exist yet.",
+            help="File to write them to first, one JSON object per line. It must not exist yet.",
             show_default="dropped-letters-TIME.jsonl",
         ),
     ] = None,
@@ -255,7 +256,10 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
                 file = file or files.enter_context(new_backup(path))
                 drop(browser, letters, file, outcome)
     except OSError as error:
-        why = f"the backup {path} cannot be written: {words_of_file_error(error)}; what is not in it stays"
+        why = (
+            f"the backup {path} cannot be written: {words_of_file_error(error)}; letters that are not in "
+            "it were kept"
+        )
         raise CommandError(why) from error
     finally:
         where = f"; the backup is {path}" if outcome.done else ""
@@ -291,7 +295,7 @@ def restore_letters(  # noqa: PLR0913 - one parameter per option
         raise CommandError(f"{backup} cannot be read: {words_of_file_error(error)}") from error
     typer.echo(f"{count(outcome.done, 'letter')} restored.")
     for each, why in outcome.kept.items():
-        warn(f"The letter {each} is not there: {why}.")
+        warn(f"The letter {each} was not restored: {why}.")
     raise typer.Exit(FOUND if outcome.kept else WELL)
 
 
@@ -312,7 +316,7 @@ def _confirmed(sqs: SQSClient, url: str, selection: Selection, limit: int | None
         confirmed = False
         typer.echo("")
     if not confirmed:
-        typer.echo("Nothing is dropped.")
+        typer.echo("Nothing was dropped.")
     return confirmed
 
 

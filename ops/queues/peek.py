@@ -55,10 +55,10 @@ def command(  # noqa: PLR0913 - one parameter per option
         bool, typer.Option("--documents", help="Print all changes, with their documents.")
     ] = False,
     dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="Look into the dead-letter queue instead.")
+        bool, typer.Option("--dead-letters", help="Look at the dead-letter queue instead.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line, with all changes and documents.")
+        bool, typer.Option("--json", help="Print one JSON object per line, with all changes and documents.")
     ] = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
@@ -94,7 +94,7 @@ def command(  # noqa: PLR0913 - one parameter per option
                 typer.echo("")
             print_message(letter, most, time.time(), documents=documents)
     if not (found or as_json):
-        typer.echo("There is no message that could be received now.")
+        typer.echo("No message can be received right now.")
     raise typer.Exit(_outcome(found, most))
 
 
@@ -103,8 +103,9 @@ def _outcome(found: list[Letter], most: int) -> int:
     near = [letter for letter in found if most and letter.receives > most // 2]
     for letter in near:
         warn(
-            f"The message {letter.id[:8]} was received {letter.receives} times: after {most} SQS moves it to "
-            "the dead-letter queue. Do not look again before a writer took it."
+            f"The message {letter.id[:8]} was received {letter.receives} times: after {most}, SQS moves it "
+            "to "
+            "the dead-letter queue. Do not look again until a writer has taken it."
         )
     return FOUND if near else WELL
 
@@ -125,7 +126,7 @@ def _most_receives(sqs: SQSClient, url: str) -> int:
     if most < _FEWEST_RECEIVES:
         raise CommandError(
             f"the queue's maxReceiveCount is {most}: SQS would move messages to the dead-letter queue "
-            "because they were looked at"
+            "just because they were looked at"
         )
     return most
 

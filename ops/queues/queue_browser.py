@@ -172,11 +172,11 @@ class QueueBrowser:
         """Warns if fewer letters were seen than `expected`, so that nobody takes a part for the whole."""
         seen = len(self._seen)
         if self._stopped_early:
-            warn(f"Ended after {seen:,} letters, for it took too long. Run it again for the rest.")
+            warn(f"Stopped after {seen:,} letters because it took too long. Run it again for the rest.")
         elif expected > seen:
             warn(
-                f"About {expected - seen:,} more could not be looked at: somebody else has received them, "
-                "or behind ten others of their message group."
+                f"About {expected - seen:,} more could not be read: someone else has them, or they are "
+                "behind ten others of their message group."
             )
 
     def _make_visible(self) -> None:
@@ -198,8 +198,8 @@ class QueueBrowser:
                 why = str(error)
             if why:
                 warn(
-                    f"Messages of {DEAD_LETTERS} could not be made visible again ({why}); they are in "
-                    f"{HIDE_SECONDS // 60} minutes, by themselves."
+                    f"Messages of {DEAD_LETTERS} could not be made visible again ({why}); they will be "
+                    f"in {HIDE_SECONDS // 60} minutes."
                 )
                 return
 
@@ -212,9 +212,9 @@ def whole_messages(answer: Any, where: str) -> tuple[list[MessageTypeDef], int]:
     """
     received, odd = received_in(answer)
     if odd and not received:
-        raise CommandError(f"receiving from {where}: SQS's answer has no message that can be read")
+        raise CommandError(f"receiving from {where}: SQS's answer has no readable message")
     if odd:
-        warn(f"{count(odd, 'message')} in SQS's answer cannot be read; what that is stays in {where}.")
+        warn(f"{count(odd, 'message')} in SQS's answer cannot be read; they stay in {where}.")
     return received, odd
 
 

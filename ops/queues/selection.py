@@ -28,13 +28,13 @@ def key_problem(wanted: str) -> str | None:
     try:
         key = json.loads(wanted)
     except (ValueError, RecursionError) as error:
-        what = "it begins as a JSON object, and is not JSON"
-        return f"{what} ({error}): a key is such as {_AS_JSON}, or the value of one attribute"
+        what = "it begins like a JSON object, but is not JSON"
+        return f"{what} ({error}): give a key such as {_AS_JSON}, or the value of one attribute"
     if not key:
-        return f"it is an empty object: a key is such as {_AS_JSON}"
+        return f"it is an empty object: give a key such as {_AS_JSON}"
     typed = [name for name, value in key.items() if isinstance(value, dict) and list(value) in _TYPED]
     if typed:
-        return f"{typed[0]} has a type of DynamoDB, which is left out here: a key is such as {_AS_JSON}"
+        return f"{typed[0]} has a DynamoDB type, which is left out here: give a key such as {_AS_JSON}"
     return None
 
 
@@ -46,11 +46,11 @@ def _checked_key(wanted: str | None) -> str | None:
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="ID", help="The letters' ids, or how they begin.", show_default=False),
+    typer.Argument(metavar="ID", help="The letters' ids, or the beginnings of them.", show_default=False),
 ]
 TableOption = Annotated[
     str | None,
-    typer.Option("--table", metavar="NAME", help="Only those of this DynamoDB table.", show_default=False),
+    typer.Option("--table", metavar="NAME", help="Only letters of this DynamoDB table.", show_default=False),
 ]
 KeyOption = Annotated[
     str | None,
@@ -58,7 +58,7 @@ KeyOption = Annotated[
         "--key",
         metavar="KEY",
         callback=_checked_key,
-        help="Only those of this item: its key as JSON, or the value of one key attribute.",
+        help="Only letters of this item: its key as JSON, or the value of one key attribute.",
         show_default=False,
     ),
 ]
@@ -67,7 +67,7 @@ CodeOption = Annotated[
     typer.Option(
         "--code",
         metavar="CODE",
-        help="Only those with this reason code, such as bad-conversion.",
+        help="Only letters with this reason code, such as bad-conversion.",
         show_default=False,
     ),
 ]
@@ -75,7 +75,7 @@ LimitOption = Annotated[
     int | None,
     typer.Option("--limit", min=1, metavar="NUMBER", help="At most this many letters.", show_default=False),
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="All letters; needed if nothing else selects any.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All letters; needed if nothing else selects them.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,11 @@ class Selection:
         """The sentence for a person if no letter matches; `all_seen`: of all that there are."""
         if not all_seen:
             return (
-                "No dead letter could be looked at."
+                "No dead letter could be read."
                 if self.is_all
-                else "No such letter is among those that were seen."
+                else "None of the letters that were read match."
             )
-        return "There are no dead letters." if self.is_all else "There are no such dead letters."
+        return "There are no dead letters." if self.is_all else "No dead letters match."
 
     def matches(self, letter: Letter) -> bool:
         """Whether this letter is selected."""
@@ -134,12 +134,12 @@ def selection_to_change(
     """
     if "" in (table, key, code) or any(len(each) < _FEWEST_CHARACTERS for each in ids or ()):
         raise CommandError(
-            f"an ID needs {_FEWEST_CHARACTERS} characters at least, and an option its value: is a variable "
-            "of the shell empty?"
+            f"an ID needs at least {_FEWEST_CHARACTERS} characters, and an option its value: is a shell "
+            "variable empty?"
         )
     selection = Selection(tuple(ids or ()), table, key, code)
     if selection.is_all and not every:
-        raise CommandError("which letters? Name their IDs, --table, --key or --code, or say --all")
+        raise CommandError("which letters? Name their IDs, --table, --key or --code, or give --all")
     return selection
 
 

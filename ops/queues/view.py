@@ -121,7 +121,7 @@ def print_letter(letter: Letter, now: float) -> None:
 def print_change(output: Output, entry: Change | Rejected, *, documents: bool = True) -> None:
     """Prints one change."""
     if not isinstance(entry, Change):
-        output.line(Text(f"not readable: {entry.reason}", style="red"))
+        output.line(Text(f"unreadable: {entry.reason}", style="red"))
         if documents:
             output.print(Text(entry.encoded.decode(errors="backslashreplace")))
         return

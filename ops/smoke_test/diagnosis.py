@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ops.smoke_test.items import Step
 
 CHECK = "arrival"
-_STATUS = "Look who is in the way: replicator status."
+_STATUS = "See what holds it up: replicator status."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +57,37 @@ class Places:
 
 def late(step: Step, seconds: float, places: Places) -> Finding:
     """The finding about a step that has not arrived in time."""
-    said = f"The {step} has not arrived in MongoDB within {seconds:g} seconds"
+    said = f"The {step} did not arrive in MongoDB within {seconds:g} seconds"
     if places.letter is not None:
         return not_well(
             CHECK,
             f"{said}: it is parked ({places.letter.code}): {places.letter.reason}",
-            "Remove that cause, then redrive or drop it: replicator dlq list.",
+            "Fix the cause, then redrive or drop it: replicator dlq list.",
         )
     if places.mongodb:
         return unknown(
-            CHECK, f"{said}, as far as it is known: {places.mongodb}", "Run this again when it answers."
+            CHECK, f"{said}, as far as can be told: {places.mongodb}", "Run this again when it answers."
         )
     if places.differs is not None:
         return not_well(
             CHECK,
-            f"{said}: its document is another one in {_named(places.differs)}",
-            "The writers' mapping must have the table without any rules, such as replicator-smoke-test: {}.",
+            f"{said}: its document differs in {_named(places.differs)}",
+            "The writers' mapping must name the table without any rules, such as replicator-smoke-test: {}.",
         )
     return not_well(CHECK, f"{said}: {_where(places)}{_unseen(places)}", _advice(places))
 
 
 def _where(places: Places) -> str:
     if places.visible is None or places.in_flight is None:
-        return f"it is not known whether it is in the queue: {places.queue_unknown}"
+        return f"it may be in the queue, which cannot be read: {places.queue_unknown}"
     if places.in_flight:
-        held = f"of whose messages writers hold {places.in_flight:,} and {places.visible:,} wait"
+        held = f"with {places.in_flight:,} in flight and {places.visible:,} waiting"
         return f"it may be in the queue, {held}"
     if places.visible:
         waiting = f"{count(places.visible, 'message')} wait{'s' * (places.visible == 1)}"
-        return f"it may be in the queue, where {waiting} and no writer holds any"
+        return f"it may be in the queue, where {waiting} and none is in flight"
     return (
-        "the queue is empty, so it has not left the stream, or the writers wrote it to another place than "
+        "the queue is empty, so it has not left the stream, or the writers wrote it elsewhere than to "
         f"{places.target}"
     )
 
@@ -95,11 +95,9 @@ def _where(places: Places) -> str:
 def _unseen(places: Places) -> str:
     parts = []
     if places.writers is not None:
-        parts.append(
-            f"{places.writers or 'no'} writer{'s' * (places.writers != 1)} of this queue can be seen"
-        )
+        parts.append(f"{places.writers or 'no'} writer{'s' * (places.writers != 1)} of this queue found")
     if places.letters_unknown:
-        parts.append(f"whether it is parked is not known: {places.letters_unknown}")
+        parts.append(f"whether it is parked is unknown: {places.letters_unknown}")
     return "".join(f"; {part}" for part in parts)
 
 

@@ -70,7 +70,7 @@ clock = time.monotonic
 def command(  # noqa: PLR0913 - one parameter per option
     table: Annotated[
         str,
-        typer.Argument(metavar="TABLE", help="A table that is for nothing else; its key is the text id."),
+        typer.Argument(metavar="TABLE", help="A table used for nothing else; its key is the string id."),
     ] = "replicator-smoke-test",
     *,
     timeout: Annotated[
@@ -89,7 +89,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Send changes of its own through a deployed pipeline, and report.
+    """Send test changes through a deployed pipeline, and report.
 
     It puts, changes and deletes three items in a table that is for nothing
     else, waits for each step in MongoDB, looks at queues, alarms and
@@ -101,7 +101,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     if not (mongodb_uri and mongodb_database):
         needed = "--mongodb-uri (MONGODB_URI) and --mongodb-database (MONGODB_DATABASE)"
-        raise typer.BadParameter(f"the target is not known: give {needed}")
+        raise typer.BadParameter(f"no target is given: give {needed}")
     if problem := database_problem(mongodb_database):
         raise typer.BadParameter(f"{mongodb_database!r} {problem}", param_hint="--mongodb-database")
     with ending():
@@ -154,7 +154,7 @@ class SmokeTest:
             of_table = self._table()
             arrivals: list[Finding] = []
             if any(each.state is State.NOT_WELL for each in of_table):
-                text = "Whether changes arrive: none was made, because of what is said of the table"
+                text = "No changes were made, because of the problem with the table"
                 arrivals.append(unknown(CHECK, text, "See above."))
                 left = []
             else:
@@ -198,11 +198,13 @@ class SmokeTest:
     def _clean_up(self, run: Run, *, interrupted: bool) -> Finding:
         try:
             self.table.delete(run.keys)
-            found = well("clean-up", "Its items are deleted; their documents follow when the change arrives.")
+            found = well(
+                "clean-up", "The test's items are deleted; their documents follow when the deletions arrive."
+            )
         except CommandError as error:
             after = datetime.fromtimestamp(run.until, UTC)
-            text = f"Whether its items are deleted: {error}"
-            advice = f"A run after {after:%H:%M} UTC deletes them, or you do."
+            text = f"Cannot tell whether the test's items were deleted: {error}"
+            advice = f"Run it again after {after:%H:%M} UTC to delete them, or delete them by hand."
             found = unknown("clean-up", text, advice)
         if interrupted:
             warn(f"{found.text} {found.advice}".rstrip())
@@ -222,7 +224,7 @@ class SmokeTest:
             if has_arrived:
                 self.seconds[step] = round(taken, 3)
                 items = count(len(run.keys), "item")
-                text = f"The {step} of {items} has arrived in MongoDB after {taken:.1f} seconds."
+                text = f"The {step} of {items} arrived in MongoDB after {taken:.1f} seconds."
                 return well(CHECK, text)
             if taken > self.timeout:
                 return late(step, self.timeout, await self._places(target, run, differs, why))
@@ -237,7 +239,7 @@ class SmokeTest:
             queue_unknown = str(error)
         try:
             letter, all_seen = find_letter(self.aws, self.pipeline.dead_letter_queue, run.id)
-            letters_unknown = "" if all_seen else "not all dead letters could be looked at"
+            letters_unknown = "" if all_seen else "not all dead letters could be read"
         except CommandError as error:
             letters_unknown = str(error)
         return Places(
@@ -270,7 +272,7 @@ async def _look(target: Target, run: Run, step: Step) -> tuple[bool, list[str] |
 
 def _earlier(left: Sequence[str], in_use: int) -> Iterator[Finding]:
     if left:
-        yield well("left-over", f"An earlier run left {count(len(left), 'item')}, now deleted.")
+        yield well("left-over", f"{count(len(left), 'item')} left by an earlier run, now deleted.")
     if in_use:
-        text = f"{count(in_use, 'item')} may belong to another run that goes on: left alone."
+        text = f"{count(in_use, 'item')} may belong to another run that is still going: left alone."
         yield well("left-over", text)

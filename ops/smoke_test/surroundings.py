@@ -73,11 +73,11 @@ def check_queue(aws: Aws, url: str, seconds: float) -> list[Finding]:
         while any(found := messages(aws, url)):
             if time.monotonic() > until:
                 text = (
-                    f"Whether the test left something in the queue: it was never empty within {seconds:g} "
-                    f"seconds, and has {count(sum(found), 'message')} now. "
-                    "Where other tables change, that is as it should be"
+                    f"Cannot tell whether the test left something in the queue: it was never empty in "
+                    f"{seconds:g} seconds, and has {count(sum(found), 'message')} now. That is normal "
+                    "where other tables change"
                 )
-                yield unknown("queue-empty", text, "Look whether it shrinks: replicator status.")
+                yield unknown("queue-empty", text, "Check that it shrinks: replicator status.")
                 return
             time.sleep(_LOOK_SECONDS)
         yield well("queue-empty", "Nothing is left in the queue.")
@@ -91,10 +91,10 @@ def check_dead_letters(aws: Aws, url: str, before: int) -> list[Finding]:
     def findings() -> Iterator[Finding]:
         now = letters_in(aws.sqs, url)
         if now > before:
-            text = f"There are {count(now - before, 'dead letter')} more than before the test: {now:,}"
+            text = f"There are {count(now - before, 'dead letter')} more than before the test, in all {now:,}"
             yield not_well("dead-letters", text, "Look at them: replicator dlq list.")
         else:
-            yield well("dead-letters", f"No dead letter has come during the test; there are {now:,}.")
+            yield well("dead-letters", f"No dead letters were added by the test; there are {now:,}.")
 
     return look("dead-letters", DEAD_LETTERS.capitalize(), _ATTRIBUTES, findings)
 
@@ -102,7 +102,7 @@ def check_dead_letters(aws: Aws, url: str, before: int) -> list[Finding]:
 def check_cloudwatch(aws: Aws, stack: str) -> list[Finding]:
     """Looks at the alarms and the dashboard of a stack; empty: it is not known which one it is."""
     if not stack:
-        text = "The states of the alarms, and whether the dashboard is there: no stack is named"
+        text = "The alarms and the dashboard were not checked: no stack is named"
         return [unknown("alarms", text, _NAME_STACK)]
     resources: Resources = []
     what = f"Alarms and dashboard of the stack {stack}"
@@ -145,16 +145,16 @@ def judge_alarms(names: list[str], states: dict[str, str]) -> Finding:
     if not names:
         return not_well("alarms", "The stack has no alarms", "Deploy deploy/pipeline.yaml as it is.")
     if absent := [name for name in names if name not in states]:
-        text = f"Of {count(len(names), 'alarm')} of the stack CloudWatch does not know {', '.join(absent)}"
-        return not_well("alarms", text, "Somebody has deleted them: deploy the stack anew.")
+        text = f"Of the stack's {count(len(names), 'alarm')}, CloudWatch does not have {', '.join(absent)}"
+        return not_well("alarms", text, "They were deleted: deploy the stack again.")
     if ringing := [name for name in names if states[name] == "ALARM"]:
         return not_well(
-            "alarms", f"These alarms ring: {', '.join(ringing)}", "Their descriptions say what to do."
+            "alarms", f"These alarms are in ALARM: {', '.join(ringing)}", "Their descriptions say what to do."
         )
     if open_ := [name for name in names if states[name] != "OK"]:
-        text = f"Of {count(len(names), 'alarm')} {len(open_):,} have no state yet: {', '.join(open_)}"
-        return unknown("alarms", text, "CloudWatch needs some minutes of data: run this again later.")
-    return well("alarms", f"{count(len(names), 'alarm')} of the stack: all are OK.")
+        text = f"Of {count(len(names), 'alarm')}, {len(open_):,} have no state yet: {', '.join(open_)}"
+        return unknown("alarms", text, "CloudWatch needs a few minutes of data: run this again later.")
+    return well("alarms", f"The stack's {count(len(names), 'alarm')}: all OK.")
 
 
 def _dashboard(aws: Aws, names: list[str]) -> Iterator[Finding]:
@@ -170,7 +170,7 @@ def _dashboard(aws: Aws, names: list[str]) -> Iterator[Finding]:
                 raise
             is_there = False
         if is_there:
-            yield well("dashboard", f"The dashboard {name} is there.")
+            yield well("dashboard", f"The dashboard {name} exists.")
         else:
-            text = f"The dashboard {name} is not there"
-            yield not_well("dashboard", text, "Somebody has deleted it: deploy the stack anew.")
+            text = f"The dashboard {name} does not exist"
+            yield not_well("dashboard", text, "It was deleted: deploy the stack again.")

@@ -47,13 +47,13 @@ class SmokeTable:
             if code_of(error) == _NO_TABLE:
                 region = self._dynamodb.meta.region_name
                 raise CommandError(
-                    f"{no_table(self.name, region)}. How to make it: docs/deployment.md"
+                    f"{no_table(self.name, region)}. To create it, see docs/deployment.md"
                 ) from error
             raise
         if schema != [(KEY, "HASH")] or types.get(KEY) != "S":
             raise CommandError(
-                f"the table {self.name} is not one for smoke tests: the key of such a table is a text of the "
-                f"name {KEY}, and nothing else. Nothing was written"
+                f"the table {self.name} is not a smoke-test table: its key must be the string {KEY}, and "
+                f"nothing else. Nothing was written"
             )
 
     def left_over(self, now: float) -> tuple[list[str], int]:
@@ -73,8 +73,9 @@ class SmokeTable:
                 until = until_of(item)
                 if until is None:
                     raise CommandError(
-                        f"the table {self.name} has items that are not of a smoke test: name an empty table "
-                        "that is for nothing else. Nothing was written"
+                        f"the table {self.name} has items that are not from a smoke test: name an empty "
+                        "table "
+                        "that is used for nothing else. Nothing was written"
                     )
                 if until < now:
                     keys.append(str(item[KEY]["S"]))

@@ -46,8 +46,8 @@ def place_of(table: str, database: str, found: Found[MappingRecord]) -> tuple[st
     others = sorted(name for name in rules.keys() - _PLACES if rules[name] != _AS_IT_IS.get(name))
     if others:
         raise CommandError(
-            f"the writers' mapping has rules for the table {table} ({', '.join(others)}): a table for smoke "
-            f"tests has none, such as {table}: {{}}. Nothing was written"
+            f"the writers' mapping has rules for the table {table} ({', '.join(others)}): a smoke-test table "
+            f"must have none, such as {table}: {{}}. Nothing was written"
         )
     return str(rules.get("database") or database), str(rules.get("collection") or table)
 

@@ -69,7 +69,7 @@ class Figures:
     Attributes:
         rate: changes per second that it has finished just now.
         in_flight: messages that it holds.
-        older_streams: how many changes of the last 15 minutes came from an older stream than what is in
+        older_streams: how many changes of the last 15 minutes came from an older stream than the data in
             MongoDB, by table.
     """
 

@@ -32,9 +32,9 @@ backlogs with the same message group ID"."""
 class Outcome(Enum):
     """What a look found."""
 
-    WELL = "well"
-    NOT_WELL = "not well"
-    NOT_KNOWN = "not known"
+    WELL = "ok"
+    NOT_WELL = "problem"
+    NOT_KNOWN = "unknown"
 
 
 def outcome_of(status: Status, most_behind: float) -> Outcome:
@@ -69,12 +69,12 @@ def notes_of(status: Status) -> list[str]:
     if status.queue.total > _MOST_SEEN:
         notes.append(
             f"{count(status.queue.total, 'message')} wait. SQS looks for lanes in the oldest {_MOST_SEEN:,} "
-            'only: where many of these are of few lanes, others wait: see "A flooded lane" in '
+            'only: if most of these are in a few lanes, the others wait: see "A flooded lane" in '
             "docs/operations.md."
         )
     for writer in status.writers.ended:
         when = "" if writer.seen is None else f", and was last seen {age(status.at - writer.seen)} ago"
-        notes.append(f"The writer {writer.name} has ended without saying so{when}.")
+        notes.append(f"The writer {writer.name} stopped without signing off{when}.")
     return notes
 
 
@@ -85,7 +85,7 @@ def _problems_of_the_source(status: Status, most_behind: float) -> Iterator[str]
         yield from _problems_of(table)
     seconds = status.iterator_age.seconds
     if seconds is not None and seconds > most_behind:
-        yield f"The Lambda is {age(seconds)} behind the stream, which forgets after a day."
+        yield f"The Lambda is {age(seconds)} behind the stream, which keeps changes for only 24 hours."
 
 
 def _problems_of(table: Table) -> Iterator[str]:
@@ -95,8 +95,8 @@ def _problems_of(table: Table) -> Iterator[str]:
             yield _sentence(str(problem))
     if not table.reads_latest_stream:
         yield (
-            f"The event source mapping of the table {table.name} reads a stream that the table no longer "
-            "has: deploy deploy/pipeline.yaml with the ARN of the new one."
+            f"The event source mapping of the table {table.name} reads an old stream of the table: "
+            "deploy deploy/pipeline.yaml with the new stream's ARN."
         )
     for problem in judge(table.mapping).problems:
         yield _sentence(str(problem))
@@ -105,12 +105,12 @@ def _problems_of(table: Table) -> Iterator[str]:
 def _problems_of_the_queue(status: Status, most_behind: float) -> Iterator[str]:
     queue, oldest = status.queue, status.oldest.seconds
     if oldest is not None and not queue.is_empty and oldest > most_behind:
-        yield f"The oldest message has waited for {age(oldest)}: the writers do not keep up."
+        yield f"The oldest message has waited for {age(oldest)}: the writers are not keeping up."
     if status.progress.seen is False:
         are = "is" if queue.in_flight == 1 else "are"
         yield (
             f"{count(queue.in_flight, 'message')} {are} in flight, and none was finished in "
-            f"{age(status.progress.seconds)}: a writer holds messages that it does not write, and may be "
+            f"{age(status.progress.seconds)}: a writer holds them but writes nothing, and may be "
             "frozen."
         )
     if status.dead_letters:
@@ -123,8 +123,8 @@ def _problems_of_the_writers(status: Status) -> Iterator[str]:
     if not (writers.asked or writers.why_unknown or status.queue.is_empty):
         wait = "waits" if status.queue.total == 1 else "wait"
         yield (
-            f"{count(status.queue.total, 'message')} {wait}, and no writer runs: none has a recent "
-            "record in MongoDB."
+            f"{count(status.queue.total, 'message')} {wait}, and no writer is running: none has a "
+            "recent record in MongoDB."
         )
     for writer in writers.asked:
         yield from _problems_of_a_writer(writer, status.at)
@@ -134,7 +134,7 @@ def _problems_of_the_writers(status: Status) -> Iterator[str]:
     for name, changes in sorted(older.items()):
         yield (
             f"{count(changes, 'change')} of the table {name} in the last 15 minutes came from an older "
-            'stream than what is in MongoDB, and did not win: see "Another stream" in docs/migration.md.'
+            'stream than the data in MongoDB, and were discarded: see "Another stream" in docs/migration.md.'
         )
 
 
@@ -144,13 +144,13 @@ def _problems_of_a_writer(writer: Writer, now: float) -> Iterator[str]:
         yield f"The writer {writer.name} does not answer: {writer.error}{seen}."
     waits = list(writer.waits.items())
     for part, (reason, since) in waits[:_MOST_WAITS]:
-        yield f"The writer {writer.name} has waited for {part} for {age(now - since)}: {reason}."
+        yield f"The writer {writer.name} has been waiting for {part} for {age(now - since)}: {reason}."
     if (more := len(waits) - _MOST_WAITS) > 0:
-        yield f"The writer {writer.name} waits for {count(more, 'more part')}."
+        yield f"The writer {writer.name} is waiting for {count(more, 'more part')}."
 
 
 def _unknown_of_the_source(status: Status) -> Iterator[str]:
-    tables = "which tables are replicated, and whether their streams are read"
+    tables = "which tables are replicated, and whether their streams are being read"
     if not status.function:
         yield f"{tables}: name the pipeline with --stack, or the Lambda with --function"
         return
@@ -161,7 +161,7 @@ def _unknown_of_the_source(status: Status) -> Iterator[str]:
             yield f"whether the stream of the table {table.name} is on: {table.why_unknown}"
         yield from judge(table.mapping).unknown
     if status.iterator_age.seconds is None and not status.iterator_age.is_idle:
-        yield f"how far the Lambda is behind the stream: {status.iterator_age.why_unknown}"
+        yield f"how far behind the stream the Lambda is: {status.iterator_age.why_unknown}"
 
 
 def _unknown_of_the_rest(status: Status) -> Iterator[str]:
@@ -170,16 +170,16 @@ def _unknown_of_the_rest(status: Status) -> Iterator[str]:
         yield f"how long the oldest message has waited: {status.oldest.why_unknown}"
     if status.progress.seen is None:
         yield (
-            "whether messages in flight are finished: no writer reports one, and the numbers of the queue "
+            "whether messages in flight are being finished: no writer reports any, and the queue's counts "
             "do not show it"
         )
     if writers.why_unknown:
-        yield f"which {'other ' if writers.asked else ''}writers run: {writers.why_unknown}"
+        yield f"which {'other ' if writers.asked else ''}writers are running: {writers.why_unknown}"
     elif not writers.asked and status.queue.is_empty:  # else it is not well
-        yield "whether a writer runs: none has a recent record in MongoDB, and no message waits"
+        yield "whether a writer is running: none has a recent record in MongoDB, and no message is waiting"
     for writer in writers.asked:
         if writer.why_unknown:
-            yield f"what the writer {writer.name} does: {writer.why_unknown}"
+            yield f"what the writer {writer.name} is doing: {writer.why_unknown}"
 
 
 def _sentence(text: str) -> str:

@@ -188,7 +188,7 @@ def _ages(aws: Aws, pipeline: Pipeline) -> tuple[Age, Age]:
     except CommandError as error:  # forbidden, an emulator without metrics, or an odd answer
         return Age(why_unknown=str(error)), Age(why_unknown=str(error))
     minutes = int(_NEWEST_METRICS.total_seconds() // 60)
-    nothing = f"CloudWatch has nothing of the last {minutes} minutes, and is a minute late"
+    nothing = f"CloudWatch has no data for the last {minutes} minutes, and is about a minute late"
     oldest = _age(found.get("oldest"), nothing)
     iterator = _age(found.get("iterator"), nothing)
     calls = [found.get("invocations"), found.get("throttles")]

@@ -35,8 +35,8 @@ _Writers = Annotated[
         "--writer",
         metavar="URL",
         envvar="REPLICATOR_WRITERS",
-        help="A writer's status server, such as http://10.0.0.5:8080, to ask whether it is ready; repeat it "
-        "for more.",
+        help="A writer's status server, such as http://10.0.0.5:8080, to ask whether it is ready; repeat the "
+        "option for more.",
         show_default=False,
     ),
 ]
@@ -46,7 +46,7 @@ _MostBehind = Annotated[
         "--max-behind",
         metavar="SECONDS",
         min=0,
-        help="How far the Lambda or the writers may be behind.",
+        help="How far behind the Lambda or the writers may be.",
     ),
 ]
 _STATUSES = {Outcome.WELL: WELL, Outcome.NOT_WELL: FOUND, Outcome.NOT_KNOWN: UNKNOWN}
@@ -57,11 +57,12 @@ def command(  # noqa: PLR0913 - one parameter per option
     *,
     writer: _Writers = None,
     max_behind: _MostBehind = 60,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look repeatedly, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Repeat until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.1, help="With --watch: how often.")
+        float,
+        typer.Option("--interval", metavar="SECONDS", min=0.1, help="With --watch: seconds between looks."),
     ] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on one line.")] = False,
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",

@@ -44,12 +44,12 @@ def _print_outcome(output: Output, status: Status, most_behind: float) -> None:
     if notes:
         output.line()
     if problems:
-        output.line(Text("Not well:", style="bold red"))
+        output.line(Text("Problems:", style="bold red"))
         _print_list(output, problems)
         if unknown:
-            output.line(Text("Not known:", style="bold yellow"))
+            output.line(Text("Unknown:", style="bold yellow"))
     elif unknown:
-        output.line(Text("Nothing is known to be wrong, but not known:", style="bold yellow"))
+        output.line(Text("No known problems, but some things are unknown:", style="bold yellow"))
     else:
         output.line(Text("All is well.", style="green"))
     _print_list(output, unknown)

@@ -29,7 +29,7 @@ MOST_BYTES = 1 << 20
 _MOST_CHARACTERS = 200
 """Of a text that a writer tells."""
 _OTHER_TABLES = "(others)"
-_NO_WRITER = "something answers, but it is not a writer"
+_NO_WRITER = "something answers, but is not a writer"
 _ODD_JSON = (RecursionError, OverflowError)
 """What reading JSON can raise besides `ValueError`: it is too deep, or a number is too large."""
 
@@ -88,7 +88,7 @@ async def _get(session: ClientSession, url: str) -> _Answer:
                     return _Answer(answer.status, b"", _NO_WRITER)
             return _Answer(answer.status, bytes(body))
     except TimeoutError:
-        return _Answer(0, b"", f"no whole answer within {SECONDS:g} s")
+        return _Answer(0, b"", f"no complete answer within {SECONDS:g} s")
     except aiohttp.ClientConnectorError as error:
         return _Answer(0, b"", _words(error.os_error))
     except aiohttp.InvalidURL:
@@ -135,8 +135,8 @@ def with_figures(writer: Writer, status: int, body: bytes, error: str = "") -> W
     figures, why = None, error
     if not error and status != HTTPStatus.OK:
         misdirected = status == HTTPStatus.MISDIRECTED_REQUEST
-        why = "it is not known by this name: use its address, or set STATUS_NAMES" if misdirected else ""
-        why = why or f"its status.json has the HTTP status {status}"
+        why = "it does not accept this name: use its address, or set STATUS_NAMES" if misdirected else ""
+        why = why or f"its status.json was answered with HTTP status {status}"
     elif not error:
         figures = figures_of(body)
         why = "" if figures else "its status.json cannot be read"

@@ -62,8 +62,8 @@ def read_records(database: Database, queue: str) -> Records:
     """Reads the records of the writers of a queue; what prevents it is part of the answer."""
     if not database.is_named:
         why = (
-            "name MongoDB with --mongodb-uri and --mongodb-database, where each keeps a record, or the "
-            "writers with --writer URL"
+            "name MongoDB, where each writer keeps a record, with --mongodb-uri and --mongodb-database, "
+            "or name the writers with --writer URL"
         )
         return Records(why_unknown=why, is_asked=False)
     try:
@@ -84,7 +84,7 @@ async def _read(database: Database, queue: str) -> Records:
     if found.odd:
         why = f"{found.odd:,} records of writers in the database {database.name} cannot be read"
     elif len(ours) > _MOST:
-        why = f"there are {len(ours):,} records, and {_MOST} writers are asked"
+        why = f"there are {len(ours):,} records, but at most {_MOST} writers are asked"
     return Records(ours[::-1][:_MOST], now, why)
 
 
@@ -135,4 +135,4 @@ def _has_ended(record: WriterRecord | None, writer: Writer, now: datetime | None
 
 
 def _only_there(record: WriterRecord) -> str:
-    return f"its status server can be asked on {record.host} only, as STATUS_HOST says"
+    return f"its status server answers only on {record.host}, as STATUS_HOST says"

@@ -166,7 +166,7 @@ def test_no_mapping_is_said_deliberately(place: Place) -> None:
     place.record(DATES)
     result = replicator("backfill", place.table, "--no-live", "--no-mapping", "--json")
     assert result.status == 0
-    assert "Warning: --no-mapping is given, but the writers replicate" in result.err
+    assert "Warning: --no-mapping is given, but the writers use a different one" in result.err
     found = json.loads(result.out)["tables"][0]["mapping"]
     assert found["file"] is None
     assert found["recorded"]["hash"] != found["hash"]
@@ -183,7 +183,7 @@ def test_without_a_record_it_is_not_known(place: Place) -> None:
     file = place.mapping(DATES)
     result = replicator("backfill", place.table, "--no-live", "--replication-file", file, "--json")
     assert result.status == 0
-    assert "It is not known what the writers replicate by" in result.err
+    assert "The mapping of the writers is unknown" in result.err
     assert json.loads(result.out)["tables"][0]["mapping"]["recorded"] is None
     planned = replicator("plan-cutover", place.table, "--replication-file", file, "--json")
     assert planned.out, planned.err
@@ -196,7 +196,7 @@ def test_a_record_that_cannot_be_read_is_not_known(place: Place) -> None:
     place.target[MAPPINGS].insert_one({"_id": {"queue": "q", "table": place.table}, "hash": "\x1b[31m"})
     result = replicator("backfill", place.table, "--no-live", "--no-mapping")
     assert result.status == 0
-    assert f"what the database {place.database} has recorded of {place.table} cannot be read" in result.err
+    assert f"what the database {place.database} has recorded for {place.table} cannot be read" in result.err
     assert "\x1b[31m" not in result.err
 
 

@@ -103,7 +103,7 @@ def test_lines_of_the_platform_are_left_out(write: Write) -> None:
         "REPORT RequestId: 1\tStatus: timeout",
         "ours",
     ]
-    assert result.err == f"2 lines in {group}, and 1 line of the Lambda platform, which --all shows.\n"
+    assert result.err == f"2 lines in {group}, and 1 line of the Lambda platform hidden (--all shows them).\n"
     assert "START RequestId" in replicator("logs", "--group", group, "--all").out
 
 
@@ -139,7 +139,7 @@ def test_wrong_use_is_said(write: Write) -> None:
         (["--group", f"{group}-missing"], f"there is no log group {group}-missing: check the name"),
         (["--group", group, "--since", "yesterday"], "'yesterday' is neither a duration, such as 90s"),
         (["--group", group, "--since", "1h", "--until", "2h"], "--since is later than --until"),
-        (["--group", group, "--follow", "--until", "0s"], "--follow has no end: leave --until out"),
+        (["--group", group, "--follow", "--until", "0s"], "--follow has no end: leave out --until"),
         ([], "which logs? Give --stack NAME, --function NAME or --group NAME"),
     ):
         result = replicator("logs", *arguments)

@@ -98,7 +98,7 @@ def test_one_who_looks_too_often_is_told(sqs: SQSClient, queues: Queues) -> None
     send(sqs, queues.url, body_of(put(1)))
     results = [replicator("peek") for _ in range(3)]
     assert [result.status for result in results] == [0, 0, 1]
-    assert "was received 3 times: after 5 SQS moves it to the dead-letter queue." in results[2].err
+    assert "was received 3 times: after 5, SQS moves it to the dead-letter queue." in results[2].err
     assert len(received(sqs, queues.url)) == 1
 
 
@@ -159,4 +159,4 @@ def test_an_empty_queue(sqs: SQSClient, queues: Queues) -> None:
     """A sentence."""
     assert received(sqs, queues.url) == []
     result = replicator("peek")
-    assert (result.status, result.out) == (0, "There is no message that could be received now.\n")
+    assert (result.status, result.out) == (0, "No message can be received right now.\n")

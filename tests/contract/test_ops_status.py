@@ -28,18 +28,20 @@ if TYPE_CHECKING:
     from tests.conftest import Queues
 
 NO_TABLES = (
-    "Which tables are replicated, and whether their streams are read: name the pipeline with --stack, or the "
+    "Which tables are replicated, and whether their streams are being read: name the pipeline with "
+    "--stack, or the "
     "Lambda with --function."
 )
 NO_WRITERS = (
-    "Which writers run: name MongoDB with --mongodb-uri and --mongodb-database, where each keeps a record, "
-    "or the writers with --writer URL."
+    "Which writers are running: name MongoDB, where each writer keeps a record, with --mongodb-uri and "
+    "--mongodb-database, "
+    "or name the writers with --writer URL."
 )
 
 
 STANDS = re.compile(
-    r"1 message is in flight, and none was finished in \d+s: a writer holds messages that it does not "
-    r"write, and may be frozen\."
+    r"1 message is in flight, and none was finished in \d+s: a writer holds them but writes "
+    r"nothing, and may be frozen\."
 )
 
 
@@ -99,7 +101,7 @@ def test_an_old_message_is_not_well(stack: Stack, queues: Queues) -> None:
     assert [found["queue"][name] for name in ("visible", "in_flight", "delayed", "oldest_seconds")] == [
         *(1, 0, 0, 240.0)
     ]
-    assert found["problems"] == ["The oldest message has waited for 4m: the writers do not keep up."]
+    assert found["problems"] == ["The oldest message has waited for 4m: the writers are not keeping up."]
     assert (found["function"], found["tables"], found["behind_seconds_at_most"]) == (None, None, None)
     code, found = status("--max-behind", "300")
     assert (code, found["well"], found["unknown"]) == (3, None, [NO_TABLES, NO_WRITERS])
@@ -177,7 +179,7 @@ def test_a_writer_that_is_frozen_and_killed(stack: Stack, queues: Queues, writin
         assert code == 1
         assert STANDS.fullmatch(found["problems"][0])
         assert found["problems"][1].startswith(
-            f"The writer {url} does not answer: no whole answer within 5 s; it was last seen "
+            f"The writer {url} does not answer: no complete answer within 5 s; it was last seen "
         )
         stack.client("sqs").purge_queue(QueueUrl=queues.url)
         writing.process.kill()
@@ -193,13 +195,13 @@ def test_messages_that_nobody_takes(stack: Stack, queues: Queues, database: str)
     code, found = status(*where)
     assert (code, found["problems"]) == (3, [])
     assert found["unknown"][1:] == [
-        "Whether a writer runs: none has a recent record in MongoDB, and no message waits."
+        "Whether a writer is running: none has a recent record in MongoDB, and no message is waiting."
     ]
     send(stack, queues, 1)
     code, found = status(*where)
     assert (code, found["problems"]) == (
         1,
-        ["1 message waits, and no writer runs: none has a recent record in MongoDB."],
+        ["1 message waits, and no writer is running: none has a recent record in MongoDB."],
     )
 
 
@@ -207,5 +209,5 @@ def test_a_database_that_cannot_be_read() -> None:
     """Which writers run is not known then; the rest is."""
     code, found = status("--mongodb-uri", "user:secret@127.0.0.1", "--mongodb-database", "d")
     assert code == 3
-    assert found["unknown"][1].startswith("Which writers run: MONGODB_URI ")
+    assert found["unknown"][1].startswith("Which writers are running: MONGODB_URI ")
     assert "secret" not in json.dumps(found)

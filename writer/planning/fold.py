@@ -196,7 +196,7 @@ class _Outcome:
             effect: Deletes | None = self.table.effect(change)
         else:
             self.image = image_of(self.table, change, self.target)
-            effect = Deletes.DELETE if self.image is None else None  # the hook does not want the item
+            effect = Deletes.DELETE if self.image is None else None  # the hook leaves the item out
         self.covered.append(message)
         if effect is Deletes.KEEP:
             return

@@ -35,7 +35,7 @@ _PRIVATE = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_NOT_OURS = "This process is not known by this name. Use its address{}.\n"
+_NOT_OURS = "This process does not accept this name. Use its address{}.\n"
 
 
 class StatusPage:

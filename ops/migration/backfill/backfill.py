@@ -39,7 +39,7 @@ class Options(TablesOptions):
             metavar="NUMBER",
             min=1,
             max=1_000_000,
-            help="Parts of the table to read in parallel. A backfill that resumes keeps its own.",
+            help="Parts of the table to read in parallel. A resumed backfill keeps its own.",
         ),
     ] = 4
     rcu: Rcu = 0
@@ -54,8 +54,8 @@ class Options(TablesOptions):
         typer.Option(
             metavar="PATH",
             show_default=False,
-            help="Read a full export to S3 in the format DYNAMODB_JSON instead of the table: "
-            "s3://BUCKET/PREFIX/AWSDynamoDB/ID, or a folder with a copy of that.",
+            help="Read a full S3 export in DYNAMODB_JSON format instead of the table: "
+            "s3://BUCKET/PREFIX/AWSDynamoDB/ID, or a folder with a copy of it.",
         ),
     ] = ""
     rejects: Annotated[
@@ -63,7 +63,7 @@ class Options(TablesOptions):
         typer.Option(
             metavar="FILE",
             dir_okay=False,
-            help="Append a JSON line for each item that cannot be copied: its key, and why.",
+            help="Append a JSON line for each item that cannot be copied: its key and why.",
         ),
     ] = None
     consistent: Annotated[
@@ -74,22 +74,22 @@ class Options(TablesOptions):
         typer.Option(
             min=0,
             metavar="ITEMS",
-            help="At most this many items per read; 0: as many as DynamoDB gives (1 MB). The progress is "
+            help="At most this many items per read; 0: as many as DynamoDB returns (1 MB). The progress is "
             "saved after each page.",
         ),
     ] = 0
     no_live: Annotated[
         bool,
         typer.Option(
-            "--no-live", help="Copy although no live replication of the table is seen: changes may be lost."
+            "--no-live",
+            help="Copy even though no live replication of the table is found: changes may be lost.",
         ),
     ] = False
     accept_missed_deletes: Annotated[
         bool,
         typer.Option(
             "--accept-missed-deletes",
-            help="Copy an export although items that were deleted after it may come back; "
-            "resync removes them.",
+            help="Copy an export even if items deleted after it may come back; resync removes them.",
         ),
     ] = False
 
@@ -99,9 +99,9 @@ class Options(TablesOptions):
         return "--from-export" if self.from_export else ""
 
 
-@tables_command(Options, when_stopped="The same command resumes from here.")
+@tables_command(Options, when_stopped="Run the same command again to resume.")
 async def command(settings: Settings, options: Options) -> CommandResult:
-    """Copy the items that tables already have, while live replication runs.
+    """Copy existing items of tables while live replication runs.
 
     Every replicated change wins over the copy, whatever the order. If the backfill is killed, the same
     command resumes it; run again after its end, it changes nothing. It writes only where there is
@@ -120,7 +120,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                     progress.say,
                     options.rcu,
                     may_create=options.no_live,  # the writers of live replication have made it at their start
-                    else_create="; the writers make it when they start, and --no-live does",
+                    else_create="; the writers create it when they start, and --no-live does too",
                 )
             )
             await session.retry.until_done(session.store.open)
@@ -152,7 +152,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
             if not was_finished:
                 begun = len(checkpoint.parts)
                 if parts.taken is None and begun != options.segments:
-                    progress.say(f"It began with {begun} segments and keeps them: --segments has no effect.")
+                    progress.say(f"It began with {begun} segments and keeps them: --segments is ignored.")
                 progress.total, progress.before = parts.items, checkpoint.counts.read
                 rejects = resources.enter_context(open_lines(options.rejects, "--rejects", "a"))
                 copier = Copier(
@@ -197,22 +197,22 @@ def advice(checkpoint: Checkpoint, *, was_finished: bool) -> str:
         f"replicator resync {checkpoint.table}"
     )
     if was_finished:
-        return f"Nothing was read now. If the stream had a gap since {resync}"
+        return f"Nothing was read this time. If the stream had a gap since {resync}"
     if not checkpoint.counts.there:
         return ""
     return (
-        f"{count(checkpoint.counts.there, 'document')} had a version of their own already, or were deleted "
-        f"since, and were not compared. If the stream had a gap {resync}"
+        f"{count(checkpoint.counts.there, 'document')} were there already, or deleted since, and were not "
+        f"compared. If the stream had a gap {resync}"
     )
 
 
 def found(counts: Counts, *, was_finished: bool) -> str:
     """What became of the items, in some words."""
     if was_finished:
-        return "was finished before: nothing was read"
+        return "was finished earlier: nothing was read"
     others = [
-        (counts.there, "there already: not compared"),
-        (counts.skipped, "not wanted by the hook"),
+        (counts.there, "already there: not compared"),
+        (counts.skipped, "left out by the hook"),
         (counts.rejected, "rejected"),
     ]
     return ", ".join(
@@ -241,15 +241,15 @@ def print_backfill(
     taken = duration((finished - checkpoint.started).total_seconds())
     told = f"all items were read ({taken})" if counts.there else f"the backfill is complete ({taken})"
     if was_finished:
-        told = f"the backfill was finished before, at {finished:%Y-%m-%d %H:%M} UTC"
+        told = f"the backfill finished earlier, at {finished:%Y-%m-%d %H:%M} UTC"
     console().print(Text.assemble((checkpoint.table, "bold"), f" -> {settings.namespace}: {told}"))
     rows = [
         (counts.read, "items read", False),
         (counts.copied, "copied", False),
-        (counts.there, "there already, or deleted since: not compared", False),
+        (counts.there, "already there, or deleted since: not compared", False),
     ]
     if counts.skipped:
-        rows.append((counts.skipped, "not wanted by the hook", False))
+        rows.append((counts.skipped, "left out by the hook", False))
     if counts.rejected:
         rows.append((counts.rejected, "rejected", True))
     print_counts(rows)

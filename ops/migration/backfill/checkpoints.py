@@ -168,7 +168,7 @@ class Checkpoints:
         where = {"_id": checkpoint.table, "run": checkpoint.run}
         if not await self._retry.until_done(lambda: self._store.update_state(COLLECTION, where, changes)):
             raise FatalError(
-                f"another backfill of the table {checkpoint.table!r} has been started: this one ends"
+                f"another backfill of the table {checkpoint.table!r} was started: this one stops"
             )
 
 
@@ -176,13 +176,13 @@ def mismatch(checkpoint: Checkpoint, source: str, rules: str) -> str | None:
     """Why a backfill cannot go on from a checkpoint; None: it can."""
     if checkpoint.source != source:
         return (
-            f"a backfill of the table {checkpoint.table!r} from {checkpoint.source} has begun, and this is "
-            f"{source}: --restart forgets that one"
+            f"a backfill of the table {checkpoint.table!r} from {checkpoint.source} is unfinished, but this "
+            f"one reads {source}: --restart discards the old one"
         )
     if checkpoint.rules != rules:
         return (
-            f"the mapping of the table {checkpoint.table!r} is another one than when its backfill began: "
-            "--restart copies by the new one what is not there (documents that are there stay as they are; "
+            f"the mapping of the table {checkpoint.table!r} has changed since its backfill began: "
+            "--restart copies what is missing by the new mapping (existing documents stay as they are; "
             "replicator resync repairs them)"
         )
     return None

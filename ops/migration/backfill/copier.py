@@ -113,8 +113,8 @@ class Copier:
         begun = [part.name for part in checkpoint.parts]
         if self.parts.taken is not None and begun != list(self.parts.names):
             raise FatalError(
-                f"{self.parts.origin} has other files than when this backfill began: fetch all of it again, "
-                "or give --restart"
+                f"{self.parts.origin} has different files than when this backfill began: download all of it "
+                "again, or give --restart"
             )
         waiting = iter([number for number, part in enumerate(checkpoint.parts) if not part.done])
 

@@ -47,7 +47,7 @@ async def first_or_next(
         return before
     left = sum(not part.done for part in before.parts)
     say(
-        f"Going on with the backfill of {before.started:%Y-%m-%d %H:%M} UTC: {before.counts.read:,} items "
+        f"Resuming the backfill of {before.started:%Y-%m-%d %H:%M} UTC: {before.counts.read:,} items "
         f"are done, {left} of {len(before.parts)} {parts.unit} are left."
     )
     await checkpoints.begin(before)

@@ -49,7 +49,7 @@ def live_check(judgement: Judgement) -> Check:
         fixes = "; ".join(each.fix for each in judgement.problems if each.fix)
         return Check("live replication", Light.RED, said, fixes)
     if judgement.unknown:
-        return Check("live replication", Light.UNKNOWN, f"not known is {'; '.join(judgement.unknown)}")
+        return Check("live replication", Light.UNKNOWN, f"unknown: {'; '.join(judgement.unknown)}")
     return Check("live replication", Light.GREEN, "the stream is on, and the pipeline's Lambda reads it")
 
 
@@ -58,8 +58,8 @@ def mapping_check(mapping: ComparedMapping) -> Check:
     if mapping.is_theirs:
         return Check("mapping", Light.GREEN, "that of the writers")
     if mapping.is_known:
-        return Check("mapping", Light.RED, "another one than that of the writers", "leave --no-mapping out")
-    return Check("mapping", Light.UNKNOWN, mapping.why_unknown, "start the writers, and give their mapping")
+        return Check("mapping", Light.RED, "not that of the writers", "leave out --no-mapping")
+    return Check("mapping", Light.UNKNOWN, mapping.why_unknown, "start the writers and give their mapping")
 
 
 def backfill_check(checkpoint: Checkpoint | None, rules: str, table_id: str = "") -> Check:
@@ -75,20 +75,20 @@ def backfill_check(checkpoint: Checkpoint | None, rules: str, table_id: str = ""
         return red("none has run", "replicator backfill, then replicator verify")
     counts = checkpoint.counts
     if checkpoint.finished is None:
-        return red(f"not complete: {counts.read:,} items up to now", "replicator backfill goes on with it")
+        return red(f"not complete: {counts.read:,} items so far", "replicator backfill resumes it")
     if _is_of_other_table(checkpoint.table_id, table_id):
         advice = f"replicator backfill --restart, then replicator resync {checkpoint.table}"
         return red(f"it copied {_OTHER_TABLE}", advice)
     if checkpoint.rules != rules:
         return red(
-            "it ran under another mapping",
-            "replicator backfill --restart with this mapping, then replicator repair: documents that are "
-            "there stay as the other mapping made them until then",
+            "it ran with a different mapping",
+            "replicator backfill --restart with this mapping, then replicator repair: until then, existing "
+            "documents stay as the other mapping made them",
         )
     if counts.rejected:
         return red(
             f"complete, but {counts.rejected:,} items were rejected",
-            "fix the mapping or the items, then replicator backfill --restart --rejects FILE, which names "
+            "fix the mapping or the items, then replicator backfill --restart --rejects FILE, which lists "
             "what is still rejected",
         )
     ago = _ago(checkpoint.finished, datetime.now(UTC))
@@ -128,7 +128,7 @@ def verify_check(  # noqa: PLR0913 - all that decides
     if why := _clean_but(state, checkpoint, rules, ago, is_old=now - at > within):
         return red(f"clean, but {why}", again)
     if state["in_flight"]:
-        found = f"clean, but {state['in_flight']:,} keys changed all the time, {ago}"
+        found = f"clean, but {state['in_flight']:,} keys kept changing, {ago}"
         return Check("verify", Light.UNKNOWN, found, "replicator verify with a longer --settle")
     return Check("verify", Light.GREEN, f"clean and complete, {state['items']:,} items, {ago}")
 
@@ -140,7 +140,7 @@ def _clean_but(
     if not state["complete"]:
         return f"only a sample of {state['sample']:,}, {ago}"
     if state["rules"] != rules:
-        return f"under another mapping, {ago}"
+        return f"with a different mapping, {ago}"
     if is_old:
         return ago
     finished = checkpoint.finished if checkpoint else None
@@ -149,7 +149,7 @@ def _clean_but(
     return ""
 
 
-_OTHER_TABLE = "another table of this name, which has been deleted and created again or is elsewhere"
+_OTHER_TABLE = "a different table of this name: it was deleted and created again, or is elsewhere"
 
 
 def _is_of_other_table(found: str, table_id: str) -> bool:
@@ -166,19 +166,20 @@ _ADVICE = (
     (
         (Kind.UNMAPPABLE,),
         (
-            "no repair helps items that cannot become documents: fix the mapping or the items, which "
-            "replicator verify --report FILE names"
+            "items that cannot become documents cannot be repaired: fix the mapping or the items, "
+            "which replicator verify --report FILE lists"
         ),
     ),
     (
         (Kind.MISSING, Kind.DIFFERENT, Kind.IMPOSSIBLE),
-        "redrive or drop dead letters first, which can be the cause, then replicator resync",
+        "first redrive or drop dead letters, which can be the cause, then replicator resync",
     ),
     (
         (Kind.EXTRA,),
         (
-            "replicator repair removes what replication wrote, and names documents that somebody else wrote: "
-            "look at those, and delete them by hand"
+            "replicator repair removes what replication wrote, and lists documents that something else "
+            "wrote: "
+            "check those and delete them by hand"
         ),
     ),
 )

@@ -50,17 +50,15 @@ _MESSAGES = (
     "ApproximateNumberOfMessagesDelayed",
 )
 _PERIOD = 60
-_NO_URL = "not known: give its URL"
-_NAME_IT = (
-    "--stack NAME names queues and function, or --function, QUEUE_URL and DEAD_LETTER_QUEUE_URL one by one"
-)
-_NO_LAMBDA = "--endpoint-url, or AWS_ENDPOINT_URL, has to lead to where the Lambda is"
+_NO_URL = "unknown: give its URL"
+_NAME_IT = "give --stack NAME, or --function, QUEUE_URL and DEAD_LETTER_QUEUE_URL"
+_NO_LAMBDA = "--endpoint-url or AWS_ENDPOINT_URL must point to where the Lambda is"
 _STATUSES = {Light.GREEN: WELL, Light.RED: FOUND, Light.UNKNOWN: UNKNOWN}
 _READY = {Light.GREEN: True, Light.RED: False, Light.UNKNOWN: None}
 _LAST_WORDS = {
-    Light.GREEN: Text("Applications may move.", style="green"),
+    Light.GREEN: Text("Applications can switch.", style="green"),
     Light.RED: Text("Not yet."),
-    Light.UNKNOWN: Text("Nothing is known to be wrong, but not all is known."),
+    Light.UNKNOWN: Text("No known problems, but some things are unknown."),
 }
 
 
@@ -69,7 +67,7 @@ class Options(TableOptions):
     """What the checks take."""
 
     max_lag: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="The lag has to be below this.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="The lag must be below this.")
     ] = 10
     minutes: Annotated[
         int, typer.Option(min=1, max=1440, metavar="MINUTES", help="For this many minutes.")
@@ -86,7 +84,7 @@ class Options(TableOptions):
 
 @migration_command(Options, when_stopped="Nothing was changed.")
 async def command(settings: Settings, options: Options) -> CommandResult:
-    """Check whether applications may move to MongoDB.
+    """Check whether applications can switch to MongoDB.
 
     It checks that live replication is on; the backfill is complete; verify was clean, complete and
     recent; the lag was low for some minutes, according to CloudWatch; the queue and the dead-letter queue
@@ -182,7 +180,7 @@ async def lag_checks(aws: Aws, options: Options, pipeline: Pipeline, now: dateti
             dimension="FunctionName",
             value=pipeline.function,
             factor=1e-3,
-            why_unknown="not known: which Lambda is the pipeline's",
+            why_unknown="unknown: which Lambda is the pipeline's",
             advice="replicator logs shows whether the Lambda fails or is throttled",
         ),
         _Lag(
@@ -193,7 +191,7 @@ async def lag_checks(aws: Aws, options: Options, pipeline: Pipeline, now: dateti
             value=pipeline.queue_url.rpartition("/")[2],
             factor=1.0,
             why_unknown=_NO_URL,
-            advice="replicator status shows what the writers wait for; if they are well, run more of them",
+            advice="replicator status shows what the writers wait for; if they are ready, run more of them",
         ),
     ]
     async with aws.open_client("cloudwatch") as client:
@@ -203,10 +201,10 @@ async def lag_checks(aws: Aws, options: Options, pipeline: Pipeline, now: dateti
 async def _lag_check(client: Any, lag: _Lag, options: Options, now: datetime) -> Check:
     worst, why, helps = None, lag.why_unknown, _NAME_IT
     if lag.value:
-        helps = "CloudWatch measures while items change: look again after some minutes with changes"
+        helps = "CloudWatch has data only while items change: check again after a few minutes of changes"
         worst, why = await _known(
             _worst(client, lag, options.minutes, now),
-            f"CloudWatch has no {lag.metric} of {last_minutes(options.minutes)}",
+            f"CloudWatch has no {lag.metric} for {last_minutes(options.minutes)}",
         )
     return lag_check(
         lag.name,
@@ -233,7 +231,7 @@ async def _worst(client: Any, lag: _Lag, minutes: int, now: datetime) -> float |
         )
         points = [float(point["Maximum"]) * lag.factor for point in answer["Datapoints"]]
     if not all(0 <= point < math.inf for point in points):
-        raise TransientError("asking CloudWatch: its answer has no maximum that can be read")
+        raise TransientError("asking CloudWatch: its answer has no readable maximum")
     # The newest minutes come late.
     return max(points) if points and len(points) >= minutes - 2 else None
 
@@ -244,7 +242,7 @@ async def queue_checks(aws: Aws, queues: Pipeline) -> list[Check]:
         (
             "messages in the queue",
             queues.queue_url,
-            "wait until the writers have taken them; replicator status shows whether they do",
+            "wait until the writers have drained them; replicator status shows whether they do",
         ),
         (
             "dead letters",
@@ -257,7 +255,7 @@ async def queue_checks(aws: Aws, queues: Pipeline) -> list[Check]:
         for name, url, advice in wanted:
             messages, why = None, _NO_URL
             if url:
-                messages, why = await _known(_messages(client, url), "not known")
+                messages, why = await _known(_messages(client, url), "unknown")
             checks.append(
                 queue_check(
                     name,

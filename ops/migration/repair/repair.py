@@ -50,7 +50,7 @@ def tables_of_report(options: Options) -> Known | None:
     """The tables of the report, if there is one: names and patterns mean these."""
     if options.report is None:
         return None
-    return Known(tables_in(options.report), f"of which {options.report} has differences")
+    return Known(tables_in(options.report), f"that {options.report} lists differences of")
 
 
 def begin(options: Options) -> None:
@@ -60,7 +60,7 @@ def begin(options: Options) -> None:
 
 @tables_command(
     Options,
-    when_stopped="What was repaired stays repaired; run it again.",
+    when_stopped="What was repaired stays repaired. Run it again for the rest.",
     begin=begin,
     known=tables_of_report,
 )
@@ -96,7 +96,7 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                     )
                     in_flight = comparison.counts.in_flight
             elif (named := tables_in(report)) and options.table not in named:
-                raise CommandError(f"{report} has no difference of this table, only of {', '.join(named)}")
+                raise CommandError(f"{report} has no differences of this table, only of {', '.join(named)}")
             repairs = await repair_report(
                 settings,
                 session,

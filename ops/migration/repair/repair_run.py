@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 _TOGETHER = 200
 _SHOWN = 10
 
-Yes = Annotated[bool, typer.Option("--yes", help="Write without asking; for scripts.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Write without asking, for scripts.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, but write nothing.")]
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class Repairs:
         numbers = [
             (self.counts[Result.TO_WRITE], "documents to write", False),
             (self.counts[Result.TO_DELETE], "documents to delete", False),
-            (self.counts[Result.MOVED_ON], "equal by now", False),
+            (self.counts[Result.MOVED_ON], "equal now", False),
             (self.counts[Result.LEFT], "that cannot be repaired", True),
         ]
         if not self.dry_run and not self.declined:
@@ -117,21 +117,21 @@ class Repairs:
         for each in self.examples:
             console().print(Text(f"  {each.result}: {short_key(each.finding)}: {each.reason}"))
         if more := self.counts[Result.LEFT] - sum(each.result is Result.LEFT for each in self.examples):
-            console().print(f"  and {more:,} more are left; verify --report FILE has them all")
+            console().print(f"  and {more:,} more are left; verify --report FILE lists them all")
         if self.repaired:
             more = self.counts[Result.REPAIRED] - len(self.repaired)
             named = [*sorted(self.repaired), *([f"and {more:,} more"] if more else [])]
             console().print(Text(f"  repaired: {', '.join(named)}"))
             console().print(
-                "An older change that arrives later, such as a dead letter that is redriven, can undo a "
-                "repair: run verify after it."
+                "An older change that arrives later, such as a redriven dead letter, can undo a repair: "
+                "run verify after it."
             )
         if self.declined:
             console().print("Nothing was written.")
         if self.in_flight:
             console().print(
-                f"{self.in_flight:,} more kept changing and are not known: "
-                "run it again with a longer --settle."
+                f"{self.in_flight:,} more kept changing and could not be "
+                "compared: run it again with a longer --settle."
             )
 
 
@@ -143,8 +143,8 @@ def check_consent(*, yes: bool, dry_run: bool) -> None:
     """
     if not yes and not dry_run and not can_ask():
         raise CommandError(
-            "it asks before it writes, and there is no terminal to ask at: give --yes to write without "
-            "asking, or --dry-run to see what it would do"
+            "it asks before it writes, but there is no terminal: give --yes to write without asking, or "
+            "--dry-run to see what it would do"
         )
 
 
@@ -162,16 +162,16 @@ async def repair_report(  # noqa: PLR0913 - what it works with
         quiet: without progress.
     """
     name = session.table.name
-    planned = await _go_through(session, report, dry_run=True, what=f"{name}: look again", quiet=quiet)
+    planned = await _go_through(session, report, dry_run=True, what=f"{name}: check again", quiet=quiet)
     if dry_run or not planned.planned:
         planned.dry_run = dry_run
         return planned
-    doubt = "" if session.mapping.is_known else " It is not known what the writers replicate by."
+    doubt = "" if session.mapping.is_known else " The mapping of the writers is unknown."
     here = f"{name} ({where})" if (where := session.source.where) else name
     plan = f"{here} -> {settings.namespace}: {planned.plan}.{doubt}"
     if yes:
         console(errors=True).print(plan)
-    elif not await confirmed(f"{plan} Go on?"):
+    elif not await confirmed(f"{plan} Continue?"):
         planned.dry_run, planned.declined = False, True
         return planned
     return await _go_through(session, report, dry_run=False, what=f"{name}: repair", quiet=quiet)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from writer.mapping.rules import Table
     from writer.mongodb.apply import Tombstone
 
-NOT_OURS = "the document has no version of ours: delete it by hand if nobody needs it"
+NOT_OURS = "the document has no version from the replicator: delete it by hand if nobody needs it"
 
 
 class NotRepairableError(Exception):
@@ -72,7 +72,7 @@ def repair_write(
     except PoisonError as error:
         raise NotRepairableError(f"{error.code}: {error.reason}") from error
     if write is None:
-        raise NotRepairableError("the hook does not want the item now")
+        raise NotRepairableError("the hook leaves the item out now")
     return write
 
 

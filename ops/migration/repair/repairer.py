@@ -37,11 +37,11 @@ _TRIES = 5
 _AT_ONCE = 8
 _TOGETHER = 1_000
 _UNNAMEABLE = (
-    "its _id or its version holds text that is not UTF-8, or an old type, which no filter of ours can name: "
-    "delete it by hand, in mongosh"
+    "its _id or its version holds text that is not UTF-8, or a deprecated type, which cannot be used in a "
+    "filter: delete it by hand in mongosh"
 )
-_TWICE = "the document has the field of our metadata twice: delete it by hand, then run it again"
-_RESTLESS = "live changes came in between each time: run it again"
+_TWICE = "the document has the metadata field twice: delete it by hand, then run this again"
+_RESTLESS = "live changes kept getting in between: run this again"
 
 
 class Result(StrEnum):
@@ -54,7 +54,7 @@ class Result(StrEnum):
     REPAIRED = "repaired"
     """By this run."""
     MOVED_ON = "moved on"
-    """Both sides were equal at the next look: a live change came, or another run repaired it."""
+    """Both sides were equal at the next check: a live change arrived, or another run repaired it."""
     LEFT = "left"
     """Not repaired; the reason says why."""
 
@@ -264,7 +264,7 @@ def _reason_of(failure: Failure) -> str:
         index = f"the unique index on {failure.index}" if failure.index else "a unique index"
         return (
             f"another document has its value in {index}: free it there (change that document's item, or "
-            "delete a document that is not ours), or drop the index; then run it again"
+            "delete a document that the replicator did not write), or drop the index; then run this again"
         )
     return f"MongoDB refuses it (code {failure.code}): {failure.reason}"
 

@@ -45,7 +45,7 @@ class Options(TablesOptions):
         bool,
         typer.Option(
             "--no-live",
-            help="Continue although no live replication of the table is seen: changes may be lost.",
+            help="Continue even if no live replication of the table is found: changes may be lost.",
         ),
     ] = False
 
@@ -97,7 +97,7 @@ def begin(options: Options) -> None:
 
 @tables_command(
     Options,
-    when_stopped="What was repaired stays repaired; run it again: it compares from the start.",
+    when_stopped="What was repaired stays repaired. Run it again: it compares from the start.",
     begin=begin,
 )
 async def command(settings: Settings, options: Options) -> CommandResult:

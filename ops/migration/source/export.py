@@ -60,7 +60,7 @@ class Folder:
         except OSError as error:
             why = error.strerror or str(error)
             raise FatalError(
-                f"the export's file {self._path / name} cannot be read ({why}): fetch it again"
+                f"the export's file {self._path / name} cannot be read ({why}): download it again"
             ) from error
 
     async def read_checksum(self, name: str, into: IO[bytes]) -> None:
@@ -173,7 +173,8 @@ class Export:
                 await asyncio.sleep(0)  # reading keeps this thread busy: other tasks get their turn
         if count != file.items:
             raise FatalError(
-                f"the export's file {file.name} has {count} items, but the manifest says {file.items}: fetch "
+                f"the export's file {file.name} has {count} items, but the manifest says {file.items}: "
+                "download "
                 "it again"
             )
 
@@ -199,8 +200,8 @@ class Export:
                 digest = base64.b64encode(hashlib.file_digest(data, "md5").digest()).decode()
                 if digest != md5:
                     raise FatalError(
-                        f"the export's file {name} is damaged: its MD5 is {digest}, and should be {md5}: "
-                        "fetch it again"
+                        f"the export's file {name} is damaged: its MD5 is {digest}, but should be {md5}: "
+                        "download it again"
                     )
                 data.seek(0)
             yield data
@@ -217,7 +218,7 @@ def manifest_of(summary: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) 
             f"the export has the format {summary.get('outputFormat')}: export again with DYNAMODB_JSON"
         )
     if summary.get("exportType", "FULL_EXPORT") != "FULL_EXPORT":
-        raise FatalError("the export is an incremental one: changes come by the stream; take a full export")
+        raise FatalError("the export is incremental, but changes come from the stream: take a full export")
     try:
         own = summary["manifestFilesS3Key"].rpartition("/")[0]
         manifest = Manifest(
@@ -236,12 +237,12 @@ def manifest_of(summary: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) 
             ],
         )
     except (KeyError, AttributeError, ValueError, TypeError) as error:
-        raise FatalError(f"the export's manifest is not as DynamoDB writes it: {error!r}") from error
+        raise FatalError(f"the export's manifest is not in DynamoDB's format: {error!r}") from error
     listed = sum(file.items for file in manifest.files)
     if listed != manifest.items:
         raise FatalError(
-            f"the export is not whole: manifest-summary.json has {manifest.items} items, and the files in "
-            f"manifest-files.json have {listed}: fetch both again"
+            f"the export is incomplete: manifest-summary.json has {manifest.items} items, and the files in "
+            f"manifest-files.json have {listed}: download both again"
         )
     return manifest
 
@@ -250,13 +251,13 @@ def other_table(manifest: Manifest, source: Source) -> str | None:
     """Why an export is not one of a table, and what to do; None: it is. Pure."""
     if manifest.arn != source.arn:
         return (
-            f"the export is of the table {manifest.arn}, and the table here is {source.arn}: take an export "
-            "of that, or set table, region and credentials to those of the export"
+            f"the export is of the table {manifest.arn}, but this is {source.arn}: take an export of this "
+            "table, or use the table, region and credentials of the export"
         )
     if source.id and manifest.table_id != source.id:
         return (
-            f"the export is of another table of the name {source.name!r}, which has been deleted and created "
-            f"again, or restored: the id was {manifest.table_id}, and is {source.id} now; take a new export"
+            f"the export is of an earlier table {source.name!r}, which was deleted and created again, or "
+            f"restored: its id was {manifest.table_id}, and is {source.id} now; take a new export"
         )
     return None
 
@@ -284,7 +285,7 @@ def _json_of(text: str, name: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise FatalError(f"the export's {name} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise FatalError(f"the export's {name} is not as DynamoDB writes it")
+        raise FatalError(f"the export's {name} is not in DynamoDB's format")
     return content
 
 
@@ -300,7 +301,7 @@ def _items_of(data: IO[bytes], name: str) -> Iterator[tuple[Item, int]]:
                     yield item, len(line)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FatalError(
-            f"the export's file {name} does not hold one item per line: {error!r}: fetch it again"
+            f"the export's file {name} does not hold one item per line: {error!r}: download it again"
         ) from error
 
 

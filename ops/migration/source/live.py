@@ -65,11 +65,9 @@ async def check_live(  # noqa: PLR0913 - all that decides
         mappings = await _mappings_now(aws, source)
         judgement = judge_replication(source, mappings, function)
         if judgement.problems:
-            raise NotLiveError(f"{in_words(judgement.problems)}. (--no-live copies all the same.)")
+            raise NotLiveError(f"{in_words(judgement.problems)}. (--no-live copies anyway.)")
         if judgement.unknown:
-            raise NotLiveError(
-                f"not known is {'; '.join(judgement.unknown)}. (--no-live copies all the same.)"
-            )
+            raise NotLiveError(f"unknown: {'; '.join(judgement.unknown)}. (--no-live copies anyway.)")
         for note in judgement.notes:
             say(f"Note: {note}")
         if not function:
@@ -79,7 +77,7 @@ async def check_live(  # noqa: PLR0913 - all that decides
     if taken is not None and (problem := export_problem(taken, source, mappings, now)):
         if not accept_missed_deletes:
             raise NotLiveError(
-                f"{problem}. Take a new export, or copy the table itself; or give --accept-missed-deletes, "
+                f"{problem}. Take a new export, or copy the table itself; or give --accept-missed-deletes "
                 "and run replicator resync afterwards"
             )
         say(f"Warning: {problem}. Run replicator resync afterwards.")
@@ -138,7 +136,7 @@ def judge_replication(
     ours = [each for each in mappings if function in ("", each.function)]
     if not ours:
         who = f"the Lambda {function} does not read" if function else "no Lambda reads"
-        said = f"{who} the stream of the table {source.name}, so changes that are made now are not replicated"
+        said = f"{who} the stream of the table {source.name}, so changes made now are not replicated"
         fix = f"deploy deploy/pipeline.yaml with TableStreamArns={source.stream}"
         return Judgement([Problem(said, fix)])
     judgements = [judge(each) for each in sorted(ours, key=lambda each: not each.is_on)]
@@ -149,7 +147,9 @@ def whose_lambda(mappings: Sequence[EventSourceMapping]) -> str:
     """What is not known if nobody has named the pipeline: any Lambda can read a stream."""
     names = sorted({each.function for each in mappings if each.is_on})
     read = "reads" if len(names) == 1 else "read"
-    return f"the Lambda {' and '.join(names)} {read} the stream; whether that is the pipeline's is not known"
+    return (
+        f"the Lambda {' and '.join(names)} {read} the stream; whether it belongs to the pipeline is unknown"
+    )
 
 
 def named_function(aws: Aws, stack: str, function: str) -> str:
@@ -198,14 +198,14 @@ def export_problem(
     """
     if now - taken > _TOMBSTONE_RETENTION:
         return (
-            f"the export is of {taken:%Y-%m-%d %H:%M} UTC, and what is known about deletions is kept for 30 "
-            "days: items that were deleted soon after the export would come back"
+            f"the export is of {taken:%Y-%m-%d %H:%M} UTC, but deletions are remembered for only 30 days: "
+            "items deleted soon after the export would come back"
         )
     since = _label_time(source.stream)
     if since is not None and taken < since:
         return (
             f"the export is of {taken:%Y-%m-%d %H:%M:%S} UTC, before the table's stream was switched on "
-            f"({since:%Y-%m-%d %H:%M:%S}): items that were deleted in between would come back"
+            f"({since:%Y-%m-%d %H:%M:%S}): items deleted in between would come back"
         )
     on = [each for each in mappings if each.is_on]
     reaches_back = any(
@@ -214,9 +214,9 @@ def export_problem(
     )
     if on and not reaches_back:
         return (
-            f"the export is of {taken:%Y-%m-%d %H:%M:%S} UTC, and the event source mapping was made or "
-            f"changed later ({on[0].changed:%Y-%m-%d %H:%M:%S}): it cannot be told whether deletions in "
-            "between were replicated, and items that were deleted would come back"
+            f"the export is of {taken:%Y-%m-%d %H:%M:%S} UTC, and the event source mapping was created "
+            f"or changed later ({on[0].changed:%Y-%m-%d %H:%M:%S}): deletions in between may not "
+            "have been replicated, and those items would come back"
         )
     return None
 

@@ -65,7 +65,7 @@ class Difference:
 
 
 IMPOSSIBLE = Difference(
-    Kind.IMPOSSIBLE, "its stored version is no time, or one of the future, and may win over every change"
+    Kind.IMPOSSIBLE, "its stored version is not a time, or is in the future, and may beat every change"
 )
 
 
@@ -131,14 +131,14 @@ def find_difference(
     if expected is None:
         if found is None or not is_extra(table, found.metadata, item_exists=item_exists):
             return None
-        reason = "the hook does not want the item" if item_exists else "there is no such item"
+        reason = "the hook leaves the item out" if item_exists else "there is no such item"
         return Difference(Kind.EXTRA, reason)
     if found is None:
         return Difference(Kind.MISSING, "there is no document")
     if is_marked(table, found.metadata):
         return Difference(Kind.MISSING, "the document is marked as deleted")
     if version_of(found.metadata) is None:
-        return Difference(Kind.DIFFERENT, "the document has no version of ours")
+        return Difference(Kind.DIFFERENT, "the document has no version from the replicator")
     if found.is_expected:
         return None
     if found.fields is None:

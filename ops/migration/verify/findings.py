@@ -84,7 +84,7 @@ def _contents(path: Path) -> Iterator[dict[str, Any]]:
             for line in lines:
                 content = json.loads(line)
                 if not isinstance(content, dict) or "table" not in content:
-                    raise ValueError("a line is not about a table")
+                    raise ValueError("a line does not name a table")
                 yield content
     except OSError as error:
         raise FatalError(f"{path} cannot be read: {words_of_file_error(error)}") from error

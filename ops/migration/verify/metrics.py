@@ -50,13 +50,13 @@ class Metrics(Collector):
             family.add_metric([self.table], value)
             return family
 
-        yield metric(CounterMetricFamily, "passes", "Comparisons that ended.", self.passes)
+        yield metric(CounterMetricFamily, "passes", "Comparisons that finished.", self.passes)
         yield metric(CounterMetricFamily, "read_units", "Read capacity units that were used.", self.units)
         if self.last is None or self.at is None:
             return
         differences = GaugeMetricFamily(
             "replicator_verify_differences",
-            "Differences that the last comparison found.",
+            "Differences found by the last comparison.",
             labels=["table", "kind"],
         )
         for kind in Kind:
@@ -64,7 +64,7 @@ class Metrics(Collector):
         yield differences
         about = "Keys that kept changing during the last comparison."
         yield metric(GaugeMetricFamily, "in_flight", about, self.last.in_flight)
-        yield metric(GaugeMetricFamily, "items", "Items that the last comparison looked at.", self.last.items)
+        yield metric(GaugeMetricFamily, "items", "Items checked by the last comparison.", self.last.items)
         about = "When the last comparison ended."
         yield metric(GaugeMetricFamily, "last_end_timestamp_seconds", about, self.at.timestamp())
 

@@ -77,7 +77,7 @@ class Counts:
             the version that was repaired and that of the item wins over them if it is delivered late, such as
             a dead letter that is redriven.
         marked: documents of deleted items that stay, marked.
-        theirs: documents of applications.
+        theirs: documents written by applications.
         in_flight: keys whose sides kept changing.
     """
 
@@ -248,7 +248,7 @@ class Verifier:
             # One that cannot be named buries no item.
             if impossible(now, version) and can_be_named(document_id):
                 key = key_of_id(table, session.source.key, document_id)
-                reason = "the version of its deletion is no time, or one of the future: it stays deleted"
+                reason = "the version of its deletion is not a time, or is in the future: it stays deleted"
                 self._found(Finding(Kind.IMPOSSIBLE, key, document_id, version, reason))
 
     async def _recheck_later(self, group: asyncio.TaskGroup, key: Key) -> None:

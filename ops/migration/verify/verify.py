@@ -37,7 +37,7 @@ Settle = Annotated[
     typer.Option(
         min=0,
         metavar="SECONDS",
-        help="How long both sides must stay unchanged until a difference counts. More than the lag.",
+        help="How long both sides must stay unchanged before a difference counts. Choose more than the lag.",
     ),
 ]
 Segments = Annotated[
@@ -55,7 +55,7 @@ class Options(TablesOptions):
         typer.Option(
             min=0,
             metavar="N",
-            help="Compare N items and N documents, chosen at random; 0: all of them.",
+            help="Compare N random items and N random documents; 0: all of them.",
         ),
     ] = 0
     settle: Settle = 10
@@ -64,7 +64,7 @@ class Options(TablesOptions):
     report: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", dir_okay=False, help="Write a JSON line for each difference; repair takes it."
+            metavar="FILE", dir_okay=False, help="Write a JSON line for each difference, as input for repair."
         ),
     ] = None
     watch: Annotated[bool, typer.Option("--watch", help="Compare repeatedly until Ctrl-C; needs --rcu.")] = (
@@ -80,11 +80,11 @@ class Options(TablesOptions):
             help="Serve the last result on /metrics in the text format of Prometheus; 0: any free port.",
         ),
     ] = None
-    metrics_host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address of that port.")] = _ANY
+    metrics_host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = _ANY
 
     def __post_init__(self) -> None:
         if self.watch and not self.rcu:
-            raise typer.BadParameter("it needs --rcu, so that it does not load the table forever")
+            raise typer.BadParameter("it needs --rcu, so that it does not load the table indefinitely")
 
     @property
     def for_one_table(self) -> str:
@@ -132,7 +132,7 @@ def begin_report(options: Options) -> None:
 
 @tables_command(Options, when_stopped="Nothing was changed.", begin=begin_report)
 async def command(settings: Settings, options: Options) -> CommandResult:
-    """Compare tables with their collections, while replication runs.
+    """Compare tables with their collections while replication runs.
 
     Both directions: items without their document (missing), documents that are not what the mapping makes of
     their item (different), documents without an item (extra). Types count, the order of fields does not. A
@@ -276,14 +276,14 @@ def print_comparison(
         out.print(Text.assemble("  ", (finding.kind, "red"), " ", short_key(finding), f": {finding.reason}"))
     if counts.wrong > len(examples):
         more = counts.wrong - len(examples)
-        out.print(f"  and {more:,} more" + ("" if options.report else "; --report FILE has them all"))
+        out.print(f"  and {more:,} more" + ("" if options.report else "; --report FILE lists them all"))
     if counts.wrong:
         return
     if counts.in_flight:
         out.print(
             Text(
-                f"No difference in the rest, but {counts.in_flight:,} kept changing and are not known: "
-                "run it again with a longer --settle.",
+                f"No differences in the rest, but {counts.in_flight:,} kept changing and could not be "
+                "compared: run it again with a longer --settle.",
                 style="yellow",
             )
         )
@@ -308,9 +308,9 @@ def _rows(counts: Counts) -> list[tuple[int, str, bool]]:
     others = [
         (counts.unmappable, "unmappable: items that cannot become documents", True),
         (counts.impossible, "impossible: versions that no change can have", True),
-        (counts.in_flight, "in flight: changed all the time, not known", False),
+        (counts.in_flight, "in flight: kept changing, could not be compared", False),
         (counts.repaired, "repaired, and not changed since: an older change could undo it", False),
-        (counts.marked, "documents of deleted items, marked", False),
-        (counts.theirs, "documents of applications", False),
+        (counts.marked, "deleted items' documents, marked as deleted", False),
+        (counts.theirs, "documents written by applications", False),
     ]
     return rows + [row for row in others if row[0]]

@@ -22,7 +22,7 @@ def test_what_is_no_backup_is_not_restored(world: World, tmp_path: Path) -> None
         file.write_text(f"{good}\n\n{bad}\n")
         result = replicator("dlq", "restore", str(file))
         assert (result.status, result.out) == (2, "")
-        assert result.err == "replicator: line 3 is none of a backup; nothing is sent\n"
+        assert result.err == "replicator: line 3 is not from a backup; nothing was sent\n"
     file.write_bytes(b"\xff")
     assert replicator("dlq", "restore", str(file)).status == 2
     assert world.dead == (0, 0)
@@ -37,7 +37,7 @@ def test_dropping_backs_up_and_asks(world: World, tmp_path: Path) -> None:
         refused = replicator("dlq", "drop", "--code", "bad-key", "--backup", str(backup), typed=answer)
         assert refused.status == 1
         assert refused.out.startswith("Drop 2 dead letters (2 bad-key)? [y/N]: ")
-        assert refused.out.endswith("Nothing is dropped.\n")
+        assert refused.out.endswith("Nothing was dropped.\n")
     assert (world.dead, backup.exists()) == ((3, 0), False)
     groups = world.groups()
     done = replicator("dlq", "drop", "--code", "bad-key", "--backup", str(backup), typed="y\n")
@@ -55,7 +55,10 @@ def test_dropping_backs_up_and_asks(world: World, tmp_path: Path) -> None:
     again = replicator("dlq", "drop", "--all", "--yes", "--backup", str(backup))
     assert (again.status, again.err) == (
         2,
-        f"replicator: the backup {backup} cannot be written: File exists; what is not in it stays\n",
+        (
+            f"replicator: the backup {backup} cannot be written: File exists; letters that are not in it were "
+            "kept\n"
+        ),
     )
     assert world.dead == (1, 0)
 
@@ -72,6 +75,7 @@ def test_what_cannot_be_backed_up_stays(world: World, tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result.status == 2
     assert result.err == (
-        f"replicator: the backup {backup} cannot be written: File too large; what is not in it stays\n"
+        f"replicator: the backup {backup} cannot be written: File too large; letters that are not in it "
+        "were kept\n"
     )
     assert world.dead == (1, 0)

@@ -96,6 +96,6 @@ def test_two_at_once_do_not_get_in_each_others_way(world: World, held: QueueBrow
     assert len(first) == 10
     result = replicator("dlq", "redrive", "--all")
     assert (result.status, result.out) == (3, "2 letters redriven.\n")
-    assert result.err.startswith("Whether letters came back is not known: about 10 in the dead-letter queue")
+    assert result.err.startswith("Cannot tell whether letters came back: about 10 in the dead-letter queue")
     held.__exit__()
     assert len(listed()) == 10

@@ -78,7 +78,7 @@ def test_a_letter_is_shown_with_its_documents(world: World) -> None:
     assert shown["body"] == first["body"]
     missing = replicator("dlq", "show", "no-such-id")
     assert (missing.status, missing.out) == (1, "")
-    assert missing.err == "There is no dead letter no-such-id, or somebody else has received it just now.\n"
+    assert missing.err == "There is no dead letter no-such-id, or someone else has it right now.\n"
     assert world.dead == (2, 0)
 
 
@@ -106,7 +106,7 @@ def test_of_a_group_that_sqs_moved_only_the_first_are_seen(world: World) -> None
         world.send_raw(body_of(put(number, number)))
     result = replicator("dlq", "list")
     assert "10 dead letters: 10 not-said." in result.out
-    assert result.err.startswith("About 4 more could not be looked at")
+    assert result.err.startswith("About 4 more could not be read")
     assert replicator("dlq", "redrive", "--all").out == "14 letters redriven.\n"
     assert world.dead == (0, 0)
 

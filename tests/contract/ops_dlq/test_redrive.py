@@ -89,12 +89,12 @@ def test_somebody_has_to_say_which(world: World) -> None:
         result = replicator("dlq", action)
         assert result.status == 2
         assert result.err == (
-            "replicator: which letters? Name their IDs, --table, --key or --code, or say --all\n"
+            "replicator: which letters? Name their IDs, --table, --key or --code, or give --all\n"
         )
         for empty in (["", "--yes"], ["abc"], ["--table", ""], ["--key", ""], ["--code", "", "--all"]):
             if action == "drop" or "--yes" not in empty:
                 result = replicator("dlq", action, *empty)
-                assert (result.status, "is a variable of the shell empty?" in result.err) == (2, True)
+                assert (result.status, "is a shell variable empty?" in result.err) == (2, True)
     assert world.dead == (1, 0)
 
 
@@ -121,8 +121,8 @@ def test_what_the_queue_refuses_stays(world: World, monkeypatch: pytest.MonkeyPa
         result = replicator("dlq", "redrive", "--all")
         assert (result.status, result.out) == (2, "")
         assert result.err == (
-            "replicator: reading the attributes of the queue: AWS knows no such queue: check its URL, and "
-            "region and account\n"
+            "replicator: reading the attributes of the queue: AWS knows no such queue: check its URL, the "
+            "region and the account\n"
         )
         assert world.dead == (2, 0)
 
@@ -134,7 +134,7 @@ def test_what_is_there_twice_is_sent_once(world: World, held: QueueBrowser) -> N
         world.park([DeadLetter(letter(1).body, LANE, "bad-key", f"turn {turn}", message_id=str(turn))])
         done = perform(held, action)
         kept.append(list(done.kept.values()))
-    assert kept == [[], ["is there twice, and was redriven once: turn 1"]]
+    assert kept == [[], ["is there twice, and one was redriven: turn 1"]]
     assert len(world.redriven()) == 1
 
 

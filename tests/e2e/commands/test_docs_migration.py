@@ -203,7 +203,7 @@ def test_a_stack_names_the_queues(pipeline: Pipeline) -> None:
 
     def unknown(*options: str) -> set[str]:
         found, _ = run(environment, "plan-cutover", pipeline.table, "--no-mapping", *options, status=1)
-        return {check["check"] for check in found["checks"] if check["text"] == "not known: give its URL"}
+        return {check["check"] for check in found["checks"] if check["text"] == "unknown: give its URL"}
 
     queues = {"lag of the writers", "messages in the queue", "dead letters"}
     assert unknown() == queues

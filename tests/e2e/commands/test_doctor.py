@@ -89,7 +89,7 @@ def test_a_pipeline_that_is_well(doctor: Doctor, pipeline: Pipeline, stack: Stac
         *("AWS", "Pipeline", "Tables", "Queues", "MongoDB", "Mapping")
     }
     shown = replicator("doctor", *doctor.options())
-    assert shown.out.endswith("All of this is well. How it runs: replicator status.\n")
+    assert shown.out.endswith("No problems found. To see how it runs: replicator status.\n")
     assert all(each["text"] in shown.out for each in doctor.found)
 
 
@@ -130,7 +130,7 @@ def test_a_mapping_that_does_not_fit_the_table(doctor: Doctor, pipeline: Pipelin
     file.write_text(f"tables:\n  {pipeline.table}: {{key: [name]}}\n  nobody: {{}}\n")
     assert doctor.look(replication_file=str(file)).status == 1
     said = " ".join(doctor.texts(well=False))
-    assert f"The key of the table {pipeline.table} is [id], and the mapping says [name]" in said
+    assert f"The key of the table {pipeline.table} is [id], but the mapping says [name]" in said
     assert "names the table nobody, which the function does not read" in said
     file.write_text("unnamed_tables: refuse\n")
     doctor.look(replication_file=str(file))
@@ -148,7 +148,7 @@ def test_another_mapping_than_the_writers(doctor: Doctor, pipeline: Pipeline, tm
     file.write_text(f"tables:\n  {pipeline.table}: {{key: [id]}}\n")
     assert doctor.look(replication_file=str(file)).status == 1
     (text,) = doctor.texts(well=False)
-    assert f"The writers replicate the table {pipeline.table} by other rules" in text
+    assert f"The writers use different rules for the table {pipeline.table}" in text
     doctor.look(mongodb_database=f"{pipeline.database}-none")
     assert doctor.states("mapping-recorded") == {None}
     assert f"(there is {pipeline.database})" in " ".join(doctor.texts(None))

@@ -131,4 +131,4 @@ def test_what_is_given_up_with_somebody_told_is_a_choice(mapping: Mapping) -> No
     mapping.update({"MaximumRetryAttempts": 5, "DestinationConfig": {"OnFailure": {"Destination": QUEUE}}})
     found = status()
     assert (found["problems"], found["well"]) == ([], True)
-    assert found["notes"][0].startswith("After 5 retries Lambda gives up changes of the table ")
+    assert found["notes"][0].startswith("After 5 retries Lambda gives up on changes of the table ")

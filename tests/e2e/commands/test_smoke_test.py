@@ -124,7 +124,7 @@ def test_the_report_for_people(smoke: Smoke) -> None:
     shown = replicator("smoke-test", smoke.table, *smoke.options()).out
     assert shown.startswith("replicator ")
     for step in Step:
-        assert f"The {step} of 3 items has arrived in MongoDB after" in shown
+        assert f"The {step} of 3 items arrived in MongoDB after" in shown
     assert "Nothing is left in the queue." in shown
 
 
@@ -134,7 +134,7 @@ def test_items_of_earlier_runs(smoke: Smoke) -> None:
     smoke.pipeline.put(smoke.table, *(run.item(key, Step.PUT) for run in (old, other) for key in run.keys))
     smoke.run()
     assert smoke.checks("arrival") == [("arrival", True)] * 3
-    assert "An earlier run left 3 items" in smoke.said("left-over")
+    assert "3 items left by an earlier run" in smoke.said("left-over")
     assert "3 items may belong to another run" in smoke.said("left-over")
     assert {each[KEY]["S"] for each in smoke.items()} == set(other.keys)
 
@@ -145,14 +145,14 @@ def test_a_table_with_items_of_somebody_else(smoke: Smoke) -> None:
     smoke.pipeline.put(smoke.table, stranger)
     result = smoke.run()
     assert (result.status, smoke.items()) == (2, [stranger])
-    assert "has items that are not of a smoke test" in result.err
+    assert "has items that are not from a smoke test" in result.err
 
 
 def test_a_table_that_is_not_one_for_it(smoke: Smoke) -> None:
     """Another key, no such table, one that the Lambda does not read: it says so, and writes nothing."""
     result = smoke.run(smoke.pipeline.table)
     assert (result.status, smoke.found) == (2, {})
-    assert "is not one for smoke tests" in result.err
+    assert "is not a smoke-test table" in result.err
     result = smoke.run("no-such-table")
     assert result.status == 2
     assert "there is no table 'no-such-table'" in result.err
@@ -183,8 +183,8 @@ def test_without_a_writer(smoke: Smoke, monkeypatch: pytest.MonkeyPatch) -> None
         assert smoke.run(timeout=NEVER).status == 1
         assert smoke.checks("arrival", "clean-up") == [("arrival", False), ("clean-up", True)]
         said = smoke.said("arrival")
-        assert "The put has not arrived in MongoDB within 1000 seconds: it may be in the queue" in said
-        assert "no writers of this queue can be seen. Start the writers" in said
+        assert "The put did not arrive in MongoDB within 1000 seconds: it may be in the queue" in said
+        assert "no writers of this queue found. Start the writers" in said
         assert smoke.items() == []
     finally:
         smoke.pipeline.start_writer()
@@ -224,7 +224,7 @@ def test_another_database_than_the_writers(smoke: Smoke, monkeypatch: pytest.Mon
     out_of_time(monkeypatch, is_elsewhere)
     assert smoke.run(timeout=NEVER, mongodb_database=f"{smoke.pipeline.database}-other").status == 1
     said = smoke.said("arrival")
-    assert f"to another place than {smoke.pipeline.database}-other.{smoke.table}" in said
+    assert f"elsewhere than to {smoke.pipeline.database}-other.{smoke.table}" in said
     assert "MONGODB_DATABASE" in said
     smoke.pipeline.wait_for_documents(smoke.table, [])
 
@@ -263,7 +263,7 @@ def test_without_a_right_on_the_table(smoke: Smoke, proxy: Proxy, action: str) -
     assert (result.status, smoke.found) == (2, {})
     assert f"the permission for {action.partition(':')[2]} is missing" in result.err
     if action == "dynamodb:DeleteItem":
-        assert "Whether its items are deleted:" in result.err
+        assert "Cannot tell whether the test's items were deleted:" in result.err
         assert len(smoke.items()) == 3
     else:
         assert smoke.items() == []

@@ -142,12 +142,12 @@ def test_what_is_not_well_is_said(pipeline: Pipeline, stack: Stack, needs: Calla
     functions.update_event_source_mapping(UUID=mapping, Enabled=True)
     assert len(pipeline.dead_letters()) == 1
     assert result.status == 1
-    assert result.out.partition("Not well:\n")[2].splitlines() == [
+    assert result.out.partition("Problems:\n")[2].splitlines() == [
         (
             f"- The event source mapping of the table {pipeline.table} is Disabled: aws lambda "
             f"update-event-source-mapping --uuid {mapping} --enabled, and wait until it is Enabled."
         ),
-        "- The Lambda is 1m behind the stream, which forgets after a day.",
+        "- The Lambda is 1m behind the stream, which keeps changes for only 24 hours.",
         "- 1 dead letter waits: see replicator dlq list.",
         "- The writer http://127.0.0.1:1 does not answer: Connection refused.",
     ]
@@ -164,7 +164,7 @@ def test_the_queues_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -
     assert "tables        unknown" in result.out
     assert "writers       unknown" in result.out
     assert "behind        unknown" in result.out
-    assert "Nothing is known to be wrong, but not known:\n- Which tables are replicated" in result.out
+    assert "No known problems, but some things are unknown:\n- Which tables are replicated" in result.out
     assert "All is well" not in result.out
 
 

@@ -67,8 +67,8 @@ def test_what_the_template_makes_is_good() -> None:
         ({"FunctionResponseTypes": []}, "lacks ReportBatchItemFailures"),
         ({"FunctionResponseTypes": ["Other"]}, "lacks ReportBatchItemFailures"),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "has a filter, which drops changes"),
-        ({"MaximumRetryAttempts": 0}, "after 0 retries, Lambda gives up changes of the table people"),
-        ({"MaximumRecordAgeInSeconds": 86_399}, "after 86,399 s, Lambda gives up changes"),
+        ({"MaximumRetryAttempts": 0}, "after 0 retries, Lambda gives up on changes of the table people"),
+        ({"MaximumRecordAgeInSeconds": 86_399}, "after 86,399 s, Lambda gives up on changes"),
         ({"MaximumRetryAttempts": 5, "MaximumRecordAgeInSeconds": 60}, "after 5 retries or 60 s, Lambda"),
         ({"TumblingWindowInSeconds": 30}, "has a tumbling window"),
         (
@@ -123,10 +123,10 @@ def test_a_limit_that_somebody_is_told_of_is_a_choice() -> None:
     assert judgement.problems == []
     (note,) = judgement.notes
     assert note == (
-        f"After 7 retries Lambda gives up changes of the table people and reports them to {QUEUE}: "
+        f"After 7 retries Lambda gives up on changes of the table people and reports them to {QUEUE}: "
         "run replicator resync after any such report."
     )
-    assert "does not halve a batch" in judge(mapping(BisectBatchOnFunctionError=False)).notes[0]
+    assert "does not split a batch" in judge(mapping(BisectBatchOnFunctionError=False)).notes[0]
 
 
 @pytest.mark.parametrize(

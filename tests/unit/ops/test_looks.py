@@ -145,7 +145,7 @@ REPORT = Report(
             [
                 well(
                     "aws-credentials",
-                    "The AWS credentials are those of arn:aws:sts::123456789012:assumed-role/Operator/ann; "
+                    "The AWS credentials belong to arn:aws:sts::123456789012:assumed-role/Operator/ann; "
                     "the region is eu-west-1.",
                 )
             ],
@@ -156,7 +156,7 @@ REPORT = Report(
             [
                 not_well(
                     "queue-retention",
-                    "The queue keeps messages for 4 days: what waits longer is lost.",
+                    "The queue keeps messages for only 4 days: older ones are lost.",
                     "Run aws sqs set-queue-attributes --queue-url "
                     "https://sqs.eu-west-1.amazonaws.com/123456789012/replicator-bde64730.fifo --attributes "
                     "MessageRetentionPeriod=1209600",
@@ -171,8 +171,8 @@ REPORT = Report(
             [
                 unknown(
                     "mapping",
-                    "By which mapping the writers replicate: no file is given.",
-                    "Give --replication-file (REPLICATION_FILE): the file that the writers read.",
+                    "Cannot check the mapping: no file is given.",
+                    "Give --replication-file (REPLICATION_FILE): the file that the writers use.",
                 )
             ],
         ),
@@ -239,7 +239,7 @@ def doctor_of_what_is_well() -> None:
 
 
 def smoke_test() -> None:
-    arrived = well("arrival", "The put of 3 items has arrived in MongoDB after 1.4 seconds")
+    arrived = well("arrival", "The put of 3 items arrived in MongoDB after 1.4 seconds")
     places = Places(visible=3, in_flight=0, writers=0, target="shop.replicator-smoke-test")
     found = Report([Section("Changes", [arrived, late(Step.CHANGE, 120, places)])])
     seconds = {Step.PUT: 1.4, Step.CHANGE: None, Step.DELETE: None}

@@ -59,7 +59,7 @@ def test_what_nobody_expects(error: Exception, capsys: pytest.CaptureFixture[str
     out, err = capsys.readouterr()
     assert out == ""
     kind = type(error.exceptions[0] if isinstance(error, ExceptionGroup) else error).__name__
-    assert err.startswith(f"replicator: this is a mistake in replicator: {kind} at ")
+    assert err.startswith(f"replicator: this is a bug in replicator: {kind} at ")
     assert err.count("\n") == 1
     assert "secret" not in err
     if not isinstance(error, ExceptionGroup):

@@ -37,7 +37,7 @@ def refusal(code: str) -> ClientError:
     [
         (refusal("AccessDeniedException"), State.UNKNOWN, "the permission s:GetX is missing"),
         (refusal("ResourceNotFoundException"), State.NOT_WELL, "The thing does not exist"),
-        (refusal("InternalFailure"), State.UNKNOWN, "mistake"),
+        (refusal("InternalFailure"), State.UNKNOWN, "bug"),
         (CommandError("no answer"), State.UNKNOWN, "The thing: no answer."),
         (KeyError("secret"), State.UNKNOWN, "KeyError"),
     ],
@@ -51,7 +51,7 @@ def test_what_a_check_raises_is_a_finding(error: Exception, state: State, said: 
     assert said in found.text
     assert found.advice
     assert "secret" not in found.text
-    assert has_mistake([found]) is ("mistake" in found.text)
+    assert has_mistake([found]) is ("bug" in found.text)
 
 
 def test_what_to_do_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

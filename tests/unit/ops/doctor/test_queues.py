@@ -114,7 +114,7 @@ def test_a_key_is_named() -> None:
         for each in judge_queue("https://q", QUEUE | {"KmsMasterKeyId": "alias/k"}, DEAD_ARN)
         if "alias/k" in each.text
     ]
-    assert "have to be allowed" in found
+    assert "must be allowed" in found
 
 
 VALUES = st.sampled_from(

@@ -53,7 +53,7 @@ async def test_a_lambda_that_nobody_has_named_is_not_known() -> None:
     lagging: Any = Answering({"Datapoints": [{"Maximum": 1.0}] * 3})
     nobodys = replace(QUEUES, function="")
     lag, _ = await plan_cutover.lag_checks(lagging, OPTIONS, nobodys, datetime.now(UTC))
-    assert (lag.light, lag.found) == (Light.UNKNOWN, "not known: which Lambda is the pipeline's")
+    assert (lag.light, lag.found) == (Light.UNKNOWN, "unknown: which Lambda is the pipeline's")
     assert "--stack NAME" in lag.advice
 
 

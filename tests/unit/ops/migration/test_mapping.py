@@ -84,7 +84,7 @@ def test_a_record_that_cannot_be_read_is_not_passed_over() -> None:
     assert (check.light, check.found) == (Light.UNKNOWN, compared.why_unknown)
     with pytest.raises(FatalError, match="no mapping is given, and 1 of 2 records"):
         compare(replace(GIVEN, is_none=False), Found((record("q"),), 1), "shop")
-    with pytest.raises(FatalError, match="the writers replicate people by another one"):
+    with pytest.raises(FatalError, match="the writers use a different one for people"):
         compare(replace(GIVEN, is_none=False), Found((record("q", digest="2"),), 1), "shop")
 
 
@@ -93,7 +93,7 @@ def test_a_collection_whose_tables_cannot_be_read() -> None:
     other = replace(record("q"), table="persons", rules='{"collection":"people","database":"archive"}')
     doubt = owner_doubt(GIVEN, Found((other,), 2))
     assert doubt is not None
-    assert "fill shop.people from another table: of 3 records 2 cannot be read" in doubt
+    assert "fill shop.people from another table: of 3 records, 2 cannot be read" in doubt
     assert owner_doubt(GIVEN, Found((record("q"), other), 2)) is None
     assert owner_doubt(GIVEN, Found((other,), 0)) is None
 

@@ -147,7 +147,7 @@ def test_mending(capsys: pytest.CaptureFixture[str]) -> None:
     planned = Counter({Result.TO_WRITE: 1_234, Result.TO_DELETE: 1})
     repair.print_repairs(SETTINGS, Repairs(dry_run=True, counts=planned, examples=told))
     repair.print_repairs(SETTINGS, Repairs(dry_run=False, declined=True, counts=planned, examples=told))
-    left = [Repair(STRANGE, Result.LEFT, "the document has no version of ours")]
+    left = [Repair(STRANGE, Result.LEFT, "the document has no version from the replicator")]
     keys = ['{"id": {"N": "5"}}', '{"id": {"N": "3"}}']
     counts = Counter({Result.REPAIRED: 9, Result.MOVED_ON: 3, Result.LEFT: 1})
     repair.print_repairs(SETTINGS, Repairs(dry_run=False, counts=counts, examples=left, repaired=keys))
@@ -200,7 +200,7 @@ def test_a_list_of_checks(capsys: pytest.CaptureFixture[str]) -> None:
             None,
             10,
             5,
-            why_unknown="not known: give its URL",
+            why_unknown="unknown: give its URL",
             advice_if_unknown="name it",
         ),
         queue_check("dead letters", 12, why_unknown="", advice="redrive them"),
@@ -218,16 +218,16 @@ DONE = checkpoint_of(Copied(10, 10))
     ("found", "light", "said"),
     [
         (backfill_check(None, "digest"), Light.RED, "none has run"),
-        (backfill_check(DONE, "other"), Light.RED, "another mapping"),
+        (backfill_check(DONE, "other"), Light.RED, "different mapping"),
         (backfill_check(checkpoint_of(Copied(10, 9, rejected=1)), "digest"), Light.RED, "rejected"),
-        (backfill_check(DONE, "digest", "id-2"), Light.RED, "another table of this name"),
+        (backfill_check(DONE, "digest", "id-2"), Light.RED, "a different table of this name"),
         (
             verify_check(state(table_id="id-1"), DONE, "digest", DAY, NOW, table_id="id-2"),
             Light.RED,
-            "another table of this name",
+            "a different table of this name",
         ),
         (verify_check(None, DONE, "digest", DAY, NOW), Light.RED, "none has run"),
-        (verify_check(state(), DONE, "other", DAY, NOW), Light.RED, "another mapping"),
+        (verify_check(state(), DONE, "other", DAY, NOW), Light.RED, "different mapping"),
         (verify_check(state(), DONE, "digest", timedelta(hours=1), NOW), Light.RED, "clean, but 2 h"),
         (verify_check(state(complete=False, sample=9), DONE, "digest", DAY, NOW), Light.RED, "sample of 9"),
         (
@@ -268,12 +268,16 @@ def test_red_counts_more_than_what_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("counts", "said", "not_said"),
     [
-        ({"unmappable": 2}, ["no repair helps", "fix the mapping or the items"], ["replicator resync"]),
-        ({"missing": 2}, ["dead letters first", "replicator resync"], ["no repair", "by hand"]),
-        ({"different": 1}, ["replicator resync"], ["no repair", "by hand"]),
-        ({"impossible": 1}, ["replicator resync"], ["no repair", "by hand"]),
-        ({"extra": 1}, ["replicator repair removes", "by hand"], ["no repair", "dead letters"]),
-        ({"missing": 1, "unmappable": 1}, ["no repair helps", "then replicator resync"], ["by hand"]),
+        ({"unmappable": 2}, ["cannot be repaired", "fix the mapping or the items"], ["replicator resync"]),
+        (
+            {"missing": 2},
+            ["first redrive or drop dead letters", "replicator resync"],
+            ["cannot be repaired", "by hand"],
+        ),
+        ({"different": 1}, ["replicator resync"], ["cannot be repaired", "by hand"]),
+        ({"impossible": 1}, ["replicator resync"], ["cannot be repaired", "by hand"]),
+        ({"extra": 1}, ["replicator repair removes", "by hand"], ["cannot be repaired", "dead letters"]),
+        ({"missing": 1, "unmappable": 1}, ["cannot be repaired", "then replicator resync"], ["by hand"]),
     ],
     ids=repr,
 )
@@ -291,7 +295,7 @@ def test_live_replication_in_a_list() -> None:
     assert (check.light, check.found) == (Light.RED, "it has a filter; it has a window")
     assert check.advice == "aws lambda a; aws lambda b"
     check = live_check(Judgement(unknown=["whether it has a filter"]))
-    assert (check.light, check.found) == (Light.UNKNOWN, "not known is whether it has a filter")
+    assert (check.light, check.found) == (Light.UNKNOWN, "unknown: whether it has a filter")
 
 
 def test_no_colours_in_a_pipe_and_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:

@@ -147,7 +147,7 @@ def test_a_key_as_it_is_typed(wanted: str, key: dict[str, Any], *, matches: bool
         (' {"id": 3', "is not JSON"),
         ('{"a":' * 100_000, "is not JSON"),
         ("{}", "an empty object"),
-        ('{"id": {"N": "3"}}', "id has a type of DynamoDB, which is left out here"),
+        ('{"id": {"N": "3"}}', "id has a DynamoDB type, which is left out here"),
     ],
 )
 @pytest.mark.parametrize("command", ["list", "redrive", "drop"])

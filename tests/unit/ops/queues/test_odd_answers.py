@@ -65,7 +65,7 @@ def test_what_was_not_surely_sent_is_not_deleted(answer: Any) -> None:
     with QueueBrowser(sqs, "dead") as browser:
         Redrive(sqs, "queue", force=True).perform(browser, next(browser.batches()), outcome)
     assert outcome.done == 0
-    assert outcome.kept == {LETTER["MessageId"]: "SQS did not say whether it took it"}
+    assert outcome.kept == {LETTER["MessageId"]: "SQS did not say whether it accepted the message"}
     assert "delete_message_batch" not in sqs.calls
 
 
@@ -80,7 +80,7 @@ def test_what_was_not_surely_deleted_is_not_done(answer: Any) -> None:
     with QueueBrowser(sqs, "dead") as browser:
         Redrive(sqs, "queue", force=True).perform(browser, next(browser.batches()), outcome)
     assert outcome.done == 0
-    assert outcome.kept == {LETTER["MessageId"]: "was sent, and could not be deleted (NotAnswered)"}
+    assert outcome.kept == {LETTER["MessageId"]: "was sent, but could not be deleted (NotAnswered)"}
     assert sqs.calls[-1] == "change_message_visibility_batch"
 
 
@@ -89,7 +89,7 @@ def test_what_was_not_surely_restored_is_told(answer: Any) -> None:
     sqs: Any = Sqs(answer, get_queue_attributes=SIZE)
     line = json.dumps({"id": "one", "body": "b", "group": "g", "attributes": {}})
     outcome = restore(sqs, "dead", [line])
-    assert (outcome.done, outcome.kept) == (0, {"one": "SQS did not say whether it took it"})
+    assert (outcome.done, outcome.kept) == (0, {"one": "SQS did not say whether it accepted the message"})
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_an_answer_without_a_message_that_can_be_read(
     monkeypatch.chdir(tmp_path)
     result = run(0, [answer], *arguments)
     assert result.status == 2
-    assert "SQS's answer has no message that can be read" in result.err
+    assert "SQS's answer has no readable message" in result.err
     assert "There " not in result.out
 
 
@@ -108,7 +108,7 @@ def test_what_could_not_be_looked_at_is_not_known(run: Any, selection: tuple[str
     result = run(5, [*answers], "dlq", "list", *selection)
     assert result.status == 3
     assert "There are no" not in result.out
-    assert "more could not be looked at" in result.err
+    assert "more could not be read" in result.err
     assert run(5, [*answers], "dlq", "list", *selection, "--json").status == 3
     assert run(5, [*answers], "dlq", "show", "abcd1234").status == 3
     for arguments in (("redrive",), ("drop",), ("drop", "--yes")):

@@ -14,11 +14,11 @@ from ops.smoke_test.surroundings import check_cloudwatch, judge_alarms
 @pytest.mark.parametrize(
     ("states", "state", "text"),
     [
-        ({"a": "OK", "b": "OK"}, State.WELL, "2 alarms of the stack: all are OK."),
-        ({"a": "OK", "b": "ALARM"}, State.NOT_WELL, "These alarms ring: b."),
-        ({"a": "INSUFFICIENT_DATA", "b": "OK"}, State.UNKNOWN, "Of 2 alarms 1 have no state yet: a."),
+        ({"a": "OK", "b": "OK"}, State.WELL, "The stack's 2 alarms: all OK."),
+        ({"a": "OK", "b": "ALARM"}, State.NOT_WELL, "These alarms are in ALARM: b."),
+        ({"a": "INSUFFICIENT_DATA", "b": "OK"}, State.UNKNOWN, "Of 2 alarms, 1 have no state yet: a."),
         ({"a": "A word that we do not know", "b": "OK"}, State.UNKNOWN, "no state yet: a."),
-        ({"a": "OK"}, State.NOT_WELL, "CloudWatch does not know b."),
+        ({"a": "OK"}, State.NOT_WELL, "CloudWatch does not have b."),
     ],
 )
 def test_states_of_alarms(states: dict[str, str], state: State, text: str) -> None:

@@ -42,8 +42,8 @@ FRESH = replace(
     writers=Writers([RESTING]),
 )
 OLDER = (
-    "1,234 changes of the table orders in the last 15 minutes came from an older stream than what is in "
-    'MongoDB, and did not win: see "Another stream" in docs/migration.md.'
+    "1,234 changes of the table orders in the last 15 minutes came from an older stream than the data in "
+    'MongoDB, and were discarded: see "Another stream" in docs/migration.md.'
 )
 
 
@@ -60,19 +60,20 @@ def test_well() -> None:
     [
         (
             {"iterator_age": Age(why_unknown="AWS refused it")},
-            "How far the Lambda is behind the stream: AWS refused it.",
+            "How far behind the stream the Lambda is: AWS refused it.",
         ),
         ({"oldest": Age(why_unknown="no answer")}, "How long the oldest message has waited: no answer."),
         (
             {"function": "", "tables": []},
             (
-                "Which tables are replicated, and whether their streams are read: name the pipeline with "
+                "Which tables are replicated, and whether their streams are being read: name the pipeline "
+                "with "
                 "--stack, or the Lambda with --function."
             ),
         ),
         (
             {"tables": [], "tables_unknown": "AWS refused it"},
-            "Which tables are replicated, and whether their streams are read: AWS refused it.",
+            "Which tables are replicated, and whether their streams are being read: AWS refused it.",
         ),
         (
             {"tables": [replace(TABLE, stream_view="", why_unknown="AWS refused it")]},
@@ -82,26 +83,26 @@ def test_well() -> None:
             {"tables": [replace(TABLE, mapping=mapping("orders", last_result=""))]},
             "How the Lambda's last invocation for the table orders ended.",
         ),
-        ({"writers": Writers(why_unknown="name MongoDB")}, "Which writers run: name MongoDB."),
-        ({"writers": Writers([ALIVE], why_unknown="no right")}, "Which other writers run: no right."),
+        ({"writers": Writers(why_unknown="name MongoDB")}, "Which writers are running: name MongoDB."),
+        ({"writers": Writers([ALIVE], why_unknown="no right")}, "Which other writers are running: no right."),
         (
             {"writers": Writers([replace(ALIVE, figures=None, why_unknown="HTTP status 404")])},
-            "What the writer http://a:8080 does: HTTP status 404.",
+            "What the writer http://a:8080 is doing: HTTP status 404.",
         ),
         (
             {"writers": Writers([Writer("", host="box", why_unknown="it can be asked there only")])},
-            "What the writer on box does: it can be asked there only.",
+            "What the writer on box is doing: it can be asked there only.",
         ),
         (
             {"progress": Progress(None, 1.0)},
             (
-                "Whether messages in flight are finished: no writer reports one, and the numbers of the "
-                "queue do not show it."
+                "Whether messages in flight are being finished: no writer reports any, and the queue's "
+                "counts do not show it."
             ),
         ),
         (
             {"writers": Writers(), "queue": Queue(0, 0, 0)},
-            "Whether a writer runs: none has a recent record in MongoDB, and no message waits.",
+            "Whether a writer is running: none has a recent record in MongoDB, and no message is waiting.",
         ),
     ],
     ids=repr,
@@ -155,28 +156,31 @@ def test_what_is_not_known_is_named_and_is_not_well(change: dict[str, Any], sent
             {"tables": [replace(TABLE, stream_view="KEYS_ONLY")]},
             (
                 "The stream of the table orders has the view type KEYS_ONLY, which has no new images: turn "
-                "it off, and on again with NEW_AND_OLD_IMAGES."
+                "it off and on again with NEW_AND_OLD_IMAGES."
             ),
         ),
         (
             {"tables": [replace(TABLE, reads_latest_stream=False)]},
             (
-                "The event source mapping of the table orders reads a stream that the table no longer has: "
-                "deploy deploy/pipeline.yaml with the ARN of the new one."
+                "The event source mapping of the table orders reads an old stream of the table: "
+                "deploy deploy/pipeline.yaml with the new stream's ARN."
             ),
         ),
-        ({"iterator_age": Age(61.0)}, "The Lambda is 1m behind the stream, which forgets after a day."),
-        ({"oldest": Age(7300.0)}, "The oldest message has waited for 2h: the writers do not keep up."),
+        (
+            {"iterator_age": Age(61.0)},
+            "The Lambda is 1m behind the stream, which keeps changes for only 24 hours.",
+        ),
+        ({"oldest": Age(7300.0)}, "The oldest message has waited for 2h: the writers are not keeping up."),
         (
             {"progress": Progress(seen=False, seconds=5.2)},
             (
-                "2 messages are in flight, and none was finished in 5s: a writer holds messages that it "
-                "does not write, and may be frozen."
+                "2 messages are in flight, and none was finished in 5s: a writer holds them but writes "
+                "nothing, and may be frozen."
             ),
         ),
         (
             {"writers": Writers()},
-            "5 messages wait, and no writer runs: none has a recent record in MongoDB.",
+            "5 messages wait, and no writer is running: none has a recent record in MongoDB.",
         ),
         (
             {"writers": Writers([Writer("http://a:1", "Connection refused")])},
@@ -200,7 +204,7 @@ def test_what_is_not_known_is_named_and_is_not_well(change: dict[str, Any], sent
         ),
         (
             {"writers": Writers([replace(ALIVE, waits={"mongodb": ("no primary", 940.0)})])},
-            "The writer http://a:8080 has waited for mongodb for 1m: no primary.",
+            "The writer http://a:8080 has been waiting for mongodb for 1m: no primary.",
         ),
     ],
     ids=repr,
@@ -220,7 +224,7 @@ def test_a_writer_that_waits_for_a_thousand_parts() -> None:
     waits = {f"table {number}": ("no right", 940.0) for number in range(1000)}
     found = problems_of(replace(WELL, writers=Writers([replace(ALIVE, waits=waits)])), 60)
     assert len(found) == 11
-    assert found[-1] == "The writer http://a:8080 waits for 990 more parts."
+    assert found[-1] == "The writer http://a:8080 is waiting for 990 more parts."
 
 
 def test_what_a_person_should_know() -> None:
@@ -235,7 +239,7 @@ def test_what_a_person_should_know() -> None:
     assert outcome_of(noted, 60) is Outcome.WELL
     assert [each.split(" ")[0] for each in notes_of(noted)] == ["After", "Orders:", "The"]
     assert notes_of(noted)[2] == (
-        "The writer http://b:8080 has ended without saying so, and was last seen 2h ago."
+        "The writer http://b:8080 stopped without signing off, and was last seen 2h ago."
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 READY = json.dumps({"status": "ready", "waiting_for": {}, "tables": {}}).encode()
-NO_WRITER = "something answers, but it is not a writer"
+NO_WRITER = "something answers, but is not a writer"
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def endless(writer: asyncio.StreamWriter) -> None:
 async def test_an_answer_that_does_not_end(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has so much time in all, however it comes."""
     monkeypatch.setattr(writer_answers, "SECONDS", 0.5)
-    assert (await asked(answer)).error == "no whole answer within 0.5 s"
+    assert (await asked(answer)).error == "no complete answer within 0.5 s"
 
 
 async def test_an_answer_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,7 +184,7 @@ def test_a_stream_without_changes_has_no_age() -> None:
         results = [metric(called, 0.0, 3.0) if each["Id"] == called else each for each in nothing]
         status = status_of(get_metric_data={"MetricDataResults": results})
         assert status.iterator_age.why_unknown == (
-            "CloudWatch has nothing of the last 10 minutes, and is a minute late"
+            "CloudWatch has no data for the last 10 minutes, and is about a minute late"
         )
     status = status_of(get_metric_data={"MetricDataResults": nothing[:3]})
     assert not status.iterator_age.is_idle
@@ -249,13 +249,13 @@ READY = {"status": "ready", "waiting_for": {}, "tables": {}}
     ids=repr,
 )
 def test_a_writer_is_ready_only_if_it_says_so(content: Any) -> None:
-    assert writer_of("u", json.dumps(content).encode()).error == "something answers, but it is not a writer"
+    assert writer_of("u", json.dumps(content).encode()).error == "something answers, but is not a writer"
     assert writer_of("u", json.dumps(content).encode(), "HTTP status 503").error == "HTTP status 503"
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff", b""], ids=["deep", "no text", "empty"])
 def test_a_writers_answer_that_is_no_json(body: bytes) -> None:
-    assert writer_of("u", body).error == "something answers, but it is not a writer"
+    assert writer_of("u", body).error == "something answers, but is not a writer"
 
 
 @pytest.mark.parametrize("since", ["NaN", "Infinity", '"x"', "null"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pytest
 
 HOST = "127.0.0.1"
-NO_FIGURES = "its status.json has the HTTP status 404"
+NO_FIGURES = "its status.json was answered with HTTP status 404"
 
 
 def ask_writer(url: str) -> Writer:
@@ -98,5 +98,5 @@ async def test_something_else_that_answers() -> None:
     async with server:
         url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
         errors = [(await asyncio.to_thread(ask_writer, url)).error for _ in range(3)]
-    assert errors[:2] == ["something answers, but it is not a writer"] * 2
+    assert errors[:2] == ["something answers, but is not a writer"] * 2
     assert errors[2] != ""

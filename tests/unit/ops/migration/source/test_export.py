@@ -101,8 +101,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "no summary": (lose("manifest-summary.json"), "manifest-summary.json cannot be read"),
     "no list of files": (lose("manifest-files.json"), "manifest-files.json cannot be read"),
     "no data file": (lose("data/1.json.gz"), "1.json.gz cannot be read"),
-    "cut list of files": (cut, "not whole"),
-    "empty list of files": (lambda folder: write_manifest(folder, "manifest-files", ""), "not whole"),
+    "cut list of files": (cut, "incomplete"),
+    "empty list of files": (lambda folder: write_manifest(folder, "manifest-files", ""), "incomplete"),
     "list of files of another time": (
         lambda folder: unchecked(folder, "manifest-files.json", "{}"),
         "manifest-files.json is damaged",
@@ -115,13 +115,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: unchecked(folder, "manifest-summary.md5", "\n"),
         "manifest-summary.json is damaged",
     ),
-    "count of all": (change("manifest-summary", itemCount=8), "not whole"),
-    "no count of all": (change("manifest-summary", itemCount=None), "manifest is not as"),
-    "count of no kind": (change("manifest-files", itemCount="4"), "manifest is not as"),
-    "no count": (change("manifest-files", itemCount=None), "manifest is not as"),
-    "no checksum": (change("manifest-files", md5Checksum=None), "manifest is not as"),
+    "count of all": (change("manifest-summary", itemCount=8), "incomplete"),
+    "no count of all": (change("manifest-summary", itemCount=None), "manifest is not in"),
+    "count of no kind": (change("manifest-files", itemCount="4"), "manifest is not in"),
+    "no count": (change("manifest-files", itemCount=None), "manifest is not in"),
+    "no checksum": (change("manifest-files", md5Checksum=None), "manifest is not in"),
     "checksum": (change("manifest-files", md5Checksum=md5(b"")), "0.json.gz is damaged"),
-    "no id": (change("manifest-summary", tableId=None), "manifest is not as"),
+    "no id": (change("manifest-summary", tableId=None), "manifest is not in"),
     "ION": (change("manifest-summary", outputFormat="ION"), "DYNAMODB_JSON"),
     "incremental": (change("manifest-summary", exportType="INCREMENTAL_EXPORT"), "incremental"),
     "cut data": (change_data(lambda data: data[:-9], honest=False), "0.json.gz is damaged"),
@@ -170,7 +170,7 @@ async def test_an_export_of_another_table_is_refused(folder: Path, arn: str) -> 
 
 async def test_an_export_of_a_table_that_was_created_again_is_refused(folder: Path) -> None:
     """Its items may be deleted since, without a change that says so."""
-    with pytest.raises(FatalError, match="the id was 1, and is 2 now"):
+    with pytest.raises(FatalError, match="its id was 1, and is 2 now"):
         await read(folder, table_id="2")
 
 
@@ -182,5 +182,5 @@ async def test_a_backfill_goes_on_with_the_same_files_only(folder: Path) -> None
     async with export_parts(session, str(folder), unused) as parts:
         for names in (["data/1.json.gz", "data/0.json.gz"], ["data/0.json.gz"], []):
             checkpoint = Checkpoint("people", "", parts.origin, "", AT, [Part(name) for name in names])
-            with pytest.raises(FatalError, match="has other files"):
+            with pytest.raises(FatalError, match="has different files"):
                 await Copier(parts, session, unused, None, lambda _: None).run(checkpoint)

@@ -45,7 +45,7 @@ ON = EventSourceMapping("uuid-1", STREAM, "f", "Enabled", NOW - DAY)
         (SOURCE, [], f"TableStreamArns={STREAM}"),
         (SOURCE, [replace(ON, state="Disabled")], "is Disabled: aws lambda update-event-source-mapping"),
         (SOURCE, [replace(ON, filters=1)], "has a filter, which drops changes"),
-        (SOURCE, [replace(ON, retries=3, window=5)], "reports them to nobody: aws lambda"),
+        (SOURCE, [replace(ON, retries=3, window=5)], "without reporting them: aws lambda"),
     ],
 )
 def test_what_is_missing_is_told_with_what_to_do(
@@ -117,7 +117,7 @@ async def test_only_the_pipelines_lambda_replicates() -> None:
     await check("analytics")
     assert not any("whether that is the pipeline's" in line for line in said)
     await check("")
-    assert "the Lambda analytics reads the stream; whether that is the pipeline's is not known" in said[-1]
+    assert "the Lambda analytics reads the stream; whether it belongs to the pipeline is unknown" in said[-1]
 
 
 def test_what_a_mapping_does_not_tell() -> None:
@@ -140,8 +140,8 @@ def test_a_young_mapping_that_starts_at_latest() -> None:
     [
         (NOW - HOUR, ON, None),  # after the mapping was made
         (NOW - DAY - 23 * HOUR, ON, None),  # the mapping began with what the stream had then
-        (NOW - DAY - 25 * HOUR, ON, "cannot be told"),
-        (NOW - DAY - HOUR, replace(ON, start="LATEST"), "cannot be told"),
+        (NOW - DAY - 25 * HOUR, ON, "may not have been replicated"),
+        (NOW - DAY - HOUR, replace(ON, start="LATEST"), "may not have been replicated"),
         (
             datetime(2020, 4, 30, 23, tzinfo=UTC),
             replace(ON, changed=NOW - 20 * DAY),
