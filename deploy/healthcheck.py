@@ -18,10 +18,10 @@ def problem(environment: Mapping[str, str]) -> str:
     host = environment.get("STATUS_HOST", "")
     text = environment.get("STATUS_PORT") or "8080"
     if not text.isdecimal():
-        return f"STATUS_PORT={text} is no number."
+        return f"STATUS_PORT={text} is not a number."
     port = int(text)
     if not port:
-        return "STATUS_PORT=0 is any free port, so nobody knows where to ask."
+        return "STATUS_PORT=0 means any free port, so the port to ask is unknown."
     # No proxy is asked, whatever the environment names.
     connection = http.client.HTTPConnection(LOOPBACK.get(host, host), port, timeout=TIMEOUT_S)
     try:

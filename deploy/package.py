@@ -160,7 +160,7 @@ def install(platform: Target, folder: Path) -> None:
         check=False,
     )
     if result.returncode != 0:
-        raise PackageError(f"The wheels for {platform} cannot be had: {_reason(result.stderr)}.")
+        raise PackageError(f"The wheels for {platform} cannot be downloaded: {_reason(result.stderr)}.")
 
 
 def _reason(output: str) -> str:

@@ -47,9 +47,9 @@ class Target:
             PackageError: Lambda, or the template, has no such platform.
         """
         if self.runtime not in MANYLINUX:
-            raise PackageError(f"RUNTIME={self.runtime} is none of {', '.join(MANYLINUX)}.")
+            raise PackageError(f"RUNTIME={self.runtime} is not one of {', '.join(MANYLINUX)}.")
         if self.architecture not in MACHINES:
-            raise PackageError(f"ARCHITECTURE={self.architecture} is none of {', '.join(MACHINES)}.")
+            raise PackageError(f"ARCHITECTURE={self.architecture} is not one of {', '.join(MACHINES)}.")
 
     def __str__(self) -> str:
         return f"{self.runtime} on {self.architecture}"

@@ -20,10 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, and turn every outcome into a message and an exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The replicator on this machine.")
     run_parser = parser.add_subparsers(required=True, metavar="command").add_parser(
-        "run", help="start the stack, deploy the pipeline, replicate the example, go on replicating"
+        "run", help="start the stack, deploy the pipeline, replicate the example, and keep replicating"
     )
     run_parser.add_argument("--once", action="store_true", help="end after the example has been verified")
-    run_parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs behind")
+    run_parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
     run_parser.add_argument(
         "--stack",
         choices=["embedded", "localstack"],
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         metavar="PATH",
         help="items for its tables: a file, or a folder of files named after their tables, of "
-        "DynamoDB's JSON or of plain JSON, one item a line; default: a few items are made up",
+        "DynamoDB's JSON or of plain JSON, one item a line; default: a few sample items",
     )
     given = parser.parse_args(arguments)
     if given.data and not given.mapping:

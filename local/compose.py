@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     file.write_text(settings(deployment))
-    sys.stdout.write(f"The pipeline of the table {scenario.TABLE} stands: {deployment.queue_url}\n")
+    sys.stdout.write(f"The pipeline of the table {scenario.TABLE} is up: {deployment.queue_url}\n")
     return 0
 
 

@@ -29,5 +29,5 @@ def wait_until(condition: Callable[[], T | None], *, what: str, timeout_s: float
         if value := condition():
             return value
         if time.monotonic() >= deadline:
-            raise StackError(f"Waited {timeout_s:g} s in vain for {what}.")
+            raise StackError(f"Waited {timeout_s:g} s for {what}, and gave up.")
         time.sleep(POLL_INTERVAL_S)

@@ -73,9 +73,7 @@ class _Runtime:
         try:
             return self._forward(event, context)
         except LimitChangedError:
-            log.warning(
-                "a queue takes shorter messages than before: its MaximumMessageSize is asked for again"
-            )
+            log.warning("a queue takes smaller messages than before: reading its MaximumMessageSize again")
         self._producer = self._open(context)
         return self._forward(event, context)
 

@@ -146,7 +146,7 @@ def pack(parsed: Iterable[Parsed], lanes: int, limit: int) -> tuple[list[Message
             if message.size <= limit:
                 messages.append(message)
                 continue
-            reason = f"even compressed the change makes a message of {message.size} bytes, more than {limit}"
+            reason = f"even compressed, the change makes a message of {message.size} bytes, more than {limit}"
             unsendable.append(Unsendable(message.position, alone.parsed().change, "too-large", reason))
     return messages, unsendable
 

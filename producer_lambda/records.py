@@ -63,7 +63,7 @@ class Records:
         """
         records = event.get("Records") if isinstance(event, dict) else None
         if not isinstance(records, Sequence) or isinstance(records, str):
-            raise FatalError("the event is not one of a DynamoDB stream: it has no list of Records")
+            raise FatalError("the event is not from a DynamoDB stream: it has no list of Records")
         self._records = records
         self._old_image_fields = old_image_fields
         self.malformed: list[Malformed] = []

@@ -106,7 +106,7 @@ def _encode_decimal(text: str) -> int | float | dict[str, str]:
     try:
         number = Decimal(text).normalize(_DYNAMODB)
     except (Inexact, Overflow, Subnormal) as error:
-        reason = f"{text[:60]!r} is outside of what a DynamoDB number can hold"
+        reason = f"{text[:60]!r} is outside the range of a DynamoDB number"
         raise PoisonError("bad-number", reason) from error
     if number.adjusted() <= _INT64_ADJUSTED and number == number.to_integral_value():
         integer = int(number)

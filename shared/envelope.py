@@ -237,7 +237,7 @@ def _decode_change(table: str, stream: str, entry: Any) -> Change:
     if not (isinstance(sequence, str) and isinstance(event_id, str)):
         raise PoisonError("bad-change", "a change has no sequence number or event id")
     if not (at is None or (type(at) is int and 0 <= at < YEAR_5138)):
-        raise PoisonError("bad-change", "a change has a time that is none")
+        raise PoisonError("bad-change", "a change has an invalid time")
     check_version(stream, sequence)  # refuses what could not be ordered
     change = Change(table, stream, sequence, op, key, at, event_id, image)
     if entry.keys() <= _USUAL:
@@ -263,7 +263,7 @@ def _checked_key(key: Any, image: Any) -> Mapping[str, Any]:
 def _inflate(packed: Any, body: str) -> tuple[Any, bool]:
     if not _COMPRESSED.fullmatch(body):
         # One that `is_compressed` does not recognise would take memory that nobody reserved.
-        raise PoisonError("bad-envelope", "the compressed changes stand in no envelope of ours")
+        raise PoisonError("bad-envelope", "the compressed changes are not in an envelope")
     try:
         stream = zlib.decompressobj()
         inflated = stream.decompress(base64.b64decode(packed, validate=True), MAX_INFLATED_BYTES)

@@ -46,7 +46,7 @@ class Reader:
         """One of several words, in any case."""
         value = (self.optional(name) or default).upper()
         if value not in allowed:
-            self._problems.append(f"{name}={value!r} is none of {', '.join(allowed)}")
+            self._problems.append(f"{name}={value!r} is not one of {', '.join(allowed)}")
             return default
         return value
 

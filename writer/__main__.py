@@ -76,7 +76,7 @@ def _main(output: LogOutput) -> int:
         for reason in reasons:
             log.error("stopped: this needs a person", extra={"reason": reason})  # noqa: TRY400 - a sentence, not a traceback
         if not reasons:
-            log.critical("stopped by a mistake in the writer", exc_info=True)
+            log.critical("stopped by a bug in the writer", exc_info=True)
         return 1
     return 0
 

@@ -205,9 +205,11 @@ class Holding:
         held = queue.popleft()
         try:
             if held.bare:
-                await self._processor.give_back(held.messages, held.lease, "only their lock was held")
+                await self._processor.give_back(held.messages, held.lease, "their bodies were not kept")
             elif trouble is not None and self._goes_back(trouble, held):
-                await self._processor.give_back(held.messages, held.lease, "a lone document")
+                await self._processor.give_back(
+                    held.messages, held.lease, "MongoDB refuses only this document"
+                )
             else:
                 await self._try(queue, held)
         finally:

@@ -211,7 +211,9 @@ class BatchProcessor:
     async def _not_written(self, messages: Sequence[Message], lease: Lease) -> Ending:
         if not lease.lapsed:
             return Ending.STOPPED
-        self._context.trouble(Cause.LOCK_LOST, "the lock on a batch may have lapsed: it goes back")
+        self._context.trouble(
+            Cause.LOCK_LOST, "the lock on a batch may have lapsed: the batch goes back to the queue"
+        )
         await self.give_back(messages, lease, "the lock may have lapsed")
         return Ending.DELIVERED_AGAIN
 
@@ -237,9 +239,9 @@ class BatchProcessor:
             messages = [back.message for back in backs if back.kind is kind]
             if messages:
                 log.warning(
-                    "messages stay for a later try", extra={"messages": len(messages), "cause": cause.value}
+                    "messages wait for a retry", extra={"messages": len(messages), "cause": cause.value}
                 )
-                self._context.trouble(cause, f"{len(messages)} messages stay for a later try")
+                self._context.trouble(cause, f"{len(messages)} messages wait for a retry")
         for delay in sorted({back.delay for back in backs}):
             messages = [back.message for back in backs if back.delay == delay]
             lease.let_go(messages)  # or it would lock them again

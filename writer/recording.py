@@ -105,7 +105,7 @@ class Recording:
                     self._warn(error)
                     done = False
         except TransientError as error:
-            log.debug("records in MongoDB are put off", extra={"reason": str(error)})
+            log.debug("recording in MongoDB was postponed", extra={"reason": str(error)})
             return False
         return done
 

@@ -81,7 +81,7 @@ class Service:
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
-                raise RuntimeError("a loop was cancelled by nobody") from error
+                raise RuntimeError("a loop was cancelled unexpectedly") from error
             raise
 
     async def _drain(self, loop: int) -> None:
@@ -147,7 +147,9 @@ class Service:
             part = [message for message in whole if message.group not in staying]
             if len(part) < len(whole):
                 blocked = [message for message in whole if message.group in staying]
-                await self._processor.give_back(blocked, lease, "earlier messages of their group stay")
+                await self._processor.give_back(
+                    blocked, lease, "earlier messages of their group are unfinished"
+                )
             if not part:
                 continue
             on_plan = functools.partial(_report_plan, report, len(part) + len(rest))
@@ -157,7 +159,7 @@ class Service:
                 return
             if result.ending is Ending.DELIVERED_AGAIN:
                 if rest:
-                    await self._processor.give_back(rest, lease, "earlier messages stay")
+                    await self._processor.give_back(rest, lease, "earlier messages are unfinished")
                 return
             staying |= result.staying
             lease.let_go(part)

@@ -50,7 +50,7 @@ async def sweep_until_stop(context: Context, sweep: Callable[[float], Awaitable[
         try:
             removed = await sweep(SWEEP_WINDOW)
         except TransientError as error:
-            log.info("the sweep was put off", extra={"reason": str(error)})
+            log.info("the sweep was postponed", extra={"reason": str(error)})
         else:
             if removed:
                 log.warning("the sweep removed documents deleted before", extra={"documents": removed})
@@ -68,7 +68,7 @@ async def watch_backlog(context: Context, ask: Callable[[], Awaitable[Backlog]])
         try:
             context.observer.backlog(await ask())
         except (TransientError, FatalError) as error:
-            log.debug("the backlog is not known", extra={"reason": str(error)})
+            log.debug("the backlog is unknown", extra={"reason": str(error)})
         if not await done_before(context.stop, context.clock.sleep(BACKLOG_INTERVAL)):
             return
 

@@ -113,7 +113,7 @@ class Troubles:
     def _refuse_alone(self, write: Write, failure: Failure) -> None:
         place = write.target[:2]
         self._taken.setdefault(place, {})
-        reason = f"{failure.reason}; MongoDB takes other writes there"
+        reason = f"{failure.reason}; MongoDB accepts other writes there"
         wait = TableWait(write.change.table, failure.code, reason, self._clock.now())
         self._health.refused(place, wait, alone=True)
 

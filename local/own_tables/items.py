@@ -129,11 +129,12 @@ def key_types(key: Sequence[str], items: Sequence[Item]) -> dict[str, str]:
             (kind,) = item[name]
             if kind not in _TEXTS:
                 raise ItemError(
-                    f"item {number}: the key attribute {name!r} is of the type {kind}, which no key can be"
+                    f"item {number}: the key attribute {name!r} is of type {kind}, which a key cannot have"
                 )
             if types.setdefault(name, kind) != kind:
                 raise ItemError(
-                    f"item {number}: the key attribute {name!r} is of type {kind}, before of {types[name]}"
+                    f"item {number}: the key attribute {name!r} is of type {kind}, but was of type "
+                    f"{types[name]} before"
                 )
     return {name: types.get(name, "S") for name in key}
 

@@ -44,7 +44,7 @@ def tables_of(checked: Checked, data: Path | None) -> list[OwnTable]:
         StackError: The mapping has no entries; data cannot be read, fits no entry, or lacks the key.
     """
     if not checked.entries:
-        raise StackError("The mapping names no tables, so there is none to make.")
+        raise StackError("The mapping names no tables, so there are none to create.")
     found: dict[str, list[Item]] = {}
     for file in _files(data) if data else ():
         table = _table_of(checked, file)
@@ -116,7 +116,7 @@ def _table(name: str, entry: Entry, items: Sequence[Item]) -> OwnTable:
             if entry.key
             else f" The entry {entry.name} names no key: add one, such as key: [customer, number]."
         )
-        raise StackError(f"The data of the table {name}: {error}.{advice}") from error
+        raise StackError(f"The data for the table {name}: {error}.{advice}") from error
     return OwnTable(name, entry, types, distinct(key, items), is_sample=False)
 
 

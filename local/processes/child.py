@@ -104,7 +104,7 @@ class Child:
         """
         if (status := self._process.poll()) is not None:
             how = f"killed by {self.killed_by}" if self.killed_by else f"exit status {status}"
-            raise StackError(f"{self.name} has stopped by itself ({how}).", log=self.log)
+            raise StackError(f"{self.name} stopped unexpectedly ({how}).", log=self.log)
 
     def wait_until(
         self, condition: Callable[[], T | None], *, what: str, timeout_s: float = HANG_TIMEOUT_S

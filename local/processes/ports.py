@@ -77,7 +77,7 @@ def given_port(setting: str, text: str, preferred: int) -> PortLease:
         return free_port(0)
     if lease := _lease(number):
         return lease
-    raise StackError(f"{setting}={number}: this port of {HOST} cannot be had. Another program may use it.")
+    raise StackError(f"{setting}={number}: this port of {HOST} cannot be used. Another program may have it.")
 
 
 def _lease(port: int) -> PortLease | None:

@@ -57,7 +57,7 @@ def next_steps(running: Running) -> list[Section]:
     return [
         Section(f"The status page is at {running.status_url}/"),
         Section(
-            "Ask how the pipeline is, and whether both sides are equal, from a second terminal in this "
+            "Check the pipeline, and that both sides are equal, from a second terminal in this "
             f"folder{'' if running.mongodb_uri else ', with MONGODB_URI set as in this one'}:",
             [
                 *_exports(running),
@@ -66,7 +66,7 @@ def next_steps(running: Running) -> list[Section]:
             ],
         ),
         Section(
-            "Make a dead letter: let MongoDB refuse documents with a field `refused`, and put such an item"
+            "Make a dead letter: have MongoDB refuse documents with a field `refused`, and put such an item"
             f"{' (AWS CLI 1 or 2)' if running.has_aws else ''}:",
             [
                 _validator(running, '{"refused": {"$exists": False}}'),
@@ -75,7 +75,7 @@ def next_steps(running: Running) -> list[Section]:
             ],
         ),
         Section(
-            "Redrive it: take away the cause first.",
+            "Redrive it, after removing the cause:",
             [_validator(running, "{}"), _replicator(running, "dlq", "redrive", "--all")],
         ),
         Section("Stop: Ctrl-C. Everything that was started here ends, and its data is removed."),

@@ -75,7 +75,9 @@ class OwnMapping:
         """
         number = sum(len(each.items) for each in tables)
         samples = sum(len(each.items) for each in tables if each.is_sample)
-        made_up = f", {samples} of them made up" if 0 < samples < number else ", made up" if samples else ""
+        made_up = (
+            f", {samples} of them sample items" if 0 < samples < number else ", made up" if samples else ""
+        )
         arrived = letters = 0
 
         def settled() -> bool:
@@ -137,7 +139,7 @@ class OwnMapping:
         except StackError as error:
             self._checked = old
             self._screen.say(str(error))
-            self._screen.say("The writer goes on with the mapping before.")
+            self._screen.say("The writer keeps the previous mapping.")
             return deployment
         if self._checked is old:
             self._screen.say("No rule has changed.")
@@ -151,8 +153,8 @@ class OwnMapping:
             entry = checked.entry_of(name)
             if entry and entry.key and entry.key != tuple(each.key):
                 raise InvalidMappingError(
-                    f"{self.file}: tables.{entry.name}.key: the key of a table that is there cannot change. "
-                    "Stop, and start again."
+                    f"{self.file}: tables.{entry.name}.key: the key of an existing table cannot change. Stop "
+                    "and start again."
                 )
         for sentence in (found := changes(self._checked, checked)):
             self._screen.say(f"  {sentence}")
@@ -222,7 +224,7 @@ class OwnMapping:
             "REPLICATION_FILE": str(self.file.absolute()),
             "REPLICATOR_STACK": deployment.name,
         }
-        with self._screen.step("Let documents follow the new rules: replicator resync --yes"):
+        with self._screen.step("Apply the new rules to existing documents: replicator resync --yes"):
             done = subprocess.run(  # noqa: S603 - our own command, no shell
                 [sys.executable, "-m", "ops", "resync", *tables, "--yes", "--settle", "1"],
                 cwd=self.file.absolute().parent,

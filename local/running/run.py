@@ -76,7 +76,7 @@ def run(screen: Screen, options: Options) -> None:
             _Run(screen, resources, Stack(options.kind, keep=options.keep), own, port).run(once=options.once)
         finally:
             ignore_signals()
-        screen.say("\nStopping: the writer first, when it has finished what it holds …")
+        screen.say("\nStopping: the writer first, after what it has in flight …")
 
 
 class _Run:

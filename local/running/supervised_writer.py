@@ -102,8 +102,6 @@ class SupervisedWriter:
         if not (signal_name := self._writer.child.killed_by):
             self._writer.child.check()
             return
-        self._say(f"The writer was killed by {signal_name}. It is started again …")
+        self._say(f"The writer was killed by {signal_name}. Restarting it …")
         self.start()
-        self._say(
-            f"The writer is running again, as process {self.pid}. What it held comes from the queue again."
-        )
+        self._say(f"The writer is running again, as process {self.pid}. SQS delivers its messages again.")

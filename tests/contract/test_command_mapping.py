@@ -293,7 +293,7 @@ def test_a_mongodb_that_was_never_reached_is_named(
         host, why = {
             "refused": (f"127.0.0.1:{free.getsockname()[1]}", "nothing listens there"),
             "unknown name": ("no-such.invalid:27017", "cannot be resolved"),
-            "no MongoDB": (f"127.0.0.1:{silent.getsockname()[1]}", "does not answer as MongoDB does"),
+            "no MongoDB": (f"127.0.0.1:{silent.getsockname()[1]}", "does not answer like MongoDB"),
             "no scheme": ("", "begins neither with mongodb:// nor with mongodb+srv://"),
         }[kind]
         uri = f"mongodb://user:{SECRET}@{host}/" if host else f"user:{SECRET}@host:27017"

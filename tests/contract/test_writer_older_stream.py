@@ -62,7 +62,7 @@ def test_it_says_so(stack: Stack, queues: Queues, database: str, tmp_path: Path)
         wait_until(lambda: len(logged("batch applied")) == 2, what="what comes again")
         assert older_streams(writer) == {}
         send(*(put(9, key, stream=OTHER, n=2) for key in range(5)))
-        message = "changes of an older stream do not win"
+        message = "changes of an older stream were discarded"
         (told,) = wait_until(lambda: logged(message), what="a line about the other region")
         assert (told["table"], told["changes"], told["level"]) == ("mytable", 4, "WARNING")
         assert older_streams(writer) == {"mytable": 4}

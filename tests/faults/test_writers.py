@@ -58,7 +58,8 @@ def test_a_frozen_writer_inserts_after_the_delete(make_world: MakeWorld, then: s
         if then == "wakes":
             world.thaw(frozen)
             world.wait_for(
-                lambda: "removed what was deleted meanwhile" in _logged(frozen), "it to look at what it did"
+                lambda: "removed documents that were deleted in the meantime" in _logged(frozen),
+                "it to look at what it did",
             )
         else:
             world.kill(frozen)

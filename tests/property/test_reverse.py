@@ -110,5 +110,5 @@ async def test_doubles_come_back(text: str) -> None:
 
 async def test_a_double_beyond_the_largest_number() -> None:
     """Rounded up, it is no number of DynamoDB any more."""
-    with pytest.raises(ValueError, match="outside of what a DynamoDB number can hold"):
+    with pytest.raises(ValueError, match="outside the range of a DynamoDB number"):
         await number_back(TOO_LARGE, "double")

@@ -111,7 +111,7 @@ def _number_text(number: Decimal, kind: str, path: str) -> str:
     try:
         encode_number(text)
     except PoisonError as error:
-        raise ValueError(f"field {path}: a {kind} is outside of what a DynamoDB number can hold") from error
+        raise ValueError(f"field {path}: a {kind} is outside the range of a DynamoDB number") from error
     return text
 
 

@@ -301,5 +301,5 @@ async def _remove_buried(store: Store, inserted: Sequence[Write]) -> dict[int, F
     owners = list(found)
     commands = [_after_deletion(inserted[index], tombstone, puts=False) for index, tombstone in found.items()]
     written = await store.write(commands)
-    log.info("removed what was deleted meanwhile", extra={"documents": len(commands)})
+    log.info("removed documents that were deleted in the meantime", extra={"documents": len(commands)})
     return {owners[position]: failure for position, failure in written.failures.items()}

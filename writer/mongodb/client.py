@@ -82,14 +82,12 @@ def _option_problem(uri: str, warning: str) -> str:
     if may_name and (unknown := _UNKNOWN_OPTION(warning)):
         name, near = unknown.groups()
         return (
-            f"MONGODB_URI has an option that PyMongo does not know: {name} (did you mean {near}?); correct "
+            f"MONGODB_URI has an option unknown to PyMongo: {name} (did you mean {near}?); correct "
             "it, or leave it out"
         )
     if may_name and (wrong := _WRONG_VALUE(warning)):
         return f"MONGODB_URI has an option whose value is not allowed: {wrong[1]} must be {wrong[2]}"
-    return (
-        "MONGODB_URI has an option that PyMongo does not know, or a value that it does not allow: correct it"
-    )
+    return "MONGODB_URI has an option unknown to PyMongo, or a value that is not allowed: correct it"
 
 
 def hosts_of(client: Client) -> str:
@@ -138,7 +136,7 @@ async def reach(client: Client) -> None:
         why = await _why_silent(*addresses[0]) if addresses else "no host is known"
         raise FatalError(
             f"MongoDB at {hosts_of(client)} does not answer: {why}; check the host and port in MONGODB_URI "
-            "(--mongodb-uri), and the network between here and there"
+            "(--mongodb-uri), and the network in between"
         ) from error
 
 
@@ -162,11 +160,11 @@ async def _why_silent(host: str, port: int | None) -> str:
     except socket.gaierror:
         return f"the name {host} cannot be resolved"
     except ConnectionRefusedError:
-        return "the connection is refused, nothing listens there"
+        return "the connection is refused: nothing listens there"
     except (OSError, TimeoutError):
-        return "there is no way to it, or a firewall drops the packets"
+        return "there is no route to it, or a firewall drops the packets"
     writer.close()
-    return "something listens there, but does not answer as MongoDB does: it hangs, or needs TLS (tls=true)"
+    return "something listens there, but does not answer like MongoDB: it hangs, or needs TLS (tls=true)"
 
 
 def database_of(client: Client, name: str) -> Database:

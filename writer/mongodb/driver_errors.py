@@ -97,7 +97,10 @@ def _wrong_settings(error: ConfigurationError) -> str | None:
 
 def _refused_at_start(code: int | None, text: str, place: str) -> str | None:
     if code == _OTHER_INDEX:
-        return f"the collection {place} has an index on 'at' with other options than ours: drop it"
+        return (
+            f"the collection {place} has an index on 'at' with different options from the replicator's: "
+            "drop it"
+        )
     if code == _OTHER_CASE:
         return (
             f"a database has a name that differs only in case from that of {place}: use its name in "
@@ -108,13 +111,13 @@ def _refused_at_start(code: int | None, text: str, place: str) -> str | None:
         return _refused_login(code)
     if meaning is Meaning.RIGHT:
         return lacks_right(place, code)
-    return cannot(f"it answered {code} to a trial of them on {place}") if says_it_cannot(code, text) else None
+    return cannot(f"it answered {code} to a test of them on {place}") if says_it_cannot(code, text) else None
 
 
 def cannot(why: str) -> str:
     """The sentence about a server that the writer cannot work with."""
     return (
-        f"this server cannot carry out the writer's writes: {why}. Needed is MongoDB 5.0 or later, as a "
+        f"this server does not support the writer's writes: {why}. MongoDB 5.0 or later is needed, as a "
         "replica set or a sharded cluster; Amazon DocumentDB, Azure Cosmos DB and FerretDB are not enough"
     )
 
@@ -140,11 +143,11 @@ def about_tls(error: PyMongoError) -> str:
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return (
-            ": the certificate of the server is not trusted, has run out, or is for another host than "
-            "the one in MONGODB_URI (tlsCAFile names who is trusted)"
+            ": the certificate of the server is not trusted, has expired, or is for another host than "
+            "the one in MONGODB_URI (tlsCAFile names the trusted authorities)"
         )
     if "[SSL: " in text or "SSL handshake failed" in text:
         return (
-            ": the TLS handshake failed; check the TLS options of MONGODB_URI, and what the server asks for"
+            ": the TLS handshake failed; check the TLS options of MONGODB_URI, and what the server requires"
         )
     return ""

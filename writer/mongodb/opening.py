@@ -47,8 +47,8 @@ def server_problem(hello: Mapping[str, Any], build: Mapping[str, Any]) -> str | 
         return f"it is version {build.get('version', 'unknown')}"
     if "setName" not in hello and hello.get("msg") != "isdbgrid" and not hello.get("isreplicaset"):
         return (
-            "it is no member of a replica set, so it confirms no write for a majority and repeats none; a "
-            "single mongod is one after a start with --replSet and rs.initiate()"
+            "it is not a member of a replica set, so it has neither majority writes nor retryable writes; "
+            "start a single mongod with --replSet, and run rs.initiate()"
         )
     if "logicalSessionTimeoutMinutes" not in hello and not hello.get("isreplicaset"):
         return "it has no sessions, and so no retryable writes"
@@ -111,4 +111,4 @@ async def try_writes(tombstones: Collection) -> None:
         {"newer": 1},
         1,
     ):
-        raise FatalError(cannot(f"a trial of them on {full_name(tombstones)} had another outcome"))
+        raise FatalError(cannot(f"a test of them on {full_name(tombstones)} had an unexpected result"))

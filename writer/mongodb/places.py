@@ -91,7 +91,7 @@ class Places:
             if refusal.meaning is not Meaning.RIGHT:
                 return waits_for_a_code(place, refusal)
             # Who may write need not be allowed to list. Then the operator answers for the kind.
-            log.warning("may not look up collections", extra={"database": collection.database.name})
+            log.warning("not allowed to list collections", extra={"database": collection.database.name})
         else:
             if (problem := _problem_of(answer)) is not None:
                 word, words = problem

@@ -212,7 +212,7 @@ class MongoSink:
                 async for found in tombstones.find({"_id": {"$in": wanted[start : start + KEYS_PER_QUERY]}}):
                     if not is_tombstone(found):
                         where = {"collection": full_name(tombstones)}
-                        log.warning("a tombstone is not as the writer writes it", extra=where)
+                        log.warning("a tombstone has an unexpected shape", extra=where)
                     yield found
         except OperationFailure as error:
             raise self._refused(tombstones, error) from error

@@ -53,7 +53,8 @@ async def sweep(database: Database, places: Places, since: datetime) -> int:
             name, metadata_field = group["_id"].get("c"), group["_id"].get("f")
             if not isinstance(name, str) or not isinstance(metadata_field, str):
                 log.warning(
-                    "the sweep left out what is no tombstone", extra={"collection": full_name(tombstones)}
+                    "the sweep skipped a document that is not a tombstone",
+                    extra={"collection": full_name(tombstones)},
                 )
                 continue
             async with _reported(f"{database.name}.{name}"):
@@ -114,7 +115,7 @@ async def _reported(place: str) -> AsyncIterator[None]:
     except OperationFailure as error:
         if concerns_server(error):
             raise
-        log.warning("the sweep left out a collection", extra={"collection": place, "code": error.code})
+        log.warning("the sweep skipped a collection", extra={"collection": place, "code": error.code})
     except (BSONError, InvalidName, UnicodeError) as error:  # a tombstone of somebody else
         word = type(error).__name__
-        log.warning("the sweep left out a collection", extra={"collection": place, "code": word})
+        log.warning("the sweep skipped a collection", extra={"collection": place, "code": word})

@@ -170,6 +170,6 @@ def lacks_right(place: str, code: int | None) -> str:
     """The sentence about a missing right; `place` is the full name of a collection."""
     database = place.partition(".")[0]
     return (
-        f"MongoDB refuses the user of MONGODB_URI a right on {place} (code {code}): needed are find, insert, "
-        f"update and remove, as the role readWrite on the database {database} gives them"
+        f"the user of MONGODB_URI lacks a permission on {place} (code {code}): it needs find, insert, update "
+        f"and remove, as the role readWrite on the database {database} grants them"
     )

@@ -229,9 +229,9 @@ def _poison(write: Write, failure: Failure) -> PoisonError:
             f"collection {write.target.collection}. Free the value, or drop the index, then redrive this"
         )
     elif failure.kind is FailureKind.TRANSIENT:
-        how_long = "at every delivery" if failure.of_document else "for as long as SQS lets a message wait"
+        how_long = "at every delivery" if failure.of_document else "for as long as SQS keeps a message"
         reason = (
-            f"{failure.reason}. MongoDB took other writes of table {write.change.table}, and refused this "
+            f"{failure.reason}. MongoDB took other writes of table {write.change.table}, but refused this "
             f"one {how_long}. Look up the code, fix its cause, then redrive this"
         )
     return PoisonError(f"mongodb-{failure.code}", reason)

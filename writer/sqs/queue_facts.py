@@ -52,12 +52,13 @@ def check_queues(queue: Mapping[str, str], dead_letters: Mapping[str, str]) -> Q
     if visibility < MIN_VISIBILITY:
         problems.append(f"the queue's VisibilityTimeout is {visibility} s, less than {MIN_VISIBILITY} s")
     if not target:
-        problems.append("the queue has no RedrivePolicy: what fails again and again would block its group")
+        problems.append("the queue has no RedrivePolicy: a message that keeps failing would block its group")
     elif target != dead_letters["QueueArn"]:
-        problems.append("the queue's RedrivePolicy names another queue than DEAD_LETTER_QUEUE_URL")
+        problems.append("the queue's RedrivePolicy does not name DEAD_LETTER_QUEUE_URL")
     if park_limit < limit:
         problems.append(
-            "the dead-letter queue's MaximumMessageSize is less than the queue's: large poison would not fit"
+            "the dead-letter queue's MaximumMessageSize is less than the queue's: large messages could not "
+            "be parked"
         )
     if problems:
         raise FatalError("; ".join(problems))

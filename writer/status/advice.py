@@ -53,7 +53,7 @@ def _in_other_words(text: str) -> str:
 
 
 _LIST, _REDRIVE = "replicator dlq list", "replicator dlq redrive"
-_MALFORMED = "Find out what produced it. You can drop what no producer wrote."
+_MALFORMED = "Find out what sent it. Drop it if no producer did."
 
 TROUBLES: Mapping[str, Advice] = MappingProxyType(
     {
@@ -78,8 +78,8 @@ TROUBLES: Mapping[str, Advice] = MappingProxyType(
             "If this does not resolve itself, free the value, and redrive what became a dead letter.",
         ),
         Cause.REFUSED: Advice(
-            "MongoDB refuses writes of a table, but not because of the records: perhaps a right is missing.",
-            "Fix what the reason names. The writes are retried; a missing right parks nothing.",
+            "MongoDB refuses writes of a table, but not because of the records: a permission may be missing.",
+            "Fix what the reason names. The writes are retried; a missing permission parks nothing.",
         ),
         Cause.SWEPT: Advice(
             "A document that a dying writer had brought back was removed.",
@@ -92,8 +92,8 @@ TROUBLES: Mapping[str, Advice] = MappingProxyType(
 CHANGES: Mapping[str, Advice] = MappingProxyType(
     {
         Result.OLDER_STREAM: Advice(
-            "Changes come from an older stream of the table than what is in MongoDB.",
-            'They never win. If that is the stream to follow now, see "Another stream" in docs/migration.md.',
+            "Changes come from an older stream of the table than the data in MongoDB.",
+            'They are discarded. To follow that stream from now, see "Another stream" in docs/migration.md.',
         ),
     }
 )
@@ -175,8 +175,8 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
             _REDRIVE,
         ),
         "not-said": Advice(
-            "The reason did not fit next to the message.",
-            "Look into the writers' logs for: a record was parked.",
+            "The reason did not fit beside the message.",
+            "Search the writers' logs for: a record was parked.",
             _LIST,
         ),
     }

@@ -88,7 +88,7 @@ class StatusPage:
             for dependency, wait in self._health.waits.items()
         ]
         awaited += [
-            Awaited(f"table {wait.table[:LONGEST_NAME]}", f"{wait.reason}; other tables go on", wait.since)
+            Awaited(f"table {wait.table[:LONGEST_NAME]}", f"{wait.reason}; other tables continue", wait.since)
             for wait in self._health.tables.values()
         ]
         samples, in_hand = list(self._history.samples), self._history.messages_in_hand

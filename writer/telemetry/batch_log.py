@@ -64,7 +64,7 @@ def _log_older_streams(number: int, batch: Batch) -> None:
     for table, _, result, changes in batch.counted:
         if result is Result.OLDER_STREAM:
             log.warning(
-                "changes of an older stream do not win",
+                "changes of an older stream were discarded",
                 extra={"batch": number, "table": table, "changes": changes},
             )
 

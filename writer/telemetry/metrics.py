@@ -75,7 +75,7 @@ class Metrics(Observer, Collector):
 
         self._changes = Counter(
             "replicator_changes_total",
-            "Changes, by what became of them.",
+            "Changes by result.",
             ["table", "operation", "result"],
             registry=registry,
         )
@@ -84,14 +84,14 @@ class Metrics(Observer, Collector):
         self._plan = histogram("replicator_plan_seconds", "Decoding and transforming a batch.", _REQUESTS)
         self._bulk = histogram(
             "replicator_mongodb_batch_seconds",
-            "All that a batch asks of MongoDB, until a majority has it; one try.",
+            "All MongoDB requests of a batch, until a majority confirms them; one attempt.",
             _REQUESTS,
         )
         self._requests: dict[Call, Histogram] = {}
         if Dependency.SQS in health.dependencies:
             requests = Histogram(
                 "replicator_sqs_request_seconds",
-                "Requests to SQS. One that receives waits for messages, for up to 5 s.",
+                "Requests to SQS. A receive waits up to 5 s for messages.",
                 ["request"],
                 buckets=_REQUESTS,
                 registry=registry,
@@ -99,7 +99,7 @@ class Metrics(Observer, Collector):
             self._requests = {call: requests.labels(call.value) for call in Call if call is not Call.BULK}
         retries = Counter(
             "replicator_retries_total",
-            "Troubles that pass, by cause: tries that failed, batches that went back.",
+            "Transient problems by cause: attempts that failed, batches that went back.",
             ["cause"],
             registry=registry,
         )
@@ -115,21 +115,27 @@ class Metrics(Observer, Collector):
             Gauge(name, about, registry=registry).set_function(read)
 
         held = self._in_flight
-        gauge("replicator_messages_in_flight", "Messages that this writer holds.", lambda: held.messages)
         gauge(
-            "replicator_changes_in_flight", "Changes in them, as far as they were read.", lambda: held.changes
+            "replicator_messages_in_flight", "Messages that this writer has in flight.", lambda: held.messages
+        )
+        gauge(
+            "replicator_changes_in_flight",
+            "Changes in those messages, as far as they were decoded.",
+            lambda: held.changes,
         )
         gauge(
             "replicator_oldest_unapplied_seconds",
             "Age of the oldest change that this writer holds.",
             lambda: held.oldest(self._clock.now()),
         )
-        gauge("replicator_ready", "Whether nothing is waited for.", lambda: health.ready)
-        waiting = Gauge("replicator_waiting", "Whether this part is waited for.", ["part"], registry=registry)
+        gauge("replicator_ready", "1: the process is not waiting for anything.", lambda: health.ready)
+        waiting = Gauge(
+            "replicator_waiting", "1: the process is waiting for this part.", ["part"], registry=registry
+        )
         for dependency in health.dependencies:
             waiting.labels(dependency.value).set_function(functools.partial(_waits_for, health, dependency))
         build = {"version": facts.version, "commit": facts.commit}
-        Info("replicator_build", "The program.", registry=registry).info(build)
+        Info("replicator_build", "Version and commit of the writer.", registry=registry).info(build)
 
     def batch(self, batch: Batch) -> None:
         for counted in batch.counted:
@@ -165,7 +171,7 @@ class Metrics(Observer, Collector):
         """What the library has no type for: many observations at once, and figures that may be unknown."""
         lags = HistogramMetricFamily(
             "replicator_lag_seconds",
-            "Age of changes when they were acknowledged; streams tell whole seconds.",
+            "Age of changes when they were acknowledged; stream times have whole seconds.",
             labels=["table"],
         )
         for table, ages in self._ages.items():
@@ -173,18 +179,19 @@ class Metrics(Observer, Collector):
         yield lags
         yield GaugeMetricFamily(
             "replicator_lag_max_seconds",
-            "The greatest of these in the last minute; 0: nothing was acknowledged.",
+            "The greatest lag of the last minute; 0: nothing was acknowledged.",
             self._lag_max.greatest,
         )
         yield GaugeMetricFamily(
             "replicator_received_message_age_seconds",
-            "Longest time that a message received in the last minute had waited in the queue; 0: none was.",
+            "Longest time that a message received in the last minute had waited in the queue; 0: none was "
+            "received.",
             self._waited_max.greatest,
         )
         queue = GaugeMetricFamily(
             "replicator_queue_messages",
             "Messages in the queue (waiting, in_flight: held by any writer) and in its dead-letter queue"
-            " (dead); approximate, as SQS tells it."
+            " (dead); approximate, as SQS reports it."
             if Dependency.SQS in self._health.dependencies
             else "Messages in memory (waiting, in_flight), and dead letters in MongoDB (dead).",
             labels=["state"],
@@ -210,7 +217,7 @@ class Metrics(Observer, Collector):
         yield last
         yield CounterMetricFamily(
             "replicator_log_lines_dropped",
-            "Lines of the log that were lost because nobody read standard output.",
+            "Log lines that were lost because nobody read standard output.",
             self._log_lines_dropped(),
         )
 

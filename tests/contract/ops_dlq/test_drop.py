@@ -56,7 +56,8 @@ def test_dropping_backs_up_and_asks(world: World, tmp_path: Path) -> None:
     assert (again.status, again.err) == (
         2,
         (
-            f"replicator: the backup {backup} cannot be written: File exists; letters that are not in it were "
+            f"replicator: the backup {backup} cannot be written: File exists; letters that are not in it "
+            "were "
             "kept\n"
         ),
     )

@@ -149,7 +149,7 @@ def test_a_new_entry_and_a_mistake_take_effect_while_it_runs(tmp_path: Path) -> 
         run.read_until("the key of a table that is there cannot change")
         mapping.write_text("tables:\n  people: {mode: Merge}\n")
         run.read_until(r"my.yaml:2:18: tables.people.mode: 'Merge' is not known here")
-        run.read_until("The writer goes on with the mapping before")
+        run.read_until("The writer keeps the previous mapping")
         run.process.terminate()
         assert run.end() == 0, run.output
 

@@ -322,7 +322,7 @@ def test_streams_without_new_images_are_refused(view: str, name: str) -> None:
 )
 def test_other_events_are_refused(event: Any) -> None:
     """An event of another kind is not taken for an empty one."""
-    with pytest.raises(FatalError, match="not one of a DynamoDB stream"):
+    with pytest.raises(FatalError, match="not from a DynamoDB stream"):
         parse(event)
 
 

@@ -102,8 +102,8 @@ const CHARTS = [
     lines: [["coalesced", perSecond("coalesced")], ["stale", perSecond("stale")], ["parked", perSecond("parked")]],
   },
   {
-    title: "Answer times", unit: "mean per call", format: duration,
-    lines: [["MongoDB, a batch", plain("bulk_seconds")], ["SQS, a deletion", plain("delete_seconds")]],
+    title: "Response times", unit: "mean per call", format: duration,
+    lines: [["MongoDB, per batch", plain("bulk_seconds")], ["SQS, per delete", plain("delete_seconds")]],
     linesInMemory: 1,
   },
 ];
@@ -242,11 +242,11 @@ function showState(status) {
 function showTiles(status) {
   const { backlog } = status;
   const ago = backlog ? `${duration(Math.max(0, Math.round(status.now - backlog.at)))} ago` : "";
-  const asked = status.has_queue ? (ago ? `asked ${ago}` : "the queue was not asked yet") : ago && `in memory, ${ago}`;
+  const asked = status.has_queue ? (ago ? `read ${ago}` : "the queue has not been read yet") : ago && `in memory, ${ago}`;
   const letters = status.has_queue ? asked : ago && `in MongoDB, ${ago}`;
   const inHand = `${number(status.in_hand)} messages in flight`;
   const tiles = [
-    ["Lag", duration(status.lag_seconds), "", status.lag_seconds === null ? "no changes just now" : "of the oldest change just now"],
+    ["Lag", duration(status.lag_seconds), "", status.lag_seconds === null ? "no changes right now" : "of the oldest change right now"],
     ["Throughput", number(status.changes_per_second), "changes/s", inHand],
     ["Backlog", number(backlog?.waiting), "messages", backlog ? `${number(backlog.in_flight)} in flight, ${asked}` : asked],
     ["Dead letters", number(backlog?.dead_letters), "", backlog?.dead_letters ? "the command below lists them" : letters],
@@ -359,7 +359,7 @@ function showUnreachable() {
   byId("state").dataset.kind = "unreachable";
   say(byId("title"), "Not reachable");
   say(byId("since"), `since ${clock(failedSince)} (${duration(Math.round(Date.now() / 1000 - failedSince))})`);
-  say(byId("words"), `It ended, or the network is interrupted. ${latest ? `The figures are those of ${clock(latest.now)}.` : ""}`);
+  say(byId("words"), `The writer has stopped, or the network is down. ${latest ? `The figures are from ${clock(latest.now)}.` : ""}`);
   document.title = "Not reachable · Replicator";
 }
 

@@ -22,7 +22,7 @@ SECRET = "hunter2"
         (f"paswort={SECRET}", "does not know: paswort (did you mean"),
         (f"tls={SECRET}", "tls must be 'true' or 'false'"),
         (f"connectTimeoutMS={SECRET}", "connecttimeoutms must be an integer or float"),
-        (f"{SECRET}=1@host/", "an option that PyMongo does not know"),  # the end of a password, not an option
+        (f"{SECRET}=1@host/", "an option unknown to PyMongo"),  # the end of a password, not an option
     ],
 )
 def test_a_wrong_option_is_named(options: str, words: str) -> None:

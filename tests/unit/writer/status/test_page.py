@@ -167,7 +167,7 @@ def test_a_table_that_waits_is_told() -> None:
     scene.health.refused(("", "people"), TableWait("people", "13", "no right on db.people", 1.0))
     state = told(scene)["state"]
     assert (state["kind"], state["title"], state["since"]) == ("waiting", "Waiting for table people", 1.0)
-    assert state["words"].startswith("no right on db.people; other tables go on.")
+    assert state["words"].startswith("no right on db.people; other tables continue.")
 
 
 def test_stopping_is_told() -> None:
