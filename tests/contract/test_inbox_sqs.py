@@ -79,7 +79,7 @@ async def test_queues_that_do_not_fit_are_refused(stack: Stack, queues: Queues) 
         with pytest.raises(FatalError) as caught:
             await SqsInbox(client, queues.url, queues.url).open()  # the queue as its own dead-letter queue
     assert "VisibilityTimeout is 2 s" in str(caught.value)
-    assert "another queue than DEAD_LETTER_QUEUE_URL" in str(caught.value)
+    assert "does not name DEAD_LETTER_QUEUE_URL" in str(caught.value)
 
 
 @pytest.mark.usefixtures("aws_environment")

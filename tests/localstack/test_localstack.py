@@ -67,7 +67,7 @@ def test_dynamodb_local_stands_alone(tmp_path: Path) -> None:
             server.check()
         assert first.port != second.port
     assert not first.child.running
-    with pytest.raises(StackError, match="DynamoDB Local has stopped by itself"):
+    with pytest.raises(StackError, match="DynamoDB Local stopped unexpectedly"):
         first.check()
 
 
@@ -77,7 +77,7 @@ def test_a_part_that_died_is_noticed(tmp_path: Path, localstack: LocalStack) -> 
         another.wait()
         another.check()
         another.dynamodb.child.kill()
-        with pytest.raises(StackError, match="DynamoDB Local has stopped by itself"):
+        with pytest.raises(StackError, match="DynamoDB Local stopped unexpectedly"):
             another.check()
 
 

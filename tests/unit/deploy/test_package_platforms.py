@@ -134,7 +134,7 @@ def test_a_missing_wheel_is_named_and_nothing_is_built_from_sources(
     command = [str(tmp_path / "package.zip"), "--runtime", ARM.runtime, "--architecture", "arm64"]
     assert package.main(command) == 1
     (reason,) = capsys.readouterr().err.splitlines()
-    assert reason.startswith(f"The wheels for {ARM} cannot be had: ")
+    assert reason.startswith(f"The wheels for {ARM} cannot be downloaded: ")
     assert "fast==1.0 has no usable wheels" in reason
     assert not (tmp_path / "package.zip").exists()
 
@@ -144,9 +144,9 @@ def test_a_missing_wheel_is_named_and_nothing_is_built_from_sources(
     [
         (
             ["--runtime", "python2.7"],
-            "RUNTIME=python2.7 is none of python3.11, python3.12, python3.13, python3.14.\n",
+            "RUNTIME=python2.7 is not one of python3.11, python3.12, python3.13, python3.14.\n",
         ),
-        (["--architecture", "sparc"], "ARCHITECTURE=sparc is none of x86_64, arm64.\n"),
+        (["--architecture", "sparc"], "ARCHITECTURE=sparc is not one of x86_64, arm64.\n"),
     ],
 )
 def test_a_platform_that_lambda_does_not_have_is_named(
@@ -187,7 +187,7 @@ def test_an_index_that_cannot_be_reached_is_named(
 def test_whatever_uv_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For instance that there is none."""
     monkeypatch.setattr(package, "UV", ("sh", "-c", "echo No module named uv >&2; exit 1"))
-    with pytest.raises(PackageError, match=r"cannot be had: No module named uv\.$"):
+    with pytest.raises(PackageError, match=r"cannot be downloaded: No module named uv\.$"):
         package.build_for(ANOTHER, tmp_path / "package.zip")
 
 

@@ -123,7 +123,7 @@ def test_a_killed_writer_is_started_again(tmp_path: Path) -> None:
         run.read_until("Replicating until Ctrl-C")
         os.kill(int(process), signal.SIGKILL)
         put(endpoint, "people", {"id": {"S": "late"}, "name": {"S": "Ann"}})
-        run.read_until("The writer was killed by SIGKILL. It is started again")
+        run.read_until("The writer was killed by SIGKILL. Restarting it")
         run.read_until("The writer is running again")
         run.read_until(r'"late" +"Ann"')
         assert urlopen(f"http://127.0.0.1:{port}/readyz").status == HTTPStatus.OK
@@ -146,7 +146,7 @@ def test_a_new_entry_and_a_mistake_take_effect_while_it_runs(tmp_path: Path) -> 
         run.read_until(r"^ +_id +Name +count +id")
         run.read_until("orders-1 → replicator.orders-1: 3 documents")
         mapping.write_text("tables:\n  people: {key: [name]}\n")
-        run.read_until("the key of a table that is there cannot change")
+        run.read_until("the key of an existing table cannot change")
         mapping.write_text("tables:\n  people: {mode: Merge}\n")
         run.read_until(r"my.yaml:2:18: tables.people.mode: 'Merge' is not known here")
         run.read_until("The writer keeps the previous mapping")

@@ -97,6 +97,6 @@ def test_a_server_that_died_is_noticed() -> None:
         stack.check()
         assert stack.emulator
         stack.emulator.child.kill()
-        with pytest.raises(StackError, match="The AWS emulator has stopped by itself") as caught:
+        with pytest.raises(StackError, match="The AWS emulator stopped unexpectedly") as caught:
             stack.check()
     assert "Ready" in caught.value.log_tail

@@ -44,7 +44,7 @@ def test_every_mistake_is_named_at_once() -> None:
         "QUEUE_URL='https://sqs/1/standard' is not the URL of a FIFO queue",
         "DEAD_LETTER_QUEUE_URL is missing",
         "LANES='many' is not a whole number",
-        "LOG_LEVEL='LOUD' is none of DEBUG, INFO, WARNING, ERROR",
+        "LOG_LEVEL='LOUD' is not one of DEBUG, INFO, WARNING, ERROR",
     ):
         assert part in text
     assert text.count(";") == 3  # and each of them once

@@ -18,7 +18,7 @@ def test_waiting_ends_when_a_part_of_the_pipeline_dies() -> None:
     """A dead writer is reported as the reason, at once."""
 
     def check() -> None:
-        raise StackError("The writer has stopped by itself.")
+        raise StackError("The writer stopped unexpectedly.")
 
-    with pytest.raises(StackError, match=r"^The writer has stopped by itself\.$"):
+    with pytest.raises(StackError, match=r"^The writer stopped unexpectedly\.$"):
         await_documents(list, [JOHN], check)

@@ -57,7 +57,7 @@ def test_the_types_of_a_key_are_those_of_the_items() -> None:
         key_types(["id"], [{"id": {"N": "1"}}, {}])
     with pytest.raises(ItemError, match="item 2: the key attribute 'id' is of type S, before of N"):
         key_types(["id"], [{"id": {"N": "1"}}, {"id": {"S": "1"}}])
-    with pytest.raises(ItemError, match="of the type BOOL, which no key can be"):
+    with pytest.raises(ItemError, match="of type BOOL, which a key cannot have"):
         key_types(["id"], [{"id": {"BOOL": True}}])
 
 

@@ -71,7 +71,7 @@ def test_stop_insists(tmp_path: Path) -> None:
 def test_waiting_ends_with_the_process_and_tells_why(tmp_path: Path) -> None:
     """A server that died at once is not waited for; the end of its log is the reason."""
     child = python("raise SystemExit('the port is on fire')", tmp_path)
-    with pytest.raises(StackError, match=r"The program has stopped by itself \(exit status 1\)") as caught:
+    with pytest.raises(StackError, match=r"The program stopped unexpectedly \(exit status 1\)") as caught:
         child.wait_until(lambda: False, what="a miracle")
     assert caught.value.log_tail == "the port is on fire"
 

@@ -70,7 +70,7 @@ def test_a_port_that_a_person_asks_for_is_taken_or_refused(well_known: int) -> N
     with given_port("STATUS_PORT", str(well_known), 0) as lease:
         assert lease.number == well_known
         with pytest.raises(
-            StackError, match=f"STATUS_PORT={well_known}: this port of 127.0.0.1 cannot be had"
+            StackError, match=f"STATUS_PORT={well_known}: this port of 127.0.0.1 cannot be used"
         ):
             given_port("STATUS_PORT", str(well_known), 0)
     with given_port("STATUS_PORT", "", well_known) as lease:

@@ -34,7 +34,7 @@ WRONG = [
     ({}, {"FifoQueue": ""}, "DEAD_LETTER_QUEUE_URL is not a FIFO queue"),
     ({"VisibilityTimeout": "4"}, {}, "VisibilityTimeout is 4 s"),
     ({"RedrivePolicy": ""}, {}, "no RedrivePolicy"),
-    ({}, {"QueueArn": "arn:other"}, "another queue than DEAD_LETTER_QUEUE_URL"),
+    ({}, {"QueueArn": "arn:other"}, "does not name DEAD_LETTER_QUEUE_URL"),
     ({}, {"MaximumMessageSize": "262144"}, "MaximumMessageSize"),
 ]
 
