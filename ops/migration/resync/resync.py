@@ -127,7 +127,15 @@ async def command(settings: Settings, options: Options) -> CommandResult:
             )
         except NotLiveError as error:
             return CommandResult(UNKNOWN, error=f"not started: {error}")
-        done = await _resync(settings, session, options)
+        done = await resync(
+            settings,
+            session,
+            segments=options.segments,
+            settle=options.settle,
+            dry_run=options.dry_run,
+            yes=options.yes,
+            quiet=options.as_json,
+        )
     return CommandResult(
         done.status,
         {"target": settings.namespace, "mapping": session.mapping.data, **done.data},
@@ -136,26 +144,42 @@ async def command(settings: Settings, options: Options) -> CommandResult:
     )
 
 
-async def _resync(settings: Settings, session: Session, options: Options) -> Resync:
-    name, quiet = options.table, options.as_json
+async def resync(  # noqa: PLR0913 - what it works with
+    settings: Settings,
+    session: Session,
+    *,
+    segments: int,
+    settle: float,
+    dry_run: bool,
+    yes: bool,
+    quiet: bool,
+) -> Resync:
+    """Compares a table with its collection, repairs the differences if somebody says yes, compares again.
+
+    Args:
+        settings: of the table.
+        session: its two sides, opened.
+        segments: parts of the table that are read at once.
+        settle: seconds that a difference has to stay.
+        dry_run: write nothing.
+        yes: do not ask.
+        quiet: without progress.
+    """
+    name = settings.table.name
 
     async def compared(step: str, report: Path | None) -> Comparison:
         with (
             Progress(f"{name}: {step}", quiet=quiet) as progress,
             open_lines(report, "the report", "w") as lines,
         ):
-            return await compare(
-                settings, session, progress, lines, segments=options.segments, settle=options.settle
-            )
+            return await compare(settings, session, progress, lines, segments=segments, settle=settle)
 
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.jsonl"
         before = await compared("compare", report)
-        repairs = await repair_report(
-            settings, session, report, dry_run=options.dry_run, yes=options.yes, quiet=quiet
-        )
+        repairs = await repair_report(settings, session, report, dry_run=dry_run, yes=yes, quiet=quiet)
     changed = repairs.counts[Result.REPAIRED] + repairs.counts[Result.MOVED_ON]
-    is_over = options.dry_run or repairs.declined or not changed
+    is_over = dry_run or repairs.declined or not changed
     return Resync(before, repairs, None if is_over else await compared("compare again", None))
 
 
