@@ -7,10 +7,12 @@ tombstone. For that live replication has to be on before the copy begins.
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -19,14 +21,17 @@ from ops.console.exit_status import FOUND, UNKNOWN, WELL
 from ops.console.progress import Progress, console, duration
 from ops.console.terminal import count
 from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints, Counts
-from ops.migration.backfill.copier import Copier
+from ops.migration.backfill.copier import Copier, Reject
 from ops.migration.backfill.parts import export_parts, table_parts
 from ops.migration.backfill.resuming import first_or_next, sweep_since
 from ops.migration.command import CommandResult, print_counts, tables_command
-from ops.migration.json_lines import open_lines
+from ops.migration.json_lines import json_of, open_lines
 from ops.migration.settings import Settings, open_session
 from ops.migration.source.live import NotLiveError, check_live, named_function
 from ops.options import Rcu, TablesOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,9 +160,8 @@ async def command(settings: Settings, options: Options) -> CommandResult:
                     progress.say(f"It began with {begun} segments and keeps them: --segments is ignored.")
                 progress.total, progress.before = parts.items, checkpoint.counts.read
                 rejects = resources.enter_context(open_lines(options.rejects, "--rejects", "a"))
-                copier = Copier(
-                    parts, session, checkpoints, rejects, lambda counts: progress.done(counts.read)
-                )
+                keep = None if rejects is None else functools.partial(_write_lines, rejects, options.table)
+                copier = Copier(parts, session, checkpoints, keep, lambda counts: progress.done(counts.read))
                 await copier.run(checkpoint)
                 await sweep_since(session, checkpoint)
     finished = checkpoint.finished or datetime.now(UTC)
@@ -183,6 +187,14 @@ async def command(settings: Settings, options: Options) -> CommandResult:
         ),
         found(counts, was_finished=was_finished),
     )
+
+
+async def _write_lines(file: IO[str], table: str, rejects: Sequence[Reject]) -> None:
+    """Writes a line for each; they are in the file when this returns."""
+    for each in rejects:
+        line = {"table": table, "key": json_of(each.key), "code": each.code, "reason": each.reason}
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    file.flush()
 
 
 def advice(checkpoint: Checkpoint, *, was_finished: bool) -> str:

@@ -7,25 +7,22 @@ returned), so a kill -9 at any moment means at most that a page is copied twice.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from ops.migration.backfill.checkpoints import Counts, Part
 from ops.migration.images import copied, key_of_item, write_of
-from ops.migration.json_lines import json_of
 from shared.errors import FatalError, PoisonError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ops.migration.backfill.checkpoints import Checkpoint, Checkpoints
     from ops.migration.backfill.parts import Parts
     from ops.migration.images import Item, Key
     from ops.migration.settings import Session
-    from ops.migration.source.table import Page
     from writer.mapping.rules import Table
     from writer.write import Write
 
@@ -93,14 +90,14 @@ class Copier:
         parts: what is copied.
         session: with the table and its target.
         checkpoints: records progress.
-        rejects: the file of the items that cannot be copied; None: there is none.
+        keep: keeps what cannot be copied of a page, before its progress is recorded; None: nobody wants it.
         on_page: gets the counts of each page that is done.
     """
 
     parts: Parts
     session: Session
     checkpoints: Checkpoints
-    rejects: IO[str] | None
+    keep: Callable[[Sequence[Reject]], Awaitable[None]] | None
     on_page: Callable[[Counts], None]
 
     async def run(self, checkpoint: Checkpoint) -> None:
@@ -133,36 +130,28 @@ class Copier:
         of = len(checkpoint.parts)
         async with aclosing(self.parts.pages(number, of, part.after)) as pages:  # type: ignore[type-var]
             async for page in pages:
-                found = await self._write(page)
+                found, rejects = await write_items(self.session, page.items)
+                if rejects and self.keep is not None:
+                    await self.keep(rejects)
                 counts += found
                 self.on_page(found)
                 if page.after is not None:
                     await self.checkpoints.advance(checkpoint, number, Part(name, page.after, counts=counts))
         await self.checkpoints.advance(checkpoint, number, Part(name, done=True, counts=counts))
 
-    async def _write(self, page: Page) -> Counts:
-        session = self.session
-        batch = batch_of(session.table, session.source.key, page.items, round(time.time() * 1000))
-        rejects = list(batch.rejects)
-        counts = Counts(read=len(page.items), skipped=batch.skipped)
-        for start in range(0, len(batch.writes), _BULK):
-            bulk = batch.writes[start : start + _BULK]
-            outcome = await session.retry.until_done(lambda bulk=bulk: session.store.apply(bulk))  # type: ignore[misc]
-            rejects += [
-                Reject(batch.keys[start + index], f"mongodb-{failure.code}", failure.reason)
-                for index, failure in outcome.failures.items()
-            ]
-            written = outcome.inserted + outcome.modified
-            counts += Counts(copied=written, there=max(0, len(bulk) - written - len(outcome.failures)))
-        self._report(rejects)
-        return counts + Counts(rejected=len(rejects))
 
-    def _report(self, rejects: Sequence[Reject]) -> None:
-        """Writes a line for each; they are in the file when this returns."""
-        if self.rejects is None or not rejects:
-            return
-        for each in rejects:
-            key = json_of(each.key)
-            line = {"table": self.session.table.name, "key": key, "code": each.code, "reason": each.reason}
-            self.rejects.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self.rejects.flush()
+async def write_items(session: Session, items: Sequence[Item]) -> tuple[Counts, list[Reject]]:
+    """Writes items where there is nothing, and returns those that cannot be."""
+    batch = batch_of(session.table, session.source.key, items, round(time.time() * 1000))
+    rejects = list(batch.rejects)
+    counts = Counts(read=len(items), skipped=batch.skipped)
+    for start in range(0, len(batch.writes), _BULK):
+        bulk = batch.writes[start : start + _BULK]
+        outcome = await session.retry.until_done(lambda bulk=bulk: session.store.apply(bulk))  # type: ignore[misc]
+        rejects += [
+            Reject(batch.keys[start + index], f"mongodb-{failure.code}", failure.reason)
+            for index, failure in outcome.failures.items()
+        ]
+        written = outcome.inserted + outcome.modified
+        counts += Counts(copied=written, there=max(0, len(bulk) - written - len(outcome.failures)))
+    return counts + Counts(rejected=len(rejects)), rejects
