@@ -14,17 +14,20 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from follow.dead_letters import Redriver, letter_of_reject
 from follow.delivery import ROOM, TURNS, Delivery
 from follow.queue import LaneQueue
 from follow.reader.calls import Stream
-from follow.reader.reader import StreamReader
-from follow.state import LEASE_SECONDS, LostError, open_state
+from follow.reader.reader import GapError, StreamReader
+from follow.state import LEASE_SECONDS, Claim, LostError, open_state
 from follow.watching import watching
+from ops.console.exit_status import WELL
 from ops.event_source_checks import stream_problem
 from ops.migration.backfill.checkpoints import Checkpoints
-from ops.migration.backfill.copier import Copier
+from ops.migration.backfill.copier import Copier, write_items
 from ops.migration.backfill.parts import table_parts
 from ops.migration.backfill.resuming import first_or_next, sweep_since
+from ops.migration.resync.resync import resync
 from ops.migration.retry import Retry, Watches
 from ops.migration.settings import open_session
 from shared.errors import FatalError
@@ -40,8 +43,10 @@ from writer.telemetry.observer import Backlog
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from follow.state import Claim, State
+    from follow.state import State
     from ops.migration.backfill.checkpoints import Counts
+    from ops.migration.backfill.copier import Reject
+    from ops.migration.images import Key
     from ops.migration.settings import Session, Settings
     from writer.context import Context
     from writer.mapping.rules import Rules
@@ -51,6 +56,7 @@ _LOOPS = _CONNECTIONS  # nobody waits for a queue in memory
 _GRACE = 20.0  # seconds; as the writer's
 _SEGMENTS = 4
 _SEGMENTS_AT_ONCE = 2  # each has two pages in memory
+_SETTLE = 10.0  # seconds; as replicator resync
 _NOTE_SECONDS = 2.0  # between two notes; several of them may fail before a lease ends
 _POLL_SECONDS = 0.1
 _LAST_SECONDS = 5.0  # that the last note may take
@@ -66,6 +72,7 @@ class Work:
         old_image_fields: as the Lambda's setting.
         once: end when everything is copied, and all changes until then are replicated.
         status: address and port of the status page; None: there is none.
+        resync: after a gap compare and repair the table, and go on; else a gap ends the process.
     """
 
     tables: Sequence[Settings]
@@ -73,6 +80,7 @@ class Work:
     old_image_fields: frozenset[str] = frozenset()
     once: bool = False
     status: tuple[str, int] | None = None
+    resync: bool = False
 
 
 class Limits:
@@ -139,15 +147,23 @@ async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> No
                 return
             queue = LaneQueue(
                 clock,
-                lambda letters, limit: Retry(say, mongodb).until_done(lambda: state.park(letters, limit)),
+                lambda letters, limit: Retry(say, mongodb).until_done(
+                    lambda: state.letters.park(letters, limit)
+                ),
             )
             shared = Shared(work, context, state, queue, sink, status, Limits(len(work.tables)))
             tables += [TableFollower(each, shared, say) for each in work.tables]
+            redriver = Redriver(
+                state.letters,
+                queue,
+                Retry(say, mongodb),
+                lambda: {each.name: each.copy_again for each in tables if each.session is not None},
+            )
             service = Service(context, queue, sink, work.rules)
 
             async def backlog() -> Backlog:
                 held = queue.in_hand
-                return Backlog(queue.left - held, held, await state.dead_letters())
+                return Backlog(queue.left - held, held, await state.letters.count())
 
             try:
                 async with asyncio.TaskGroup() as group:
@@ -155,11 +171,12 @@ async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> No
                     others = [
                         group.create_task(_cancel_at(stop, followers)),
                         group.create_task(sweep_until_stop(context, sink.sweep)),
+                        group.create_task(redriver.run()),
                     ]
                     if status is not None:
                         others.append(group.create_task(watch_backlog(context, backlog)))
                     if work.once:
-                        others.append(group.create_task(_stop_when_done(tables, queue, stop)))
+                        others.append(group.create_task(_stop_when_done(tables, queue, redriver, stop)))
                     await service.run(_LOOPS, _GRACE)
                     for task in others:
                         task.cancel()
@@ -183,12 +200,15 @@ async def _cancel_at(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -
         task.cancel()
 
 
-async def _stop_when_done(tables: Sequence[TableFollower], queue: LaneQueue, stop: asyncio.Event) -> None:
+async def _stop_when_done(
+    tables: Sequence[TableFollower], queue: LaneQueue, redriver: Redriver, stop: asyncio.Event
+) -> None:
     for each in tables:
         await each.is_copied.wait()
     for each in tables:
         each.look_again()
-    while queue.left or not all(each.is_caught_up for each in tables):  # noqa: ASYNC110 - the state of others
+    redriver.look_again()
+    while not redriver.is_idle or queue.left or not all(each.is_caught_up for each in tables):  # noqa: ASYNC110 - the state of others
         await asyncio.sleep(_POLL_SECONDS)
     stop.set()
 
@@ -197,12 +217,14 @@ class TableFollower:
     """One table.
 
     Attributes:
-        is_copied: set when the items that were there at the start are copied.
+        session: its two sides, from when the stream is ours.
+        is_copied: set when the items that were there at the start are copied, and a gap is repaired.
         copied: items that were read for that.
         changes: of the stream, that were put into the queue.
     """
 
     def __init__(self, settings: Settings, shared: Shared, say: Callable[[str], None]) -> None:
+        self.session: Session | None = None
         self._settings = settings
         self._limits = shared.limits
         self._work = shared.work
@@ -251,12 +273,12 @@ class TableFollower:
         """
         while True:
             try:
-                await self._follow()
+                await self._own()
             except* LostError:  # it was frozen, or cut off for long; what is in its queue harms nobody
                 self._say("another process follows it by now")
                 await self._let_go()
 
-    async def _follow(self) -> None:
+    async def _own(self) -> None:
         """Waits for the stream's lease, then copies and follows.
 
         Raises:
@@ -272,39 +294,80 @@ class TableFollower:
                 raise FatalError(problem.said)
             claim = await self._claim(session.retry, stream, name)
             client = await resources.enter_async_context(settings.aws.open_client("dynamodbstreams"))
-            self._listed.clear()
-            self._delivery = delivery = Delivery(
-                stream,
-                self._queue,
-                claim.positions,
-                self._queue.park,
-                self._work.old_image_fields,
-                turns=self._limits.turns,
-                room=self._limits.room,
-            )
-            self._reader = reader = StreamReader(
-                Stream(client, stream),
-                claim.positions,
-                delivery,
-                lambda: Retry(self._say, self._watches.dynamodb),
-                listed_ago=claim.listed_ago,
-            )
-            self._recording = recording = self._recording_of(stream)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(reader.run())
-                group.create_task(self._keep(session.retry, delivery))
-                await self._listed.wait()
-                await recording.round()  # before the copy: whoever mends it goes by the same mapping
-                group.create_task(recording.run())
+            calls = Stream(client, stream)
+            await session.retry.until_done(session.store.open)
+            self.session = session
+            resources.callback(self._forget_session)
+            if claim.has_gap and not self._work.resync:
+                raise FatalError(
+                    f"the stream {stream} had a gap, and the resync of {name} after it has not ended: "
+                    "follow with --on-gap resync"
+                )
+            if self._work.resync and await self._was_copied_before(session, claim):
+                claim = await self._begin_gap(session.retry)
+            while True:
                 try:
-                    async with self._limits.copying:
-                        await self._copy(session, is_new=claim.listed_ago is None)
-                except (FatalError, ExceptionGroup):
-                    await session.retry.until_done(
-                        lambda: self._note(delivery)
-                    )  # does another one copy by now?
-                    raise
-                self.is_copied.set()
+                    await self._follow(session, calls, claim)
+                except BaseExceptionGroup as errors:
+                    gaps, others = errors.split(GapError)
+                    if gaps is None or others is not None or not self._work.resync:
+                        raise
+                    self._say(
+                        "its stream has a gap: comparing the table, and going on from the oldest record"
+                    )
+                    await self._let_go()
+                    claim = await self._begin_gap(session.retry)
+
+    async def _follow(self, session: Session, calls: Stream, claim: Claim) -> None:
+        """Copies and follows until it is cancelled, or a gap is found."""
+        self._listed.clear()
+        self._delivery = delivery = Delivery(
+            self._stream,
+            self._queue,
+            claim.positions,
+            self._queue.park,
+            self._work.old_image_fields,
+            turns=self._limits.turns,
+            room=self._limits.room,
+        )
+        self._reader = reader = StreamReader(
+            calls,
+            claim.positions,
+            delivery,
+            lambda: Retry(self._say, self._watches.dynamodb),
+            listed_ago=claim.listed_ago,
+        )
+        self._recording = recording = self._recording_of(self._stream)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(reader.run())
+            group.create_task(self._keep(session.retry, delivery))
+            await self._listed.wait()
+            await recording.round()  # before the copy: whoever mends it goes by the same mapping
+            group.create_task(recording.run())
+            try:
+                async with self._limits.copying:
+                    await self._copy(session, is_new=claim.listed_ago is None and not claim.has_gap)
+                    if claim.has_gap:
+                        await self._resync(session)
+            except (FatalError, ExceptionGroup):
+                # Does another one copy by now?
+                await session.retry.until_done(lambda: self._note(delivery))
+                raise
+            self.is_copied.set()
+
+    def _forget_session(self) -> None:
+        self.session = None
+
+    async def copy_again(self, key: Key) -> Reject | None:
+        """Copies an item that could not be copied, as it is now; returns why it still cannot be.
+
+        Raises:
+            FatalError: only a person can help.
+        """
+        if self.session is None:
+            raise RuntimeError
+        _, rejects = await write_items(self.session, await self.session.reader.get([key]))
+        return rejects[0] if rejects else None
 
     def _recording_of(self, stream: str) -> Recording:
         shared = self._shared
@@ -362,6 +425,29 @@ class TableFollower:
                 )
             await asyncio.sleep(_NOTE_SECONDS if self._listed.is_set() else _POLL_SECONDS)
 
+    async def _was_copied_before(self, session: Session, claim: Claim) -> bool:
+        """Whether the table was copied, but this stream of it is new: what changed in between is unknown."""
+        checkpoints = Checkpoints(session.store, session.retry)
+        return claim.listed_ago is None and await checkpoints.load(self.name) is not None
+
+    async def _begin_gap(self, retry: Retry) -> Claim:
+        """Notes the gap, and then begins with the stream as if it were new."""
+        self.is_copied.clear()
+        await retry.until_done(lambda: self._state.begin_gap(self._stream))
+        return Claim({}, None, has_gap=True)
+
+    async def _resync(self, session: Session) -> None:
+        """Repairs what the gap left; the gap is known until that has ended."""
+        done = await resync(
+            self._settings, session, segments=_SEGMENTS, settle=_SETTLE, dry_run=False, yes=True, quiet=True
+        )
+        await session.retry.until_done(lambda: self._state.end_gap(self._stream))
+        advice = "" if done.status == WELL else f". Run replicator verify {self.name} when it has caught up"
+        self._say(f"compared after the gap: {done.found}{advice}")
+
+    async def _keep_rejects(self, rejects: Sequence[Reject]) -> None:
+        await self._queue.park([letter_of_reject(self.name, each) for each in rejects])
+
     async def _note(self, delivery: Delivery) -> None:
         was_listed = delivery.was_listed
         await delivery.note(functools.partial(self._state.note, self._stream))
@@ -370,7 +456,6 @@ class TableFollower:
 
     async def _copy(self, session: Session, *, is_new: bool) -> None:
         """Copies what is not copied, yet."""
-        await session.retry.until_done(session.store.open)
         parts = table_parts(session, _SEGMENTS, consistent=False, page_size=0)
         parts = replace(parts, at_once=_SEGMENTS_AT_ONCE)
         checkpoints = Checkpoints(session.store, session.retry)
@@ -390,10 +475,12 @@ class TableFollower:
                 )
             return
         self.copied = checkpoint.counts.read
-        await Copier(parts, session, checkpoints, None, self._on_page).run(checkpoint)
+        await Copier(parts, session, checkpoints, self._keep_rejects, self._on_page).run(checkpoint)
         await sweep_since(session, checkpoint)
         counts = checkpoint.counts
-        rejected = f", {counts.rejected:,} rejected (see verify)" if counts.rejected else ""
+        rejected = (
+            f", {counts.rejected:,} rejected (see replicator dlq list --mongodb)" if counts.rejected else ""
+        )
         self._say(f"copied: {counts.read:,} items read, {counts.copied:,} written{rejected}")
 
     def _on_page(self, counts: Counts) -> None:

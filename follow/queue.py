@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from follow.memory_inbox import MemoryInbox
@@ -22,6 +23,7 @@ class LaneQueue(MemoryInbox):
         super().__init__(clock)
         self._park = park
         self._waiting_for: dict[str, Callable[[], None]] = {}
+        self._origins: dict[str, str] = {}
 
     def put(self, message: Message, acknowledged: Callable[[], None]) -> None:
         """Adds a message at the end of its lane.
@@ -32,6 +34,11 @@ class LaneQueue(MemoryInbox):
         """
         self._waiting_for[self.send(message.body, message.group)] = acknowledged
 
+    def put_again(self, origin: str, body: str, group: str, acknowledged: Callable[[], None]) -> None:
+        """Adds what a dead letter holds; what is parked of it names that letter, `origin`, by its id."""
+        message_id = self.send(body, group)
+        self._waiting_for[message_id], self._origins[message_id] = acknowledged, origin
+
     @property
     def in_hand(self) -> int:
         """Messages that loops hold."""
@@ -39,8 +46,16 @@ class LaneQueue(MemoryInbox):
 
     def acknowledged(self, message_id: str) -> None:
         """See `MemoryInbox`."""
+        self._origins.pop(message_id, None)
         self._waiting_for.pop(message_id)()
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
         """See `writer.ports.Inbox`."""
-        await self._park(letters, self.park_limit)
+        # Our ids mean nothing after this process, and what is parked again after a kill has to be the same.
+        named = [
+            replace(each, message_id=self._origins.get(each.message_id, ""))
+            if each.message_id in self._waiting_for
+            else each
+            for each in letters
+        ]
+        await self._park(named, self.park_limit)

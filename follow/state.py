@@ -1,4 +1,4 @@
-"""What `follow` keeps in MongoDB: how far each stream is read, who reads it, and dead letters.
+"""What `follow` keeps in MongoDB: how far each stream is read, who reads it, and whether it has a gap.
 
 Law: only the owner of a stream changes its state, and one update notes positions and extends the lease. Times
 are those of MongoDB's clock. A state that cannot be read is an error for a person, never a beginning.
@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import ReturnDocument
 
 from follow.reader.calls import is_sequence_number, is_shard_id
 from follow.reader.lineage import Position
 from shared.errors import FatalError
 from writer.mongodb.client import database_of, make_client
+from writer.mongodb.dead_letters import DeadLetters
 from writer.mongodb.driver import ready
 from writer.mongodb.places import full_name
 from writer.mongodb.records import record_errors
-from writer.names import DEAD_LETTERS, STREAMS
+from writer.names import STREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
-    from shared.dead_letter import DeadLetter
     from writer.mongodb.driver import Collection, Database
 
 LEASE_SECONDS = 30.0
@@ -45,14 +45,19 @@ class Claim:
     Attributes:
         positions: how far its shards are durable.
         listed_ago: seconds since the stream was listed for the last time; None: it never was.
+        has_gap: changes before those positions may be lost, and the table was not compared since.
     """
 
     positions: Mapping[str, Position]
     listed_ago: float | None
+    has_gap: bool = False
 
 
 class State:
     """The collections in the default database, for one process.
+
+    Attributes:
+        letters: the dead letters.
 
     All methods raise `TransientError` if it could not be done now, and `FatalError` if a right is missing.
     """
@@ -60,7 +65,7 @@ class State:
     def __init__(self, database: Database, owner: str) -> None:
         """`owner`: an id of this process."""
         self._streams: Collection = database[STREAMS]
-        self._letters: Collection = database[DEAD_LETTERS]
+        self.letters = DeadLetters(database)
         self._owner = owner
 
     async def claim(self, stream: str, table: str) -> Claim | None:
@@ -119,6 +124,28 @@ class State:
         stages: list[dict[str, Any]] = [{"$set": sets}]
         if gone := [f"shards.{shard}" for shard in forgotten]:
             stages.append({"$unset": gone})
+        await self._update(stream, stages)
+
+    async def begin_gap(self, stream: str) -> None:
+        """Notes that changes of a stream that is ours are lost, and forgets how far it was read.
+
+        In one update: killed at any moment, either the old positions are there, or the gap is known.
+
+        Raises:
+            LostError: the stream is not ours any more. Nothing was noted.
+        """
+        gap = {"$set": {"gap": {"$ifNull": ["$gap", "$$NOW"]}, "until": _lease_end()}}
+        await self._update(stream, [gap, {"$unset": ["shards", "listed"]}])
+
+    async def end_gap(self, stream: str) -> None:
+        """Notes that the table was compared and repaired since the gap.
+
+        Raises:
+            LostError: the stream is not ours any more. Nothing was noted.
+        """
+        await self._update(stream, [{"$unset": "gap"}])
+
+    async def _update(self, stream: str, stages: list[dict[str, Any]]) -> None:
         with record_errors(self._streams):
             result = await self._streams.update_one({"_id": stream, "owner": self._owner}, stages)
         if not result.matched_count:
@@ -129,22 +156,6 @@ class State:
         with record_errors(self._streams):
             where = {"_id": stream, "owner": self._owner}
             await self._streams.update_one(where, {"$unset": {"owner": "", "until": ""}})
-
-    async def park(self, letters: Sequence[DeadLetter], limit: int) -> None:
-        """Keeps dead letters; what is parked twice is there once.
-
-        `limit`: bytes that a letter has at most.
-        """
-        parked = datetime.now(UTC)
-        updates = [_kept(letter, limit, parked) for letter in letters]
-        if updates:
-            with record_errors(self._letters):
-                await self._letters.bulk_write(updates, ordered=False)
-
-    async def dead_letters(self) -> int:
-        """How many there are, roughly."""
-        with record_errors(self._letters):
-            return int(await self._letters.estimated_document_count())
 
 
 @asynccontextmanager
@@ -179,13 +190,6 @@ def _claim_of(found: Mapping[str, Any]) -> Claim:
         positions[shard] = Position(after, done)
     listed = found.get("listed")
     ago = None if listed is None else (found["claimed"] - listed).total_seconds()
-    if ago is None and positions:
+    if (ago is None and positions) or not isinstance(found.get("gap"), datetime | None):
         raise ValueError
-    return Claim(positions, ago)
-
-
-def _kept(letter: DeadLetter, limit: int, parked: datetime) -> UpdateOne:
-    entry = letter.entry("", limit)
-    attributes = {name: value["StringValue"] for name, value in entry["MessageAttributes"].items()}
-    kept = {**attributes, "body": entry["MessageBody"], "parked": parked}
-    return UpdateOne({"_id": entry["MessageDeduplicationId"]}, {"$setOnInsert": kept}, upsert=True)
+    return Claim(positions, ago, found.get("gap") is not None)

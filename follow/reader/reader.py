@@ -260,5 +260,5 @@ class StreamReader:
             raise TransientError("the oldest records of a shard have been trimmed just now") from error
 
     def _gap(self, what: str) -> str:
-        advice = "Changes may be lost; replicator resync finds them"
+        advice = "Changes may be lost; with --on-gap resync follow finds them, and goes on"
         return f"the stream {self._stream.arn} has a gap: {what}. {advice}"

@@ -6,7 +6,8 @@ import base64
 import json
 import re
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.change import Change
@@ -25,6 +26,9 @@ MOVED = "moved-by-sqs"
 """The code shown for a message that SQS itself moved to the dead-letter queue, because it has none."""
 
 _NUMBER = re.compile("[0-9]{1,18}")
+ATTRIBUTES = ("code", "reason", "table", "key", "sequence", "message_id", "group")
+"""What a letter has beside its body (`shared.dead_letter`)."""
+
 UNSAID = "not-said"
 """The code shown for a letter whose attributes did not fit beside its body."""
 
@@ -163,6 +167,48 @@ def letter_of(message: MessageTypeDef) -> Letter:
         unreadable=unreadable,
         attributes=texts,
         is_record=record is not None,
+    )
+
+
+def stored_letter(stored: Mapping[str, Any]) -> Letter | None:
+    """Reads a letter that `follow` has parked in MongoDB; None: somebody else has put something there."""
+    identity, body, parked = (stored.get(name) for name in ("_id", "body", "parked"))
+    if not (isinstance(identity, str) and isinstance(body, str) and body and isinstance(parked, datetime)):
+        return None
+    letter = letter_of(
+        {
+            "MessageId": identity,
+            "Body": body,
+            "Attributes": {
+                "MessageGroupId": identity,
+                "SentTimestamp": str(round(parked.replace(tzinfo=UTC).timestamp() * 1000)),
+            },
+            "MessageAttributes": {
+                name: {"DataType": "String", "StringValue": text}
+                for name, text in stored.items()
+                if name in ATTRIBUTES and isinstance(text, str)
+            },
+        }
+    )
+    return replace(letter, unreadable="") if copied_in(body) is not None else letter
+
+
+def copied_in(body: str) -> dict[str, Any] | None:
+    """The key of the item that `follow` could not copy, as AttributeValues; None: it is another body."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    is_copied = isinstance(found, dict) and found.keys() == {"copied", "table"}
+    return found["copied"] if is_copied and _is_key(found["copied"]) else None
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(each, dict)
+        and len(each) == 1
+        and all(kind in ("S", "N", "B") and isinstance(text, str) for kind, text in each.items())
+        for each in value.values()
     )
 
 
