@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -37,6 +37,14 @@ class Options(TableOptions):
             "--once", help="End when the tables are copied and the changes until then are replicated."
         ),
     ] = False
+    on_gap: Annotated[
+        Literal["fail", "resync"],
+        typer.Option(
+            "--on-gap",
+            help="If changes of a stream are lost: end, or compare and repair the table as resync does, "
+            "without asking, and go on.",
+        ),
+    ] = "fail"
     old_image_fields: Annotated[
         str,
         typer.Option(
@@ -72,7 +80,8 @@ def command(**arguments: Any) -> None:
 
     Killed at any moment, the same command goes on where it was. It ends with Ctrl-C, or with --once.
 
-    Exit status: 0 after the stop, 2 for wrong use, if a server refuses us, or if a stream has a gap.
+    Exit status: 0 after the stop, 2 for wrong use, if a server refuses us, or if a stream has a gap
+    (unless --on-gap resync).
     """
     names = list(dict.fromkeys(arguments.pop("tables")))
     shared = Options(**arguments, table="")
@@ -92,7 +101,8 @@ async def _run(options: Options, names: list[str]) -> None:
     rules = Rules(replication, load_hooks(replication), options.mongodb_database)
     fields = frozenset(name.strip() for name in options.old_image_fields.split(",") if name.strip())
     status = None if options.status_port is None else (options.status_host, options.status_port)
-    await run(Work(tables, rules, fields, options.once, status), warn, stop)
+    work = Work(tables, rules, fields, options.once, status, resync=options.on_gap == "resync")
+    await run(work, warn, stop)
 
 
 def _signature() -> inspect.Signature:
