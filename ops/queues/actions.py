@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ops.queues.dead_letters import Letter
     from ops.queues.queue_browser import QueueBrowser
+    from ops.queues.stored_letters import StoredLetters
     from shared.sqs_answers import Verdict
 
 
@@ -136,7 +137,9 @@ def new_backup(path: Path) -> TextIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
 
 
-def drop(browser: QueueBrowser, letters: Sequence[Letter], backup: TextIO, outcome: Outcome) -> None:
+def drop(
+    browser: QueueBrowser | StoredLetters, letters: Sequence[Letter], backup: TextIO, outcome: Outcome
+) -> None:
     """Writes letters that `browser` holds to a file, which `restore` reads, then deletes them.
 
     Raises:
@@ -171,6 +174,19 @@ def restore(sqs: SQSClient, url: str, lines: Iterable[str]) -> Outcome:
             else:
                 outcome.kept[entry["Id"]] = _not_taken(verdict)
     return outcome
+
+
+def restore_stored(stored: StoredLetters, lines: Iterable[str]) -> Outcome:
+    """Puts the letters of a backup into MongoDB; what is there already stays.
+
+    Raises:
+        CommandError: a line is not of a backup (then nothing is put back).
+        TransientError, FatalError: MongoDB.
+    """
+    entries = [_restored(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    for batch in batches(entries):
+        stored.put(batch)
+    return Outcome(done=len(entries))
 
 
 def _message_ids(answer: Any) -> dict[str, str]:

@@ -6,7 +6,8 @@ import functools
 import json
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -20,12 +21,14 @@ from ops.options import (
     DeadLetterOption,
     EndpointOption,
     JsonLinesOption,
+    MongodbDatabaseOption,
+    MongodbUriOption,
     QueueOption,
     RegionOption,
     StackOption,
 )
 from ops.pipeline import Pipeline, find_pipeline
-from ops.queues.actions import Outcome, Redrive, drop, new_backup, restore
+from ops.queues.actions import Outcome, Redrive, drop, new_backup, restore, restore_stored
 from ops.queues.queue_browser import QueueBrowser, letters_in
 from ops.queues.selection import (
     AllOption,
@@ -33,15 +36,17 @@ from ops.queues.selection import (
     Ids,
     KeyOption,
     LimitOption,
+    MongodbOption,
     Selection,
     TableOption,
     selection_to_change,
 )
+from ops.queues.stored_letters import StoredLetters
 from ops.queues.view import letter_data, numbers_of, print_letter, print_rows, row_of
 from shared.file_errors import words_of_file_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TextIO
 
     from types_boto3_sqs import SQSClient
@@ -79,6 +84,9 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    mongodb: MongodbOption = False,
+    mongodb_uri: MongodbUriOption = "",
+    mongodb_database: MongodbDatabaseOption = "",
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
@@ -88,13 +96,12 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     queue that cannot be reached, 3 if none was found and not all could be
     looked at.
     """
-    aws = Aws(endpoint_url, region)
-    url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
+    parts = Pipeline(queue_url, dead_letter_queue_url)
+    place = _Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
     selection = Selection(table=table, key=key, code=code)
     rows: list[tuple[str, ...]] = []
     codes: Counter[str] = Counter()
-    expected = letters_in(aws.sqs, url)
-    with QueueBrowser(aws.sqs, url) as browser:
+    with place.open() as (browser, expected):
         for letters in browser.selected(selection, limit):
             for letter in letters:
                 codes[letter.code] += 1
@@ -110,9 +117,12 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
         none_found = selection.none_found(all_seen=all_seen)
         typer.echo(f"{count(found, 'dead letter')}: {numbers_of(codes)}." if found else none_found)
     if found == limit < expected:
-        warn(f"These are the first {limit}; the queue has about {expected:,}. --limit shows more.")
+        where = "the collection" if mongodb else "the queue"
+        warn(f"These are the first {limit}; {where} has about {expected:,}. --limit shows more.")
     else:
         browser.report_unseen(expected)
+    if isinstance(browser, StoredLetters) and browser.marked:
+        warn(f"{browser.marked:,} of them are redriven, and wait for the process that follows their table.")
     raise typer.Exit(FOUND if found else WELL if all_seen else UNKNOWN)
 
 
@@ -125,6 +135,9 @@ def show_letter(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    mongodb: MongodbOption = False,
+    mongodb_uri: MongodbUriOption = "",
+    mongodb_database: MongodbDatabaseOption = "",
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
@@ -133,10 +146,9 @@ def show_letter(  # noqa: PLR0913 - one parameter per option
     Exit status: 0 if it is there, 1 if not, 2 for wrong use or a queue that
     cannot be reached, 3 if it was not found and not all could be looked at.
     """
-    aws = Aws(endpoint_url, region)
-    url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
-    expected = letters_in(aws.sqs, url)
-    with QueueBrowser(aws.sqs, url) as browser:
+    parts = Pipeline(queue_url, dead_letter_queue_url)
+    place = _Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
+    with place.open() as (browser, expected):
         found = [each for letters in browser.selected(Selection(ids=[message]), 2) for each in letters]
     if not found:
         warn(f"There is no dead letter {message}, or someone else has it right now.")
@@ -165,6 +177,9 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    mongodb: MongodbOption = False,
+    mongodb_uri: MongodbUriOption = "",
+    mongodb_database: MongodbDatabaseOption = "",
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
@@ -177,13 +192,20 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     checks whether letters come back, as they do at once if the cause is still
     there: those are not counted.
 
+    With --mongodb the letters are marked, and the process that follows their
+    table applies them, and deletes them then. If none follows it now, the next
+    one does when it starts.
+
     Exit status: 0 if all selected letters are redriven, 1 if some stay or come
     back, or none was found, 2 for wrong use or a queue that cannot be reached,
     3 if not everything could be looked at, so that some may have come back, or
-    may not have been found.
+    may not have been found, or if marked ones are not applied yet.
     """
     selection = selection_to_change(ids, table, key, code, every=every)
     aws = Aws(endpoint_url, region)
+    if mongodb:
+        with StoredLetters(mongodb_uri, mongodb_database) as stored:
+            _redrive_stored(stored, selection, limit, force=force)
     parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
     url = parts.dead_letter_queue
     if parts.queue == url:
@@ -232,6 +254,9 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    mongodb: MongodbOption = False,
+    mongodb_uri: MongodbUriOption = "",
+    mongodb_database: MongodbDatabaseOption = "",
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
@@ -242,15 +267,14 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
     reached, 3 if none was found and not all could be looked at.
     """
     selection = selection_to_change(ids, table, key, code, every=every)
-    aws = Aws(endpoint_url, region)
-    url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
-    if not yes and not _confirmed(aws.sqs, url, selection, limit):
+    parts = Pipeline(queue_url, dead_letter_queue_url)
+    place = _Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
+    if not yes and not _confirmed(place, selection, limit):
         raise typer.Exit(FOUND)
     path = backup or Path(f"dropped-letters-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
     outcome = Outcome()
-    expected = letters_in(aws.sqs, url)
     try:
-        with QueueBrowser(aws.sqs, url) as browser, ExitStack() as files:
+        with place.open() as (browser, expected), ExitStack() as files:
             file: TextIO | None = None
             for letters in browser.selected(selection, limit):
                 file = file or files.enter_context(new_backup(path))
@@ -278,19 +302,26 @@ def restore_letters(  # noqa: PLR0913 - one parameter per option
     stack: StackOption = "",
     queue_url: QueueOption = "",
     dead_letter_queue_url: DeadLetterOption = "",
+    mongodb: MongodbOption = False,
+    mongodb_uri: MongodbUriOption = "",
+    mongodb_database: MongodbDatabaseOption = "",
     endpoint_url: EndpointOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Put letters that were dropped back into the dead-letter queue.
+    """Put letters that were dropped back into the dead-letter queue, or with --mongodb into MongoDB.
 
     Exit status: 0 if all are there again, 1 if SQS refused some, 2 for wrong
     use or a queue that cannot be reached.
     """
     aws = Aws(endpoint_url, region)
-    url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
     try:
-        with backup.open(encoding="utf-8") as lines:
-            outcome = restore(aws.sqs, url, lines)
+        with backup.open(encoding="utf-8") as lines, ExitStack() as resources:
+            if mongodb:
+                stored = resources.enter_context(StoredLetters(mongodb_uri, mongodb_database))
+                outcome = restore_stored(stored, lines)
+            else:
+                url = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url)).dead_letter_queue
+                outcome = restore(aws.sqs, url, lines)
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{backup} cannot be read: {words_of_file_error(error)}") from error
     typer.echo(f"{count(outcome.done, 'letter')} restored.")
@@ -299,11 +330,61 @@ def restore_letters(  # noqa: PLR0913 - one parameter per option
     raise typer.Exit(FOUND if outcome.kept else WELL)
 
 
-def _confirmed(sqs: SQSClient, url: str, selection: Selection, limit: int | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the dead letters are: in MongoDB, or in the queue that the other options name."""
+
+    aws: Aws
+    stack: str
+    parts: Pipeline
+    in_mongodb: bool
+    uri: str = field(repr=False)
+    database: str
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[QueueBrowser | StoredLetters, int]]:
+        """The letters, and about how many there are."""
+        if self.in_mongodb:
+            with StoredLetters(self.uri, self.database) as letters:
+                yield letters, letters.count()
+            return
+        url = find_pipeline(self.aws, self.stack, self.parts).dead_letter_queue
+        expected = letters_in(self.aws.sqs, url)
+        with QueueBrowser(self.aws.sqs, url) as browser:
+            yield browser, expected
+
+
+def _redrive_stored(
+    stored: StoredLetters, selection: Selection, limit: int | None, *, force: bool
+) -> NoReturn:
+    """Marks letters in MongoDB, and waits a while until the processes that follow have applied them."""
+    outcome = Outcome()
+    marked: list[Letter] = []
+    waiting: set[str] = set()
+    try:
+        for letters in stored.selected(selection, limit):
+            marked += stored.mark(letters, outcome, force=force)
+        waiting = stored.watch(marked, outcome, _RETURN_SECONDS)
+    finally:
+        typer.echo(f"{count(outcome.done, 'letter')} redriven.")
+    _report_returned(outcome)
+    if waiting:
+        letters = [each for each in marked if each.id in waiting]
+        absent = stored.unfollowed(letters)
+        who = "when the process that follows their table comes to them"
+        if absent:
+            named = ", ".join(filter(None, absent)) or "any table"
+            who = f"when one starts: no process follows {named} now"
+        warn(f"{count(len(waiting), 'letter')} are marked, and will be applied {who}.")
+    if waiting and not (outcome.kept or outcome.returned):
+        raise typer.Exit(UNKNOWN)
+    _finish(outcome, selection, stored, 0)
+
+
+def _confirmed(place: _Place, selection: Selection, limit: int | None) -> bool:
     """Counts the selected letters, and asks whether to drop them."""
     codes: Counter[str] = Counter()
-    expected = letters_in(sqs, url)
-    with QueueBrowser(sqs, url) as browser:
+    with place.open() as (browser, expected):
         for letters in browser.selected(selection, limit):
             codes.update(letter.code for letter in letters)
     if not codes:
@@ -344,7 +425,9 @@ def _report_returned(outcome: Outcome) -> None:
         warn(f"{count(number, 'letter')} came back, such as {example}: {reason}. Fix the cause first.")
 
 
-def _finish(outcome: Outcome, selection: Selection, browser: QueueBrowser, expected: int) -> NoReturn:
+def _finish(
+    outcome: Outcome, selection: Selection, browser: QueueBrowser | StoredLetters, expected: int
+) -> NoReturn:
     """Reports what stays, and why, and ends the command."""
     for reason, number in Counter(outcome.kept.values()).most_common():
         example = next(each for each, why in outcome.kept.items() if why == reason)

@@ -75,6 +75,12 @@ LimitOption = Annotated[
     int | None,
     typer.Option("--limit", min=1, metavar="NUMBER", help="At most this many letters.", show_default=False),
 ]
+MongodbOption = Annotated[
+    bool,
+    typer.Option(
+        "--mongodb", help="The dead letters of follow, which are in the target database, not in a queue."
+    ),
+]
 AllOption = Annotated[bool, typer.Option("--all", help="All letters; needed if nothing else selects them.")]
 
 
