@@ -37,6 +37,8 @@ class People:
         self._stack = stack
         self._folder = folder
         self._started = 0
+        self.mapping = "--no-mapping"
+        self.environment: dict[str, str] = {}
         self.dynamodb = stack.client("dynamodb")
         self.dynamodb.create_table(
             TableName=name,
@@ -59,12 +61,12 @@ class People:
     def follow(self, *options: str, mapping: Path | None = None, **environment: str) -> Child:
         """Starts the process; `options` can name more tables."""
         self._started += 1
-        given = ["--no-mapping"] if mapping is None else ["--replication-file", str(mapping)]
+        given = self.mapping.split() if mapping is None else ["--replication-file", str(mapping)]
         to = {"MONGODB_URI": self._stack.mongodb_uri, "MONGODB_DATABASE": self.target.name, **environment}
         return Child(
             "replicator follow",
             [sys.executable, "-m", "follow.command", self.name, *given, *options],
-            environment=base_environment() | self._stack.environment() | to,
+            environment=base_environment() | self._stack.environment() | to | self.environment,
             log=self._folder / f"follow-{self._started}.log",
             directory=paths.ROOT,
         )

@@ -152,9 +152,9 @@ async def test_dead_letters(
         DeadLetter("body", "people/7", "too-deep", "a sentence", "people", '{"id":1}', "77", "m-1"),
         DeadLetter("other", "people/8", "bad-key", "a sentence"),
     ]
-    await state.park([], 1000)
-    await state.park(letters[:1], 100_000)
-    await state.park(letters, 100_000)
+    await state.letters.park([], 1000)
+    await state.letters.park(letters[:1], 100_000)
+    await state.letters.park(letters, 100_000)
     found = list(mongodb[database][DEAD_LETTERS].find({}, {"_id": 0, "parked": 0}).sort("body"))
     assert found == [
         {
