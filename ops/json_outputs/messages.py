@@ -65,7 +65,7 @@ class DeadLetterOutput(TypedDict):
     """A line of what `dlq list --json` and `dlq show --json` print: one dead letter."""
 
     id: str
-    """The SQS message id."""
+    """The SQS message id; with --mongodb the letter's own id."""
     code: str
     """The reason's code, such as bad-conversion."""
     reason: str
@@ -77,9 +77,9 @@ class DeadLetterOutput(TypedDict):
     sequence: str | None
     """The sequence number of its first change; null: not known."""
     sent_at: Time
-    """When it was sent to the dead-letter queue."""
+    """When it was sent to the dead-letter queue, or parked."""
     receives: int
-    """How often it was received, including this time."""
+    """How often it was received, including this time; with --mongodb 1."""
     lane: str
     """The message group to which redriving sends it."""
     origin: str | None

@@ -22,7 +22,7 @@ def state(people: People) -> dict[str, Any]:
 
 
 def assert_same(people: People) -> None:
-    items = people.dynamodb.scan(TableName=people.name, ConsistentRead=True)["Items"]
+    items: Any = people.dynamodb.scan(TableName=people.name, ConsistentRead=True)["Items"]
     comparison = compare(items, people.target[people.name].find(), ["id"])
     assert comparison.is_same, str(comparison)
 
