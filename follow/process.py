@@ -168,10 +168,10 @@ async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> No
             try:
                 async with asyncio.TaskGroup() as group:
                     followers = [group.create_task(each.run()) for each in tables]
+                    followers.append(group.create_task(redriver.run()))  # it uses their sessions
                     others = [
                         group.create_task(_cancel_at(stop, followers)),
                         group.create_task(sweep_until_stop(context, sink.sweep)),
-                        group.create_task(redriver.run()),
                     ]
                     if status is not None:
                         others.append(group.create_task(watch_backlog(context, backlog)))
@@ -257,8 +257,8 @@ class TableFollower:
 
     @property
     def is_caught_up(self) -> bool:
-        """See `StreamReader`."""
-        return self._reader is not None and self._reader.is_caught_up
+        """See `StreamReader`; a gap that was found meanwhile is repaired."""
+        return self.is_copied.is_set() and self._reader is not None and self._reader.is_caught_up
 
     def look_again(self) -> None:
         """See `StreamReader`."""
