@@ -77,7 +77,7 @@ async def test_a_collection_that_may_not_be_written_waits_alone(mongod: Mongod) 
         assert {n: (f.kind, f.code) for n, f in outcome.failures.items()} == dict.fromkeys(
             (0, 1), (FailureKind.TRANSIENT, "13")
         )
-        assert "a right on t.closed" in outcome.failures[0].reason
+        assert "a permission on t.closed" in outcome.failures[0].reason
         assert outcome.failures[0].of_place
         await sink.sweep(3600)
         with administrator(mongod) as client:
@@ -90,7 +90,7 @@ async def test_a_user_of_one_database_cannot_begin_with_two(mongod: Mongod) -> N
     """The sentence names the one that was refused."""
     with (
         sink_of(mongod, "one", "u") as sink,
-        pytest.raises(FatalError, match=rf"a right on u\.{TOMBSTONES}.*readWrite on the database u"),
+        pytest.raises(FatalError, match=rf"a permission on u\.{TOMBSTONES}.*readWrite on the database u"),
     ):
         await sink.open()
 
@@ -118,7 +118,7 @@ async def test_records_that_may_not_be_written_are_warned_of_once(
         assert not await recording.round()
         assert [each.table for each in (await sink.records.mappings()).records] == ["named"]
         (warned,) = [each for each in caplog.records if each.levelname == "WARNING"]
-        assert f"a right on t.{WRITERS}" in warned.__dict__["reason"]
+        assert f"a permission on t.{WRITERS}" in warned.__dict__["reason"]
         client.admin.command("grantRolesToUser", "records", roles=[{"role": "readWrite", "db": "t"}])
         assert await recording.round()
         assert [each.id for each in (await sink.records.writers()).records] == ["me"]

@@ -136,7 +136,7 @@ async def test_one_odd_document_is_told_apart_by_what_mongodb_takes_from_others(
         (wait,) = writer.health.tables.values()
         assert (wait.table, wait.code) == (TABLE, "4242")
         assert wait.reason.startswith(ODD.reason)
-        assert "takes other writes" in wait.reason
+        assert "accepts other writes" in wait.reason
         reopen(writer)
         await writer.clock.advance(holding.LONGEST_PAUSE)
         assert writer.state()[1] is None

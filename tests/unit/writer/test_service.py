@@ -133,4 +133,4 @@ async def test_a_loop_that_is_cancelled_by_nobody_ends_the_writer() -> None:
     assert task.done()
     error = task.exception()
     assert isinstance(error, ExceptionGroup)
-    assert "cancelled by nobody" in str(error.exceptions[0])
+    assert "cancelled unexpectedly" in str(error.exceptions[0])

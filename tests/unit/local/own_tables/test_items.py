@@ -55,7 +55,9 @@ def test_the_types_of_a_key_are_those_of_the_items() -> None:
     assert key_types(["id"], []) == {"id": "S"}
     with pytest.raises(ItemError, match="item 2 has no attribute 'id'"):
         key_types(["id"], [{"id": {"N": "1"}}, {}])
-    with pytest.raises(ItemError, match="item 2: the key attribute 'id' is of type S, but was of type N before"):
+    with pytest.raises(
+        ItemError, match="item 2: the key attribute 'id' is of type S, but was of type N before"
+    ):
         key_types(["id"], [{"id": {"N": "1"}}, {"id": {"S": "1"}}])
     with pytest.raises(ItemError, match="of type BOOL, which a key cannot have"):
         key_types(["id"], [{"id": {"BOOL": True}}])

@@ -35,7 +35,7 @@ def test_the_order() -> None:
     sections = next_steps(RUNNING)
     assert [re.split(r"[ :]", section.title)[0] for section in sections] == [
         "The",
-        "Ask",
+        "Check",
         "Make",
         "Redrive",
         "Stop",

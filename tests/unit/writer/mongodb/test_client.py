@@ -18,8 +18,8 @@ SECRET = "hunter2"
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("tsl=true", "does not know: tsl (did you mean tls?)"),
-        (f"paswort={SECRET}", "does not know: paswort (did you mean"),
+        ("tsl=true", "unknown to PyMongo: tsl (did you mean tls?)"),
+        (f"paswort={SECRET}", "unknown to PyMongo: paswort (did you mean"),
         (f"tls={SECRET}", "tls must be 'true' or 'false'"),
         (f"connectTimeoutMS={SECRET}", "connecttimeoutms must be an integer or float"),
         (f"{SECRET}=1@host/", "an option unknown to PyMongo"),  # the end of a password, not an option

@@ -170,7 +170,7 @@ async def test_a_missing_right_is_of_one_collection(error: Exception) -> None:
     assert {f.kind for f in outcome.failures.values()} == {FailureKind.TRANSIENT}
     assert outcome.failures.keys() == {0, 1}
     reason = outcome.failures[0].reason
-    assert "a right on target.items" in reason
+    assert "a permission on target.items" in reason
     assert "readWrite on the database target" in reason
     assert SECRET not in reason
 
