@@ -244,7 +244,7 @@ def test_a_wrong_key_is_one_sentence(place: Place, command: str) -> None:
     """Before anything is read."""
     file = place.mapping("key: [customer, id]")
     said = refused(replicator(command, *YES.get(command, ()), place.table, "--replication-file", file))
-    assert f"the key of {place.table} is customer, id, but its key attributes are id: write key: [id]" in said
+    assert f"the key of {place.table} is customer, id, but its key attributes are id: set key: [id]" in said
     assert TOMBSTONES not in place.target.list_collection_names()
 
 
