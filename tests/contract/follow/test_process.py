@@ -144,6 +144,22 @@ def test_what_is_there_and_what_changes(people: People) -> None:
     assert people.target[TOMBSTONES].count_documents({"_id.k": "before"}) == 1
 
 
+def test_nothing_is_copied_before_the_stream_is_listed(people: People) -> None:
+    """A shard that comes and goes during the copy would be in no listing, and its changes in no copy (P3)."""
+    people.put("before", n={"N": "1"})
+    people.switch(on=True)
+    child = people.follow(AWS_ENDPOINT_URL_DYNAMODB_STREAMS=f"http://{ports.HOST}:1")  # nobody listens there
+    child.wait_until(lambda: "waiting" in child.log.read_text(), what="a word about the stream")
+
+    first = people.target[STREAMS].find_one()["until"]
+    later = {"until": {"$gt": first + timedelta(seconds=1)}}
+    child.wait_until(lambda: people.target[STREAMS].count_documents(later), what="many notes")
+    assert people.documents() == {}
+    assert child.stop() == 0, child.log.read_text()
+    people.once()
+    assert set(people.documents()) == {"before"}
+
+
 def test_it_follows_until_it_is_stopped(people: People) -> None:
     """SIGTERM ends it, with what it has noted; another one can follow at once."""
     people.switch(on=True)
