@@ -45,15 +45,6 @@ class Options(TableOptions):
             "without asking, and go on.",
         ),
     ] = "fail"
-    old_image_fields: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES",
-            show_default=False,
-            envvar="OLD_IMAGE_FIELDS",
-            help="Attributes whose old values the mapping needs, separated by commas.",
-        ),
-    ] = ""
     status_port: Annotated[
         int | None,
         typer.Option(
@@ -99,9 +90,8 @@ async def _run(options: Options, names: list[str]) -> None:
     tables = [replace(each, aws=tables[0].aws) for each in tables]  # one session of the SDK for all
     replication = read_mapping(options.replication_file)
     rules = Rules(replication, load_hooks(replication), options.mongodb_database)
-    fields = frozenset(name.strip() for name in options.old_image_fields.split(",") if name.strip())
     status = None if options.status_port is None else (options.status_host, options.status_port)
-    work = Work(tables, rules, fields, options.once, status, resync=options.on_gap == "resync")
+    work = Work(tables, rules, options.once, status, resync=options.on_gap == "resync")
     await run(work, warn, stop)
 
 

@@ -69,7 +69,6 @@ class Work:
     Attributes:
         tables: each with its settings; the target is the same for all.
         rules: of all tables.
-        old_image_fields: as the Lambda's setting.
         once: end when everything is copied, and all changes until then are replicated.
         status: address and port of the status page; None: there is none.
         resync: after a gap compare and repair the table, and go on; else a gap ends the process.
@@ -77,7 +76,6 @@ class Work:
 
     tables: Sequence[Settings]
     rules: Rules
-    old_image_fields: frozenset[str] = frozenset()
     once: bool = False
     status: tuple[str, int] | None = None
     resync: bool = False
@@ -326,7 +324,7 @@ class TableFollower:
             self._queue,
             claim.positions,
             self._queue.park,
-            self._work.old_image_fields,
+            self._settings.table.old_attributes,
             turns=self._limits.turns,
             room=self._limits.room,
         )

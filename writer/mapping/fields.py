@@ -5,7 +5,7 @@ Paths go into maps and, like MongoDB's, through lists: `lines.price` is the pric
 """
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -80,6 +80,11 @@ class Fields:
         if attribute in self._left_out:
             return None
         return (node.rule.rename if node is not None and node.rule is not None else None) or attribute
+
+    def attributes_of(self, fields: Collection[str]) -> frozenset[str]:
+        """The attributes that become these fields of the document."""
+        names = {*fields, *self._rules.children}
+        return frozenset(name for name in names if self.name_of(name) in fields)
 
     def _applied(self, node: _Node, document: Mapping[str, Any]) -> dict[str, Any]:
         result = dict(document)

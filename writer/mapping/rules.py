@@ -49,6 +49,23 @@ class Table:
     can_mark: bool
     is_simple: bool
 
+    @property
+    def old_attributes(self) -> frozenset[str]:
+        """Attributes whose old values these rules need: those of the shard key, and that of the time to live.
+
+        A pipeline names them in `OLD_IMAGE_FIELDS`.
+        """
+        rule = self.rule
+        found = set() if rule.ttl_attribute is None else {rule.ttl_attribute}
+        if rule.shard_key:
+            heads = {path.partition(".")[0] for path in rule.shard_key}
+            found |= self.fields.attributes_of(heads)
+            # They become fields with other names, which end with underscores as long as a name is taken.
+            moved = {(rule.id_attribute or "_id").rstrip("_"), rule.metadata_field.rstrip("_")}
+            if not moved.isdisjoint(head.rstrip("_") for head in heads):
+                found |= {"_id", rule.metadata_field}
+        return frozenset(found)
+
     def effect(self, change: Change) -> Deletes:
         """What a deletion does."""
         if self.rule.ttl_deletes is not None and (change.ttl or self._had_expired(change)):

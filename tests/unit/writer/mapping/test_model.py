@@ -307,3 +307,24 @@ def test_mistakes_in_single_settings(text: str, expected: list[str]) -> None:
         assert mistake.startswith(beginning)
         assert "tuple" not in mistake
         assert "dictionary" not in mistake
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("key: [id]", set()),
+        ("key: [id], ttl_deletes: keep, ttl_attribute: expires", {"expires"}),
+        ("key: [id], shard_key: [region]", {"region"}),
+        ("key: [id], shard_key: [where.region, where.zone, at]", {"where", "at"}),
+        ("key: [id], shard_key: [r], fields: {region: {rename: r}, zone: {rename: z}}", {"r", "region"}),
+        ("key: [id], shard_key: [r], fields: {region: {rename: r}, r: {drop: true}}", {"region"}),
+        ("key: [id], shard_key: [where.r], fields: {where.region: {rename: r}}", {"where"}),
+        ("key: [id], shard_key: [r], include: [region], fields: {region: {rename: r}}", {"region"}),
+        ("key: [id], shard_key: [_id_]", {"_id", "_id_", "_ddb"}),
+        ("key: [id], shard_key: [n], id_attribute: n", {"_id", "_ddb", "n"}),
+        ("key: [id], shard_key: [_m_], metadata_field: _m", {"_id", "_m", "_m_"}),
+    ],
+)
+def test_attributes_whose_old_values_are_needed(table: str, expected: set[str]) -> None:
+    """By their names in the item, whatever the document calls them: nobody else has to name them."""
+    assert rules(f"t: {{{table}}}").table("t").old_attributes == expected
