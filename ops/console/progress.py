@@ -4,11 +4,12 @@ It goes to standard error, because results go to standard output.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     TaskProgressColumn,
@@ -17,8 +18,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from ops.console.terminal import printable
 
 _SECONDS_BETWEEN_LINES = 10.0
+_ROWS_LEFT_FREE = 4
+"""Of a terminal: for the line about the rows that are not shown, and for what is printed above them."""
 
 
 def console(*, errors: bool = False) -> Console:
@@ -105,6 +112,75 @@ class Progress:
     def _rate(self) -> float:
         seconds = self.now() - self._started
         return self._done / seconds if seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One of several things that are at work at the same time.
+
+    Attributes:
+        what: its name.
+        text: how it is.
+        share: how much of it is done, 0 to 1; None: there is nothing that ends.
+    """
+
+    what: str
+    text: str
+    share: float | None = None
+
+
+class Board:
+    """Rows that stay where they are on a terminal, and a line now and then elsewhere. As a `with` block."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """Shows nothing yet; `now` is a monotonic clock, seconds."""
+        self._now = now
+        self._console = console(errors=True)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._reported = now()
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Prints a line; on a terminal it stands above the rows."""
+        self._console.print(printable(line))
+
+    def show(self, rows: Sequence[Row], line: str) -> None:
+        """Shows how it is now.
+
+        Args:
+            rows: those that matter most first: what a terminal has no room for is left out.
+            line: the same in one line, for where there is no terminal; it is not printed twice in a row.
+        """
+        if self._console.is_terminal:
+            self._live.update(self._table(rows), refresh=True)
+        elif self._now() - self._reported >= _SECONDS_BETWEEN_LINES and line != self._last:
+            self._reported, self._last = self._now(), line
+            self.say(line)
+
+    def _table(self, rows: Sequence[Row]) -> Table:
+        most = max(1, self._console.height - _ROWS_LEFT_FREE)
+        table = Table.grid(padding=(0, 1), expand=False)
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=self._console.width // 3)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        width = max(10, self._console.width // 6)
+        for row in rows[:most]:
+            parts = Table.grid(padding=(0, 1))
+            if row.share is None:
+                parts.add_row(printable(row.text))
+            else:
+                parts.add_row(ProgressBar(1.0, row.share, width), f"{row.share:4.0%}", printable(row.text))
+            table.add_row(printable(row.what), parts)
+        if len(rows) > most:
+            table.add_row("…", f"and {len(rows) - most:,} more")
+        return table
 
 
 def duration(seconds: float) -> str:
