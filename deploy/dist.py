@@ -15,7 +15,7 @@ from deploy.errors import PackageError
 from shared.release import COMMIT_FILE, commit
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-PACKAGES: Final = ("shared", "producer_lambda", "writer", "ops")
+PACKAGES: Final = ("shared", "producer_lambda", "writer", "ops", "follow")
 FILES: Final = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
 BUILD: Final = (sys.executable, "-m", "uv", "build", "--quiet", "--offline", "--no-build-isolation")
 

@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from follow.process import Work, run
-from ops.console.exit_status import ending, warn
+from follow.view import View
+from ops.console.exit_status import ending
+from ops.console.progress import Board
+from ops.migration.retry import Retry
 from ops.migration.settings import read_mapping, settings_of
+from ops.migration.tables import is_pattern
 from ops.options import TableOptions, signature_of
 from shared import logs
 from writer.mapping.hooks import load_hooks
@@ -21,10 +25,16 @@ from writer.mapping.rules import Rules
 
 if TYPE_CHECKING:
     import inspect
+    from collections.abc import Sequence
+
+    from follow.process import TableFollower
 
 _TablesArgument = Annotated[
     list[str], typer.Argument(metavar="TABLE", show_default=False, help="Names of DynamoDB tables.")
 ]
+
+
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,32 +77,49 @@ class Options(TableOptions):
 
 
 def command(**arguments: Any) -> None:
-    """Copy tables and follow their streams in this process, without Lambda and queue.
+    """Copy tables and follow their streams, in this process.
 
-    Killed at any moment, the same command goes on where it was. It ends with Ctrl-C, or with --once.
+    It needs no Lambda, no queue and no writer: it copies the items that are there, and replicates each
+    change after that. Killed at any moment, the same command goes on where it was. It ends with
+    Ctrl-C, or with --once. The tables need a stream with new images.
 
     Exit status: 0 after the stop, 2 for wrong use, if a server refuses us, or if a stream has a gap
     (unless --on-gap resync).
     """
     names = list(dict.fromkeys(arguments.pop("tables")))
+    if pattern := next(filter(is_pattern, names), None):
+        raise typer.BadParameter(f"{pattern!r} is a pattern: name each table", param_hint="TABLE")
     shared = Options(**arguments, table="")
-    with ending():
+    with ending("The same command goes on from here."):
         logs.configure("WARNING", sys.stderr)
-        with contextlib.redirect_stdout(sys.stderr):  # what hooks print is not the command's result
-            asyncio.run(_run(shared, names))
+        with contextlib.redirect_stdout(sys.stderr), Board() as board:  # hooks print beside the result
+            asyncio.run(_run(shared, names, board))
 
 
-async def _run(options: Options, names: list[str]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def _run(options: Options, names: list[str], board: Board) -> None:
+    from follow.process import Work, run  # noqa: PLC0415 - help does not wait for the drivers
+    from ops.migration.store import Store  # noqa: PLC0415 - likewise
+
     tables = [settings_of(replace(options, table=name)) for name in names]
     tables = [replace(each, aws=tables[0].aws) for each in tables]  # one session of the SDK for all
     replication = read_mapping(options.replication_file)
     rules = Rules(replication, load_hooks(replication), options.mongodb_database)
+    target = tables[0]
+    with contextlib.closing(Store.connect(target.uri, target.database, 1)) as store:
+        await Retry(board.say).until_done(store.reach)  # who never answers has another address
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     status = None if options.status_port is None else (options.status_host, options.status_port)
     work = Work(tables, rules, options.once, status, resync=options.on_gap == "resync")
-    await run(work, warn, stop)
+    await run(work, board.say, stop, lambda each: _watch(board, each))
+
+
+async def _watch(board: Board, tables: Sequence[TableFollower]) -> None:
+    view = View(tables)
+    while True:
+        board.show(*view.look(time.monotonic(), time.time()))
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _signature() -> inspect.Signature:
@@ -103,9 +130,3 @@ def _signature() -> inspect.Signature:
 
 
 vars(command)["__signature__"] = _signature()  # typer reads it
-
-
-if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
-    app()

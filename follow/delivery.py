@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from follow.progress import Page, Progress
@@ -71,6 +72,10 @@ class Delivery:
         self._room = asyncio.Event()
         self.changes = 0
         """Changes that were put into the queue."""
+        self.settled = 0
+        """Messages that were acknowledged."""
+        self.made: float | None = None
+        """When the oldest change of the page was made that was acknowledged last, seconds since the epoch."""
 
     @property
     def turns(self) -> asyncio.Semaphore:
@@ -97,10 +102,13 @@ class Delivery:
         for message in messages:
             self._bytes += message.size
             self.changes += message.changes
-            self._queue.put(message, functools.partial(self._acknowledged, progress, page, message.size))
+            settle = functools.partial(self._acknowledged, progress, page, message.size, _made(records[0]))
+            self._queue.put(message, settle)
 
-    def _acknowledged(self, progress: Progress, page: Page, size: int) -> None:
+    def _acknowledged(self, progress: Progress, page: Page, size: int, made: float | None) -> None:
         progress.acknowledge(page)
+        self.settled += 1
+        self.made = made
         self._bytes -= size
         self._room.set()
 
@@ -146,6 +154,12 @@ class Delivery:
         for shard in gone:
             self._shards.pop(shard, None)
         self._forgotten -= gone
+
+
+def _made(record: dict[str, Any]) -> float | None:
+    """When a record was made, as AWS says; None: it does not."""
+    made = record["dynamodb"].get("ApproximateCreationDateTime")
+    return made.timestamp() if isinstance(made, datetime) else None
 
 
 def _in_lambda(record: dict[str, Any], stream: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from writer.telemetry.health import Dependency
 from writer.telemetry.observer import Backlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from follow.state import State
     from ops.migration.backfill.checkpoints import Counts
@@ -59,6 +59,7 @@ _SEGMENTS_AT_ONCE = 2  # each has two pages in memory
 _SETTLE = 10.0  # seconds; as replicator resync
 _NOTE_SECONDS = 2.0  # between two notes; several of them may fail before a lease ends
 _POLL_SECONDS = 0.1
+_AGAIN = "run the same command again"
 _LAST_SECONDS = 5.0  # that the last note may take
 
 
@@ -114,13 +115,19 @@ class Shared:
     limits: Limits
 
 
-async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> None:
+async def run(
+    work: Work,
+    say: Callable[[str], None],
+    stop: asyncio.Event,
+    watch: Callable[[Sequence[TableFollower]], Coroutine[None, None, None]],
+) -> None:
     """Follows tables until the stop comes.
 
     Args:
         work: what is to be done.
         say: prints a line.
         stop: ends it; what is in hand is finished.
+        watch: shows the progress of the tables until it is cancelled.
 
     Raises:
         FatalError, ExceptionGroup: only a person can help.
@@ -169,6 +176,7 @@ async def run(work: Work, say: Callable[[str], None], stop: asyncio.Event) -> No
                     followers.append(group.create_task(redriver.run()))  # it uses their sessions
                     others = [
                         group.create_task(_cancel_at(stop, followers)),
+                        group.create_task(watch(tables)),
                         group.create_task(sweep_until_stop(context, sink.sweep)),
                     ]
                     if status is not None:
@@ -215,9 +223,13 @@ class TableFollower:
     """One table.
 
     Attributes:
+        name: of the table.
         session: its two sides, from when the stream is ours.
+        is_waiting: whether another process follows it.
         is_copied: set when the items that were there at the start are copied, and a gap is repaired.
-        copied: items that were read for that.
+        items: about how many there are; 0: not known yet.
+        before: how many of them earlier runs had copied.
+        copied: items that were read up to now, those included.
         changes: of the stream, that were put into the queue.
     """
 
@@ -238,11 +250,9 @@ class TableFollower:
         self._listed = asyncio.Event()
         self._changes = 0  # of deliveries that are over
         self.is_copied = asyncio.Event()
-        self.copied = 0
-
-    @property
-    def name(self) -> str:
-        return self._settings.table.name
+        self.name = settings.table.name
+        self.is_waiting = False
+        self.items = self.before = self.copied = 0
 
     @property
     def changes(self) -> int:
@@ -252,6 +262,11 @@ class TableFollower:
     def behind(self) -> float | None:
         """See `StreamReader`."""
         return self._reader.behind if self._reader is not None else None
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """What the stream brought; None: it is not read yet."""
+        return self._delivery
 
     @property
     def is_caught_up(self) -> bool:
@@ -288,8 +303,8 @@ class TableFollower:
                 open_session(settings, self._say, may_create=True, follower=self._watches)
             )
             stream = session.source.stream
-            if problem := stream_problem(name, session.source.view if stream else ""):
-                raise FatalError(problem.said)
+            if problem := stream_problem(name, session.source.view if stream else "", _AGAIN):
+                raise FatalError(str(problem))
             claim = await self._claim(session.retry, stream, name)
             client = await resources.enter_async_context(settings.aws.open_client("dynamodbstreams"))
             calls = Stream(client, stream)
@@ -395,15 +410,15 @@ class TableFollower:
         self._print(f"{self.name}: {line}")
 
     async def _claim(self, retry: Retry, stream: str, table: str) -> Claim:
-        is_waiting, health = False, self._shared.context.health
+        health = self._shared.context.health
         while (claim := await retry.until_done(lambda: self._state.claim(stream, table))) is None:
-            if not is_waiting:
-                is_waiting = True
+            if not self.is_waiting:
+                self.is_waiting = True
                 self._say("another process follows it; waiting until that one ends")
             health.leased(table, elsewhere=True)
             await asyncio.sleep(LEASE_SECONDS / 10)
         health.leased(table, elsewhere=False)
-        self._stream = stream
+        self._stream, self.is_waiting = stream, False
         return claim
 
     async def _keep(self, retry: Retry, delivery: Delivery) -> None:
@@ -472,7 +487,8 @@ class TableFollower:
                     f"then were not replicated, run replicator resync {checkpoint.table}"
                 )
             return
-        self.copied = checkpoint.counts.read
+        self.items = parts.items
+        self.before = self.copied = checkpoint.counts.read
         await Copier(parts, session, checkpoints, self._keep_rejects, self._on_page).run(checkpoint)
         await sweep_since(session, checkpoint)
         counts = checkpoint.counts

@@ -56,6 +56,9 @@ COMMANDS = {
         ),
         "dlq": Entry("ops.queues.dlq", "List, show, redrive and drop dead letters."),
     },
+    "Without Lambda and queue": {
+        "follow": Entry("follow.command", "Copy tables and follow their streams, in this process."),
+    },
     "A migration": {
         "backfill": Entry(
             "ops.migration.backfill.backfill",

@@ -99,14 +99,21 @@ def start_warning(mapping: EventSourceMapping, now: datetime) -> str | None:
     return None
 
 
-def stream_problem(table: str, view: str) -> Problem | None:
-    """What is wrong with the view type of a table's stream; None: nothing. Empty: it has no stream."""
+def stream_problem(
+    table: str, view: str, then: str = "deploy deploy/pipeline.yaml with the stream's ARN"
+) -> Problem | None:
+    """What is wrong with the view type of a table's stream; None: nothing.
+
+    Args:
+        table: its name.
+        view: the stream's view type; empty: it has no stream.
+        then: what to do with a new stream.
+    """
     if not view:
         return Problem(
             f"the table {table} has no stream",
             f"aws dynamodb update-table --table-name {table} --stream-specification "
-            "StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES, then deploy deploy/pipeline.yaml with the "
-            "stream's ARN",
+            f"StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES, then {then}",
         )
     if view not in WITH_NEW_IMAGES:
         return Problem(

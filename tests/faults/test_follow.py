@@ -55,7 +55,8 @@ class Following:
             [
                 sys.executable,
                 "-m",
-                "follow.command",
+                "ops",
+                "follow",
                 *names,
                 *([] if "REPLICATION_FILE" in self._environment else ["--no-mapping"]),
                 *options,

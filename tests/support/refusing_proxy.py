@@ -26,6 +26,7 @@ _LAMBDA = (
 _TARGETS = {
     "AmazonSQS": "sqs",
     "DynamoDB_20120810": "dynamodb",
+    "DynamoDBStreams_20120810": "dynamodb",
     "GraniteServiceVersion20100801": "cloudwatch",
 }
 _VERSIONS = {"2011-06-15": "sts", "2010-05-15": "cloudformation", "2010-08-01": "cloudwatch"}

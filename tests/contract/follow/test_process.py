@@ -65,7 +65,7 @@ class People:
         to = {"MONGODB_URI": self._stack.mongodb_uri, "MONGODB_DATABASE": self.target.name, **environment}
         return Child(
             "replicator follow",
-            [sys.executable, "-m", "follow.command", self.name, *given, *options],
+            [sys.executable, "-m", "ops", "follow", self.name, *given, *options],
             environment=base_environment() | self._stack.environment() | to | self.environment,
             log=self._folder / f"follow-{self._started}.log",
             directory=paths.ROOT,

@@ -67,6 +67,7 @@ def test_the_command_runs_from_the_wheel(built: tuple[Path, Path], tmp_path: Pat
     assert said("-c", where).count(str(site)) == 2
     assert said("-m", "ops", "--version") == f"replicator {release.VERSION} (commit {BUILT_FROM})"
     assert said(str(site / "bin" / "replicator"), "config-schema").startswith("{")
+    assert "--once" in said(str(site / "bin" / "replicator"), "follow", "--help")
     for data in ("ops/schemas/status.schema.json", "writer/status/assets/page.js"):
         assert (site / data).read_bytes() == (ROOT / data).read_bytes()
 
