@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from follow.reader.lineage import Shard
 from shared.aws_errors import aws_call, error_code
-from shared.errors import TransientError
+from shared.errors import FatalError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,12 +74,17 @@ class Page(NamedTuple):
 
 
 class Stream:
-    """One stream. All methods raise `TransientError` if trying again may help, or nobody knows."""
+    """One stream.
+
+    All methods raise `TransientError` if trying again may help, or nobody knows, and `FatalError` if AWS
+    refuses what it has never allowed.
+    """
 
     def __init__(self, client: Any, arn: str) -> None:
         """`client`: of the service ``dynamodbstreams``, by aiobotocore."""
         self._client = client
         self.arn = arn
+        self._worked: set[str] = set()
         self.is_off = False
         """Whether the last listing said that the stream is switched off: it gets no more records."""
 
@@ -93,7 +98,7 @@ class Stream:
         found: dict[str, Shard] = {}
         start: dict[str, str] = {}
         for _ in range(_MOST_LISTINGS):
-            with _calling(doing):
+            with self._calling("DescribeStream", doing):
                 answer = await self._client.describe_stream(StreamArn=self.arn, **start)
                 description = answer["StreamDescription"]
                 shards = [_shard_of(each) for each in description["Shards"]]
@@ -116,7 +121,7 @@ class Stream:
         where = {"ShardIteratorType": "TRIM_HORIZON"}
         if after:
             where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
-        with _calling("asking for a place in the stream"):
+        with self._calling("GetShardIterator", "asking for a place in the stream"):
             answer = await self._client.get_shard_iterator(StreamArn=self.arn, ShardId=shard, **where)
             return _text(answer["ShardIterator"])
 
@@ -127,7 +132,7 @@ class Stream:
             IteratorExpiredError: ask for another iterator.
             TrimmedError, GoneError: there is nothing any more at this place.
         """
-        with _calling("reading the stream"):
+        with self._calling("GetRecords", "reading the stream"):
             answer = await self._client.get_records(ShardIterator=iterator)
             records = answer["Records"]
             if not isinstance(records, list):
@@ -149,19 +154,21 @@ def _seconds(made: object) -> float | None:
         return made.timestamp()
     return made if isinstance(made, int | float) else None
 
-
-@contextmanager
-def _calling(doing: str) -> Iterator[None]:
-    """Translates what a call raises: the codes that mean something here, and `aws_call` all others."""
-    try:
-        with aws_call(doing):
-            yield
-    except TransientError as error:
-        if isinstance(error.__cause__, ClientError) and (
-            meaning := _MEANINGS.get(error_code(error.__cause__))
-        ):
-            raise meaning from error
-        raise
+    @contextmanager
+    def _calling(self, action: str, doing: str) -> Iterator[None]:
+        """Translates what a call raises: the codes that mean something here, and `aws_call` all others."""
+        try:
+            with aws_call(doing, at_start=action not in self._worked):
+                yield
+        except FatalError as error:
+            raise FatalError(f"{error}; follow needs dynamodb:{action} on {self.arn}") from error
+        except TransientError as error:
+            if isinstance(error.__cause__, ClientError) and (
+                meaning := _MEANINGS.get(error_code(error.__cause__))
+            ):
+                raise meaning from error
+            raise
+        self._worked.add(action)
 
 
 def _shard_of(answer: Any) -> Shard:
