@@ -172,11 +172,13 @@ class Board:
         table.add_column(no_wrap=True, overflow="ellipsis")
         width = max(10, self._console.width // 6)
         for row in rows[:most]:
-            parts = Table.grid(padding=(0, 1))
             if row.share is None:
-                parts.add_row(printable(row.text))
-            else:
-                parts.add_row(ProgressBar(1.0, row.share, width), f"{row.share:4.0%}", printable(row.text))
+                table.add_row(printable(row.what), printable(row.text))
+                continue
+            parts = Table.grid(padding=(0, 1))
+            for _ in range(3):
+                parts.add_column(no_wrap=True, overflow="ellipsis")
+            parts.add_row(ProgressBar(1.0, row.share, width), f"{row.share:4.0%}", printable(row.text))
             table.add_row(printable(row.what), parts)
         if len(rows) > most:
             table.add_row("…", f"and {len(rows) - most:,} more")

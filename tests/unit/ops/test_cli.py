@@ -37,7 +37,17 @@ HEAVY = {
 
 DRIVERS = {"aiobotocore", "aiohttp", "boto3", "motor", "prometheus_client", "pymongo"}
 
-WITH_STATUS = ["status", "peek", "logs", "dlq list", "dlq show", "dlq redrive", "dlq drop", "dlq restore", "follow"]
+WITH_STATUS = [
+    "status",
+    "peek",
+    "logs",
+    "dlq list",
+    "dlq show",
+    "dlq redrive",
+    "dlq drop",
+    "dlq restore",
+    "follow",
+]
 
 
 @pytest.mark.parametrize("command", WITH_STATUS)
