@@ -158,14 +158,15 @@ def _seconds(made: object) -> float | None:
     def _calling(self, action: str, doing: str) -> Iterator[None]:
         """Translates what a call raises: the codes that mean something here, and `aws_call` all others."""
         try:
-            with aws_call(doing, at_start=action not in self._worked):
+            with aws_call(doing):
                 yield
-        except FatalError as error:
-            raise FatalError(f"{error}; follow needs dynamodb:{action} on {self.arn}") from error
         except TransientError as error:
-            if isinstance(error.__cause__, ClientError) and (
-                meaning := _MEANINGS.get(error_code(error.__cause__))
-            ):
+            code = error_code(error.__cause__) if isinstance(error.__cause__, ClientError) else ""
+            if code == "AccessDeniedException" and action not in self._worked:
+                raise FatalError(
+                    f"{doing}: AWS refused it: give the permission dynamodb:{action} on {self.arn}"
+                ) from error
+            if meaning := _MEANINGS.get(code):
                 raise meaning from error
             raise
         self._worked.add(action)

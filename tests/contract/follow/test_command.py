@@ -119,4 +119,4 @@ def test_no_rights(refused: Callable[..., str], table: str, stack: Stack, action
         proxy.refused = {action}
         said = refused(table, "--no-mapping", AWS_ENDPOINT_URL=proxy.url)
     permission = f"the permission for {action.partition(':')[2]} is missing"
-    assert permission in said or f"follow needs {action} on arn:" in said
+    assert permission in said or f"give the permission {action} on arn:" in said

@@ -13,6 +13,7 @@ from local.errors import StackError
 from local.servers.dynamodb_local import FOLDER, DynamoDBLocal
 from local.servers.emulator import AWS_VARIABLES
 from ops import aws
+from shared.errors import FatalError
 from tests.faults.source import Source
 from tests.support.odd_sqs import LATER, ODD, Odd
 from tests.support.scripted_streams import ARN, ScriptedStreams, error
@@ -246,7 +247,11 @@ async def test_an_iterator_that_ends_is_not_the_end_of_an_open_shard(scripted: S
 
 
 ANSWERS = {
-    **{name: odd for name, odd in (ODD | LATER).items() if odd.status < 500 and name != "silence"},
+    **{
+        name: odd
+        for name, odd in (ODD | LATER).items()
+        if odd.status < 500 and name not in {"silence", "no permission"}
+    },
     "throttled": error("LimitExceededException"),
     "overloaded": error("ProvisionedThroughputExceededException"),
     "an error inside": error("InternalServerError"),
@@ -273,6 +278,29 @@ async def test_an_odd_answer_is_waited_for(
         assert at_work.found.keys == keys(0, 4)
         assert at_work.found.ended() == []
         assert len([line for line in at_work.found.lines if line.startswith("waiting")]) in (1, 2)
+
+
+async def test_a_permission_that_was_never_there_ends_it(scripted: ScriptedStreams) -> None:
+    """Waiting does not help, and the sentence names it."""
+    scripted.shard()
+    scripted.oddly("GetRecords", (ODD | LATER)["no permission"])
+    async with reading(scripted.url, ARN) as at_work:
+        with pytest.raises(ExceptionGroup) as raised:
+            await at_work.until(lambda: False)
+    assert raised.group_contains(FatalError, match="dynamodb:GetRecords")
+
+
+async def test_a_permission_that_was_there_is_waited_for(scripted: ScriptedStreams) -> None:
+    """Somebody changes a role, and changes it back."""
+    shard = scripted.shard()
+    scripted.put(shard, "before")
+    async with reading(scripted.url, ARN) as at_work:
+        await at_work.caught_up()
+        scripted.oddly("GetRecords", (ODD | LATER)["no permission"])
+        scripted.put(shard, "after")
+        await at_work.until(lambda: len(at_work.found.keys) >= 2)
+        assert at_work.found.keys == ["before", "after"]
+        assert [line.partition(":")[0] for line in at_work.found.lines] == ["waiting", "going on"]
 
 
 async def test_a_trimmed_position_is_a_gap(scripted: ScriptedStreams) -> None:
