@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,6 @@ from tests.support.refusing_proxy import refusing_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from local.stack import Stack
 
@@ -49,6 +50,24 @@ def refused(stack: Stack, database: str) -> Callable[..., str]:
         return " ".join(ran.stderr.replace("│", " ").split())
 
     return run
+
+
+def test_the_line_of_the_page(stack: Stack, table: str, database: str) -> None:
+    """What docs/follow.md begins with works as it is shown, and says at its end what was copied."""
+    stack.client("dynamodb").put_item(TableName=table, Item={"id": {"S": "1"}})
+    page = (paths.ROOT / "docs" / "follow.md").read_text(encoding="utf-8")
+    lines = page.partition("```sh\n")[2].partition("```")[0]
+    target = {"MONGODB_URI": stack.mongodb_uri, "MONGODB_DATABASE": database}
+    programs = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    ran = subprocess.run(  # noqa: S603 - our own page
+        ["bash", "-euc", lines.replace("people", table)],  # noqa: S607 - whichever bash is there
+        env=stack.process_environment() | target | programs,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+    assert f"{table}: copied: 1 items read" in ran.stderr
 
 
 def test_the_wrong_table(refused: Callable[..., str], table: str) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import sys
+import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -158,6 +159,19 @@ def test_nothing_is_copied_before_the_stream_is_listed(people: People) -> None:
     assert child.stop() == 0, child.log.read_text()
     people.once()
     assert set(people.documents()) == {"before"}
+
+
+def test_old_values_that_the_mapping_needs(people: People, tmp_path: Path) -> None:
+    """They are read from the stream without being named: the item had expired when it was deleted."""
+    file = tmp_path / "replication.yaml"
+    file.write_text(f"tables: {{{people.name}: {{key: [id], ttl_deletes: keep, ttl_attribute: expires}}}}")
+    people.switch(on=True)
+    people.put("expired", expires={"N": str(round(time.time()) - 100)})
+    people.put("fresh", expires={"N": str(round(time.time()) + 10_000)})
+    people.delete("expired")
+    people.delete("fresh")
+    people.once(mapping=file)
+    assert set(people.documents()) == {"expired"}
 
 
 def test_it_follows_until_it_is_stopped(people: People) -> None:
