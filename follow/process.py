@@ -475,8 +475,8 @@ class TableFollower:
         before = await checkpoints.load(self.name)
         if before is not None and before.finished is not None and before.rules != self._settings.digest:
             self._say(
-                "it was copied by another mapping: changes go by this one from now on, and replicator resync "
-                f"{before.table} mends what was copied"
+                "it was copied by another mapping: changes follow the new one from now on. To update the "
+                f"documents that were copied, run replicator resync {before.table}"
             )
             return
         checkpoint = await first_or_next(checkpoints, self._settings, parts, self._say, restart=False)
