@@ -147,13 +147,6 @@ class Stream:
                 _seconds(made),
             )
 
-
-def _seconds(made: object) -> float | None:
-    """Seconds since the epoch: botocore makes a datetime of what is a number in the answer."""
-    if isinstance(made, datetime):
-        return made.timestamp()
-    return made if isinstance(made, int | float) else None
-
     @contextmanager
     def _calling(self, action: str, doing: str) -> Iterator[None]:
         """Translates what a call raises: the codes that mean something here, and `aws_call` all others."""
@@ -170,6 +163,13 @@ def _seconds(made: object) -> float | None:
                 raise meaning from error
             raise
         self._worked.add(action)
+
+
+def _seconds(made: object) -> float | None:
+    """Seconds since the epoch: botocore makes a datetime of what is a number in the answer."""
+    if isinstance(made, datetime):
+        return made.timestamp()
+    return made if isinstance(made, int | float) else None
 
 
 def _shard_of(answer: Any) -> Shard:
