@@ -101,7 +101,12 @@ def _follow(endpoint: str, uri: str) -> Callable[[], None]:
     def say(line: str) -> None:
         sys.stderr.write(f"{line}\n")
 
-    return lambda: asyncio.run(run(Work([settings], Rules(), once=True), say, asyncio.Event()))
+    async def nobody_watches(_: object) -> None:
+        pass
+
+    return lambda: asyncio.run(
+        run(Work([settings], Rules(), once=True), say, asyncio.Event(), nobody_watches)
+    )
 
 
 WAYS: Mapping[str, Callable[[str, str], Callable[[], None]]] = {
