@@ -184,11 +184,15 @@ async def test_children_after_their_parents(scripted: ScriptedStreams) -> None:
     async with reading(scripted.url, ARN) as at_work:
         found = at_work.found
         await at_work.until(lambda: len(found.keys) >= 3)
+        found.gate.clear()  # the parent is not read to its end before its children are listed
         left, right = scripted.shard(parent), scripted.shard(parent)
         grandchild = scripted.shard(left)
         scripted.put(left, "left")
         scripted.put(right, "right")
         scripted.put(grandchild, "grandchild")
+        listings = scripted.asked["DescribeStream"]
+        await at_work.until(lambda: scripted.asked["DescribeStream"] >= listings + 6)
+        found.gate.set()
         await at_work.until(lambda: {"left", "right", "grandchild"} <= set(found.keys))
         at = found.events.index
         assert found.keys[:8] == keys(0, 8)
