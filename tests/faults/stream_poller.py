@@ -1,5 +1,7 @@
 """Plays Lambda's event source mapping on a stream: polls shards, invokes, retries, bisects. And its faults.
 
+It reads shards by itself, not by `follow`'s reader: beside `follow`, both would make the same mistake.
+
 Source: AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB" and "Configuring partial batch
 response": parents before their children, batches of one shard one after the other, a retry from the lowest
 sequence number that was reported, both halves on their own after an error.
