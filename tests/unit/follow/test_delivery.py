@@ -139,7 +139,7 @@ async def test_a_batch_of_large_messages_is_small() -> None:
     stand = Stand()
     for number in range(10):
         stand.queue.send("x" * 100_000, f"lane-{number}")
-    assert [len(await stand.queue.receive()) for _ in range(2)] == [2, 2]
+    assert len(await stand.queue.receive()) == 2
 
 
 async def test_a_note_that_fails_is_made_again() -> None:
