@@ -100,7 +100,7 @@ class _TableView:
             return Row(table.name, "begins")
         if table.is_copied.is_set():
             return Row(table.name, ", ".join([f"{table.changes:,} changes", *self._following(now)]))
-        share = min(1.0, table.copied / table.items) if table.items else 0.0
+        share = min(1.0, table.copied / table.items) if table.items else None  # AWS counts every six hours
         return Row(table.name, ", ".join([*self._copying(), *self._following(now)]), share)
 
     def _copying(self) -> list[str]:

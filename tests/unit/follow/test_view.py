@@ -54,6 +54,8 @@ def test_a_copy() -> None:
     assert at(view, 2)[0] == ["orders: 400 of about 1,000 items, 200/s, 3 s left 40%"]
     table.copied = 1100
     assert at(view, 10)[0] == ["orders: 1,100 of about 1,000 items, 100/s 100%"]
+    table.items = 0
+    assert at(view, 10)[0] == ["orders: 1,100 items, 100/s"]  # a share of what is not known is not shown
 
 
 def test_changes() -> None:
