@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 HOOK = """
 import pathlib
+import time
+
+HERE = pathlib.Path(__file__).parent
 
 def checked(document, change):
-    if document["n"] == 12 and not pathlib.Path(__file__).with_name("allowed").exists():
+    while (HERE / "stuck").exists():
+        (HERE / "reached").touch()
+        time.sleep(0.01)
+    if document["n"] == 12 and not (HERE / "allowed").exists():
         raise ValueError
     return document
 """
@@ -115,9 +121,12 @@ def test_what_is_redriven_waits_for_the_next_process(people: People, tmp_path: P
         f"2 letters are marked, and will be applied when one starts: no process follows {people.name} now.\n"
     )
     assert "2 of them are redriven" in replicator("dlq", "list", "--mongodb").err
+    (tmp_path / "stuck").touch()
     child = people.follow()
-    child.wait_until(lambda: any("message_id" in each for each in letters(people)), what="one to be parked")
+    child.wait_until((tmp_path / "reached").exists, what="a letter to be in hand")
     child.kill()
+    (tmp_path / "stuck").unlink()
+    assert len(letters(people)) == 2
     people.target[STREAMS].update_many({}, {"$unset": {"owner": ""}})
     people.put("one", n={"N": "13"})
     people.once()
@@ -173,6 +182,16 @@ def test_what_the_copy_cannot_write(people: People, tmp_path: Path) -> None:
     replicator("dlq", "redrive", "--all", "--mongodb")
     people.once()
     assert people.documents() == {"good": {"n": 1}, "bad": {"n": 12}}
+    assert letters(people) == []
+
+
+def test_another_mapping_is_what_helps(people: People, tmp_path: Path) -> None:
+    """The copy was made by the old one, and that does not keep the next process from following."""
+    refuse(people, "one")
+    (tmp_path / "replication.yaml").write_text(f"tables: {{{people.name}: {{}}}}\n")
+    assert replicator("dlq", "redrive", "--all", "--mongodb").status == 3
+    assert "its mapping is another one" in people.once()
+    assert people.documents() == {"one": {"n": 12}}
     assert letters(people) == []
 
 
