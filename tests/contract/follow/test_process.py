@@ -305,7 +305,7 @@ def test_another_mapping_than_before(people: People, tmp_path: Path) -> None:
 
 
 def test_poison_becomes_a_dead_letter(people: People) -> None:
-    """Its neighbours go on (P5), and the letter says what it was."""
+    """Its neighbours go on (P5), and the letter says what it was; the copy has met it, too, and made its own."""
     people.switch(on=True)
     people.put("good")
     people.put("bad", n={"N": "12"})
@@ -313,7 +313,8 @@ def test_poison_becomes_a_dead_letter(people: People) -> None:
     people.target.create_collection(people.name, validator={"n": {"$ne": 12}})
     people.once()
     assert set(people.documents()) == {"good", "fine"}
-    (letter,) = people.target[DEAD_LETTERS].find()
+    letter, of_copy = people.target[DEAD_LETTERS].find().sort("sequence", pymongo.DESCENDING)
+    assert json.loads(of_copy["body"]) == {"copied": {"id": {"S": "bad"}}, "table": people.name}
     assert (letter["table"], json.loads(letter["key"])) == (people.name, {"id": "bad"})
     assert letter["code"]
     assert json.loads(letter["body"])["changes"][0]["key"] == {"id": "bad"}
