@@ -305,7 +305,7 @@ def test_another_mapping_than_before(people: People, tmp_path: Path) -> None:
 
 
 def test_poison_becomes_a_dead_letter(people: People) -> None:
-    """Its neighbours go on (P5), and the letter says what it was; the copy has met it, too, and made its own."""
+    """Its neighbours go on (P5), and the letter says what it was. The copy makes a letter, too."""
     people.switch(on=True)
     people.put("good")
     people.put("bad", n={"N": "12"})
