@@ -51,6 +51,7 @@ class Options(TableOptions):
         Literal["fail", "resync"],
         typer.Option(
             "--on-gap",
+            metavar="fail|resync",
             help="If changes of a stream are lost: end, or compare and repair the table as resync does, "
             "without asking, and go on.",
         ),

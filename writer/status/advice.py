@@ -176,7 +176,7 @@ DEAD_LETTERS: Mapping[str, Advice] = MappingProxyType(
         ),
         "not-said": Advice(
             "The reason did not fit beside the message.",
-            "Search the writers' logs for: a record was parked.",
+            "Search the logs for: a record was parked.",
             _LIST,
         ),
     }
