@@ -48,7 +48,7 @@ class StoredLetters:
         """
         if not uri or not database:
             raise CommandError(
-                "the target is not known: give --mongodb-uri (MONGODB_URI) and --mongodb-database "
+                "no target is given: give --mongodb-uri (MONGODB_URI) and --mongodb-database "
                 "(MONGODB_DATABASE)"
             )
         if problem := database_problem(database):

@@ -83,8 +83,8 @@ def test_the_wrong_table(refused: Callable[..., str], table: str) -> None:
     [
         ({"MONGODB_URI": "mongodb://127.0.0.1:1/"}, "check the host and port in MONGODB_URI"),
         ({"MONGODB_URI": "http://127.0.0.1:1/"}, "begins neither with mongodb:// nor with mongodb+srv://"),
-        ({"MONGODB_URI": ""}, "the target is not known: give --mongodb-uri (MONGODB_URI)"),
-        ({"MONGODB_DATABASE": ""}, "the target is not known: give --mongodb-database (MONGODB_DATABASE)"),
+        ({"MONGODB_URI": ""}, "no target is given: give --mongodb-uri (MONGODB_URI)"),
+        ({"MONGODB_DATABASE": ""}, "no target is given: give --mongodb-database (MONGODB_DATABASE)"),
         ({"AWS_REGION": "no region"}, "check AWS_REGION, or --region"),
         ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "AWS_REGION"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "looking at the table"),

@@ -190,7 +190,7 @@ def test_another_mapping_is_what_helps(people: People, tmp_path: Path) -> None:
     refuse(people, "one")
     (tmp_path / "replication.yaml").write_text(f"tables: {{{people.name}: {{}}}}\n")
     assert replicator("dlq", "redrive", "--all", "--mongodb").status == 3
-    assert "its mapping is another one" in people.once()
+    assert "copied by another mapping" in people.once()
     assert people.documents() == {"one": {"n": 12}}
     assert letters(people) == []
 
@@ -213,7 +213,7 @@ def test_a_letter_that_has_changed_meanwhile_stays(stack: Stack, people: People,
 def test_what_is_no_letter_stays(people: People) -> None:
     people.target[DEAD_LETTERS].insert_many([{"_id": 7}, {"_id": "a", "body": 3}])
     result = replicator("dlq", "list", "--mongodb")
-    assert (result.status, result.out) == (3, "No dead letter could be looked at.\n")
+    assert (result.status, result.out) == (3, "No dead letter could be read.\n")
     assert "2 documents in the collection cannot be read" in result.err
     assert replicator("dlq", "redrive", "--all", "--mongodb").status == 3
     assert len(letters(people)) == 2
