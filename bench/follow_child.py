@@ -87,7 +87,8 @@ async def _read(client: Any, collection: Any, documents: Callable[..., list[Docu
 
 
 def _follow(endpoint: str, uri: str) -> Callable[[], None]:
-    from follow.process import Work, run  # noqa: PLC0415
+    from follow.process import run  # noqa: PLC0415
+    from follow.work import Work  # noqa: PLC0415
     from ops.migration.settings import settings_of  # noqa: PLC0415
     from ops.options import TableOptions  # noqa: PLC0415
     from writer.mapping.rules import Rules  # noqa: PLC0415

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Sequence
 
-    from follow.process import TableFollower
+    from follow.table import TableFollower
 
 _TablesArgument = Annotated[
     list[str], typer.Argument(metavar="TABLE", show_default=False, help="Names of DynamoDB tables.")
@@ -98,7 +98,8 @@ def command(**arguments: Any) -> None:
 
 
 async def _run(options: Options, names: list[str], board: Board) -> None:
-    from follow.process import Work, run  # noqa: PLC0415 - help does not wait for the drivers
+    from follow.process import run  # noqa: PLC0415 - help does not wait for the drivers
+    from follow.work import Work  # noqa: PLC0415 - likewise
     from ops.migration.store import Store  # noqa: PLC0415 - likewise
 
     tables = [settings_of(replace(options, table=name)) for name in names]

@@ -14,7 +14,7 @@ from ops.console.terminal import count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from follow.process import TableFollower
+    from follow.table import TableFollower
 
 _SPAN = 10.0
 """Seconds over which changes are counted for a rate."""
@@ -46,7 +46,7 @@ class View:
             row = self._tables[0].row(now)
             return f"{row.what}: {row.text}"
         left = sum(not each.table.is_copied.is_set() for each in self._tables)
-        copied = sum(each.table.copied for each in self._tables)
+        copied = sum(each.table.copy.copied for each in self._tables)
         rate = sum(each.rate for each in self._tables)
         lags = [each.lag for each in self._tables if each.lag is not None]
         parts = [count(len(self._tables), "table")]
@@ -86,10 +86,10 @@ class _TableView:
             self.lag = None
         elif len(self._seen) < 2 or self._seen[-1][2] > self._seen[-2][2]:  # noqa: PLR2004 - the last two looks
             self.lag = max(0.0, wall - made)
-        if self._began is None and table.copied > table.before:
+        if self._began is None and table.copy.copied > table.copy.before:
             self._began = now
         if self._began is not None and now > self._began:
-            self._copied_per_second = (table.copied - table.before) / (now - self._began)
+            self._copied_per_second = (table.copy.copied - table.copy.before) / (now - self._began)
 
     def row(self, now: float) -> Row:
         """What is shown of it."""
@@ -100,17 +100,19 @@ class _TableView:
             return Row(table.name, "begins")
         if table.is_copied.is_set():
             return Row(table.name, ", ".join([f"{table.changes:,} changes", *self._following(now)]))
-        share = min(1.0, table.copied / table.items) if table.items else None  # AWS counts every six hours
+        share = (
+            min(1.0, table.copy.copied / table.copy.items) if table.copy.items else None
+        )  # AWS counts every six hours
         return Row(table.name, ", ".join([*self._copying(), *self._following(now)]), share)
 
     def _copying(self) -> list[str]:
         table, rate = self.table, self._copied_per_second
-        total = f" of about {table.items:,}" if table.items else ""
-        parts = [f"{table.copied:,}{total} items"]
+        total = f" of about {table.copy.items:,}" if table.copy.items else ""
+        parts = [f"{table.copy.copied:,}{total} items"]
         if rate:
             parts.append(f"{rate:,.0f}/s")
-            if table.items > table.copied:
-                parts.append(f"{duration((table.items - table.copied) / rate)} left")
+            if table.copy.items > table.copy.copied:
+                parts.append(f"{duration((table.copy.items - table.copy.copied) / rate)} left")
         return parts
 
     def _following(self, now: float) -> list[str]:

@@ -19,13 +19,18 @@ class Stream:
 
 
 @dataclass
+class Copy:
+    items: int = 0
+    before: int = 0
+    copied: int = 0
+
+
+@dataclass
 class Table:
     """The figures of a table that is followed."""
 
     name: str
-    items: int = 0
-    before: int = 0
-    copied: int = 0
+    copy: Copy = field(default_factory=Copy)
     changes: int = 0
     is_waiting: bool = False
     delivery: Stream | None = field(default_factory=Stream)
@@ -45,16 +50,16 @@ def view_of(*tables: Any) -> View:
 
 def test_a_copy() -> None:
     """Its rate is that of this run; more items than DynamoDB has counted are no more than all of it."""
-    table = Table("orders", items=1000, before=200, copied=200)
+    table = Table("orders", Copy(items=1000, before=200, copied=200))
     view = view_of(table)
     assert at(view, 0) == (["orders: 200 of about 1,000 items 20%"], "orders: 200 of about 1,000 items")
-    table.copied = 300
+    table.copy.copied = 300
     at(view, 1)
-    table.copied = 400
+    table.copy.copied = 400
     assert at(view, 2)[0] == ["orders: 400 of about 1,000 items, 200/s, 3 s left 40%"]
-    table.copied = 1100
+    table.copy.copied = 1100
     assert at(view, 10)[0] == ["orders: 1,100 of about 1,000 items, 100/s 100%"]
-    table.items = 0
+    table.copy.items = 0
     assert at(view, 10)[0] == ["orders: 1,100 items, 100/s"]  # a share of what is not known is not shown
 
 
@@ -85,7 +90,7 @@ def test_several_tables() -> None:
     view = view_of(*tables)
     at(view, 0)
     tables[1].changes, tables[1].delivery = 7, Stream(1, WALL - 60)
-    tables[2].copied = 5
+    tables[2].copy.copied = 5
     rows, line = at(view, 1)
     assert [row[0] for row in rows] == ["c", "b", "a"]
     assert line == "3 tables, 1 of them not copied yet (5 items are), 7 changes/s, lag up to 61 s"
