@@ -80,9 +80,9 @@ class Options(TableOptions):
 def command(**arguments: Any) -> None:
     """Copy tables and follow their streams, in this process.
 
-    It needs no Lambda, no queue and no writer: it copies the items that are there, and replicates each
-    change after that. Killed at any moment, the same command goes on where it was. It ends with
-    Ctrl-C, or with --once. The tables need a stream with new images.
+    It needs no Lambda, no queue and no writer: it copies the existing items, and replicates each
+    change after that. If it is killed, run the same command again: it continues from there. It
+    ends with Ctrl-C, or with --once. The tables need a stream with new images.
 
     Exit status: 0 after the stop, 2 for wrong use, if a server refuses us, or if a stream has a gap
     (unless --on-gap resync).
