@@ -91,7 +91,7 @@ def command(**arguments: Any) -> None:
     if pattern := next(filter(is_pattern, names), None):
         raise typer.BadParameter(f"{pattern!r} is a pattern: name each table", param_hint="TABLE")
     shared = Options(**arguments, table="")
-    with ending("The same command goes on from here."):
+    with ending("Run the same command to continue."):
         logs.configure("WARNING", sys.stderr)
         with contextlib.redirect_stdout(sys.stderr), Board() as board:  # hooks print beside the result
             asyncio.run(_run(shared, names, board))
