@@ -62,7 +62,7 @@ async def test_a_missing_right_names_the_database_that_was_refused(stack: Stack,
     """It need not be that of the settings; it may be one that the mapping names."""
     async with mongodb_proxy(address(stack)) as proxy:
         proxy.refuse_command = lambda _, command: 13 if command.get("$db") == f"{database}-b" else None
-        words = rf"right on {database}-b\.{TOMBSTONES}.*the database {database}-b"
+        words = rf"permission on {database}-b\.{TOMBSTONES}.*the database {database}-b"
         async with sink_before(proxy.uri, database, 1, {f"{database}-b"}) as sink:
             with pytest.raises(FatalError, match=words):
                 await sink.open()

@@ -41,8 +41,8 @@ def other_writer(stack: Stack, needs: Callable[[str], None]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"MaximumRecordAge": "59", "FailureQueueArn": FAILURES}, "MaximumRecordAge is -1, or at least 60"),
-        ({"MaximumRetryAttempts": "5"}, "give FailureQueueArn with them"),
+        ({"MaximumRecordAge": "59", "FailureQueueArn": FAILURES}, "MaximumRecordAge must be -1, or at least 60"),
+        ({"MaximumRetryAttempts": "5"}, "set FailureQueueArn with them"),
         ({"RolePath": "team"}, "RolePath"),
         ({"PermissionsBoundaryArn": "boundary"}, "PermissionsBoundaryArn"),
     ],
@@ -61,13 +61,13 @@ def test_a_pipeline_that_cannot_work_is_refused(
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"Cpu": "1024", "Memory": "1024"}, "Fargate takes a Cpu of"),
-        ({"Cpu": "256", "Memory": "4096"}, "Fargate takes a Cpu of"),
-        ({"Cpu": "2048", "Memory": "2048"}, "Fargate takes a Cpu of"),
-        ({"MinWriters": "2", "MaxWriters": "1"}, "MaxWriters is at least MinWriters"),
-        ({"MinWriters": "10", "MaxWriters": "9"}, "MaxWriters is at least MinWriters"),
-        ({"MongoDbUriSecretArn": ""}, "Give MongoDbUriSecretArn"),
-        ({"MongoDbUri": "mongodb://h/"}, "and not both"),
+        ({"Cpu": "1024", "Memory": "1024"}, "Fargate accepts a Cpu of"),
+        ({"Cpu": "256", "Memory": "4096"}, "Fargate accepts a Cpu of"),
+        ({"Cpu": "2048", "Memory": "2048"}, "Fargate accepts a Cpu of"),
+        ({"MinWriters": "2", "MaxWriters": "1"}, "MaxWriters must be at least MinWriters"),
+        ({"MinWriters": "10", "MaxWriters": "9"}, "MaxWriters must be at least MinWriters"),
+        ({"MongoDbUriSecretArn": ""}, "Set either MongoDbUriSecretArn"),
+        ({"MongoDbUri": "mongodb://h/"}, "but not both"),
         ({"MongoDbUri": "mongodb://user:password@h/", "MongoDbUriSecretArn": ""}, "MongoDbUri"),
         ({"MongoDbUriSecretArn": f"{SECRET}:key::"}, "MongoDbUriSecretArn"),
         (

@@ -151,7 +151,7 @@ def test_another_mapping_than_the_writers(doctor: Doctor, pipeline: Pipeline, tm
     assert f"The writers use different rules for the table {pipeline.table}" in text
     doctor.look(mongodb_database=f"{pipeline.database}-none")
     assert doctor.states("mapping-recorded") == {None}
-    assert f"(there is {pipeline.database})" in " ".join(doctor.texts(None))
+    assert f"(did you mean {pipeline.database}?)" in " ".join(doctor.texts(None))
 
 
 def test_a_disabled_event_source_mapping(

@@ -196,7 +196,7 @@ def test_several_tables(
     assert broken.returncode == 2
     summary = [line.split(maxsplit=2) for line in broken.stdout.splitlines()[-3:]]
     assert [line[:2] for line in summary] == [
-        [first, "well"], [f"{unique}-none", "failed"], [second, "found"]
+        [first, "ok"], [f"{unique}-none", "failed"], [second, "found"]
     ]  # fmt: skip
     assert summary[2][2] == "1 missing"
     assert f"{unique}-none" in broken.stderr
@@ -241,7 +241,7 @@ def test_repair_asks(pipeline: Pipeline, environment: dict[str, str], target: An
         for session in sessions:
             stack.enter_context(session)
         for session in sessions:
-            session.wait_for("1 document to write, 1 to delete. Go on? [y/N]")
+            session.wait_for("1 document to write, 1 to delete. Continue? [y/N]")
         for session, (keys, status) in zip(sessions, typed, strict=True):
             assert values(target[table]) == {7: "extra"}
             session.type(keys)
