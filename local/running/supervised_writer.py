@@ -97,7 +97,7 @@ class SupervisedWriter:
             StackError: It has ended without a signal, as another one would, too; or the new one did not get
                 ready.
         """
-        if not self._writer:
+        if not self._writer or self._writer.child.running:  # looked at once: it can be killed at any moment
             return
         if not (signal_name := self._writer.child.killed_by):
             self._writer.child.check()

@@ -57,6 +57,10 @@ def started(*arguments: str, directory: Path = ROOT, **environment: str) -> Iter
     run = Run(*arguments, directory=directory, **environment)
     try:
         yield run
+    except BaseException:
+        run.process.kill()
+        sys.stderr.write(run.output + run.process.communicate()[0])  # what it said explains most failures
+        raise
     finally:
         run.process.kill()
         run.process.communicate()
