@@ -41,7 +41,7 @@ def other_writer(stack: Stack, needs: Callable[[str], None]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"MaximumRecordAge": "59", "FailureQueueArn": FAILURES}, "MaximumRecordAge must be -1, or at least 60"),
+        ({"MaximumRecordAge": "59", "FailureQueueArn": FAILURES}, "MaximumRecordAge must be -1"),
         ({"MaximumRetryAttempts": "5"}, "set FailureQueueArn with them"),
         ({"RolePath": "team"}, "RolePath"),
         ({"PermissionsBoundaryArn": "boundary"}, "PermissionsBoundaryArn"),
