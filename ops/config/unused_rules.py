@@ -64,7 +64,7 @@ def _covered(setting: str, texts: Sequence[str]) -> Iterator[Finding]:
     for at, path in enumerate(paths):
         place = (setting, str(at))
         if path in paths[:at]:
-            yield place, f"{texts[at]!r} is there twice"
+            yield place, f"{texts[at]!r} appears twice"
         elif other := next((texts[n] for n, each in enumerate(paths) if each in _above(path)), None):
             yield place, f"{texts[at]!r} changes nothing, because {other!r} stands for all below it"
 

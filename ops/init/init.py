@@ -70,7 +70,7 @@ def command(  # noqa: PLR0913 - one parameter per option
 def _outcome(tables: Sequence[TableDescription]) -> int:
     unknown = [table for table in tables if table.time_to_live.unknown]
     for table in unknown:
-        warn(f"replicator: the time to live of {table.name} is not known: {table.time_to_live.unknown}")
+        warn(f"replicator: the time to live of {table.name} is unknown: {table.time_to_live.unknown}")
     return UNKNOWN if unknown else 0
 
 

@@ -114,7 +114,7 @@ def _stream(table: TableDescription) -> Iterator[str]:
 def _time_to_live(table: TableDescription) -> Iterator[str]:
     time_to_live = table.time_to_live
     if time_to_live.unknown:
-        yield f"    # Time to live: not known: {_one_line(time_to_live.unknown)}."
+        yield f"    # Time to live: unknown: {_one_line(time_to_live.unknown)}."
         return
     if not time_to_live.attribute:
         yield "    # Time to live: off."

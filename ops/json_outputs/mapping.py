@@ -16,9 +16,9 @@ class MappingProblem(TypedDict):
     text: str
     """What is wrong, and what is allowed there."""
     line: int
-    """From 1; 0: not known."""
+    """From 1; 0: unknown."""
     column: int
-    """From 1; 0: not known."""
+    """From 1; 0: unknown."""
 
 
 @BY_DOCSTRINGS
@@ -36,7 +36,7 @@ class MappedTable(TypedDict):
     """Where the items of a table, or of all tables that fit a pattern, go."""
 
     database: NotRequired[str | None]
-    """The database of its documents; null: that of the writer's settings, which is not known."""
+    """The database of its documents; null: that of the writer's settings, which is unknown."""
     collection: NotRequired[str]
     """Their collection."""
     parked: NotRequired[Parked]
@@ -54,7 +54,7 @@ class MappedItem(TypedDict, total=False):
     """What becomes of an item of the sample."""
 
     database: str | None
-    """The database of its documents; null: that of the writer's settings, which is not known."""
+    """The database of its documents; null: that of the writer's settings, which is unknown."""
     collection: str
     """Their collection."""
     parked: Parked

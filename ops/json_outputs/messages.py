@@ -41,7 +41,7 @@ class ChangeOutput(TypedDict):
     sequence: str
     """Its sequence number in the stream."""
     at: Time | None
-    """When the item was changed; null: not known."""
+    """When the item was changed; null: unknown."""
     event_id: str
     """The id of the stream record; empty: it has none."""
     ttl: bool
@@ -71,11 +71,11 @@ class DeadLetterOutput(TypedDict):
     reason: str
     """Why it is in the dead-letter queue, as a sentence."""
     table: str | None
-    """The DynamoDB table; null: not known."""
+    """The DynamoDB table; null: unknown."""
     key: Mapping[str, Any] | None
-    """The key of its first item: values by attribute; null: not known."""
+    """The key of its first item: values by attribute; null: unknown."""
     sequence: str | None
-    """The sequence number of its first change; null: not known."""
+    """The sequence number of its first change; null: unknown."""
     sent_at: Time
     """When it was sent to the dead-letter queue, or parked."""
     receives: int
@@ -83,7 +83,7 @@ class DeadLetterOutput(TypedDict):
     lane: str
     """The message group to which redriving sends it."""
     origin: str | None
-    """The id of the message or stream record that it came from; null: not known."""
+    """The id of the message or stream record that it came from; null: unknown."""
     unreadable: str | None
     """Why it cannot be applied as it is; null: it can."""
     changes: list[ChangeOutput | UnreadableChange]
@@ -105,7 +105,7 @@ class QueuedMessage(TypedDict):
     receives: int
     """How often it was received, including this time."""
     table: str | None
-    """The DynamoDB table; null: not known."""
+    """The DynamoDB table; null: unknown."""
     unreadable: str | None
     """Why it cannot be applied; null: it can."""
     changes: list[ChangeOutput | UnreadableChange]

@@ -16,7 +16,7 @@ class RecordedMapping(TypedDict):
     since: Time
     """Since when."""
     version: str | None
-    """The writer's version; null: not known."""
+    """The writer's version; null: unknown."""
     queue: str
     """The queue that it drains."""
 
@@ -30,7 +30,7 @@ class UsedMapping(TypedDict):
     hash: str
     """Of the table's rules."""
     recorded: RecordedMapping | None
-    """That of the writers; null: not known."""
+    """That of the writers; null: unknown."""
 
 
 @BY_DOCSTRINGS
@@ -124,7 +124,7 @@ class VerifiedTable(TypedDict):
     of_applications: NotRequired[int]
     """Documents that replication did not write."""
     in_flight: NotRequired[int]
-    """Keys whose sides kept changing, so they are not known."""
+    """Keys whose sides kept changing, so they are unknown."""
     mapping: NotRequired[UsedMapping]
     """The mapping that it went by."""
     repaired_examples: NotRequired[list[Any]]
@@ -228,7 +228,7 @@ class Comparison(TypedDict):
     of_applications: int
     """Documents that replication did not write."""
     in_flight: int
-    """Keys whose sides kept changing, so they are not known."""
+    """Keys whose sides kept changing, so they are unknown."""
     repaired_examples: list[Any]
     """The ids of some documents that a repair wrote, as relaxed Extended JSON."""
 
@@ -296,7 +296,7 @@ class CutoverCheck(TypedDict):
     check: str
     """What is checked."""
     well: bool | None
-    """Null: not known."""
+    """Null: unknown."""
     text: str
     """What was found."""
     advice: str | None

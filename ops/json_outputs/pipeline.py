@@ -14,7 +14,7 @@ class DoctorCheck(TypedDict):
     check: str
     """Which check it is, a word that stays the same, such as queue-fifo."""
     well: bool | None
-    """Whether it is well; null: not known."""
+    """Whether it is well; null: unknown."""
     text: str
     """What was seen, as a sentence."""
     advice: str | None
@@ -26,7 +26,7 @@ class DoctorOutput(TypedDict):
     """What `doctor --json` prints."""
 
     well: bool | None
-    """Whether all is well; null: nothing is wrong, but something is not known."""
+    """Whether all is well; null: nothing is wrong, but something is unknown."""
     checks: list[DoctorCheck]
     """All that was looked at, in the order in which people see it."""
 
@@ -48,7 +48,7 @@ class SmokeTestOutput(TypedDict):
     """What `smoke-test --json` prints. It has no account ids, ARNs, URLs or addresses."""
 
     well: bool | None
-    """Whether all is well; null: nothing is wrong, but something is not known."""
+    """Whether all is well; null: nothing is wrong, but something is unknown."""
     version: str
     """Name and version of this program."""
     region: str
@@ -68,15 +68,15 @@ class StatusTable(TypedDict):
     name: str
     """The table."""
     stream_view: str | None
-    """The view type of its stream; off: it has none; null: not known."""
+    """The view type of its stream; off: it has none; null: unknown."""
     mapping: str
     """The state of the event source mapping, such as Enabled."""
     mapping_id: str
     """The id of that mapping."""
     last_result: str | None
-    """The result of the Lambda's last invocation, in AWS's words; null: not known."""
+    """The result of the Lambda's last invocation, in AWS's words; null: unknown."""
     reads_latest_stream: bool | None
-    """Whether the mapping reads the table's current stream; null: not known."""
+    """Whether the mapping reads the table's current stream; null: unknown."""
 
 
 @BY_DOCSTRINGS
@@ -90,9 +90,9 @@ class StatusQueue(TypedDict):
     delayed: int
     """Messages that cannot be received yet."""
     oldest_seconds: float | None
-    """The age of the oldest message; null: not known."""
+    """The age of the oldest message; null: unknown."""
     finishes_messages: bool | None
-    """Whether messages in flight are finished; null: not known, or none is in flight."""
+    """Whether messages in flight are finished; null: unknown, or none is in flight."""
     watched_seconds: float
     """For how long was looked whether they are."""
 
@@ -114,21 +114,21 @@ class StatusWriter(TypedDict):
     url: str | None
     """Its status server; null: it can be asked from its own machine only."""
     host: str | None
-    """The name of its machine; null: not known."""
+    """The name of its machine; null: unknown."""
     ready: bool | None
-    """Whether it is ready; null: not known."""
+    """Whether it is ready; null: unknown."""
     error: str | None
     """Why it does not answer; null: it does."""
     waiting_for: dict[str, Wait]
     """What it waits for, by name."""
     seen: Time | None
-    """When it last renewed its record in MongoDB; null: not known."""
+    """When it last renewed its record in MongoDB; null: unknown."""
     in_flight: int | None
-    """Messages that it holds; null: not known."""
+    """Messages that it holds; null: unknown."""
     changes_per_second: float | None
-    """Changes that it finishes just now; null: not known."""
+    """Changes that it finishes just now; null: unknown."""
     older_stream_changes: dict[str, int] | None
-    """Changes of an older stream in the last 15 minutes, by table; null: not known."""
+    """Changes of an older stream in the last 15 minutes, by table; null: unknown."""
 
 
 @BY_DOCSTRINGS
@@ -146,11 +146,11 @@ class StatusOutput(TypedDict):
     at: Time
     """When it was read."""
     function: str | None
-    """The Lambda function; null: not known."""
+    """The Lambda function; null: unknown."""
     tables: list[StatusTable] | None
-    """The tables that it reads; null: not known."""
+    """The tables that it reads; null: unknown."""
     iterator_age_seconds: float | None
-    """The age of the last records that the Lambda got; null: not known, or the stream is idle."""
+    """The age of the last records that the Lambda got; null: unknown, or the stream is idle."""
     stream_is_idle: bool
     """Whether CloudWatch has seen no invocation for ten minutes."""
     queue: StatusQueue
@@ -158,7 +158,7 @@ class StatusOutput(TypedDict):
     dead_letters: int
     """How many dead letters there are."""
     behind_seconds_at_most: float | None
-    """How far MongoDB is behind DynamoDB at most; null: not known."""
+    """How far MongoDB is behind DynamoDB at most; null: unknown."""
     writers: list[StatusWriter]
     """The writers that should run."""
     ended_writers: list[StatusWriter]

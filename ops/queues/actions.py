@@ -80,7 +80,7 @@ class Redrive:
             if letter.unreadable and not self._force:
                 outcome.kept[letter.id] = f"would be parked again: {letter.unreadable}"
             elif digest in self._sent:  # or this would never end
-                outcome.kept[letter.id] = f"is there twice, and one was redriven: {letter.reason}"
+                outcome.kept[letter.id] = f"is in the queue twice, and one was redriven: {letter.reason}"
             else:
                 self._sent.add(digest)
                 entries.append(

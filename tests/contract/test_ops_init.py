@@ -159,7 +159,7 @@ def test_what_may_not_be_seen_is_not_known(stack: Stack, tables: str) -> None:
         refused = replicator("init", f"{tables}-orders", "--endpoint-url", proxy.url)
     assert result.status == 3
     missing = "the permission dynamodb:DescribeTimeToLive is missing"
-    assert f"# Time to live: not known: {missing}." in result.out
+    assert f"# Time to live: unknown: {missing}." in result.out
     assert missing in result.err
     assert "key: [tenant, number]" in result.out
     assert (refused.status, refused.out) == (2, "")

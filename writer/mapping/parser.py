@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from writer.mapping.problems import Place
 
 _EXPECTED = {
-    "bool_type": "only true or false can stand here",
-    "dict_type": "settings, each as `name: value`, are expected here; write {} for none",
-    "model_type": "settings, each as `name: value`, are expected here; write {} for none",
+    "bool_type": "only true or false is allowed here",
+    "dict_type": "settings are expected here, each as `name: value`; write {} for none",
+    "model_type": "settings are expected here, each as `name: value`; write {} for none",
     "string_pattern_mismatch": "a hook is written as module:function",  # only hooks have a pattern
     "string_too_short": "it is empty",
-    "string_type": "a text is expected here; YAML takes words such as on, yes, null or 12 for something else "
+    "string_type": "a text is expected here. YAML does not read words such as on, yes, null or 12 as text "
     "unless they are in quotes",
-    "too_long": "at most two key attributes can stand here",  # only the key has a limit
+    "too_long": "a key has at most two attributes",  # only the key has a limit
     "tuple_type": "a list is expected here, such as [id]",
 }
 """Instead of what pydantic says in terms of Python."""

@@ -1,6 +1,6 @@
 """The text of a YAML file → its content, and where in the text each part of it is. Pure.
 
-YAML is read safely, and nothing is guessed: a key that is there twice is a mistake.
+YAML is read safely, and nothing is guessed: a key that appears twice is a mistake.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any
             if isinstance(key, str) and key in seen:  # the model refuses a key that is no text
                 mark = key_node.start_mark
                 loader.duplicates.append(
-                    Mistake("", f"{key!r} is there twice", mark.line + 1, mark.column + 1)
+                    Mistake("", f"{key!r} appears twice", mark.line + 1, mark.column + 1)
                 )
                 continue
             if isinstance(key, str):

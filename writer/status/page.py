@@ -51,7 +51,7 @@ class StatusPage:
         self._stopping = stopping
 
     def figures(self) -> Mapping[str, Any]:
-        """All that the page shows, as JSON; null: not known. Times are seconds since the epoch."""
+        """All that the page shows, as JSON; null: unknown. Times are seconds since the epoch."""
         history = self._history
         under_way = history.refresh()
         now, monotonic = self._clock.now(), self._clock.monotonic()

@@ -87,7 +87,7 @@ def state_of(situation: Situation) -> State:
     """Returns what the writer is doing."""
     held = f"{situation.in_hand:,} messages are" if situation.in_hand != 1 else "1 message is"
     if situation.stopping:
-        words = f"A stop was asked for: {held} in flight, and no more are received."
+        words = f"Stopping: {held} in flight, and no more are received."
         return State(Kind.DRAINING, "Draining", words)
     lost = [each for each in situation.awaited if each.reason]
     if lost:
@@ -98,11 +98,11 @@ def state_of(situation: Situation) -> State:
     if behind := _behind(situation):
         return behind
     if situation.in_hand and not situation.changes:  # the first ones, or MongoDB takes its time
-        words = f"{held} being written, and none was acknowledged just now."
+        words = f"{held} being written; none was acknowledged in the last seconds."
         return State(Kind.REPLICATING, "Replicating", words)
     if situation.changes:
-        return State(Kind.REPLICATING, "Replicating", "Changes are written as they come.")
-    return State(Kind.UP_TO_DATE, "Up to date", "Nothing waits; changes will be written as they come.")
+        return State(Kind.REPLICATING, "Replicating", "Changes are written as they arrive.")
+    return State(Kind.UP_TO_DATE, "Up to date", "Nothing is waiting; new changes are written as they arrive.")
 
 
 def _waiting(lost: Sequence[Awaited], where: str) -> State:
@@ -111,7 +111,7 @@ def _waiting(lost: Sequence[Awaited], where: str) -> State:
     return State(
         Kind.WAITING,
         f"Waiting for {names}",
-        f"{reasons}. Nothing is lost: changes stay {where}, and replication continues by itself.",
+        f"{reasons}. Nothing is lost: changes stay {where}, and replication resumes automatically.",
         since=min(each.since for each in lost),
     )
 
@@ -123,15 +123,15 @@ def _behind(situation: Situation) -> State | None:
     if not recent or min(each.backlog.waiting for each in recent) < BACKLOG:
         return None
     waiting = recent[-1].backlog.waiting
-    messages = f"{waiting:,} messages wait in {'the queue' if situation.has_queue else 'memory'}"
+    messages = f"{waiting:,} messages are waiting in {'the queue' if situation.has_queue else 'memory'}"
     slope = _slope([each for each in situation.samples if situation.now - each.at <= _TREND])
     if slope is None:
-        return State(Kind.CATCHING_UP, "Catching up", f"{messages}; how long it takes is not known yet.")
+        return State(Kind.CATCHING_UP, "Catching up", f"{messages}; how long that takes is not known yet.")
     if slope < 0 and (eta := waiting / -slope) <= _LONGEST_ETA:
         return State(
             Kind.CATCHING_UP, "Catching up", f"{messages}, {-slope:,.0f} fewer each second.", eta=eta
         )
-    growth = f"{slope:,.0f} more each second" if slope >= 1 else "and they do not become fewer"
+    growth = f"{slope:,.0f} more each second" if slope >= 1 else "and the number is not shrinking"
     return State(Kind.FALLING_BEHIND, "Falling behind", f"{messages}, {growth}.")
 
 

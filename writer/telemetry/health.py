@@ -179,9 +179,9 @@ class Health:
         self._tables[place, alone] = wait
         words = {"table": wait.table, "code": wait.code, "reason": wait.reason}
         log.warning(
-            "writes wait: MongoDB refuses them, and takes others of their table"
+            "writes are waiting: MongoDB refuses them, but accepts others to the same table"
             if alone
-            else "a table waits: MongoDB takes no writes of it",
+            else "a table is waiting: MongoDB refuses its writes",
             extra=words,
         )
 
@@ -190,7 +190,7 @@ class Health:
         wait = self._tables.pop((place, alone), None)
         if wait is not None:
             seconds = round(self._clock.now() - wait.since, 3)
-            words = "its writes wait no longer" if alone else "a table waits no longer"
+            words = "its writes are no longer waiting" if alone else "a table is no longer waiting"
             log.info(words, extra={"table": wait.table, "waited_seconds": seconds})
 
     def leased(self, table: str, *, elsewhere: bool) -> None:

@@ -134,7 +134,7 @@ def test_what_is_there_twice_is_sent_once(world: World, held: QueueBrowser) -> N
         world.park([DeadLetter(letter(1).body, LANE, "bad-key", f"turn {turn}", message_id=str(turn))])
         done = perform(held, action)
         kept.append(list(done.kept.values()))
-    assert kept == [[], ["is there twice, and one was redriven: turn 1"]]
+    assert kept == [[], ["is in the queue twice, and one was redriven: turn 1"]]
     assert len(world.redriven()) == 1
 
 

@@ -74,7 +74,7 @@ async def test_one_tables_trouble_is_one_tables(caplog: pytest.LogCaptureFixture
         assert (writer.inbox.bodies, writer.inbox.most_receives) == ([], 1)
         assert writer.told.hands[-1][1] is None
     lines = [record.message for record in caplog.records if "a table waits" in record.message]
-    assert lines == ["a table waits: MongoDB takes no writes of it"]
+    assert lines == ["a table is waiting: MongoDB refuses its writes"]
 
 
 async def test_the_tries_become_rarer_and_there_is_one_at_a_time() -> None:

@@ -223,7 +223,7 @@ def test_rules_that_can_match_nothing() -> None:
     assert status == 0
     assert re.findall(r"w.yaml:(\S+): warning: (.*)", output) == [
         ("4:18", "tables.t.exclude.1: 'a.b' changes nothing, because 'a' stands for all below it"),
-        ("4:26", "tables.t.exclude.3: 'c' is there twice"),
+        ("4:26", "tables.t.exclude.3: 'c' appears twice"),
         ("6:7", "tables.t.fields.a.x: it matches nothing: 'exclude a' removes what it is in"),
         ("8:7", "tables.t.fields.d.e: it matches nothing: 'drop d' removes what it is in"),
         ("10:7", "tables.t.fields.g.h: paths have the names of the item, before 'f' is renamed: f.h"),

@@ -90,7 +90,7 @@ def test_a_command_is_javascript_that_keeps_the_order(table: TableDescription) -
 def test_what_is_not_known_is_said() -> None:
     """It is a comment, on one line, and no setting."""
     text = mapping_text([TableDescription("t-1", {"id": "N"}, "", TimeToLive(unknown="no\npermission"))])
-    assert "    # Time to live: not known: no permission.\n" in text
+    assert "    # Time to live: unknown: no permission.\n" in text
     assert "ttl_deletes" not in text
 
 

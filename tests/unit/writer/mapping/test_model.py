@@ -240,11 +240,11 @@ def test_settings_that_go_together(rule: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("tables: {t: {key: [a], key: [b]}}", ":1:24: 'key' is there twice"),
-        ("tables: {t: {fields: {a: {}, 'a': {}}}}", ":1:30: 'a' is there twice"),
-        ("tables: {}\ntables: {}", ":2:1: 'tables' is there twice"),
-        ("tables: {t: {fields: {f: {default: {a: 1, a: 2}}}}}", "'a' is there twice"),
-        ("tables: {t: {<<: {mode: merge}, mode: merge, mode: replace}}", "'mode' is there twice"),
+        ("tables: {t: {key: [a], key: [b]}}", ":1:24: 'key' appears twice"),
+        ("tables: {t: {fields: {a: {}, 'a': {}}}}", ":1:30: 'a' appears twice"),
+        ("tables: {}\ntables: {}", ":2:1: 'tables' appears twice"),
+        ("tables: {t: {fields: {f: {default: {a: 1, a: 2}}}}}", "'a' appears twice"),
+        ("tables: {t: {<<: {mode: merge}, mode: merge, mode: replace}}", "'mode' appears twice"),
         ("tables: [", ":1:10: "),
         ("tables: {t: *x}", ":1:13: found undefined alias 'x'"),
         ("tables: !!python/name:os.system {}", ":1:9: could not determine a constructor"),
@@ -255,9 +255,9 @@ def test_settings_that_go_together(rule: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_yaml(text: str, expected: str) -> None:
-    """One line, with the place; a key that is there twice is a mistake, not a choice."""
+    """One line, with the place; a key that appears twice is a mistake, not a choice."""
     (mistake,) = mistakes(text)
-    assert mistake.startswith("this is not YAML: ") or mistake.endswith(" is there twice")
+    assert mistake.startswith("this is not YAML: ") or mistake.endswith(" appears twice")
     with pytest.raises(MappingError) as caught:
         parse_replication(text, SOURCE)
     located = str(caught.value).replace("this is not YAML: ", "")
@@ -281,12 +281,12 @@ tables:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("tables:", ["tables: settings, each as `name: value`, are expected here; write {} for none"]),
+        ("tables:", ["tables: settings are expected here, each as `name: value`; write {} for none"]),
         ("tables: {t: }", ["tables.t: settings, each"]),
         ("tables: {t: {fields: {f: }}}", ["tables.t.fields.f: settings, each"]),
         ("tables: {t: {fields: [f]}}", ["tables.t.fields: settings, each"]),
         ("tables: {t: {key: id}}", ["tables.t.key: a list is expected here, such as [id]"]),
-        ("tables: {t: {key: [a, b, c]}}", ["tables.t.key: at most two key attributes can stand here"]),
+        ("tables: {t: {key: [a, b, c]}}", ["tables.t.key: a key has at most two attributes"]),
         ("tables: {t: {key: [on]}}", ["tables.t.key.0: a text is expected here; YAML takes words"]),
         ("tables: {t: {fields: {f: {rename: ''}}}}", ["tables.t.fields.f.rename: it is empty"]),
         ("tables: {t: {fields: {f: {drop: 'yes'}}}}", ["tables.t.fields.f.drop: only true or false"]),

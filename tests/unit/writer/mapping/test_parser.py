@@ -92,9 +92,9 @@ EXPECTED = [
     "15:37: tables.orders.key: a list is expected here, such as [id]",
     "16:23: tables.other.collection: the collection name 'system.x' is reserved",
     "16:33: tables.other: the database name 'admin' belongs to MongoDB itself",
-    "17:3: 'people' is there twice",
+    "17:3: 'people' appears twice",
     "18:3: tables: the pattern 'archive-*' goes to the collection 'fixed': it needs exactly one *",
-    "19:10: tables.plain: settings, each as `name: value`, are expected here",
+    "19:10: tables.plain: settings are expected here, each as `name: value`",
 ]
 
 

@@ -44,7 +44,7 @@ def test_up_to_date_or_replicating() -> None:
     held = state_of(Situation(NOW, in_hand=1))
     assert (held.kind, held.words) == (
         Kind.REPLICATING,
-        "1 message is being written, and none was acknowledged just now.",
+        "1 message is being written; none was acknowledged in the last seconds.",
     )
     assert state_of(Situation(NOW, samples=samples(BACKLOG - 1))).kind is Kind.UP_TO_DATE
 
@@ -54,7 +54,7 @@ def test_catching_up_tells_when_it_is_done() -> None:
     state = state_of(Situation(NOW, samples=samples(9000, 7500, 6000, 4500), changes=1))
     assert state.kind is Kind.CATCHING_UP
     assert state.eta == pytest.approx(45.0)
-    assert state.words == "4,500 messages wait in the queue, 100 fewer each second."
+    assert state.words == "4,500 messages are waiting in the queue, 100 fewer each second."
 
 
 def test_the_trend_is_that_of_the_last_minutes() -> None:
@@ -67,9 +67,12 @@ def test_the_trend_is_that_of_the_last_minutes() -> None:
 @pytest.mark.parametrize(
     ("waiting", "words"),
     [
-        ((1000, 2500, 4000, 5500), "5,500 messages wait in the queue, 100 more each second."),
-        ((4000, 4000, 4000, 4000), "4,000 messages wait in the queue, and they do not become fewer."),
-        ((10**9 + 1, 10**9 + 1, 10**9, 10**9), "1,000,000,000 messages wait in the queue, and they do not"),
+        ((1000, 2500, 4000, 5500), "5,500 messages are waiting in the queue, 100 more each second."),
+        (
+            (4000, 4000, 4000, 4000),
+            "4,000 messages are waiting in the queue, and the number is not shrinking.",
+        ),
+        ((10**9 + 1, 10**9 + 1, 10**9, 10**9), "1,000,000,000 messages are waiting in the queue, and the"),
     ],
     ids=["grows", "stays", "shrinks, for years"],
 )
@@ -104,4 +107,4 @@ def test_without_a_queue_changes_stay_in_the_stream() -> None:
     lost = state_of(Situation(NOW, [Awaited("MongoDB", "no primary", 500.0)], has_queue=False))
     assert "changes stay in the stream for 24 hours" in lost.words
     behind = state_of(Situation(NOW, samples=samples(9000, 7500, 6000, 4500), has_queue=False))
-    assert behind.words.startswith("4,500 messages wait in memory, ")
+    assert behind.words.startswith("4,500 messages are waiting in memory, ")

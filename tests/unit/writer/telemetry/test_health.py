@@ -126,8 +126,8 @@ def test_a_table_that_waits_is_shown_and_logged_once(caplog: pytest.LogCaptureFi
     health.relieved(place)
     assert health.ready
     assert [record.message for record in caplog.records] == [
-        "a table waits: MongoDB takes no writes of it",
-        "a table waits no longer",
+        "a table is waiting: MongoDB refuses its writes",
+        "a table is no longer waiting",
     ]
 
 
