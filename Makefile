@@ -42,7 +42,7 @@ NEEDED_FOR_LOCALSTACK := $(if $(AWS_ENDPOINT_URL)$(LOCALSTACK_HOST),,$(VENV_LOCA
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV_RUN) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_LOCALSTACK)) ## replicate the example on this machine until Ctrl-C (MAPPING=my.yaml: your own tables; DATA=folder: their items; ONCE=1: verify and end; KEEP=1: keep data and logs; STACK=localstack: on LocalStack)
+run: $(VENV_RUN) $(VENV_STACK) $(if $(filter localstack,$(STACK)),$(NEEDED_FOR_LOCALSTACK)) ## replicate the example on this machine until Ctrl-C (MAPPING=my.yaml: your own tables; DATA=folder: their items; ONCE=1: verify and end; KEEP=1: keep data and logs; STACK=localstack: on LocalStack; STACK=follow: with replicator follow)
 	@$(BIN)/python -m local run $(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(KEEP)),--keep) $(if $(STACK),--stack $(STACK)) \
 		$(if $(MAPPING),--mapping "$(MAPPING)") $(if $(DATA),--data "$(DATA)")
 

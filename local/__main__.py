@@ -26,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run_parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
     run_parser.add_argument(
         "--stack",
-        choices=["embedded", "localstack"],
+        choices=["embedded", "localstack", "follow"],
         help="embedded: start both servers here, even if AWS_ENDPOINT_URL, LOCALSTACK_HOST or MONGODB_URI is "
-        "set; localstack: the LocalStack that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started here",
+        "set; localstack: the LocalStack that AWS_ENDPOINT_URL or LOCALSTACK_HOST names, or one started "
+        "here; follow: the example with `replicator follow`, one process without Lambda and queue",
     )
     run_parser.add_argument(
         "--mapping",
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.data and not given.mapping:
         parser.error("--data needs --mapping (DATA= needs MAPPING=)")
+    if given.stack == "follow" and given.mapping:
+        parser.error("--stack follow runs the example only (STACK=follow without MAPPING=)")
     try:
         listen_to_signals()
         return _run(given)
@@ -61,8 +64,14 @@ def _run(given: argparse.Namespace) -> int:
     from local.screen.console import Screen  # noqa: PLC0415
 
     screen = Screen()
+    follow = given.stack == "follow"
     options = Options(
-        once=given.once, keep=given.keep, kind=given.stack, mapping=given.mapping, data=given.data
+        once=given.once,
+        keep=given.keep,
+        kind=None if follow else given.stack,
+        follow=follow,
+        mapping=given.mapping,
+        data=given.data,
     )
     try:
         run(screen, options)

@@ -13,7 +13,7 @@ from pathlib import Path
 from local.errors import StackError
 from local.example import scenario
 from local.pipeline.deployment import Deployment, deploy, find
-from local.running.run import STACK_NAME
+from local.running.pipeline_run import STACK_NAME
 from local.stack import Stack
 
 

@@ -1,16 +1,14 @@
 """What arrives in MongoDB while a run goes on, shown as tables; and new dead letters."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pymongo
 
-from local.pipeline.deployment import Deployment, message_count
 from local.screen.console import Screen
 from local.screen.documents import METADATA, Document, as_table
-from local.stack import Stack
 
 MOST_SHOWN: Final = 5
 """Documents of a collection in one table: those that changed last."""
@@ -50,31 +48,37 @@ class Arrivals:
     def __init__(
         self,
         client: pymongo.MongoClient[Document],
-        stack: Stack,
-        deployment: Deployment,
         places: Sequence[Place],
         screen: Screen,
+        *,
+        dead_letters: Callable[[], int],
+        listing: str,
     ) -> None:
-        """Look at nothing yet."""
-        self._client, self._stack, self._deployment, self._screen = client, stack, deployment, screen
+        """Look at nothing yet.
+
+        Args:
+            client: Of the MongoDB.
+            places: The collections.
+            screen: Where to show them.
+            dead_letters: Counts the dead letters.
+            listing: The command that lists them.
+        """
+        self._client, self._screen, self._listing = client, screen, listing
+        self.dead_letters = dead_letters
         self.places = list(places)
         self._shown: dict[Place, Seen] = {}
         self._before: dict[Place, Seen] = {}
-        self._dead_letters = 0
+        self._letters = 0
         self._next_look = 0.0
 
     def count(self, place: Place) -> int:
         """How many documents a collection has."""
         return self._client[place.database][place.collection].count_documents({})
 
-    def dead_letters(self) -> int:
-        """How many dead letters there are."""
-        return message_count(self._stack, self._deployment.dead_letter_queue_url)
-
     def skip(self) -> None:
         """Take all that is there for shown."""
         self._shown = {place: self._look(place) for place in self.places}
-        self._dead_letters = self.dead_letters()
+        self._letters = self.dead_letters()
 
     def show(self, tables: Collection[str]) -> None:
         """Show the collections of these tables now."""
@@ -93,10 +97,10 @@ class Arrivals:
                 self._screen.say()
                 self._show(place, seen)
             self._before[place] = seen
-        if (number := self.dead_letters()) != self._dead_letters:
-            more = number > self._dead_letters
-            self._dead_letters = number
-            advice = " `replicator dlq list` says why." if more else ""
+        if (number := self.dead_letters()) != self._letters:
+            more = number > self._letters
+            self._letters = number
+            advice = f" `{self._listing}` says why." if more else ""
             self._screen.say(f"\nDead letters: {number}.{advice}")
 
     def _look(self, place: Place) -> Seen:

@@ -21,7 +21,7 @@ class Running:
         access_key: Its access key and secret key.
         status_url: Root URL of the writer's status page.
         mongodb_uri: None where it holds a password, which is never printed.
-        stack_name: The name of the CloudFormation stack.
+        stack_name: The name of the CloudFormation stack; empty: `replicator follow` runs.
         replication_file: The mapping, as a shell in the checkout names it.
         programs: Folder of the programs, likewise.
         table: The table of the commands.
@@ -54,14 +54,16 @@ class Section:
 
 def next_steps(running: Running) -> list[Section]:
     """What to do next: look, ask, make a dead letter and redrive it, stop."""
+    place = () if running.stack_name else ("--mongodb",)
     return [
         Section(f"The status page is at {running.status_url}/"),
         Section(
-            "Check the pipeline, and that both sides are equal, from a second terminal in this "
-            f"folder{'' if running.mongodb_uri else ', with MONGODB_URI set as in this one'}:",
+            f"Check {'the pipeline, and ' if running.stack_name else ''}that both sides are equal, from a "
+            "second terminal in this folder"
+            f"{'' if running.mongodb_uri else ', with MONGODB_URI set as in this one'}:",
             [
                 *_exports(running),
-                _replicator(running, "status"),
+                *([_replicator(running, "status")] if running.stack_name else []),
                 _replicator(running, "verify", running.table),
             ],
         ),
@@ -71,12 +73,12 @@ def next_steps(running: Running) -> list[Section]:
             [
                 _validator(running, '{"refused": {"$exists": False}}'),
                 _put(running),
-                _replicator(running, "dlq", "list"),
+                _replicator(running, "dlq", "list", *place),
             ],
         ),
         Section(
             "Redrive it, after removing the cause:",
-            [_validator(running, "{}"), _replicator(running, "dlq", "redrive", "--all")],
+            [_validator(running, "{}"), _replicator(running, "dlq", "redrive", "--all", *place)],
         ),
         Section("Stop: Ctrl-C. Everything that was started here ends, and its data is removed."),
     ]
@@ -85,12 +87,15 @@ def next_steps(running: Running) -> list[Section]:
 def _exports(running: Running) -> list[str]:
     key = running.access_key
     mongodb_uri = [f"export MONGODB_URI='{running.mongodb_uri}'"] if running.mongodb_uri else []
+    pipeline = [
+        f"export REPLICATOR_STACK={running.stack_name}",
+        f"export REPLICATOR_WRITERS={running.status_url}",
+    ]
     return [
         f"export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={key}",
         f"export AWS_DEFAULT_REGION={running.region}",
         f"export AWS_ENDPOINT_URL={running.endpoint_url}",
-        f"export REPLICATOR_STACK={running.stack_name}",
-        f"export REPLICATOR_WRITERS={running.status_url}",
+        *(pipeline if running.stack_name else []),
         f"export REPLICATION_FILE={running.replication_file}",
         *mongodb_uri,
         f"export MONGODB_DATABASE={DATABASE}",

@@ -1,47 +1,58 @@
-"""The writer of a run: it is started again when it is killed, and when its mapping has changed.
+"""The writer of a run, or `replicator follow`: started again when it is killed, or its mapping has changed.
 
-In production the scheduler does that (ECS). What the killed one had in hand comes back from the queue.
+In production the scheduler does that (ECS). What a killed writer had in hand comes back from the queue.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
-from local.pipeline.deployment import Deployment
-from local.pipeline.writer_process import WriterProcess
+from local.processes.child import Child
 from local.processes.interrupts import shield
 from local.processes.ports import PortLease
-from local.stack import Stack
+
+
+class Process(Protocol):
+    """A writer process, or one that follows tables."""
+
+    child: Child
+
+    def wait(self) -> None:
+        """Wait until it is ready. Raises a StackError if it has ended."""
+
+    def stop(self) -> int:
+        """End it in order, and return its exit status."""
 
 
 class SupervisedWriter:
     """A writer in a `with` block. All that follow it have its mapping file, log and port."""
 
-    def __init__(  # noqa: PLR0913 - what it hands to each writer
+    def __init__(  # noqa: PLR0913 - what all writers have in common
         self,
-        stack: Stack,
-        deployment: Deployment,
+        make: Callable[[], Process],
         *,
         mapping: Path,
-        hooks: Path,
+        log: Path,
         port: PortLease,
         say: Callable[[str], None],
+        name: str = "The writer",
+        after_a_kill: str = "SQS delivers its messages again.",
     ) -> None:
         """Start none yet.
 
         Args:
-            stack: The servers that it uses.
-            deployment: The pipeline whose queue it drains.
+            make: Starts one.
             mapping: Its replication.yaml.
-            hooks: The folder from which it imports hooks.
+            log: Its log.
             port: Of its status page.
             say: Called with a sentence for the person at the terminal.
+            name: At the beginning of a sentence.
+            after_a_kill: What becomes of what a killed one had in hand.
         """
-        self.mapping, self._hooks = mapping, hooks
-        self._stack, self._deployment = stack, deployment
-        self._port, self._say = port, say
-        self.log = stack.folder / "writer.log"
-        self._writer: WriterProcess | None = None
+        self.mapping, self.log = mapping, log
+        self._make, self._port, self._say = make, port, say
+        self._name, self._after_a_kill = name, after_a_kill
+        self._writer: Process | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -66,14 +77,7 @@ class SupervisedWriter:
             StackError: It ended, or was not ready in time.
         """
         with shield():
-            self._writer = WriterProcess(
-                self._stack,
-                self._deployment,
-                log=self.log,
-                replication_file=self.mapping,
-                settings={"STATUS_PORT": str(self._port.number)},
-                directory=self._hooks,
-            )
+            self._writer = self._make()
         self._writer.wait()
 
     def stop(self) -> None:
@@ -102,6 +106,6 @@ class SupervisedWriter:
         if not (signal_name := self._writer.child.killed_by):
             self._writer.child.check()
             return
-        self._say(f"The writer was killed by {signal_name}. Restarting it …")
+        self._say(f"{self._name} was killed by {signal_name}. Restarting it …")
         self.start()
-        self._say(f"The writer is running again, as process {self.pid}. SQS delivers its messages again.")
+        self._say(f"{self._name} is running again, as process {self.pid}. {self._after_a_kill}")

@@ -131,6 +131,24 @@ def test_a_killed_writer_is_started_again(tmp_path: Path) -> None:
         assert run.end() == 0, run.output
 
 
+def test_follow_and_a_kill() -> None:
+    """The example without a pipeline; killed, it follows again when its lease has ended."""
+    with started("--stack", "follow") as run:
+        endpoint = run.read_until(r"^ +AWS emulator +(\S+)")[1]
+        process = run.read_until(r"^ +Process +(\d+)")[1]
+        run.read_until("Check that there are no dead letters")
+        listing = run.read_until(r"replicator dlq list.*")[0]
+        assert listing.endswith(" --mongodb")
+        run.read_until("Replicating until Ctrl-C")
+        os.kill(int(process), signal.SIGKILL)
+        put(endpoint, "mytable", {"id": {"N": "7"}, "Name": {"S": "Ann"}})
+        run.read_until("replicator follow was killed by SIGKILL. Restarting it")
+        run.read_until("replicator follow is running again")
+        run.read_until('7 +"Ann"')
+        run.process.terminate()
+        assert run.end() == 0, run.output
+
+
 def test_a_new_entry_and_a_mistake_take_effect_while_it_runs(tmp_path: Path) -> None:
     """The table is made, its stream is read, documents follow the new rules; a mistake changes nothing."""
     mapping = tmp_path / "my.yaml"

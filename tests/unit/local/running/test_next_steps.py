@@ -46,6 +46,17 @@ def test_the_order() -> None:
     ]
 
 
+def test_without_a_pipeline_no_command_asks_for_one() -> None:
+    """Dead letters of `replicator follow` are in MongoDB."""
+    commands = [each for section in next_steps(replace(RUNNING, stack_name="")) for each in section.commands]
+    assert not [each for each in commands if "STACK" in each or "WRITERS" in each]
+    assert [each for each in commands if each.startswith(".venv/bin/replicator")] == [
+        ".venv/bin/replicator verify orders",
+        ".venv/bin/replicator dlq list --mongodb",
+        ".venv/bin/replicator dlq redrive --all --mongodb",
+    ]
+
+
 def test_aws_goes_to_the_emulator_whichever_version_it_is() -> None:
     """`aws sqs` of version 1 does not read AWS_ENDPOINT_URL: no line relies on it."""
     commands = [command for section in next_steps(RUNNING) for command in section.commands]
