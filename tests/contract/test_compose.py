@@ -22,7 +22,7 @@ from local.pipeline.deployment import delete, find
 from local.polling import wait_until
 from local.processes import ports
 from local.processes.child import Child
-from local.running.run import STACK_NAME
+from local.running.pipeline_run import STACK_NAME
 from tests.support import images
 
 if TYPE_CHECKING:
