@@ -206,12 +206,13 @@ class TableFollower:
 
     async def end(self) -> None:
         """Notes what is durable, and lets others take the stream. Best effort: a lease ends by itself."""
-        if self._delivery is None:
+        if not self._stream:
             return
         with suppress(Exception):
             async with asyncio.timeout(_LAST_SECONDS):
-                await self._note(self._delivery)
-                await self._state.release(self._stream)
+                if self._delivery is not None:
+                    await self._note(self._delivery)
+                await self._state.release(self._stream)  # which leaves another one's lease alone
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -226,6 +227,7 @@ class TableFollower:
 
     async def _claim(self, retry: Retry, stream: str, table: str) -> Claim:
         health = self._shared.context.health
+        self._stream = stream  # a claim that is cut off may have been taken all the same
         while (claim := await retry.until_done(lambda: self._state.claim(stream, table))) is None:
             if not self.is_waiting:
                 self.is_waiting = True
@@ -233,7 +235,7 @@ class TableFollower:
             health.leased(table, elsewhere=True)
             await asyncio.sleep(LEASE_SECONDS / 10)
         health.leased(table, elsewhere=False)
-        self._stream, self.is_waiting = stream, False
+        self.is_waiting = False
         return claim
 
     async def _keep(self, retry: Retry, delivery: Delivery) -> None:

@@ -67,6 +67,7 @@ def test_a_process_that_is_killed_in_the_resync(behind: People) -> None:
     assert behind.documents()["stale"] == {"n": 0}
     assert "follow with --on-gap resync" in behind.once(status=2)
     assert "gap" in state(behind)
+    assert "owner" not in state(behind), "what is never read is given back, too"
     behind.once(*RESYNC)
     assert_same(behind)
     assert "gap" not in state(behind)
