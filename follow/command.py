@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 import time
@@ -93,6 +94,7 @@ def command(**arguments: Any) -> None:
     shared = Options(**arguments, table="")
     with ending("Run the same command to continue."):
         logs.configure("WARNING", sys.stderr)
+        logging.getLogger("writer.telemetry.health.outages").disabled = True  # `Retry` says it in a sentence
         with contextlib.redirect_stdout(sys.stderr), Board() as board:  # hooks print beside the result
             asyncio.run(_run(shared, names, board))
 

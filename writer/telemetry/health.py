@@ -12,6 +12,8 @@ from writer.ports import Clock
 from writer.write import Place
 
 log = logging.getLogger(__name__)
+_outage_log = log.getChild("outages")
+"""For a program that tells them to a person in its own way, which silences it."""
 
 STARTING = "starting"
 """The reason to wait for a dependency that was not called yet."""
@@ -134,7 +136,7 @@ class Health:
             lost.callers.add(caller)
             return
         self._lost[dependency] = _Lost(reason, self._clock.now(), {caller})
-        log.warning("waiting for a server", extra={"part": dependency.value, "reason": reason})
+        _outage_log.warning("waiting for a server", extra={"part": dependency.value, "reason": reason})
 
     def found(self, dependency: Dependency, caller: object = None) -> None:
         """A call to the dependency succeeded."""
@@ -150,7 +152,9 @@ class Health:
         if lost.reason != STARTING:
             self.outages.append(Outage(dependency, lost.since, now))
         seconds = round(now - lost.since, 3)
-        log.info("a server answers again", extra={"part": dependency.value, "waited_seconds": seconds})
+        _outage_log.info(
+            "a server answers again", extra={"part": dependency.value, "waited_seconds": seconds}
+        )
 
     def given_up(self, dependency: Dependency, caller: object) -> None:
         """The caller does not try again; whether the dependency answers is not known."""
