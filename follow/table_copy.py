@@ -61,13 +61,23 @@ class TableCopy:
         parts = replace(parts, at_once=_SEGMENTS_AT_ONCE)
         checkpoints = Checkpoints(session.store, session.retry)
         before = await checkpoints.load(self._name)
-        if before is not None and before.finished is not None and before.rules != self._settings.digest:
+        is_finished = before is not None and before.finished is not None
+        has_other_rules = (
+            before is not None
+            and before.rules != self._settings.digest
+            and (is_finished or before.source == parts.origin)
+        )
+        if has_other_rules:
             self._say(
-                "it was copied by another mapping: changes follow the new one from now on. To update the "
-                f"documents that were copied, run replicator resync {before.table}"
+                f"it was copied{'' if is_finished else ' in part'} by another mapping: changes follow the "
+                "new one from now on. To update the documents that were copied, run "
+                f"replicator resync {self._name}"
             )
-            return
-        checkpoint = await first_or_next(checkpoints, self._settings, parts, self._say, restart=False)
+            if is_finished:
+                return
+        checkpoint = await first_or_next(
+            checkpoints, self._settings, parts, self._say, restart=has_other_rules
+        )
         if checkpoint.finished is not None:
             if is_new:
                 self._say(

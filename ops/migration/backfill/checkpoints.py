@@ -177,7 +177,7 @@ def mismatch(checkpoint: Checkpoint, source: str, rules: str) -> str | None:
     if checkpoint.source != source:
         return (
             f"a backfill of the table {checkpoint.table!r} from {checkpoint.source} is unfinished, but this "
-            f"one reads {source}: --restart discards the old one"
+            f"one reads {source}: replicator backfill {checkpoint.table} --restart discards the old one"
         )
     if checkpoint.rules != rules:
         return (

@@ -19,6 +19,7 @@ from local import paths
 from local.polling import wait_until
 from local.processes import ports
 from local.processes.child import Child, base_environment
+from ops.migration.backfill.checkpoints import COLLECTION as BACKFILLS
 from tests.faults.proxy import Proxy
 from writer.names import DEAD_LETTERS, MAPPINGS, STREAMS, TOMBSTONES, WRITERS
 
@@ -286,6 +287,8 @@ def test_an_outage_is_shown(stack: Stack, people: People) -> None:
             side.flow()
             page.until()
         assert child.stop() == 0, child.log.read_text()
+        assert "waiting: " in child.log.read_text()
+        assert "waiting for a server" not in child.log.read_text(), "it is said twice"
 
 
 def test_another_mapping_than_before(people: People, tmp_path: Path) -> None:
@@ -302,6 +305,23 @@ def test_another_mapping_than_before(people: People, tmp_path: Path) -> None:
     assert people.documents() == {"first": {"n": 1}, "second": {"m": 2}}
     (record,) = people.target[MAPPINGS].find()
     assert record["hash"] != before
+
+
+def test_another_mapping_in_the_middle_of_the_copy(people: People, tmp_path: Path) -> None:
+    """What is not copied yet follows the new one, and it says how to update the rest."""
+    people.put("there", n={"N": "1"})
+    people.put("missing", n={"N": "1"})
+    people.switch(on=True)
+    people.once()
+    unfinished = {"finished": None, "parts.$[].done": False, "parts.$[].after": None}
+    people.target[BACKFILLS].update_one({"_id": people.name}, {"$set": unfinished})
+    people.target[people.name].delete_one({"_id": "missing"})
+    mapping = tmp_path / "replication.yaml"
+    mapping.write_text(f"tables: {{{people.name}: {{fields: {{n: {{rename: m}}}}}}}}\n")
+    printed = people.once(mapping=mapping)
+    assert "in part by another mapping" in printed
+    assert f"replicator resync {people.name}" in printed
+    assert people.documents() == {"there": {"n": 1}, "missing": {"m": 1}}
 
 
 def test_poison_becomes_a_dead_letter(people: People) -> None:
