@@ -136,7 +136,9 @@ async def open_session(  # noqa: PLR0913 - two servers, and what commands want o
         if absent and not may_create:
             raise FatalError(f"{absent[0]}{else_create}")
         mapping = await _compared(settings, store, retry, is_follower=follower is not None)
-        for line in (*mapping.lines, *absent, *await _absent_collection(settings, store, retry)):
+        if follower is None:  # which makes it
+            absent += await _absent_collection(settings, store, retry)
+        for line in (*mapping.lines, *absent):
             say(line)
         async with settings.aws.open_client("dynamodb") as client:
             table = settings.table
@@ -177,6 +179,8 @@ async def _compared(settings: Settings, store: Store, retry: Retry, *, is_follow
         others = (each for each in found.records if not each.is_follower or each.hash == settings.digest)
         found = replace(found, records=tuple(others))
     mapping = compare(settings.mapping, found, settings.database)
+    if is_follower and not found.records and not found.odd:  # nobody else replicates the table
+        mapping = replace(mapping, lines=mapping.lines[:1])
     everybody = await retry.until_done(store.records.mappings)
     if problem := owner_problem(settings.mapping, everybody.records):
         raise FatalError(problem)

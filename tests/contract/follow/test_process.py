@@ -137,7 +137,9 @@ def test_what_is_there_and_what_changes(people: People) -> None:
     people.put("changed", n={"N": "1"})
     people.put("changed", n={"N": "2"})
     people.delete("deleted")
-    people.once()
+    printed = people.once().splitlines()
+    assert printed[0].startswith(f"{people.name}: Mapping of {people.name}: no mapping (hash ")
+    assert printed[1].startswith(f"{people.name}: copied: "), "one line at the start, and nothing of writers"
     assert people.documents() == {"before": {"n": 1}, "changed": {"n": 2}}
     people.put("later", n={"N": "3"})
     people.delete("before")
