@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from follow.dead_letters import Redriver
 from follow.queue import LaneQueue
-from follow.state import open_state
+from follow.state import State
 from follow.table import TableFollower
 from follow.watching import watching
 from follow.work import Limits, Shared
 from ops.migration.retry import Retry
+from writer.mongodb.client import open_database
 from writer.mongodb.sink import MongoSink
 from writer.recording import status_urls
 from writer.runtime import SystemClock, done_before
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from follow.work import Work
 
 _CONNECTIONS = 4
+_STATE_CONNECTIONS = 2
 _LOOPS = _CONNECTIONS  # nobody waits for a queue in memory
 _GRACE = 20.0  # seconds; as the writer's
 _POLL_SECONDS = 0.1
@@ -54,60 +57,56 @@ async def run(
     databases = frozenset().union(*(each.databases for each in work.tables))
     sink = MongoSink.connect(target.uri, target.database, _CONNECTIONS, databases)
     tables: list[TableFollower] = []
-    try:
-        async with (
-            watching(work.status, clock, (_CONNECTIONS, _LOOPS), stop, lambda: _behind(tables)) as (
-                context,
-                status,
-            ),
-            open_state(target.uri, target.database, uuid.uuid4().hex) as state,
-        ):
-            if status is not None:
-                say(f"The status page is at {status_urls(*status, '', None)['local_url']}")
-            mongodb = context.watch(Dependency.MONGODB)
-            if not await done_before(stop, Retry(say, mongodb).until_done(sink.open)):
-                return
-            queue = LaneQueue(
-                clock,
-                lambda letters, limit: Retry(say, mongodb).until_done(
-                    lambda: state.letters.park(letters, limit)
-                ),
-            )
-            shared = Shared(work, context, state, queue, sink, status, Limits(len(work.tables)))
-            tables += [TableFollower(each, shared, say) for each in work.tables]
-            redriver = Redriver(
-                state.letters,
-                queue,
-                Retry(say, mongodb),
-                lambda: {each.name: each.copy_again for each in tables if each.session is not None},
-            )
-            service = Service(context, queue, sink, work.rules)
+    async with AsyncExitStack() as resources:
+        resources.push_async_callback(sink.aclose)
+        # On connections of its own: a lease is extended while writes are slow.
+        database = resources.enter_context(open_database(target.uri, target.database, _STATE_CONNECTIONS))
+        state = State(database, uuid.uuid4().hex)
+        context, status = await resources.enter_async_context(
+            watching(work.status, clock, (_CONNECTIONS, _LOOPS), stop, lambda: _behind(tables))
+        )
+        if status is not None:
+            say(f"The status page is at {status_urls(*status, '', None)['local_url']}")
+        mongodb = context.watch(Dependency.MONGODB)
+        if not await done_before(stop, Retry(say, mongodb).until_done(sink.open)):
+            return
+        queue = LaneQueue(
+            clock,
+            lambda letters, limit: Retry(say, mongodb).until_done(lambda: state.letters.park(letters, limit)),
+        )
+        shared = Shared(work, context, state, queue, sink, status, Limits(len(work.tables)))
+        tables += [TableFollower(each, shared, say) for each in work.tables]
+        redriver = Redriver(
+            state.letters,
+            queue,
+            Retry(say, mongodb),
+            lambda: {each.name: each.copy_again for each in tables if each.session is not None},
+        )
+        service = Service(context, queue, sink, work.rules)
 
-            async def backlog() -> Backlog:
-                held = queue.in_hand
-                return Backlog(queue.left - held, held, await state.letters.count())
+        async def backlog() -> Backlog:
+            held = queue.in_hand
+            return Backlog(queue.left - held, held, await state.letters.count())
 
-            try:
-                async with asyncio.TaskGroup() as group:
-                    followers = [group.create_task(each.run()) for each in tables]
-                    followers.append(group.create_task(redriver.run()))  # it uses their sessions
-                    others = [
-                        group.create_task(_cancel_at(stop, followers)),
-                        group.create_task(watch(tables)),
-                        group.create_task(sweep_until_stop(context, sink.sweep)),
-                    ]
-                    if status is not None:
-                        others.append(group.create_task(watch_backlog(context, backlog)))
-                    if work.once:
-                        others.append(group.create_task(_stop_when_done(tables, queue, redriver, stop)))
-                    await service.run(_LOOPS, _GRACE)
-                    for task in others:
-                        task.cancel()
-            finally:
-                for each in tables:
-                    await each.end()
-    finally:
-        await sink.aclose()
+        try:
+            async with asyncio.TaskGroup() as group:
+                followers = [group.create_task(each.run()) for each in tables]
+                followers.append(group.create_task(redriver.run()))  # it uses their sessions
+                others = [
+                    group.create_task(_cancel_at(stop, followers)),
+                    group.create_task(watch(tables)),
+                    group.create_task(sweep_until_stop(context, sink.sweep)),
+                ]
+                if status is not None:
+                    others.append(group.create_task(watch_backlog(context, backlog)))
+                if work.once:
+                    others.append(group.create_task(_stop_when_done(tables, queue, redriver, stop)))
+                await service.run(_LOOPS, _GRACE)
+                for task in others:
+                    task.cancel()
+        finally:
+            for each in tables:
+                await each.end()
 
 
 def _behind(tables: Sequence[TableFollower]) -> Mapping[str, float]:

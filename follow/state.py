@@ -6,7 +6,6 @@ are those of MongoDB's clock. A state that cannot be read is an error for a pers
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,22 +15,18 @@ from pymongo import ReturnDocument
 from follow.reader.calls import is_sequence_number, is_shard_id
 from follow.reader.lineage import Position
 from shared.errors import FatalError
-from writer.mongodb.client import database_of, make_client
 from writer.mongodb.dead_letters import DeadLetters
-from writer.mongodb.driver import ready
 from writer.mongodb.places import full_name
 from writer.mongodb.records import record_errors
 from writer.names import STREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from writer.mongodb.driver import Collection, Database
 
 LEASE_SECONDS = 30.0
 """How long a stream belongs to a process that says nothing."""
-
-_CONNECTIONS = 2
 
 
 class LostError(FatalError):
@@ -156,20 +151,6 @@ class State:
         with record_errors(self._streams):
             where = {"_id": stream, "owner": self._owner}
             await self._streams.update_one(where, {"$unset": {"owner": "", "until": ""}})
-
-
-@asynccontextmanager
-async def open_state(uri: str, database: str, owner: str) -> AsyncIterator[State]:
-    """The state in a database, on connections of its own: a lease is extended while writes are slow.
-
-    Raises:
-        FatalError: the URI cannot be used.
-    """
-    client: Any = make_client(uri, _CONNECTIONS)
-    try:
-        yield State(database_of(client, database), owner)
-    finally:
-        await ready(client.close())
 
 
 def _lease_end() -> dict[str, Any]:

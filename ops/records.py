@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from writer.mongodb.records import open_records
+from writer.mongodb.client import open_database
+from writer.mongodb.records import Records
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,6 +26,7 @@ async def running_writers(uri: str, database: str) -> tuple[Found[WriterRecord],
         FatalError: MongoDB refuses us, or the URI cannot be used.
         TransientError: MongoDB does not answer.
     """
-    with open_records(uri, database) as records:
+    with open_database(uri, database) as found:
+        records = Records(found)
         now = await records.now()
         return await records.writers(), now

@@ -68,9 +68,10 @@ class StoredLetters:
         self._resources.close()
 
     async def _open(self) -> DeadLetters:
-        from writer.mongodb.dead_letters import open_dead_letters  # noqa: PLC0415 - help does not wait for it
+        from writer.mongodb.client import open_database  # noqa: PLC0415 - help does not wait for it
+        from writer.mongodb.dead_letters import DeadLetters  # noqa: PLC0415 - likewise
 
-        return self._resources.enter_context(open_dead_letters(*self._target))
+        return DeadLetters(self._resources.enter_context(open_database(*self._target)))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)

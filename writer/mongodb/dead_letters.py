@@ -6,15 +6,13 @@ the mark that was seen.
 """
 
 from collections.abc import Collection as Ids
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import UpdateOne
 
 from shared.dead_letter import DeadLetter
-from writer.mongodb.client import database_of, make_client
 from writer.mongodb.driver import Collection, Database
 from writer.mongodb.records import record_errors
 from writer.names import DEAD_LETTERS, STREAMS
@@ -117,17 +115,6 @@ class DeadLetters:
         with record_errors(self._letters):
             found: list[Stored] = await self._letters.find(where).sort("_id").limit(PAGE).to_list(None)
             return found
-
-
-@contextmanager
-def open_dead_letters(uri: str, database: str) -> Iterator[DeadLetters]:
-    """The dead letters of a database, on a connection of their own.
-
-    Raises:
-        FatalError: the URI cannot be used.
-    """
-    with closing(make_client(uri, 1)) as client:
-        yield DeadLetters(database_of(client, database))
 
 
 def _as(seen: Stored) -> dict[str, Any]:

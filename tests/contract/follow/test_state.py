@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from follow.reader.lineage import Position
-from follow.state import Claim, LostError, State, open_state
+from follow.state import Claim, LostError, State
 from shared.dead_letter import DeadLetter
 from shared.errors import FatalError
+from writer.mongodb.client import open_database
 from writer.names import DEAD_LETTERS, STREAMS
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ Mongo = Any
 
 @pytest.fixture
 async def state(stack: Stack, database: str) -> AsyncIterator[State]:
-    async with open_state(stack.mongodb_uri, database, "me") as opened:
-        yield opened
+    with open_database(stack.mongodb_uri, database) as found:
+        yield State(found, "me")
 
 
 @pytest.fixture
 async def other(stack: Stack, database: str) -> AsyncIterator[State]:
-    async with open_state(stack.mongodb_uri, database, "another") as opened:
-        yield opened
+    with open_database(stack.mongodb_uri, database) as found:
+        yield State(found, "another")
 
 
 @pytest.fixture
