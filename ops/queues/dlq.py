@@ -6,11 +6,10 @@ import functools
 import json
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,7 +28,9 @@ from ops.options import (
 )
 from ops.pipeline import Pipeline, find_pipeline
 from ops.queues.actions import Outcome, Redrive, drop, new_backup, restore, restore_stored
+from ops.queues.place import Place
 from ops.queues.queue_browser import QueueBrowser, letters_in
+from ops.queues.redriving import finish, redrive_stored, report_returned, watch_returns
 from ops.queues.selection import (
     AllOption,
     CodeOption,
@@ -46,17 +47,8 @@ from ops.queues.view import letter_data, numbers_of, print_letter, print_rows, r
 from shared.file_errors import words_of_file_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from typing import TextIO
 
-    from types_boto3_sqs import SQSClient
-
-    from ops.queues.dead_letters import Letter
-
-_RETURN_SECONDS = 20.0
-"""For checking whether redriven letters come back, at most: what it looks at is hidden from others."""
-
-_LOOKS = 4
 
 app = typer.Typer(
     name="dlq",
@@ -97,7 +89,7 @@ def list_letters(  # noqa: PLR0913 - one parameter per option
     looked at.
     """
     parts = Pipeline(queue_url, dead_letter_queue_url)
-    place = _Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
+    place = Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
     selection = Selection(table=table, key=key, code=code)
     rows: list[tuple[str, ...]] = []
     codes: Counter[str] = Counter()
@@ -147,7 +139,7 @@ def show_letter(  # noqa: PLR0913 - one parameter per option
     cannot be reached, 3 if it was not found and not all could be looked at.
     """
     parts = Pipeline(queue_url, dead_letter_queue_url)
-    place = _Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
+    place = Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
     with place.open() as (browser, expected):
         found = [each for letters in browser.selected(Selection(ids=[message]), 2) for each in letters]
     if not found:
@@ -205,7 +197,7 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
     aws = Aws(endpoint_url, region)
     if mongodb:
         with StoredLetters(mongodb_uri, mongodb_database) as stored:
-            _redrive_stored(stored, selection, limit, force=force)
+            redrive_stored(stored, selection, limit, force=force)
     parts = find_pipeline(aws, stack, Pipeline(queue_url, dead_letter_queue_url))
     url = parts.dead_letter_queue
     if parts.queue == url:
@@ -218,17 +210,17 @@ def redrive_letters(  # noqa: PLR0913 - one parameter per option
             look = functools.partial(action.without_returned, outcome=outcome)
             for letters in browser.selected(selection, limit, others=look):
                 action.perform(browser, letters, outcome)
-            unseen = _watch_returns(aws.sqs, url, browser, look) if outcome.done else 0
+            unseen = watch_returns(aws.sqs, url, browser, look) if outcome.done else 0
         finally:
             typer.echo(f"{count(outcome.done, 'letter')} redriven.")
-    _report_returned(outcome)
+    report_returned(outcome)
     if unseen > 0 and not (outcome.kept or outcome.returned or browser.has_odd):
         warn(
             f"Cannot tell whether letters came back: about {unseen:,} in the dead-letter queue could not be "
             "read. See replicator dlq list in a minute."
         )
         raise typer.Exit(UNKNOWN)
-    _finish(outcome, selection, browser, expected)
+    finish(outcome, selection, browser, expected)
 
 
 @app.command("drop")
@@ -268,7 +260,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
     """
     selection = selection_to_change(ids, table, key, code, every=every)
     parts = Pipeline(queue_url, dead_letter_queue_url)
-    place = _Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
+    place = Place(Aws(endpoint_url, region), stack, parts, mongodb, mongodb_uri, mongodb_database)
     if not yes and not _confirmed(place, selection, limit):
         raise typer.Exit(FOUND)
     path = backup or Path(f"dropped-letters-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
@@ -288,7 +280,7 @@ def drop_letters(  # noqa: PLR0913 - one parameter per option
     finally:
         where = f"; the backup is {path}" if outcome.done else ""
         typer.echo(f"{count(outcome.done, 'letter')} dropped{where}.")
-    _finish(outcome, selection, browser, expected)
+    finish(outcome, selection, browser, expected)
 
 
 @app.command("restore")
@@ -330,58 +322,7 @@ def restore_letters(  # noqa: PLR0913 - one parameter per option
     raise typer.Exit(FOUND if outcome.kept else WELL)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the dead letters are: in MongoDB, or in the queue that the other options name."""
-
-    aws: Aws
-    stack: str
-    parts: Pipeline
-    in_mongodb: bool
-    uri: str = field(repr=False)
-    database: str
-
-    @contextmanager
-    def open(self) -> Iterator[tuple[QueueBrowser | StoredLetters, int]]:
-        """The letters, and about how many there are."""
-        if self.in_mongodb:
-            with StoredLetters(self.uri, self.database) as letters:
-                yield letters, letters.count()
-            return
-        url = find_pipeline(self.aws, self.stack, self.parts).dead_letter_queue
-        expected = letters_in(self.aws.sqs, url)
-        with QueueBrowser(self.aws.sqs, url) as browser:
-            yield browser, expected
-
-
-def _redrive_stored(
-    stored: StoredLetters, selection: Selection, limit: int | None, *, force: bool
-) -> NoReturn:
-    """Marks letters in MongoDB, and waits a while until the processes that follow have applied them."""
-    outcome = Outcome()
-    marked: list[Letter] = []
-    waiting: set[str] = set()
-    try:
-        for letters in stored.selected(selection, limit):
-            marked += stored.mark(letters, outcome, force=force)
-        waiting = stored.watch(marked, outcome, _RETURN_SECONDS)
-    finally:
-        typer.echo(f"{count(outcome.done, 'letter')} redriven.")
-    _report_returned(outcome)
-    if waiting:
-        letters = [each for each in marked if each.id in waiting]
-        absent = stored.unfollowed(letters)
-        who = "when the process that follows their table comes to them"
-        if absent:
-            named = ", ".join(filter(None, absent)) or "any table"
-            who = f"when one starts: no process follows {named} now"
-        warn(f"{count(len(waiting), 'letter')} are marked, and will be applied {who}.")
-    if waiting and not (outcome.kept or outcome.returned):
-        raise typer.Exit(UNKNOWN)
-    _finish(outcome, selection, stored, 0)
-
-
-def _confirmed(place: _Place, selection: Selection, limit: int | None) -> bool:
+def _confirmed(place: Place, selection: Selection, limit: int | None) -> bool:
     """Counts the selected letters, and asks whether to drop them."""
     codes: Counter[str] = Counter()
     with place.open() as (browser, expected):
@@ -399,45 +340,3 @@ def _confirmed(place: _Place, selection: Selection, limit: int | None) -> bool:
     if not confirmed:
         typer.echo("Nothing was dropped.")
     return confirmed
-
-
-def _watch_returns(
-    sqs: SQSClient, url: str, browser: QueueBrowser, look: Callable[[list[Letter]], object]
-) -> int:
-    """Looks at what comes into the dead-letter queue; returns how many could not be looked at.
-
-    SQS's numbers are late, and may count what was just deleted; so one that is too high is read again.
-    """
-    unseen = 0
-    for _ in range(_LOOKS):
-        for letters in browser.batches(_RETURN_SECONDS / _LOOKS):
-            look(letters)
-        unseen = letters_in(sqs, url) - browser.held
-        if unseen <= 0:
-            break
-    return unseen
-
-
-def _report_returned(outcome: Outcome) -> None:
-    """Reports what came back, and why."""
-    for reason, number in Counter(outcome.returned.values()).most_common():
-        example = next(each for each, why in outcome.returned.items() if why == reason)
-        warn(f"{count(number, 'letter')} came back, such as {example}: {reason}. Fix the cause first.")
-
-
-def _finish(
-    outcome: Outcome, selection: Selection, browser: QueueBrowser | StoredLetters, expected: int
-) -> NoReturn:
-    """Reports what stays, and why, and ends the command."""
-    for reason, number in Counter(outcome.kept.values()).most_common():
-        example = next(each for each, why in outcome.kept.items() if why == reason)
-        warn(f"{count(number, 'letter')} stayed, such as {example}: {reason}.")
-    none_found = not (outcome.done or outcome.kept or outcome.returned)
-    if none_found:
-        warn(selection.none_found(all_seen=browser.all_seen(expected)))
-    if selection.is_all or none_found:
-        browser.report_unseen(expected)
-    if none_found and not browser.all_seen(expected):
-        raise typer.Exit(UNKNOWN)
-    is_well = outcome.done and not (outcome.kept or outcome.returned or browser.has_odd)
-    raise typer.Exit(WELL if is_well else FOUND)
