@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
-import time
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench.dynamodb_endpoint import SHARDS, STREAM, TABLE
+from bench.measure import process_cost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -117,18 +116,6 @@ WAYS: Mapping[str, Callable[[str, str], Callable[[], None]]] = {
 }
 
 
-def main(way: str, endpoint: str, uri: str) -> None:
-    """Measures one way; prints JSON."""
-    run = WAYS[way](endpoint, uri)
-    started, began = time.process_time(), time.perf_counter()
-    run()
-    found = {
-        "cpu": time.process_time() - started,
-        "seconds": time.perf_counter() - began,
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    sys.stdout.write(json.dumps(found) + "\n")
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    chosen, *servers = sys.argv[1:]
+    sys.stdout.write(json.dumps(process_cost(WAYS[chosen](*servers))) + "\n")

@@ -7,6 +7,7 @@ that runs at about the same time. So variants are interleaved, and ratios are co
 from __future__ import annotations
 
 import gc
+import resource
 import time
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -108,3 +109,14 @@ def _seconds(variant: Variant, calls: int, clock: Callable[[], float]) -> float:
     for _ in range(calls):
         call()
     return clock() - start
+
+
+def process_cost(run: Callable[[], None]) -> dict[str, float]:
+    """What one call costs: `cpu` and `seconds`; and `mib`, the peak of this process's memory."""
+    started, began = time.process_time(), time.perf_counter()
+    run()
+    return {
+        "cpu": time.process_time() - started,
+        "seconds": time.perf_counter() - began,
+        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
