@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.errors import PoisonError
     from writer.mapping.problems import Mistake
 
-_AS_IT_IS = "goes as it is to the collection of its own name"
+_AS_IT_IS = "is replicated unchanged to the collection of the same name"
 
 
 @dataclass(slots=True)

@@ -77,7 +77,7 @@ def change_of(table: str, key: Iterable[str], item: Item) -> Change:
     except PoisonError as error:
         raise ItemError(f'{error.reason} (an item is like {{"id": {{"N": "1"}}}})') from error
     if missing := [name for name in key if name not in image]:
-        raise ItemError(f"the item has no attribute {missing[0]!r}, which is of its key")
+        raise ItemError(f"the item has no attribute {missing[0]!r}, which is part of its key")
     return Change(
         table=table,
         stream="2000-01-01T00:00:00.000",

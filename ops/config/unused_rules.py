@@ -38,7 +38,7 @@ def unused_rules(rule: TableRule) -> Iterator[Finding]:
         path = parse_path(text)
         above = _above(path)
         if parent := next((dropped[each] for each in above if each in dropped), None):
-            yield ("fields", text), f"it matches nothing: {parent!r} removes what it is in"
+            yield ("fields", text), f"it matches nothing: {parent!r} removes the attribute that contains it"
         elif other := next((renamed[each] for each in above if each in renamed), None):
             better = f"{other}.{'.'.join(path[len(parse_path(other)) :])}"
             yield ("fields", text), f"paths have the names of the item, before {other!r} is renamed: {better}"
@@ -66,7 +66,7 @@ def _covered(setting: str, texts: Sequence[str]) -> Iterator[Finding]:
         if path in paths[:at]:
             yield place, f"{texts[at]!r} appears twice"
         elif other := next((texts[n] for n, each in enumerate(paths) if each in _above(path)), None):
-            yield place, f"{texts[at]!r} changes nothing, because {other!r} stands for all below it"
+            yield place, f"{texts[at]!r} has no effect, because {other!r} covers everything below it"
 
 
 def _above(path: Path) -> list[Path]:

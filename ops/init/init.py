@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913 - one parameter per option
         _write(output, text, force=force)
         for line in commands_for_mongosh(found, mongodb_database):
             typer.echo(line)
-        warn(f"{output} is written: replicator check-config {output}")
+        warn(f"{output} is written. Check it with: replicator check-config {output}")
     raise typer.Exit(_outcome(found))
 
 

@@ -83,12 +83,12 @@ def _collections(tables: Sequence[TableDescription]) -> dict[str, str]:
 
 def _entry(table: TableDescription, collection: str) -> Iterator[str]:
     yield f"  {_scalar(table.name)}:"
-    kinds = ("partition key", "sort key")
+    kinds = ("Partition key", "sort key")
     parts = [
         f"{kind} {_scalar(name)} ({type_})"
         for kind, (name, type_) in zip(kinds, table.key.items(), strict=False)
     ]
-    yield f"    # Of {' and '.join(parts)}. It cannot change once documents are there."
+    yield f"    # {' and '.join(parts)}. It cannot change once documents are there."
     yield f"    key: [{', '.join(map(_scalar, table.key))}]"
     if collection != table.name:
         yield "    # MongoDB refuses the table's name for a collection. Choose it before documents are there."
@@ -120,7 +120,7 @@ def _time_to_live(table: TableDescription) -> Iterator[str]:
         yield "    # Time to live: off."
         return
     attribute = time_to_live.attribute
-    yield f"    # Time to live: by {_scalar(attribute)}. The document goes with its item; to keep it:"
+    yield f"    # Time to live: by {_scalar(attribute)}. Documents of expired items go. To keep them:"
     yield "    # ttl_deletes: keep"
     if attribute == METADATA_FIELD:  # no rule can be about a field of this name
         return

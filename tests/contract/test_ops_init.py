@@ -172,4 +172,4 @@ def test_a_table_that_does_not_exist(tables: str) -> None:
     assert (result.status, result.out) == (2, "")
     assert result.err.count("\n") == 1
     assert f"there is no table '{tables}-persons' in the region us-east-1" in result.err
-    assert "no table fits the pattern" in replicator("init", f"{tables}-none-*").err
+    assert "no table matches the pattern" in replicator("init", f"{tables}-none-*").err

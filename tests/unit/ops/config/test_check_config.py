@@ -46,7 +46,7 @@ orders-* -> archive.o_*
   mode           replace
   deletes        delete, keep when expired
 
-Every other table goes as it is to the collection of its own name.
+Every other table is replicated unchanged to the collection of the same name.
 """
 
 
@@ -58,7 +58,7 @@ def test_a_right_file_is_summed_up() -> None:
 def test_a_file_without_entries() -> None:
     """Everything goes by the defaults."""
     Path("e.yaml").write_text("")
-    expected = "e.yaml is valid.\n\nEvery table goes as it is to the collection of its own name.\n"
+    expected = "e.yaml is valid.\n\nEvery table is replicated unchanged to the collection of the same name.\n"
     assert run("e.yaml")[:2] == (0, expected)
 
 
@@ -173,7 +173,7 @@ def test_standard_input() -> None:
     assert (status, output.partition(" tables")[0]) == (1, "standard input:1:20:")
     assert run("-", stdin="")[:2] == (
         0,
-        "standard input is valid.\n\nEvery table goes as it is to the collection of its own name.\n",
+        "standard input is valid.\n\nEvery table is replicated unchanged to the collection of the same name.\n",
     )
     assert run("-", "--sample", "-")[0] == 2
 
@@ -222,10 +222,10 @@ def test_rules_that_can_match_nothing() -> None:
     status, output, _ = run("w.yaml")
     assert status == 0
     assert re.findall(r"w.yaml:(\S+): warning: (.*)", output) == [
-        ("4:18", "tables.t.exclude.1: 'a.b' changes nothing, because 'a' stands for all below it"),
+        ("4:18", "tables.t.exclude.1: 'a.b' has no effect, because 'a' covers everything below it"),
         ("4:26", "tables.t.exclude.3: 'c' appears twice"),
-        ("6:7", "tables.t.fields.a.x: it matches nothing: 'exclude a' removes what it is in"),
-        ("8:7", "tables.t.fields.d.e: it matches nothing: 'drop d' removes what it is in"),
+        ("6:7", "tables.t.fields.a.x: it matches nothing: 'exclude a' removes the attribute that contains it"),
+        ("8:7", "tables.t.fields.d.e: it matches nothing: 'drop d' removes the attribute that contains it"),
         ("10:7", "tables.t.fields.g.h: paths have the names of the item, before 'f' is renamed: f.h"),
         ("11:7", "tables.t.fields.i: it changes nothing"),
         ("12:7", "tables.t.fields.j: it changes nothing"),
@@ -234,7 +234,7 @@ def test_rules_that_can_match_nothing() -> None:
     assert "w.yaml is valid." in output
     assert json.loads(run("w.yaml", "--json")[1])["warnings"][0] == {
         "setting": "tables.t.exclude.1",
-        "text": "'a.b' changes nothing, because 'a' stands for all below it",
+        "text": "'a.b' has no effect, because 'a' covers everything below it",
         "line": 4,
         "column": 18,
     }

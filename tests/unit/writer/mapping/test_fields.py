@@ -95,7 +95,7 @@ def test_rules(rules: Rules, document: dict[str, Any], expected: dict[str, Any])
     ],
 )  # fmt: skip
 def test_include(include: list[str], document: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A path stands for all below it; of what is above it, maps and lists stay as its frame."""
+    """A path covers everything below it; of what is above it, maps and lists stay as its frame."""
     assert fields({}, include=include).apply(document) == expected
 
 
