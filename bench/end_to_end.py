@@ -117,9 +117,9 @@ class _BatchLog:
 class Puts:
     """Puts items with distinct keys."""
 
-    def __init__(self, pipeline: Pipeline, source: random.Random) -> None:
-        self._dynamodb = pipeline.stack.client("dynamodb")
-        self._table = pipeline.table
+    def __init__(self, stack: Stack, table: str, source: random.Random) -> None:
+        self._dynamodb = stack.client("dynamodb")
+        self._table = table
         self._source = source
         self._next = 0
         self._lock = threading.Lock()
@@ -150,25 +150,25 @@ def run(rounds: int) -> Result:
     """In each round, measures low load, the capacity, half of it, and the writer's part."""
     found: dict[str, list[float]] = {}
 
-    def record(name: str, latencies: Sequence[float]) -> None:
-        percentiles = quantiles(latencies, n=100, method="inclusive")
+    def record(name: str, milliseconds: Sequence[float]) -> None:
+        percentiles = quantiles(milliseconds, n=100, method="inclusive")
         found.setdefault(f"{name}: p50", []).append(percentiles[49])
         found.setdefault(f"{name}: p99", []).append(percentiles[98])
 
     with _pipeline() as pipeline:
-        puts = Puts(pipeline, random.Random(1))
+        puts = Puts(pipeline.stack, pipeline.table, random.Random(1))
         watcher = Watcher(pipeline.stack.mongodb_uri, pipeline.database, pipeline.table)
         try:
-            _latencies(puts.one, puts.keys(20), _PAUSE, watcher)  # warms everything up
+            latencies(puts.one, puts.keys(20), _PAUSE, watcher)  # warms everything up
             for _ in range(rounds):
-                record("low load", _latencies(puts.one, puts.keys(_LOW_PUTS), _PAUSE, watcher))
+                record("low load", latencies(puts.one, puts.keys(_LOW_PUTS), _PAUSE, watcher))
                 rate = _sustained(puts, watcher)
                 found.setdefault("sustained", []).append(rate)
                 number = round(rate / 2 * _HALF_SECONDS)
-                record("half of the capacity", _latencies(puts.one, puts.keys(number), 2 / rate, watcher))
+                record("half of the capacity", latencies(puts.one, puts.keys(number), 2 / rate, watcher))
                 send = _sender(pipeline)
                 batches = _BatchLog(pipeline.writer.log)
-                record("queue and writer", _latencies(send, puts.keys(_LOW_PUTS), _PAUSE, watcher))
+                record("queue and writer", latencies(send, puts.keys(_LOW_PUTS), _PAUSE, watcher))
                 record("the writer alone", batches.milliseconds(_LOW_PUTS))
         finally:
             watcher.close()
@@ -200,7 +200,7 @@ def _pipeline() -> Iterator[Pipeline]:
             yield pipeline
 
 
-def _latencies(
+def latencies(
     put: Callable[[int], None], keys: Sequence[int], pause: float, watcher: Watcher
 ) -> Sequence[float]:
     """Milliseconds from each call to its document; one call every `pause` seconds, if calls are that fast."""

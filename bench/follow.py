@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from statistics import quantiles
 from typing import Any
 
 import pymongo
 
 from bench import follow_child
 from bench.dynamodb_endpoint import TABLE, DynamoDBEndpoint
+from bench.end_to_end import Puts, Watcher, latencies
 from bench.measure import Series
 from bench.report import Result, Table, shown, values
+from local.example import scenario
 from local.paths import ROOT
+from local.pipeline.follow_process import FollowProcess
+from local.pipeline.tables import create_table
+from local.processes import ports
 from local.servers.emulator import AWS_VARIABLES
 from local.servers.mongod import Mongod
+from local.stack import Stack
 
 ABOUT = """\
 Medians of all rounds, each way in a process of its own. The ratios are those to the plain way, round by
@@ -30,13 +39,20 @@ of 1,000 documents, `w=majority`. *Changes.* Plain is `GetRecords` of four shard
 with `ReplaceOne` of the new images: it writes older changes over newer ones, and forgets where it was. All
 changes are there at the start, and each changes a document that is there. `follow` is ours, without the
 command line, until it has caught up: it looks for tombstones, writes only what is newer, notes how far it is,
-and reads each shard three times in vain before it ends, which takes about two seconds.\
+and reads each shard three times in vain before it ends, which takes about two seconds.
+
+*Latency.* The command follows a table of the emulator. From the call that puts an item until a change stream
+of the embedded mongod shows the document, milliseconds. A shard is read again 0.21 seconds after a page with
+records, 0.5 seconds after an empty one.\
 """
 
 _ITEMS = 20_000
 _CHANGES = 40_000
 _PARTS = {"copy": _ITEMS, "read": _CHANGES}
 """The plain way of each part, and how many items or changes it has."""
+
+_PACES = {"ten puts a second": (0.1, 100), "a put a second": (1.0, 20)}
+"""Seconds between two puts, and how many there are in a round."""
 
 
 def run(rounds: int) -> Result:
@@ -71,10 +87,43 @@ def run(rounds: int) -> Result:
                 for part, endpoint, turn in (("copy", still, 0), ("read", changing, _CHANGES // _ITEMS)):
                     way = part if name == "plain" else name
                     found[part][name].append(measure(way, endpoint, turn))
-    return _result(found, rounds)
+    return _result(found, _latencies(rounds), rounds)
 
 
-def _result(found: dict[str, dict[str, list[dict[str, float]]]], rounds: int) -> Result:
+def _latencies(rounds: int) -> dict[str, dict[str, Series]]:
+    """By pace, of each round the median and 99 %."""
+    found: dict[str, dict[str, list[float]]] = {pace: {"p50": [], "p99": []} for pace in _PACES}
+    with ExitStack() as resources:
+        folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
+        stack = resources.enter_context(Stack("embedded"))
+        create_table(stack, scenario.TABLE, id="N")
+        watcher = Watcher(stack.mongodb_uri, scenario.DATABASE, scenario.TABLE)
+        resources.callback(watcher.close)
+        process = FollowProcess(
+            stack,
+            scenario.TABLE,
+            log=folder / "follow.log",
+            database=scenario.DATABASE,
+            port=resources.enter_context(ports.free_port(8080)).number,
+        )
+        resources.callback(process.stop)
+        process.wait()
+        puts = Puts(stack, scenario.TABLE, random.Random(1))
+        latencies(puts.one, puts.keys(20), 0.1, watcher)  # warms everything up
+        for _ in range(rounds):
+            for pace, (pause, number) in _PACES.items():
+                measured = latencies(puts.one, puts.keys(number), pause, watcher)
+                percentiles = quantiles(measured, n=100, method="inclusive")
+                found[pace]["p50"].append(percentiles[49])
+                found[pace]["p99"].append(percentiles[98])
+    return {pace: {name: Series(each) for name, each in series.items()} for pace, series in found.items()}
+
+
+def _result(
+    found: dict[str, dict[str, list[dict[str, float]]]],
+    waited: dict[str, dict[str, Series]],
+    rounds: int,
+) -> Result:
     tables, figures = [], {}
     for part, number in _PARTS.items():
         rows = []
@@ -105,6 +154,11 @@ def _result(found: dict[str, dict[str, list[dict[str, float]]]], rounds: int) ->
         title, unit = ("Copy", "item") if part == "copy" else ("Changes", "change")
         columns = ("", f"CPU µs/{unit}", "ratio", f"{unit}s/s", "ratio", "peak MiB")
         tables.append(Table(title, columns, rows))
+    lines = [(pace, *(shown(each, 0) for each in series.values())) for pace, series in waited.items()]
+    tables.append(Table("Latency", ("", "p50, ms", "p99, ms"), lines))
+    figures |= {
+        pace: {name: values(each) for name, each in series.items()} for pace, series in waited.items()
+    }
     return Result("follow", ABOUT, tables, figures, {"rounds": rounds, "items": _ITEMS, "changes": _CHANGES})
 
 
