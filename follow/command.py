@@ -53,8 +53,8 @@ class Options(TableOptions):
         typer.Option(
             "--on-gap",
             metavar="fail|resync",
-            help="If changes of a stream are lost: end, or compare and repair the table as resync does, "
-            "without asking, and go on.",
+            help="When changes of a stream are lost: end, or compare and repair the table as resync does, "
+            "without asking, and continue.",
         ),
     ] = "fail"
     status_port: Annotated[
@@ -73,7 +73,7 @@ class Options(TableOptions):
         typer.Option(
             metavar="ADDRESS",
             envvar="STATUS_HOST",
-            help="Whom --status-port answers: 0.0.0.0 is everybody on the network.",
+            help="Address that --status-port listens on; 0.0.0.0: all addresses of this machine.",
         ),
     ] = "127.0.0.1"
 

@@ -107,7 +107,7 @@ class TableFollower:
             try:
                 await self._own()
             except* LostError:  # it was frozen, or cut off for long; what is in its queue harms nobody
-                self._say("another process follows it by now")
+                self._say("another process follows it now")
                 await self._let_go()
 
     async def _own(self) -> None:

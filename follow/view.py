@@ -95,7 +95,7 @@ class _TableView:
         """What is shown of it."""
         table = self.table
         if table.is_waiting:
-            return Row(table.name, "waits until another process ends")
+            return Row(table.name, "waiting for another process to end")
         if table.delivery is None:
             return Row(table.name, "begins")
         if table.is_copied.is_set():

@@ -121,7 +121,7 @@ class Stream:
         where = {"ShardIteratorType": "TRIM_HORIZON"}
         if after:
             where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
-        with self._calling("GetShardIterator", "asking for a place in the stream"):
+        with self._calling("GetShardIterator", "getting a shard iterator"):
             answer = await self._client.get_shard_iterator(StreamArn=self.arn, ShardId=shard, **where)
             return _text(answer["ShardIterator"])
 

@@ -161,13 +161,15 @@ class StreamReader:
             raise TransientError("AWS says that the stream is not there") from error
         found, before, self._listed = self._lineage.listing(shards), self._listed, time.time()
         if found.lost:
-            raise GapError(self._gap("some of its shards are gone that were not read to their end"))
+            raise GapError(self._gap("some of its shards disappeared before they were read to the end"))
         if found.new and before is not None and self._listed - before > _LONGEST_SILENCE:
-            raise GapError(self._gap("it was not looked at for more than 23 hours, and has other shards now"))
+            raise GapError(
+                self._gap("it was not read for more than 23 hours, and its shards have changed since")
+            )
         self._answered = asked
         self._receiver.listed(found.forgotten)
         if self._lineage.is_stuck:
-            raise TransientError("the shards of the stream wait for each other, which cannot be")
+            raise TransientError("the shards of the stream are each other's parents, which is impossible")
 
     def _ask_for_listing(self) -> None:
         self._asked += 1
@@ -248,10 +250,10 @@ class StreamReader:
                     return await self._stream.page(iterator)
             return await self._stream.page(await self._stream.iterator(shard, after))
         except IteratorExpiredError as error:
-            raise TransientError("an iterator has expired that is new") from error
+            raise TransientError("a new shard iterator has already expired") from error
         except GoneError as error:
             if not self._lineage.is_listed(shard):
-                raise GapError(self._gap("a shard is gone that was not read to its end")) from error
+                raise GapError(self._gap("a shard disappeared before it was read to the end")) from error
             self._ask_for_listing()
             raise TransientError("AWS says that a shard of the stream is not there") from error
         except TrimmedError as error:
@@ -260,5 +262,5 @@ class StreamReader:
             raise TransientError("the oldest records of a shard have been trimmed just now") from error
 
     def _gap(self, what: str) -> str:
-        advice = "Changes may be lost; with --on-gap resync follow finds them, and goes on"
+        advice = "Changes may be lost. With --on-gap resync, follow repairs the table and continues"
         return f"the stream {self._stream.arn} has a gap: {what}. {advice}"

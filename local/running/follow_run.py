@@ -20,7 +20,7 @@ class FollowRun(PipelineRun):
 
     def start(self) -> None:
         """Create the table, and follow it."""
-        with self.screen.step(f"Make the table {scenario.TABLE}, with a stream"):
+        with self.screen.step(f"Create the table {scenario.TABLE}, with a stream"):
             create_table(self.stack, scenario.TABLE, id="N")
         if not self.stack.emulator:  # it runs on afterwards, without what was made here
             self.resources.callback(self.stack.client("dynamodb").delete_table, TableName=scenario.TABLE)

@@ -200,7 +200,7 @@ class OwnMapping:
         if new:
             streams = self.create(stack, new)
             with self._screen.step(
-                f"Make {', '.join(each.name for each in new)}, and let the pipeline read it"
+                f"Create {', '.join(each.name for each in new)}, and connect it to the pipeline"
             ):
                 deployment = add_streams(stack, deployment, streams)
         arrivals.places = self.places()

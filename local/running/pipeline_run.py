@@ -103,7 +103,7 @@ class PipelineRun:
         screen.fact("Package", f"{package} ({package.stat().st_size / 1e6:.1f} MB)")
         parameters = {}
         if self.own:
-            with screen.step(f"Make the tables of {self.own.file}"):
+            with screen.step(f"Create the tables of {self.own.file}"):
                 streams = self.own.create(stack, list(self.own.tables.values()))
             self.own.describe()
             parameters = {STREAMS_PARAMETER: ",".join(streams)}

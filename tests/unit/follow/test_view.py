@@ -79,7 +79,7 @@ def test_changes() -> None:
     table.changes, stream.is_settled = 21, False
     assert at(view, 14)[0] == ["orders: 21 changes, waiting for MongoDB for 10 s or longer"]
     table.is_waiting = True
-    assert at(view, 15)[0] == ["orders: waits until another process ends"]
+    assert at(view, 15)[0] == ["orders: waiting for another process to end"]
 
 
 def test_several_tables() -> None:
