@@ -70,7 +70,10 @@ def _values(text: str) -> Iterator[Any]:
     """The JSON values of a text, one after the other."""
     decoder, at = json.JSONDecoder(), 0
     while text[at:].strip():
-        value, at = decoder.raw_decode(text, at + len(text[at:]) - len(text[at:].lstrip()))
+        try:
+            value, at = decoder.raw_decode(text, at + len(text[at:]) - len(text[at:].lstrip()))
+        except json.JSONDecodeError as error:
+            raise AssertionError(f"a command printed what is not JSON: {text!r}") from error
         yield value
 
 
