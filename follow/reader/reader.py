@@ -163,9 +163,7 @@ class StreamReader:
         if found.lost:
             raise GapError(self._gap("some of its shards disappeared before they were read to the end"))
         if found.new and before is not None and self._listed - before > _LONGEST_SILENCE:
-            raise GapError(
-                self._gap("it was not read for more than 23 hours, and has new shards")
-            )
+            raise GapError(self._gap("it was not read for more than 23 hours, and has new shards"))
         self._answered = asked
         self._receiver.listed(found.forgotten)
         if self._lineage.is_stuck:

@@ -325,7 +325,7 @@ async def test_a_shard_that_is_gone_before_its_end_is_a_gap(scripted: ScriptedSt
     async with reading(scripted.url, ARN, positions) as at_work:
         with pytest.raises(ExceptionGroup) as raised:
             await at_work.until(lambda: False)
-    assert raised.group_contains(GapError, match="gone")
+    assert raised.group_contains(GapError, match="disappeared")
 
 
 async def test_new_shards_after_a_long_silence_are_a_gap(scripted: ScriptedStreams) -> None:
