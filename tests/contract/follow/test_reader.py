@@ -319,6 +319,17 @@ async def test_a_trimmed_position_is_a_gap(scripted: ScriptedStreams) -> None:
     assert raised.group_contains(GapError, match="trimmed")
 
 
+async def test_the_oldest_record_is_trimmed_while_it_is_asked_for(scripted: ScriptedStreams) -> None:
+    """Nothing before it was read, so nothing is lost that the copy does not have."""
+    shard = scripted.shard()
+    scripted.put(shard, "there")
+    scripted.oddly("GetRecords", error("TrimmedDataAccessException"))
+    async with reading(scripted.url, ARN) as at_work:
+        await at_work.until(lambda: bool(at_work.found.keys))
+        assert at_work.found.keys == ["there"]
+        assert "trimmed just now" in at_work.found.lines[0]
+
+
 async def test_a_shard_that_is_gone_before_its_end_is_a_gap(scripted: ScriptedStreams) -> None:
     scripted.shard()
     positions = {"shardId-of-yesterday": Position("7")}
