@@ -339,6 +339,41 @@ async def test_a_shard_that_is_gone_before_its_end_is_a_gap(scripted: ScriptedSt
     assert raised.group_contains(GapError, match="disappeared")
 
 
+async def test_a_shard_that_disappears_while_it_is_read_is_a_gap(scripted: ScriptedStreams) -> None:
+    """The listing does not have it any more, and it never said that this was its end."""
+    shard = scripted.shard()
+    scripted.put(shard, "seen")
+    async with reading(scripted.url, ARN) as at_work:
+        await at_work.caught_up()
+        del scripted.shards[shard]
+        with pytest.raises(ExceptionGroup) as raised:
+            await at_work.until(lambda: False)
+    assert raised.group_contains(GapError, match="disappeared before")
+
+
+async def test_a_shard_that_is_there_again(scripted: ScriptedStreams) -> None:
+    """AWS does not know it for a moment, but lists it: that is no gap."""
+    shard = scripted.shard()
+    scripted.put(shard, "there")
+    scripted.oddly("GetRecords", error("ResourceNotFoundException"))
+    async with reading(scripted.url, ARN) as at_work:
+        await at_work.until(lambda: bool(at_work.found.keys))
+        assert "AWS says that a shard of the stream is not there" in at_work.found.lines[0]
+
+
+async def test_shards_that_are_each_others_parents(scripted: ScriptedStreams) -> None:
+    """Nothing of them can be read, and it says so until the listing is another one."""
+    first = scripted.shard()
+    second = scripted.shard(first)
+    scripted.shards[first].parent = second
+    scripted.put(first, "there")
+    async with reading(scripted.url, ARN) as at_work:
+        await at_work.until(lambda: bool(at_work.found.lines))
+        assert "each other's parents" in at_work.found.lines[0]
+        scripted.shards[first].parent = None
+        await at_work.until(lambda: bool(at_work.found.keys))
+
+
 async def test_new_shards_after_a_long_silence_are_a_gap(scripted: ScriptedStreams) -> None:
     """Their first records may be trimmed, and no answer says so. Known ones say it themselves."""
     known = scripted.shard()
