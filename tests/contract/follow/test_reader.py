@@ -361,6 +361,15 @@ async def test_a_shard_that_is_there_again(scripted: ScriptedStreams) -> None:
         assert "AWS says that a shard of the stream is not there" in at_work.found.lines[0]
 
 
+async def test_a_stream_that_is_not_there_for_a_moment(scripted: ScriptedStreams) -> None:
+    """It was there when the table was described, so it is waited for."""
+    scripted.put(scripted.shard(), "there")
+    scripted.oddly("DescribeStream", error("ResourceNotFoundException"))
+    async with reading(scripted.url, ARN) as at_work:
+        await at_work.until(lambda: bool(at_work.found.keys))
+        assert "AWS says that the stream is not there" in at_work.found.lines[0]
+
+
 async def test_shards_that_are_each_others_parents(scripted: ScriptedStreams) -> None:
     """Nothing of them can be read, and it says so until the listing is another one."""
     first = scripted.shard()
