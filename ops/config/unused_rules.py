@@ -38,7 +38,7 @@ def unused_rules(rule: TableRule) -> Iterator[Finding]:
         path = parse_path(text)
         above = _above(path)
         if parent := next((dropped[each] for each in above if each in dropped), None):
-            yield ("fields", text), f"it matches nothing: {parent!r} removes the attribute that contains it"
+            yield ("fields", text), f"it matches nothing: {parent!r} removes its parent"
         elif other := next((renamed[each] for each in above if each in renamed), None):
             better = f"{other}.{'.'.join(path[len(parse_path(other)) :])}"
             yield ("fields", text), f"paths have the names of the item, before {other!r} is renamed: {better}"

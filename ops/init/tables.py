@@ -85,9 +85,7 @@ def _names_of(aws: Aws, text: str) -> list[str]:
         return [text]
     beginning = text.removesuffix(_WILDCARD)
     if _WILDCARD in beginning:
-        raise CommandError(
-            f"the pattern {text!r} is not the beginning of a name with one * at its end"
-        )
+        raise CommandError(f"the pattern {text!r} is not the beginning of a name with one * at its end")
     with asking("listing the tables"):
         pages = aws.dynamodb.get_paginator("list_tables").paginate()
         names = [name for page in pages for name in page["TableNames"] if name.startswith(beginning)]

@@ -173,7 +173,8 @@ def test_standard_input() -> None:
     assert (status, output.partition(" tables")[0]) == (1, "standard input:1:20:")
     assert run("-", stdin="")[:2] == (
         0,
-        "standard input is valid.\n\nEvery table is replicated unchanged to the collection of the same name.\n",
+        "standard input is valid.\n\n"
+        "Every table is replicated unchanged to the collection of the same name.\n",
     )
     assert run("-", "--sample", "-")[0] == 2
 
@@ -224,8 +225,8 @@ def test_rules_that_can_match_nothing() -> None:
     assert re.findall(r"w.yaml:(\S+): warning: (.*)", output) == [
         ("4:18", "tables.t.exclude.1: 'a.b' has no effect, because 'a' covers everything below it"),
         ("4:26", "tables.t.exclude.3: 'c' appears twice"),
-        ("6:7", "tables.t.fields.a.x: it matches nothing: 'exclude a' removes the attribute that contains it"),
-        ("8:7", "tables.t.fields.d.e: it matches nothing: 'drop d' removes the attribute that contains it"),
+        ("6:7", "tables.t.fields.a.x: it matches nothing: 'exclude a' removes its parent"),
+        ("8:7", "tables.t.fields.d.e: it matches nothing: 'drop d' removes its parent"),
         ("10:7", "tables.t.fields.g.h: paths have the names of the item, before 'f' is renamed: f.h"),
         ("11:7", "tables.t.fields.i: it changes nothing"),
         ("12:7", "tables.t.fields.j: it changes nothing"),
