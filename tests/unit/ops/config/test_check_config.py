@@ -173,8 +173,10 @@ def test_standard_input() -> None:
     assert (status, output.partition(" tables")[0]) == (1, "standard input:1:20:")
     assert run("-", stdin="")[:2] == (
         0,
-        "standard input is valid.\n\n"
-        "Every table is replicated unchanged to the collection of the same name.\n",
+        (
+            "standard input is valid.\n\n"
+            "Every table is replicated unchanged to the collection of the same name.\n"
+        ),
     )
     assert run("-", "--sample", "-")[0] == 2
 
