@@ -14,7 +14,7 @@ from follow.table import TableFollower
 from follow.watching import watching
 from follow.work import Limits, Shared
 from ops.migration.retry import Retry
-from writer.mongodb.client import open_database
+from writer.mongodb.records import open_database
 from writer.mongodb.sink import MongoSink
 from writer.recording import status_urls
 from writer.runtime import SystemClock, done_before

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from writer.mongodb.client import open_database
-from writer.mongodb.records import Records
+from writer.mongodb.records import Records, open_database
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -68,8 +68,8 @@ class StoredLetters:
         self._resources.close()
 
     async def _open(self) -> DeadLetters:
-        from writer.mongodb.client import open_database  # noqa: PLC0415 - help does not wait for it
-        from writer.mongodb.dead_letters import DeadLetters  # noqa: PLC0415 - likewise
+        from writer.mongodb.dead_letters import DeadLetters  # noqa: PLC0415 - help does not wait for it
+        from writer.mongodb.records import open_database  # noqa: PLC0415 - likewise
 
         return DeadLetters(self._resources.enter_context(open_database(*self._target)))
 

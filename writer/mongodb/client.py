@@ -7,8 +7,6 @@ import asyncio
 import re
 import socket
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import Any
 
 from bson.errors import BSONError
@@ -182,14 +180,3 @@ def database_of(client: Client, name: str) -> Database:
         write_concern=WriteConcern(w="majority", wtimeout=_MAJORITY_MS),
         read_concern=ReadConcern("local"),
     )
-
-
-@contextmanager
-def open_database(uri: str, name: str, connections: int = 1) -> Iterator[Database]:
-    """A database on connections of its own, which are closed at the end.
-
-    Raises:
-        FatalError: the URI cannot be used.
-    """
-    with closing(make_client(uri, connections)) as client:
-        yield database_of(client, name)

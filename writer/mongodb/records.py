@@ -5,7 +5,7 @@ overwritten by one that started before, as during a rolling deployment.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
 from shared.errors import FatalError, TransientError
-from writer.mongodb.client import translated_with_hosts
+from writer.mongodb.client import database_of, make_client, translated_with_hosts
 from writer.mongodb.driver import Collection, Database
 from writer.mongodb.driver_errors import text_of, translated
 from writer.mongodb.error_codes import Meaning, meaning_of
@@ -144,3 +144,14 @@ def record_errors(collection: Collection) -> Iterator[None]:
     except (PyMongoError, BSONError) as error:
         client: Any = collection.database.client
         raise translated_with_hosts(error, client) from error
+
+
+@contextmanager
+def open_database(uri: str, name: str, connections: int = 1) -> Iterator[Database]:
+    """A database on connections of its own, which are closed at the end.
+
+    Raises:
+        FatalError: the URI cannot be used.
+    """
+    with closing(make_client(uri, connections)) as client:
+        yield database_of(client, name)

@@ -11,7 +11,7 @@ from follow.reader.lineage import Position
 from follow.state import Claim, LostError, State
 from shared.dead_letter import DeadLetter
 from shared.errors import FatalError
-from writer.mongodb.client import open_database
+from writer.mongodb.records import open_database
 from writer.names import DEAD_LETTERS, STREAMS
 
 if TYPE_CHECKING:
