@@ -73,7 +73,7 @@ async def test_one_tables_trouble_is_one_tables(caplog: pytest.LogCaptureFixture
         assert writer.health.ready
         assert (writer.inbox.bodies, writer.inbox.most_receives) == ([], 1)
         assert writer.told.hands[-1][1] is None
-    lines = [record.message for record in caplog.records if "a table waits" in record.message]
+    lines = [record.message for record in caplog.records if "a table is waiting" in record.message]
     assert lines == ["a table is waiting: MongoDB refuses its writes"]
 
 
