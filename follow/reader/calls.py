@@ -135,8 +135,6 @@ class Stream:
         with self._calling("GetRecords", "reading the stream"):
             answer = await self._client.get_records(ShardIterator=iterator)
             records = answer["Records"]
-            if not isinstance(records, list):
-                raise TypeError
             last = _text(records[-1]["dynamodb"]["SequenceNumber"], is_sequence_number) if records else ""
             following = answer.get("NextShardIterator")
             made = records[-1]["dynamodb"].get("ApproximateCreationDateTime") if records else None

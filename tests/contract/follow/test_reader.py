@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -261,6 +262,7 @@ ANSWERS = {
     "an error inside": error("InternalServerError"),
     "no iterator, no records": ODD["no members"],
     "a stream, no shards": Odd('{"StreamDescription": {"StreamStatus": "ENABLED"}}'),
+    "records that are null": Odd('{"Records": null}'),
     "a record that is none": Odd('{"Records": [3, {"dynamodb": {"SequenceNumber": "1"}}]}'),
 }
 
@@ -368,6 +370,16 @@ async def test_a_stream_that_is_not_there_for_a_moment(scripted: ScriptedStreams
     async with reading(scripted.url, ARN) as at_work:
         await at_work.until(lambda: bool(at_work.found.keys))
         assert "AWS says that the stream is not there" in at_work.found.lines[0]
+
+
+async def test_a_listing_that_does_not_end(scripted: ScriptedStreams) -> None:
+    """A page that names itself as the one before it: nothing of that listing counts."""
+    scripted.put(scripted.shard(), "there")
+    page = {"StreamStatus": "ENABLED", "Shards": [], "LastEvaluatedShardId": "shardId-1"}
+    scripted.oddly("DescribeStream", *[Odd(json.dumps({"StreamDescription": page}))] * 2)
+    async with reading(scripted.url, ARN) as at_work:
+        await at_work.until(lambda: bool(at_work.found.keys))
+        assert "the listing does not end" in at_work.found.lines[0]
 
 
 async def test_shards_that_are_each_others_parents(scripted: ScriptedStreams) -> None:
