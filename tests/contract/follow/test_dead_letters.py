@@ -185,6 +185,21 @@ def test_what_the_copy_cannot_write(people: People, tmp_path: Path) -> None:
     assert letters(people) == []
 
 
+def test_an_item_with_a_binary_key(stack: Stack, people: People, tmp_path: Path) -> None:
+    """Its letter has the key as text, and the item is found by its bytes."""
+    others = type(people)(stack, f"{people.name}-bytes", people.target, tmp_path, kind="B")
+    others.mapping, others.environment = people.mapping, people.environment
+    (tmp_path / "replication.yaml").write_text(f"tables: {{{others.name}: {{hook: 'checks:checked'}}}}\n")
+    others.put(b"\x00\xff", n={"N": "12"})
+    others.switch(on=True)
+    assert "1 rejected" in others.once()
+    allow(tmp_path)
+    replicator("dlq", "redrive", "--all", "--mongodb")
+    others.once()
+    assert list(others.documents().items()) == [(b"\x00\xff", {"n": 12})]
+    assert letters(people) == []
+
+
 def test_another_mapping_is_what_helps(people: People, tmp_path: Path) -> None:
     """The copy was made by the old one, and that does not keep the next process from following."""
     refuse(people, "one")

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pymongo
 import pytest
@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 class People:
     """A table with a stream, and what follows it."""
 
-    def __init__(self, stack: Stack, name: str, target: Any, folder: Path) -> None:
+    def __init__(
+        self, stack: Stack, name: str, target: Any, folder: Path, kind: Literal["B", "S"] = "S"
+    ) -> None:
+        """`kind` is that of the key."""
         self.name = name
+        self.kind = kind
         self.target = target
         self._stack = stack
         self._folder = folder
@@ -44,7 +48,7 @@ class People:
         self.dynamodb = stack.client("dynamodb")
         self.dynamodb.create_table(
             TableName=name,
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": kind}],
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
         )
@@ -54,8 +58,8 @@ class People:
         how: Any = {"StreamEnabled": on} | ({"StreamViewType": "NEW_AND_OLD_IMAGES"} if on else {})
         self.dynamodb.update_table(TableName=self.name, StreamSpecification=how)
 
-    def put(self, key: str, **attributes: Any) -> None:
-        self.dynamodb.put_item(TableName=self.name, Item={"id": {"S": key}, **attributes})
+    def put(self, key: str | bytes, **attributes: Any) -> None:
+        self.dynamodb.put_item(TableName=self.name, Item={"id": {self.kind: key}, **attributes})
 
     def delete(self, key: str) -> None:
         self.dynamodb.delete_item(TableName=self.name, Key={"id": {"S": key}})
